@@ -1,0 +1,1 @@
+"""The library behind the stages. Usable on its own: `from pipeline import load_model`."""

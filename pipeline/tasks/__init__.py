@@ -1,0 +1,34 @@
+"""Every task goes through the same stages; one folder a task, one file a part (see `interface`).
+
+Tasks and their parts are found by name, so that a new task is one new folder and no edit elsewhere, and so that a stage
+loads only what it needs: ``load_part("gridworld", "score")`` imports no torch.
+"""
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+from types import ModuleType
+
+from pipeline.errors import UserError
+
+
+def task_names() -> list[str]:
+    """Names of the installed tasks, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
+
+
+def load_part(task: str, part: str) -> ModuleType:
+    """Import one part (a file name of the task's folder, such as "score") of a task.
+
+    Raises UserError when there is no such task, or when the task has no such part.
+    """
+    known = task_names()
+    if task not in known:
+        close = difflib.get_close_matches(task, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known tasks: {', '.join(known)}"
+        raise UserError(f"there is no task {task!r}", remedy=hint)
+    name = f"{__name__}.{task}.{part}"
+    if importlib.util.find_spec(name) is None:
+        raise UserError(f"task {task!r} has no part {part!r}", where=f"pipeline/tasks/{task}/{part}.py")
+    return importlib.import_module(name)

@@ -1,0 +1,1 @@
+"""Gridworld: an agent in a small town keeps eight coupled meters from running down."""

@@ -1,0 +1,188 @@
+"""What each part of a task offers to the stages: one Protocol per file of a task's folder.
+
+A part is a module; a stage loads it by name (`pipeline.tasks.load_part`) and uses what its Protocol lists, nothing else.
+``rows``, ``recipe``, ``data``, ``score``, ``draw`` and ``live`` never import torch.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from schemas.brain import Block, BrainSpec
+from schemas.recipe import Recipe
+from schemas.rows import Better, Episode, Example, Figure, Metric, Prediction, Progress, Row, Score
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline.model_file import Model
+
+Report = Callable[[int, int, Mapping[str, float | str]], None]
+"""Called as ``report(done, total, facts)``: the stage shows it as a progress bar or as periodic lines."""
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What train hands to a task: where to write, and whether to go on from ``resume.checkpoint_v1`` in ``folder``."""
+
+    recipe: Recipe
+    folder: Path
+    resume: bool
+    device: str
+    report: Report
+    should_stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """What a finished training left in ``folder``: files by name, counts and notes for the manifest."""
+
+    outputs: Mapping[str, Path]
+    counts: Mapping[str, int]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExportParts:
+    """What export writes into an inference_v1 file.
+
+    ``golden_inputs`` are named arrays the task's model can replay (`Network.golden_outputs`); ``blocks`` describe the
+    input vector.
+    """
+
+    brain: BrainSpec
+    weights: Mapping[str, "torch.Tensor"]
+    metadata: Mapping[str, Any]
+    golden_inputs: Mapping[str, "torch.Tensor"]
+
+
+@dataclass(frozen=True)
+class InferJob:
+    """What infer hands to a task. Predictions are yielded in input order, for ``examples[first_index:]``.
+
+    ``options`` is the resolved decoding section (``infer`` of the recipe).
+    """
+
+    model: "Model"
+    examples: Sequence[Any]
+    first_index: int
+    options: Any
+    device: str
+    report: Report
+
+
+@dataclass(frozen=True)
+class MetricDefinition:
+    """One entry of the glossary, from which docs/metrics.md is generated."""
+
+    name: str
+    unit: str
+    better: Better
+    definition: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores (one per record and subject) and the metrics over them."""
+
+    scores: Sequence[Score]
+    metrics: Sequence[Metric]
+
+
+@dataclass(frozen=True)
+class DrawJob:
+    """What visualize hands to a task: predictions by label (one per predictions file), where to write, and, where given,
+    the folder of the training (progress.jsonl, monitor.jsonl) for training curves."""
+
+    predictions: Mapping[str, Sequence[Any]]
+    folder: Path
+    train_folder: Path | None = None
+
+
+class RowsPart(Protocol):
+    """``rows.py``: ``ROW_TYPES`` maps a schema version to this task's Struct for it."""
+
+    ROW_TYPES: Mapping[str, type[Row]]
+
+
+class RecipePart(Protocol):
+    """``recipe.py``: ``RECIPE`` is the task's Recipe subclass."""
+
+    RECIPE: type[Recipe]
+
+
+class DataPart(Protocol):
+    """``data.py``: the fixed input records, seeded."""
+
+    def make_examples(self, recipe: Any) -> Iterator[Example]: ...
+
+
+class NetworkPart(Protocol):
+    """``network.py``: brain spec to torch module, and what is needed to freeze and to check it."""
+
+    def build(self, spec: BrainSpec) -> "torch.nn.Module": ...
+
+    def export_parts(self, checkpoint: Mapping[str, Any]) -> ExportParts: ...
+
+    def golden_outputs(
+        self, module: "torch.nn.Module", inputs: Mapping[str, "torch.Tensor"]
+    ) -> dict[str, "torch.Tensor"]: ...
+
+
+class LearnPart(Protocol):
+    """``learn.py``: the training loop."""
+
+    def train(self, job: TrainJob) -> TrainOutcome: ...
+
+
+class PredictPart(Protocol):
+    """``predict.py``: the model behind ``load_model(path).predict`` and the whole-dataset run."""
+
+    def wrap(self, module: "torch.nn.Module", brain: BrainSpec, metadata: Mapping[str, Any]) -> "Model": ...
+
+    def predict(self, job: InferJob) -> Iterator[Prediction]: ...
+
+
+class ScorePart(Protocol):
+    """``score.py``: predictions to scores and metrics. No torch."""
+
+    GLOSSARY: Sequence[MetricDefinition]
+
+    def evaluate(self, predictions: Sequence[Any], options: Any) -> Evaluation: ...
+
+
+class DrawPart(Protocol):
+    """``draw.py``: predictions to figures. No torch. Figures are yielded as they are written."""
+
+    def draw(self, job: DrawJob) -> Iterator[Figure]: ...
+
+
+class LivePart(Protocol):
+    """``live.py``: one tail row to what the terminal shows. No torch. See `pipeline.live` for the screen around it."""
+
+    def summary_line(self, episode: Episode) -> str: ...
+
+
+__all__ = [
+    "Block",
+    "DataPart",
+    "DrawJob",
+    "DrawPart",
+    "Evaluation",
+    "ExportParts",
+    "InferJob",
+    "Iterable",
+    "LearnPart",
+    "LivePart",
+    "MetricDefinition",
+    "NetworkPart",
+    "PredictPart",
+    "Progress",
+    "RecipePart",
+    "Report",
+    "RowsPart",
+    "ScorePart",
+    "TrainJob",
+    "TrainOutcome",
+]

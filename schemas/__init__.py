@@ -1,0 +1,1 @@
+"""What is on disk, and nothing else: rows, manifests, recipes, the flow. Imports only msgspec."""
