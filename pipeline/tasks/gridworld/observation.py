@@ -1,0 +1,299 @@
+"""Packed state rows to observations: four encodings, their layouts, and the mask of legal actions.
+
+An observation is a flat float32 vector made of named blocks (`layout`). Networks, model files and pictures
+find their way by these blocks and never by counting.
+"""
+
+from typing import Literal, get_args
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UserError
+from pipeline.tasks.gridworld.compiled import compiled
+from pipeline.tasks.gridworld.rules import (
+    ACTIONS,
+    DOWN,
+    INTERACT,
+    LEFT,
+    METERS,
+    PACKED,
+    PLACES,
+    RIGHT,
+    UP,
+    Level,
+    Tables,
+    find_level,
+    tables,
+)
+
+Encoding = Literal["places", "memory", "window", "grid"]
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
+
+PLACE_FEATURES = ("present", "visible", "dx", "dy", "sign_dx", "sign_dy", "here", "distance", "open")
+_NUM_FEATURES = len(PLACE_FEATURES)
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True):
+    """A named slice [start, stop) of the observation vector; every value in it lies in [low, high].
+
+    The slice reshapes to `shape`; `labels` names the entries along its last axis.
+    """
+
+    name: str
+    start: int
+    stop: int
+    low: float
+    high: float
+    description: str
+    shape: tuple[int, ...]
+    labels: tuple[str, ...]
+
+
+# name, low, labels, description of the blocks that every encoding begins with; all values end at 1.
+_COMMON = (
+    ("position", 0.0, ("x", "y"), "column and row of the agent over size - 1, from the top left corner"),
+    ("walls", 0.0, ("up", "down", "left", "right"), "1 where a wall blocks the move"),
+    ("meters", 0.0, METERS, "the eight meters"),
+    ("underfoot", 0.0, PLACES, "one-hot type of the place the agent stands on"),
+    ("clock", -1.0, ("sin", "cos"), "hour of the day as an angle, midnight at 0"),
+    ("use_progress", 0.0, ("done",), "ticks done of the use in progress over the ticks of a full use"),
+    ("lifetime", 0.0, ("done",), "steps lived over the cap of the level"),
+)
+_COMMON_SIZE = sum(len(labels) for _, _, labels, _ in _COMMON)
+
+
+def _last_block(level: Level, encoding: Encoding) -> tuple[str, float, tuple[int, ...], tuple[str, ...], str]:
+    if encoding == "window":
+        side = 2 * level.sight + 1
+        about = "one-hot content of each cell of the window, rows from the top, the agent in the middle"
+        return "window", 0.0, (side, side, len(PLACES) + 2), (*PLACES, "empty", "outside"), about
+    if encoding == "grid":
+        about = "one-hot type of the place in each cell, rows from the top"
+        return "grid", 0.0, (level.size, level.size, len(PLACES)), PLACES, about
+    known = "seen so far in the episode" if encoding == "memory" and level.window else "visible now"
+    about = (
+        f"one row a place, in the order of PLACES, zeros unless {known}: dx and dy from the agent over size - 1, "
+        "distance in steps over the longest possible, open for business in this hour"
+    )
+    return "places", -1.0, (len(PLACES), _NUM_FEATURES), PLACE_FEATURES, about
+
+
+def _check(level: Level, encoding: Encoding) -> None:
+    if encoding not in ENCODINGS:
+        raise UserError(
+            f"unknown encoding {encoding!r}", where="encoding", remedy=f"use one of: {', '.join(ENCODINGS)}"
+        )
+    if (encoding == "window" and level.window is None) or (encoding == "grid" and level.window is not None):
+        others = "places, memory, " + ("grid" if encoding == "window" else "window")
+        seen = "has no window" if level.window is None else "does not show the whole grid"
+        raise UserError(
+            f"encoding {encoding!r} does not fit level {level.name!r}, which {seen}",
+            where="encoding",
+            remedy=f"use one of: {others}",
+        )
+
+
+def layout(level: Level | str, encoding: Encoding) -> tuple[Block, ...]:
+    """The blocks of an observation in order, without gaps. Raises UserError if level and encoding do not fit."""
+    level = find_level(level)
+    _check(level, encoding)
+    rows = [(name, low, (len(labels),), labels, about) for name, low, labels, about in _COMMON]
+    rows.append(_last_block(level, encoding))
+    blocks, start = [], 0
+    for name, low, shape, labels, about in rows:
+        stop = start + int(np.prod(shape))
+        blocks.append(
+            Block(
+                name=name, start=start, stop=stop, low=low, high=1.0, description=about, shape=shape, labels=labels
+            )
+        )
+        start = stop
+    return tuple(blocks)
+
+
+def observation_size(level: Level | str, encoding: Encoding) -> int:
+    """Length of the observation vector."""
+    return layout(level, encoding)[-1].stop
+
+
+@compiled
+def _is_open(place: int, hour: float, level: Tables) -> bool:
+    opens, closes = level.opens[place], level.closes[place]
+    if opens <= closes:
+        return opens <= hour < closes
+    return hour >= opens or hour < closes
+
+
+@compiled
+def _legal_actions(packed: NDArray[np.float32], level: Tables, out: NDArray[np.bool_]) -> None:
+    at = level.at
+    for i in range(len(packed)):
+        row = packed[i]
+        cell = np.int64(row[at.agent_cell])
+        y, x = cell // level.size, cell % level.size
+        for action in range(len(level.disabled)):
+            out[i, action] = not level.disabled[action]
+        out[i, UP] &= y > 0
+        out[i, DOWN] &= y < level.size - 1
+        out[i, LEFT] &= x > 0
+        out[i, RIGHT] &= x < level.size - 1
+        usable = False
+        for place in level.places:
+            if row[at.place_cells + place] == row[at.agent_cell]:
+                usable = _is_open(place, row[at.hour], level)
+        out[i, INTERACT] &= usable
+
+
+@compiled
+def _encode_common(row: NDArray[np.float32], level: Tables, out: NDArray[np.float32]) -> None:
+    """Write the blocks of `_COMMON`; `out` is zero before."""
+    at = level.at
+    cell = np.int64(row[at.agent_cell])
+    y, x = cell // level.size, cell % level.size
+    last = level.size - 1
+    out[0] = np.float32(x) / np.float32(last)
+    out[1] = np.float32(y) / np.float32(last)
+    out[2] = y == 0
+    out[3] = y == last
+    out[4] = x == 0
+    out[5] = x == last
+    for m in range(8):
+        out[6 + m] = row[at.meters + m]
+    for place in level.places:
+        if row[at.place_cells + place] == row[at.agent_cell]:
+            out[14 + place] = 1.0
+    hour = np.int64(row[at.hour])
+    out[28] = level.clock[hour, 0]
+    out[29] = level.clock[hour, 1]
+    place_in_use = np.int64(row[at.place_in_use])
+    if place_in_use >= 0:
+        out[30] = row[at.ticks_done] / np.float32(level.ticks[place_in_use])
+    out[31] = row[at.num_steps] / np.float32(level.cap)
+
+
+@compiled
+def _encode_places(
+    packed: NDArray[np.float32], level: Tables, remember: bool, out: NDArray[np.float32]
+) -> None:
+    """Common blocks and one row of PLACE_FEATURES a place; `remember`: seen so far instead of visible now."""
+    at = level.at
+    out[:] = 0.0
+    last = np.float32(level.size - 1)
+    for i in range(len(packed)):
+        row = packed[i]
+        _encode_common(row, level, out[i])
+        cell = np.int64(row[at.agent_cell])
+        y, x = cell // level.size, cell % level.size
+        seen = np.int64(row[at.seen])
+        for place in level.places:
+            there = np.int64(row[at.place_cells + place])
+            dy, dx = there // level.size - y, there % level.size - x
+            visible = max(abs(dy), abs(dx)) <= level.sight
+            if not (visible or (remember and (seen >> place) & 1)):
+                continue
+            o = _COMMON_SIZE + place * _NUM_FEATURES
+            out[i, o] = 1.0
+            out[i, o + 1] = visible
+            out[i, o + 2] = np.float32(dx) / last
+            out[i, o + 3] = np.float32(dy) / last
+            out[i, o + 4] = np.sign(dx)
+            out[i, o + 5] = np.sign(dy)
+            out[i, o + 6] = dx == 0 and dy == 0
+            out[i, o + 7] = np.float32(abs(dx) + abs(dy)) / (np.float32(2.0) * last)
+            out[i, o + 8] = _is_open(place, row[at.hour], level)
+
+
+@compiled
+def _encode_cells(packed: NDArray[np.float32], level: Tables, window: bool, out: NDArray[np.float32]) -> None:
+    """Common blocks and one-hot cells: the square around the agent (`window`) or the whole grid."""
+    at = level.at
+    out[:] = 0.0
+    num_types = len(level.ticks)
+    depth = num_types + 2 if window else num_types
+    side = 2 * level.sight + 1 if window else level.size
+    for i in range(len(packed)):
+        row = packed[i]
+        _encode_common(row, level, out[i])
+        cell = np.int64(row[at.agent_cell])
+        top = cell // level.size - level.sight if window else 0
+        left = cell % level.size - level.sight if window else 0
+        if window:
+            for k in range(side * side):
+                y, x = top + k // side, left + k % side
+                inside = 0 <= y < level.size and 0 <= x < level.size
+                out[i, _COMMON_SIZE + k * depth + num_types + (0 if inside else 1)] = 1.0
+        for place in level.places:
+            there = np.int64(row[at.place_cells + place])
+            y, x = there // level.size - top, there % level.size - left
+            if 0 <= y < side and 0 <= x < side:
+                start = _COMMON_SIZE + (y * side + x) * depth
+                out[i, start + place] = 1.0
+                if window:
+                    out[i, start + num_types] = 0.0
+
+
+_TABLES: dict[Level, Tables] = {}
+
+
+def _tables(level: Level | str) -> Tables:
+    level = find_level(level)
+    if level not in _TABLES:
+        _TABLES[level] = tables(level)
+    return _TABLES[level]
+
+
+def _rows(packed: NDArray[np.float32]) -> NDArray[np.float32]:
+    rows = np.ascontiguousarray(packed, dtype=np.float32)
+    if rows.ndim != 2 or rows.shape[1] != PACKED.width:
+        raise ValueError(f"packed must have shape [N, {PACKED.width}], not {packed.shape}")
+    return rows
+
+
+def encode(
+    packed: NDArray[np.float32], level: Level | str, encoding: Encoding, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Observations of packed state rows: float32 [N, S] -> float32 [N, D], blocks as in `layout`.
+
+    On levels with a window only "memory" tells of places outside it: those seen so far in the episode.
+    `out`, C-contiguous of the right shape, is filled and returned when given.
+    """
+    level = find_level(level)
+    rows = _rows(packed)
+    shape = (len(rows), _size(level, encoding))
+    if out is None:
+        out = np.empty(shape, dtype=np.float32)
+    elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+        raise ValueError(f"out must be C-contiguous float32 {shape}, not {out.dtype} {out.shape}")
+    if encoding in ("places", "memory"):
+        _encode_places(rows, _tables(level), encoding == "memory", out)
+    else:
+        _encode_cells(rows, _tables(level), encoding == "window", out)
+    return out
+
+
+_SIZES: dict[tuple[Level, Encoding], int] = {}
+
+
+def _size(level: Level, encoding: Encoding) -> int:
+    if (level, encoding) not in _SIZES:
+        _SIZES[level, encoding] = observation_size(level, encoding)
+    return _SIZES[level, encoding]
+
+
+def legal_actions(
+    packed: NDArray[np.float32], level: Level | str, out: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Which actions make sense in each state: float32 [N, S] -> bool [N, 8].
+
+    Not legal: disabled actions, moves into a wall, INTERACT away from a place or at a closed one.
+    Whether the agent can pay is not looked at. WAIT is always legal.
+    """
+    rows = _rows(packed)
+    if out is None:
+        out = np.empty((len(rows), len(ACTIONS)), dtype=np.bool_)
+    elif out.shape != (len(rows), len(ACTIONS)) or out.dtype != np.bool_ or not out.flags.c_contiguous:
+        raise ValueError(f"out must be C-contiguous bool ({len(rows)}, {len(ACTIONS)})")
+    _legal_actions(rows, _tables(level), out)
+    return out
