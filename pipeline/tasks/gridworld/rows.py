@@ -13,9 +13,22 @@ from msgspec import Struct
 from schemas import rows
 
 # What every account of an episode says. A Struct has one base, so the rows that tell of an episode (episode,
-# prediction, score) each spell these fields out; a test holds them equal. COUNT = ( evel", eed", ultiplier",
-# um_steps", ied", ause", ellbeing", ean_lowest_meter", eturns", lace_uses", inal_meters",  SK = "gridworld"
-# ploreMode = Literal["greedy", "random", "warmup"]
+# prediction, score) each spell these fields out; a test holds them equal.
+ACCOUNT = (
+    "level",
+    "seed",
+    "multiplier",
+    "num_steps",
+    "died",
+    "cause",
+    "wellbeing",
+    "mean_lowest_meter",
+    "returns",
+    "place_uses",
+    "final_meters",
+)
+TASK = "gridworld"
+ExploreMode = Literal["greedy", "random", "warmup"]
 
 
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
