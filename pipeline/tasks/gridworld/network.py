@@ -1,0 +1,232 @@
+"""Brain spec to Q-network: feed-forward, dueling, recurrent, and one small net shared over the places.
+
+All four have one interface (`QNetwork`), whether they remember or not, so that acting, learning and exporting are
+written once.
+"""
+
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import UserError
+from pipeline.tasks.gridworld.layers import (
+    CELLS,
+    Layer,
+    Linear,
+    Perceptron,
+    QHead,
+    Style,
+    duel,
+    initialise,
+    run_cell,
+)
+from pipeline.tasks.gridworld.recipe import Dueling, FeedForward, Network, Places, Recurrent
+from schemas.brain import BrainSpec
+
+
+class PlacesBrain(Places, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="places"):
+    """`Places`, with the sizes of the part of the observation that has a block per place (its end)."""
+
+    num_places: int = 14
+    place_features: int = 9
+
+
+BrainNetwork = FeedForward | Dueling | Recurrent | PlacesBrain
+
+
+class QNetwork(nn.Module):
+    """Observations to Q-values, with an optional memory.
+
+    A memory is one flat float32 vector of `hidden_size` numbers a row (0: the network does not remember), whatever
+    is in it: LSTM h and c, or the cells of all places.
+    """
+
+    hidden_size = 0
+
+    def __init__(self, input_size: int, output_size: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.output_size = output_size
+
+    def initial_hidden(self, batch_size: int) -> Tensor:
+        """The memory at the start of an episode: float32 zeros [B, H]."""
+        return torch.zeros(batch_size, self.hidden_size, device=next(self.parameters()).device)
+
+    def forward(self, observations: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """One step: observations float32 [B, D], hidden float32 [B, H] (None: the start) -> q [B, A], next hidden.
+
+        The hidden state returned is None for networks that do not remember.
+        """
+        if self.hidden_size and hidden is None:
+            hidden = self.initial_hidden(observations.shape[0])
+        if not self.hidden_size:
+            return self.evaluate(observations), None
+        q, hidden = self.unroll(observations.unsqueeze(0), hidden)
+        return q.squeeze(0), hidden
+
+    def unroll(
+        self, observations: Tensor, hidden: Tensor | None, resets: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Steps in a row: observations float32 [T, B, D], hidden [B, H] before the first -> q [T, B, A], last hidden.
+
+        resets bool [T, B]: the memory is emptied where true, before that step (a new episode begins there).
+        The same numbers as T calls of `forward`, up to float32 rounding.
+        """
+        return self.evaluate(observations), None
+
+    def evaluate(self, observations: Tensor) -> Tensor:
+        """[..., D] -> [..., A], for networks that do not remember."""
+        raise NotImplementedError
+
+
+class FeedForwardNetwork(QNetwork):
+    """Multilayer perceptron (Mnih et al. 2015, without the convolutions)."""
+
+    def __init__(self, spec: BrainSpec, network: FeedForward) -> None:
+        super().__init__(spec.input_size, spec.output_size)
+        self.trunk = Perceptron(spec.input_size, network.hidden, _style(network))
+        self.head = QHead(self.trunk.out_features, spec.output_size, dueling=False)
+
+    def evaluate(self, observations: Tensor) -> Tensor:
+        q: Tensor = self.head(self.trunk(observations))
+        return q
+
+
+class DuelingNetwork(QNetwork):
+    """Shared trunk, then a stream for the value and one for the advantages (Wang et al. 2016)."""
+
+    def __init__(self, spec: BrainSpec, network: Dueling) -> None:
+        super().__init__(spec.input_size, spec.output_size)
+        style = _style(network)
+        self.trunk = Perceptron(spec.input_size, network.hidden, style)
+        self.value_stream = Perceptron(self.trunk.out_features, network.stream, style)
+        self.advantage_stream = Perceptron(self.trunk.out_features, network.stream, style)
+        self.value = Linear(self.value_stream.out_features, 1, gain=0.1)
+        self.advantage = Linear(self.advantage_stream.out_features, spec.output_size, gain=0.1)
+
+    def evaluate(self, observations: Tensor) -> Tensor:
+        x = self.trunk(observations)
+        return duel(self.value(self.value_stream(x)), self.advantage(self.advantage_stream(x)))
+
+
+class RecurrentNetwork(QNetwork):
+    """Encoder, one recurrent layer, head (Hausknecht and Stone 2015)."""
+
+    def __init__(self, spec: BrainSpec, network: Recurrent) -> None:
+        super().__init__(spec.input_size, spec.output_size)
+        style = _style(network)
+        self.encoder = Perceptron(spec.input_size, network.encoder, style)
+        self.cell = CELLS[network.cell](self.encoder.out_features, network.hidden_size)
+        self.head = Perceptron(network.hidden_size, network.head, style)
+        self.q = QHead(self.head.out_features, spec.output_size, network.dueling)
+        self.hidden_size = self.cell.state_size
+
+    def unroll(
+        self, observations: Tensor, hidden: Tensor | None, resets: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        if hidden is None:
+            hidden = self.initial_hidden(observations.shape[1])
+        projected = self.cell.project(self.encoder(observations))
+        outputs, hidden = run_cell(self.cell, projected, hidden, resets)
+        return self.q(self.head(outputs)), hidden
+
+
+class PlacesNetwork(QNetwork):
+    """One small net shared over the places; a trunk on the rest of the observation gates how their outputs mix.
+
+    The kinds of places are told apart by a bias of their own in the first layer of the small net, and by their gates.
+    With a memory every place has a recurrent cell (weights shared) that sees the place's features and the agent's
+    position, so that it can hold where the place was when it was last seen.
+    """
+
+    def __init__(self, spec: BrainSpec, network: PlacesBrain) -> None:
+        super().__init__(spec.input_size, spec.output_size)
+        style = _style(network)
+        self.num_places, self.place_features = network.num_places, network.place_features
+        self.common_size = spec.input_size - network.num_places * network.place_features
+        self.mixed_size = network.mixed_size
+        width = network.place_features
+        self.cell = None
+        if network.memory is not None:
+            self.cell = CELLS[network.memory.cell](width + POSITION_SIZE, network.memory.hidden_size)
+            self.hidden_size = network.num_places * self.cell.state_size
+            width += POSITION_SIZE + network.memory.hidden_size
+        self.place_bias = nn.Parameter(torch.zeros(network.num_places, network.place[0]))
+        self.place = nn.ModuleList(Perceptron(width, network.place, style))
+        self.place_out = Linear(network.place[-1], network.mixed_size)
+        self.trunk = Perceptron(self.common_size, network.trunk, style)
+        self.gates = Linear(self.trunk.out_features, network.num_places * network.mixed_size)
+        self.head = Perceptron(network.mixed_size + self.trunk.out_features, network.head, style)
+        self.q = QHead(self.head.out_features, spec.output_size, network.dueling)
+
+    def _split(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """[..., D] -> common [..., C], places [..., P, F]."""
+        places = observations[..., self.common_size :]
+        return observations[..., : self.common_size], places.unflatten(-1, (self.num_places, self.place_features))
+
+    def _mix(self, common: Tensor, places: Tensor) -> Tensor:
+        """common [N, C], inputs of the shared net [N, P, width] -> q [N, A]."""
+        trunk = self.trunk(common)
+        first = self.place[0]
+        assert isinstance(first, Layer)
+        x = first.finish(first.linear(places) + self.place_bias)
+        for layer in self.place[1:]:
+            x = layer(x)
+        gates = self.gates(trunk).unflatten(-1, (self.num_places, self.mixed_size))
+        mixed = (gates * self.place_out(x)).sum(-2)
+        q: Tensor = self.q(self.head(torch.cat((mixed, trunk), dim=-1)))
+        return q
+
+    def evaluate(self, observations: Tensor) -> Tensor:
+        common, places = self._split(observations.flatten(0, -2))
+        return self._mix(common, places).unflatten(0, observations.shape[:-1])
+
+    def unroll(
+        self, observations: Tensor, hidden: Tensor | None, resets: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        if self.cell is None:
+            return self.evaluate(observations), None
+        steps, batch = observations.shape[:2]
+        if hidden is None:
+            hidden = self.initial_hidden(batch)
+        common, places = self._split(observations)
+        position = common[..., None, :POSITION_SIZE].expand(-1, -1, self.num_places, -1)
+        seen = torch.cat((places, position), dim=-1)
+        projected = self.cell.project(seen).flatten(1, 2)
+        state = hidden.reshape(batch * self.num_places, -1)
+        each = None if resets is None else resets.repeat_interleave(self.num_places, dim=1)
+        outputs, state = run_cell(self.cell, projected, state, each)
+        remembered = outputs.reshape(steps, batch, self.num_places, -1)
+        x = torch.cat((seen, remembered), dim=-1)
+        q = self._mix(common.flatten(0, 1), x.flatten(0, 1))
+        return q.unflatten(0, (steps, batch)), state.reshape(batch, -1)
+
+
+POSITION_SIZE = 2
+"""The common blocks begin with the position of the agent: x and y in [0, 1]."""
+
+
+def _style(network: Network) -> Style:
+    return Style(network.activation, network.layer_norm, network.dropout)
+
+
+def parse_network(data: dict[str, Any]) -> BrainNetwork:
+    return msgspec.convert(data, BrainNetwork)
+
+
+def build(spec: BrainSpec, generator: torch.Generator | None = None) -> QNetwork:
+    network = parse_network(spec.network)
+    match network:
+        case FeedForward():
+            module: QNetwork = FeedForwardNetwork(spec, network)
+        case Dueling():
+            module = DuelingNetwork(spec, network)
+        case Recurrent():
+            module = RecurrentNetwork(spec, network)
+        case PlacesBrain():
+            module = PlacesNetwork(spec, network)
+    if next(module.parameters()).device.type != "meta":
+        initialise(module, generator)
+    return module
