@@ -1,0 +1,315 @@
+"""What every stage's command shares: its options, its exit codes, its error block and its result.
+
+A stage is one function that takes `Options` (the shared options, spliced into its signature) and its own
+parameters, and returns a `Result`::
+
+    @command("evaluate")
+    def app(options: Options, input: InputOption = None) -> Result: ...
+
+    if __name__ == "__main__":
+        main(app)
+
+Exit codes: 0 done or up to date, 1 a gate or check failed, 2 the user's input is wrong, 130 interrupted; besides these
+70 (EX_SOFTWARE of sysexits.h) for a bug of Baton itself, so that a bug is never read as a failed check.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import inspect
+import json as jsonlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from pipeline.errors import UserError
+
+DONE, FAILED, WRONG_INPUT, BUG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
+
+# Numeric libraries read these when they are loaded, so they are set before a stage loads any.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="Task, for example gridworld.")]
+RecipeOption = Annotated[
+    str | None,
+    typer.Option("--recipe", metavar="NAME", help="Recipe: a name under runs/recipes/TASK, or a path to a .yaml file."),
+]
+SetOption = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace one value of the recipe, such as train.num_steps=1000."),
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Replace the recipe's seed.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="FOLDER", help="Output folder instead of the run's own.")
+]
+RunsDirOption = Annotated[
+    Path, typer.Option("--runs-dir", envvar="BATON_RUNS", metavar="FOLDER", help="Where run folders are.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Redo a finished stage and replace what it made.")]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="Device of the model: cpu, cuda, cuda:1.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads of numeric libraries in this process.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one machine-readable object on stdout.")]
+
+# For stages' own parameters: explicit paths, so that a stage can be pointed at files that came from anywhere.
+InputOption = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Input file instead of the run's.")]
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", metavar="FILE", help="inference_v1 file instead of the run's.")
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The shared options of one call. A stage that leaves some out (``shared=`` of `command`) sees their defaults."""
+
+    stage: str
+    task: str = ""
+    recipe: str | None = None
+    settings: tuple[str, ...] = ()
+    seed: int | None = None
+    out: Path | None = None
+    runs_dir: Path = Path("runs")
+    force: bool = False
+    device: str = "cpu"
+    threads: int = 1
+    json: bool = False
+
+    @property
+    def all_settings(self) -> tuple[str, ...]:
+        """``--set`` values with ``--seed`` as the last of them."""
+        return self.settings if self.seed is None else (*self.settings, f"seed={self.seed}")
+
+    def folder(self, run_name: str | None, stage: str | None = None) -> Path:
+        """Folder of ``stage`` (default: this one): ``--out`` for this stage's own, else ``runs/<task>/<run>/<stage>``.
+
+        Raises UserError when neither ``--out`` nor a recipe says where to write.
+        """
+        if self.out is not None and stage in (None, self.stage):
+            return self.out
+        if run_name is None:
+            raise UserError(
+                f"no folder for the {stage or self.stage} stage: neither a recipe nor a path says which",
+                remedy="give --recipe NAME, or explicit paths (--out, and --input or --model where the stage has them)",
+            )
+        return self.runs_dir / self.task / run_name / (stage or self.stage)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a stage did: ``facts`` are printed with ``--json``, ``lines`` otherwise.
+
+    ``status`` is "ok" or "up_to_date", or "failed" where a gate or check failed (exit code 1).
+    """
+
+    lines: Sequence[str] = ()
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    status: str = "ok"
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the process."""
+        return FAILED if self.status == "failed" else DONE
+
+
+class GateFailed(Exception):
+    """A check did not hold. The stage did its work; the answer is no. Exit code 1."""
+
+
+def _template(
+    task: TaskArgument,
+    recipe: RecipeOption = None,
+    settings: SetOption = [],  # noqa: B006 - typer copies it
+    seed: SeedOption = None,
+    out: OutOption = None,
+    runs_dir: RunsDirOption = Path("runs"),
+    force: ForceOption = False,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 1,
+    json: JsonOption = False,
+) -> None:
+    """The shared options, in the order in which ``--help`` lists them. Never called: only its signature is used."""
+
+
+SHARED = {parameter.name: parameter for parameter in inspect.signature(_template).parameters.values()}
+Stage = Callable[..., Result]
+
+
+def command(name: str, *, shared: Sequence[str] = tuple(SHARED)) -> Callable[[Stage], typer.Typer]:
+    """Make a typer app of a stage function ``f(options: Options, ...) -> Result``.
+
+    ``shared`` names the shared options that the stage takes. The function's docstring is the command's help.
+    """
+
+    def decorate(function: Stage) -> typer.Typer:
+        own = list(inspect.signature(function).parameters.values())[1:]
+        taken = [SHARED[key] for key in SHARED if key in shared]
+        parameters = sorted([*taken, *own], key=lambda p: not isinstance(_info(p), typer.models.ArgumentInfo))
+
+        def run(**values: Any) -> int:
+            chosen = {key: values.pop(key) for key in list(values) if key in shared}
+            chosen["settings"] = tuple(chosen.get("settings", ()))
+            return _call(function, Options(stage=name, **chosen), values)
+
+        keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+        run.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]  # typer reads the signature
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        run.__doc__ = function.__doc__
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+        app.command(name)(run)
+        app.info.name = name
+        return app
+
+    return decorate
+
+
+def _info(parameter: inspect.Parameter) -> Any:
+    """The typer.Argument or typer.Option in a parameter's annotation."""
+    return next(iter(getattr(parameter.annotation, "__metadata__", ())), None)
+
+
+def _call(function: Stage, options: Options, values: Mapping[str, Any]) -> int:
+    """Run a stage, print its result, and return its exit code. What goes wrong ends here, in one block."""
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = str(options.threads)
+    try:
+        with terminate_as_interrupt():
+            result = function(options, **values)
+        print_result(options.stage, result, json=options.json)
+        sys.stdout.flush()
+        return result.exit_code
+    except BrokenPipeError:
+        _quiet_stdout()
+        return BROKEN_PIPE
+    except GateFailed as failure:
+        status, error = "failed", UserError(str(failure))
+    except UserError as wrong:
+        status, error = "error", wrong
+    except KeyboardInterrupt:
+        status, error = "cancelled", UserError("interrupted", remedy=_resume_hint(options.stage))
+    except OSError as refusal:
+        status, error = "error", _system_error(refusal)
+    except Exception as bug:
+        status, error = "bug", _bug_report(options.stage, bug)
+    return _fail(options.stage, error, status, json=options.json)
+
+
+def print_result(stage: str, result: Result, *, json: bool) -> None:
+    """Print a result on stdout: one JSON object, or its lines."""
+    if json:
+        print(jsonlib.dumps({"stage": stage, "status": result.status, **result.facts}, default=str, allow_nan=False))
+        return
+    for line in result.lines:
+        print(line)
+
+
+def _fail(stage: str, error: UserError, status: str, *, json: bool) -> int:
+    """Print an error block on stderr (and an object on stdout with ``--json``); return the exit code."""
+    code = {"failed": FAILED, "error": WRONG_INPUT, "cancelled": INTERRUPTED, "bug": BUG}[status]
+    print(f"{'failed' if status == 'failed' else 'error'}: {error}", file=sys.stderr)
+    if json:
+        parts = {"what": error.what, "where": error.where, "remedy": error.remedy}
+        print(jsonlib.dumps({"stage": stage, "status": status, "error": parts, "exit_code": code}))
+    return code
+
+
+def main(app: typer.Typer, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a stage's app as the whole process: no traceback reaches the user, and the exit code says what happened."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run_command(app, arguments))
+
+
+def run_command(app: typer.Typer, arguments: Sequence[str]) -> int:
+    """Run a stage's app and return its exit code. The command line itself is checked here, the rest in the stage."""
+    stage = app.info.name or ""
+    try:
+        return int(app(args=list(arguments), prog_name=f"baton {stage}", standalone_mode=False) or 0)
+    except typer.TyperException as wrong:
+        message = wrong.format_message().strip().rstrip(".")
+        error = UserError(message[:1].lower() + message[1:], remedy=f"baton {stage} --help")
+        return _fail(stage, error, "error", json="--json" in arguments)
+
+
+def _resume_hint(stage: str) -> str | None:
+    """What to type after an interruption."""
+    return "the same command again goes on from where it stopped" if stage in ("train", "infer") else None
+
+
+def _system_error(error: OSError) -> UserError:
+    """An error of the operating system (full disk, no permission) as a block with a remedy."""
+    hints = {
+        errno.ENOSPC: "free some space, then run the same command again",
+        errno.EACCES: "check the permissions of that path",
+        errno.ENOENT: "check the path",
+    }
+    return UserError(
+        f"the system refused: {error.strerror or error}",
+        where=str(error.filename) if error.filename else None,
+        remedy=hints.get(error.errno or 0, "check the path and the disk, then run the same command again"),
+    )
+
+
+def _bug_report(stage: str, bug: BaseException) -> UserError:
+    """Save the traceback to a file of its own and say where it is."""
+    import tempfile  # these two are loaded here because every --help would pay for them
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix=f"baton-{stage}-", suffix=".traceback", delete=False) as file:
+        traceback.print_exception(bug, file=file)
+    return UserError(
+        f"this is a bug in Baton: {type(bug).__name__}: {bug}",
+        where=f"traceback saved in {file.name}",
+        remedy="report it with that file and the command line",
+    )
+
+
+def _quiet_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush does not complain about the closed pipe."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, so that both ends of a stage leave the same cancelled manifest."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class StopRequest:
+    """Calling it tells whether Ctrl-C or SIGTERM was seen. See `stop_on_signal`."""
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    def __call__(self) -> bool:
+        return self.seen
+
+    def handle(self, _signal: int, _frame: object) -> None:
+        """Signal handler: the first signal asks, the second one interrupts at once."""
+        if self.seen:
+            raise KeyboardInterrupt
+        self.seen = True
+        print("stopping after this step (once more to stop at once)", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[StopRequest]:
+    """Turn the first Ctrl-C or SIGTERM into a polite request, for work that leaves a checkpoint before it ends."""
+    stop = StopRequest()
+    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
