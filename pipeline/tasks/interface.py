@@ -93,11 +93,13 @@ class Evaluation:
 @dataclass(frozen=True)
 class DrawJob:
     """What visualize hands to a task: predictions by label (one per predictions file), where to write, and, where given,
-    the folder of the training (progress.jsonl, monitor.jsonl) for training curves."""
+    the folder of the training (progress.jsonl, monitor.jsonl) for training curves. The task calls ``note`` with a
+    sentence for each part that cannot be drawn, and why; the report prints it."""
 
     predictions: Mapping[str, Sequence[Any]]
     folder: Path
     train_folder: Path | None = None
+    note: Callable[[str], None] = lambda text: None
 
 
 class RowsPart(Protocol):

@@ -1,0 +1,343 @@
+"""Pictures: one style, and helpers that take an Axes, draw on it and return it.
+
+Every picture has to be readable in greyscale and by colour-blind people: series differ by colour (Okabe and Ito 2008),
+line style, marker and hatch at once (`Look`), colour maps are perceptually uniform, and numbers or names stand on
+the picture wherever they fit. Drawn with the Agg canvas alone, without pyplot and its global state. The same input
+gives the same bytes: no dates, no random ids, no reading of the user's matplotlib settings.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+WIDTH_IN = 10.0  # every picture is this wide, so that text has one size on the page
+DPI = 150
+NUM_COLORS = 128  # of the palette of a PNG: a third of the size of true colour, and no difference to be seen
+
+INK, FAINT, PAPER = "#1f2430", "#8a8f9c", "#ffffff"
+BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, VERMILION, BLACK = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#F0E442",
+    "#56B4E9",
+    "#D55E00",
+    "#000000",
+)
+
+STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is everywhere the same
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 7.0,
+    "axes.labelsize": 9.0,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#e4e6eb",
+    "grid.linewidth": 0.7,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "legend.handlelength": 3.2,
+    "lines.linewidth": 1.6,
+    "hatch.linewidth": 0.6,
+    "hatch.color": "#b9bdc7",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "text.parse_math": False,  # names come from files: a "$" in one is a dollar sign
+    "svg.hashsalt": "baton",
+    "svg.fonttype": "path",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one series looks: enough differences besides the colour to tell series apart in greyscale."""
+
+    color: str
+    line: str | tuple[int, tuple[float, ...]] = "-"
+    marker: str = "o"
+    hatch: str = ""
+    width: float = 1.6
+
+
+LOOKS: tuple[Look, ...] = (
+    Look(BLUE, "-", "o", "", 2.4),
+    Look(VERMILION, (0, (6, 2)), "s", "////"),
+    Look(GREEN, (0, (6, 2, 1.5, 2)), "^", "...."),
+    Look(PURPLE, (0, (1.5, 1.5)), "D", "xxxx"),
+    Look(ORANGE, (0, (3, 1.5)), "v", "\\\\\\\\"),
+    Look(SKY, (0, (8, 2, 1.5, 2, 1.5, 2)), "P", "++++"),
+    Look(BLACK, (0, (1, 2.5)), "X", "oooo", 1.3),
+    Look(FAINT, "-", "*", "----", 1.1),
+)
+
+
+def look(index: int) -> Look:
+    """The look of series number `index`; the first is the emphasised one. They repeat after eight."""
+    return LOOKS[index % len(LOOKS)]
+
+
+def part_of_map(name: str, low: float, high: float) -> LinearSegmentedColormap:
+    """The part [low, high] of a matplotlib colour map; leaves out ends that are too dark or too light."""
+    colors = colormaps[name](np.linspace(low, high, 256))
+    return LinearSegmentedColormap.from_list(f"{name}_{low:g}_{high:g}", list(map(tuple, colors)))
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the one style, whatever the user's own matplotlib settings are."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        settings: Any = matplotlib.rcParams
+        settings.update(STYLE)
+        yield
+
+
+def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
+    """An empty figure on an Agg canvas, laid out so that labels do not overlap. Use inside `style()`."""
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.04, hspace=0.05)
+    figure = Figure(figsize=(width_in, height_in), dpi=DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def small_multiples(figure: Any, count: int, num_columns: int) -> list[Axes]:
+    """`count` equal panels in rows of `num_columns`, top left first; what is left over stays empty."""
+    num_rows = -(-count // num_columns)
+    grid = figure.subplots(num_rows, num_columns, squeeze=False)
+    axes = [ax for row in grid for ax in row]
+    for ax in axes[count:]:
+        ax.set_axis_off()
+    return axes[:count]
+
+
+def save_png(figure: Figure, path: Path) -> int:
+    """Write the figure as a PNG with a palette and without metadata. Returns the number of bytes."""
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    palette = picture.quantize(NUM_COLORS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    out = io.BytesIO()
+    palette.save(out, format="PNG", compress_level=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.write_bytes(out.getvalue())
+
+
+def band(
+    ax: Axes, x: ArrayLike, y: ArrayLike, interval: tuple[ArrayLike, ArrayLike] | None, look: Look, label: str = ""
+) -> Axes:
+    """A line with its interval (low, high) as a band whose edges are drawn, so that it shows in greyscale too."""
+    ax.plot(x, y, color=look.color, linestyle=look.line, linewidth=look.width, label=label)
+    if interval is not None:
+        low, high = interval
+        ax.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0)
+        for edge in (low, high):
+            ax.plot(x, edge, color=look.color, linestyle=look.line, linewidth=0.5, alpha=0.6)
+    return ax
+
+
+def staircase(
+    ax: Axes, x: ArrayLike, y: ArrayLike, interval: tuple[ArrayLike, ArrayLike] | None, look: Look, label: str = ""
+) -> Axes:
+    """A function that steps at `x` (value `y[i]` from `x[i]` on), as survival curves and distributions are."""
+    ax.step(x, y, where="post", color=look.color, linestyle=look.line, linewidth=look.width, label=label)
+    if interval is not None:
+        ax.fill_between(x, interval[0], interval[1], step="post", color=look.color, alpha=0.16, linewidth=0)
+    return ax
+
+
+def survival_curve(ax: Axes, num_steps: NDArray[Any], died: NDArray[Any], look: Look, label: str = "") -> Axes:
+    """The product-limit estimate of the share alive after t steps (Kaplan and Meier 1958).
+
+    `num_steps` [N] lived, `died` bool [N]; whoever did not die is censored. With a band of 95 %, Greenwood's
+    variance on the log(-log) scale (Kalbfleisch and Prentice 1980), which stays inside [0, 1].
+    """
+    times, alive, low, high = kaplan_meier(num_steps, died)
+    return staircase(ax, times, alive, (low, high) if look.width > 2 else None, look, label)
+
+
+def kaplan_meier(num_steps: NDArray[Any], died: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
+    """(times [K], share alive, low, high), from time 0 to the longest life. See `survival_curve`."""
+    num_steps, died = np.asarray(num_steps), np.asarray(died, dtype=bool)
+    deaths, counts = np.unique(num_steps[died], return_counts=True)
+    at_risk = (num_steps[None, :] >= deaths[:, None]).sum(axis=1)
+    alive = np.cumprod(1.0 - counts / at_risk)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        greenwood = np.cumsum(counts / (at_risk * (at_risk - counts)))
+        spread = 1.96 * np.sqrt(greenwood) / np.abs(np.log(alive))
+        low, high = alive ** np.exp(spread), alive ** np.exp(-spread)
+    low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, alive)
+    end = num_steps.max(initial=0)
+    times = np.concatenate([[0], deaths, [end]]).astype(np.float64)
+    series = [np.concatenate([[1.0], v, v[-1:] if len(v) else [1.0]]) for v in (alive, low, high)]
+    return times, *series
+
+
+def distribution(ax: Axes, values: ArrayLike, look: Look, label: str = "") -> Axes:
+    """The share of `values` [N] that are at most x, as steps, with a marker at the median."""
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    if len(ordered) == 0:
+        return ax
+    share = np.arange(1, len(ordered) + 1) / len(ordered)
+    staircase(ax, np.concatenate([ordered[:1], ordered]), np.concatenate([[0.0], share]), None, look, label)
+    ax.plot([np.median(ordered)], [0.5], marker=look.marker, color=look.color, markersize=6, markeredgecolor=PAPER)
+    return ax
+
+
+def heat_map(
+    ax: Axes,
+    values: NDArray[Any],
+    *,
+    color_map: Any = "cividis",
+    limits: tuple[float, float] | None = None,
+    number: str = "",
+) -> Axes:
+    """`values` [rows, columns] as colours, row 0 at the top, NaN as hatched paper; the limits default to the extremes.
+
+    With `number` (a format such as ".1f") every cell also shows its value, in black or white, whichever reads better.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    known = values[np.isfinite(values)]
+    low, high = limits or ((float(known.min()), float(known.max())) if len(known) else (0.0, 1.0))
+    scale = Normalize(low, high if high > low else low + 1e-9)
+    rows, columns = values.shape
+    hatch_missing(ax, (0, 0, columns, rows))
+    colors = color_map if not isinstance(color_map, str) else colormaps[color_map]
+    ax.pcolormesh(np.ma.masked_invalid(values), cmap=colors, norm=scale, edgecolors=PAPER, linewidth=0.6)
+    if number:
+        for (row, column), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                ink = readable_on(colors(scale(value)))
+                place: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7}
+                ax.text(column + 0.5, row + 0.5, format(value, number), color=ink, **place)
+    ax.set(xlim=(0, columns), ylim=(rows, 0))
+    ax.grid(False)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def hatch_missing(ax: Axes, box: tuple[float, float, float, float]) -> Axes:
+    """Hatched paper on (x, y, width, height): here is no data, which is not the same as zero."""
+    x, y, width, height = box
+    fill: dict[str, Any] = {"facecolor": "#f5f6f8", "edgecolor": "#d3d6dd", "hatch": "////", "linewidth": 0}
+    ax.add_patch(Rectangle((x, y), width, height, zorder=0, **fill))
+    return ax
+
+
+def readable_on(color: Any) -> str:
+    """Black or white ink, by the luminance (Rec. 709) of the colour below."""
+    red, green, blue = (float(c) for c in color[:3])
+    return INK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.5 else PAPER
+
+
+def scale_bar(figure: Any, axes: Axes | Sequence[Axes], label: str) -> Any:
+    """One colour bar for panels that share a scale, beside the last of them."""
+    panels = [axes] if isinstance(axes, Axes) else list(axes)
+    bar = figure.colorbar(panels[-1].collections[0], ax=panels, pad=0.015, fraction=0.035, aspect=28)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=2)
+    bar.set_label(label)
+    return bar
+
+
+def bars(
+    ax: Axes,
+    names: Sequence[str],
+    series: Sequence[tuple[str, ArrayLike, tuple[ArrayLike, ArrayLike] | None, Look]],
+    number: str = ".2f",
+) -> Axes:
+    """Horizontal bars: a group per name, a bar per series (label, values, interval, look), top to bottom as given.
+
+    The value stands at the end of each bar, beyond its interval (low, high).
+    """
+    height = 0.8 / max(len(series), 1)
+    limit = 0.0
+    for k, (label, values, interval, looks) in enumerate(series):
+        values = np.asarray(values, dtype=np.float64)
+        ends = values if interval is None else np.asarray(interval[1], dtype=np.float64)
+        y = np.arange(len(names)) - 0.4 + (k + 0.5) * height
+        paint = PAPER if looks.hatch else looks.color
+        fill: dict[str, Any] = {"facecolor": paint, "hatch": looks.hatch, "edgecolor": looks.color}
+        ax.barh(y, values, height * 0.9, label=label, linewidth=1.0, **fill)
+        if interval is not None:
+            ax.errorbar(values, y, xerr=whiskers(values, interval), fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5)
+        for value, end, at in zip(values, ends, y, strict=True):
+            ax.annotate(format(value, number), (end, at), (4, 0), textcoords="offset points", va="center", fontsize=7.5)
+        limit = max(limit, float(ends.max(initial=0.0)))
+    ax.set_yticks(range(len(names)), names)
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, (limit or 1.0) * 1.14))
+    ax.grid(axis="y", visible=False)
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def whiskers(values: ArrayLike, interval: tuple[ArrayLike, ArrayLike]) -> NDArray[np.float64]:
+    """Intervals (low, high) as the distances from `values` that error bars take, [2, N], never negative."""
+    middle = np.asarray(values, dtype=np.float64)
+    low, high = (np.asarray(end, dtype=np.float64) for end in interval)
+    return np.maximum(np.stack([middle - low, high - middle]), 0.0)
+
+
+def shade(ax: Axes, spans: Sequence[tuple[float, float]], color: str = "#e9ebf2", label: str = "") -> Axes:
+    """Vertical spans behind everything else: nights, stages."""
+    for index, (start, stop) in enumerate(spans):
+        ax.axvspan(start, stop, color=color, linewidth=0, zorder=0, label=label if index == 0 else "")
+    return ax
+
+
+def name_lines(ax: Axes, entries: Sequence[tuple[float, str, str]], gap_pt: float = 11.0) -> Axes:
+    """Names at the right edge, not in a legend: entries (y in data, text, colour), moved apart where they collide."""
+    low, high = ax.get_ylim()
+    height_pt = ax.get_position().height * ax.figure.get_figheight() * 72  # type: ignore[union-attr]
+    ordered = sorted(entries)
+    wanted = [(y - low) / (high - low) * height_pt for y, _, _ in ordered]
+    for (y, text, color), at in zip(ordered, spread(wanted, gap_pt, height_pt), strict=True):
+        shift = at - (y - low) / (high - low) * height_pt
+        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        ax.annotate(text, (1.0, y), (5, shift), color=color, va="center", fontsize=8.5, annotation_clip=False, **place)
+    return ax
+
+
+def spread(wanted: Sequence[float], gap: float, limit: float) -> list[float]:
+    """Ascending positions, moved so that neighbours are `gap` apart, and inside [0, limit] if they fit there."""
+    placed: list[float] = []
+    for at in wanted:
+        placed.append(max(at, placed[-1] + gap) if placed else max(at, 0.0))
+    top = max(limit, 0.0)
+    for index in range(len(placed) - 1, -1, -1):
+        if placed[index] <= top:
+            break
+        placed[index] = top
+        top -= gap
+    return placed
