@@ -1,0 +1,77 @@
+"""Intrinsic novelty by random network distillation (Burda et al. 2018), as a reward component of its own.
+
+A predictor learns to answer as a fixed random network does; where it still fails, the state is new. Errors are divided
+by their running standard deviation, so that ``weight`` means the same throughout a training.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pipeline.tasks.gridworld.recipe import Novelty
+
+_BATCH = 256
+_MEMORY = 0.999  # of the running mean square of the errors
+
+
+def _embed(input_size: int, options: Novelty, generator: torch.Generator) -> nn.Sequential:
+    network = nn.Sequential(
+        nn.Linear(input_size, options.hidden), nn.ReLU(), nn.Linear(options.hidden, options.embedding_size)
+    )
+    with torch.no_grad():
+        for layer in (network[0], network[2]):
+            nn.init.orthogonal_(layer.weight, gain=2**0.5, generator=generator)
+            layer.bias.zero_()
+    return network
+
+
+class NoveltyBonus:
+    """``rewards(observations, step)`` pays for novelty and learns from the same observations."""
+
+    def __init__(self, options: Novelty, input_size: int, seed: int) -> None:
+        self.options = options
+        generator = torch.Generator().manual_seed(seed)
+        self.fixed = _embed(input_size, options, generator).requires_grad_(False)
+        self.predictor = _embed(input_size, options, generator)
+        self.optimizer = torch.optim.Adam(self.predictor.parameters(), options.learning_rate)
+        self.mean_square = 0.0
+
+    def weight(self, step: int) -> float:
+        """The annealed weight at a training step."""
+        return self.options.weight * max(1.0 - step / self.options.anneal_steps, 0.0)
+
+    def rewards(self, observations: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+        """float32 [N]: weight * error / running deviation of the error, for observations [N, D]."""
+        weight = self.weight(step)
+        if weight == 0.0:
+            return np.zeros(len(observations), np.float32)
+        inputs = torch.from_numpy(observations)
+        errors = (self.predictor(inputs) - self.fixed(inputs)).square().mean(1)
+        loss = errors[:_BATCH].mean()
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.optimizer.step()
+        values = errors.detach().numpy()
+        square = float(np.square(values).mean())
+        self.mean_square = _MEMORY * self.mean_square + (1 - _MEMORY) * square if self.mean_square else square
+        scaled: NDArray[np.float32] = (weight * values / max(self.mean_square**0.5, 1e-8)).astype(np.float32)
+        return scaled
+
+    def get_state(self) -> dict[str, Any]:
+        """Tensors and builtins, for checkpoints."""
+        return {
+            "fixed": self.fixed.state_dict(),
+            "predictor": self.predictor.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "mean_square": self.mean_square,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from what `get_state` returned."""
+        self.fixed.load_state_dict(state["fixed"])
+        self.predictor.load_state_dict(state["predictor"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.mean_square = state["mean_square"]
