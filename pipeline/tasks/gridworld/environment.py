@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.tasks.gridworld import observation
-from pipeline.tasks.gridworld.compiled import compiled
+from pipeline.tasks.gridworld.compiled import compiled, inlined
 from pipeline.tasks.gridworld.rules import (
     ACTIONS,
     DOWN,
@@ -24,13 +24,11 @@ from pipeline.tasks.gridworld.rules import (
     MONEY,
     PACKED,
     REWARDS,
-    RIGHT,
     UP,
     Level,
-    Tables,
     find_level,
-    tables,
 )
+from pipeline.tasks.gridworld.tables import Tables, tables
 
 _WELLBEING, _RETIREMENT, _SHAPING = range(len(REWARDS))
 
@@ -72,7 +70,7 @@ class _Town(NamedTuple):
     sparse: NDArray[np.bool_]
 
 
-@compiled
+@inlined
 def _mix(bits: Any) -> Any:
     """Output function of splitmix64 (Steele, Lea and Flood 2014)."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -80,40 +78,40 @@ def _mix(bits: Any) -> Any:
     return bits ^ (bits >> np.uint64(31))
 
 
-@compiled
-def _draw(seed: Any, index: int, bound: int) -> int:
+@inlined
+def _draw(seed: Any, index: int, bound: int) -> Any:
     """Number `index` of the random sequence of `seed`, in 0 .. bound-1."""
     golden = np.uint64(0x9E3779B97F4A7C15)
     bits = _mix(_mix(seed + golden) + golden * np.uint64(index + 1))
     return np.int64(((bits >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
 
 
-@compiled
+@inlined
 def _clamp(value: float) -> float:
     return min(max(value, 0.0), 1.0)
 
 
-@compiled
+@inlined
 def _look_around(row: NDArray[np.float32], level: Tables) -> None:
     """Add the places inside the visible square to the set of places seen."""
     at = level.at
     cell = np.int64(row[at.agent_cell])
+    y, x = level.row_of[cell], level.column_of[cell]
     seen = np.int64(row[at.seen])
     for place in level.places:
         there = np.int64(row[at.place_cells + place])
-        rows_away = abs(there // level.size - cell // level.size)
-        columns_away = abs(there % level.size - cell % level.size)
-        if rows_away <= level.sight and columns_away <= level.sight:
+        if max(abs(level.row_of[there] - y), abs(level.column_of[there] - x)) <= level.sight:
             seen |= 1 << place
     row[at.seen] = seen
 
 
-@compiled
-def _reset_one(i: int, seed: Any, multiplier: float, town: _Town, level: Tables) -> None:
+@inlined
+def _reset_one(i: int, seed: Any, multiplier: float, town: _Town, level: Tables, cells: NDArray[np.int64]) -> None:
     at = level.at
     row = town.packed[i]
     row[:] = -1.0
-    cells = np.arange(level.size * level.size)
+    for cell in range(len(cells)):
+        cells[cell] = cell
     for k in range(len(level.places) + 1):  # a shuffle that stops when everything is placed
         other = k + _draw(seed, k, len(cells) - k)
         cells[k], cells[other] = cells[other], cells[k]
@@ -137,19 +135,25 @@ def _reset_one(i: int, seed: Any, multiplier: float, town: _Town, level: Tables)
 
 @compiled
 def _reset(
-    town: _Town, level: Tables, which: NDArray[np.bool_], seeds: NDArray[np.uint64], multiplier: NDArray[np.float64]
+    town: _Town,
+    level: Tables,
+    which: NDArray[np.bool_],
+    seeds: NDArray[np.uint64],
+    multiplier: NDArray[np.float64],
+    cells: NDArray[np.int64],
 ) -> None:
+    """Reset the towns where `which`; `cells` [size * size] is scratch space."""
     for i in range(len(which)):
         if which[i]:
-            _reset_one(i, seeds[i], multiplier[i], town, level)
+            _reset_one(i, seeds[i], multiplier[i], town, level, cells)
 
 
-@compiled
+@inlined
 def _move(action: int, row: NDArray[np.float32], level: Tables) -> None:
     """Move one cell unless a wall is there; leaving the cell ends the use in progress."""
     at = level.at
     cell = np.int64(row[at.agent_cell])
-    y, x = cell // level.size, cell % level.size
+    y, x = level.row_of[cell], level.column_of[cell]
     if action == UP:
         y = max(y - 1, 0)
     elif action == DOWN:
@@ -162,10 +166,11 @@ def _move(action: int, row: NDArray[np.float32], level: Tables) -> None:
         row[at.agent_cell] = y * level.size + x
         row[at.place_in_use] = -1.0
         row[at.ticks_done] = 0.0
-        _look_around(row, level)
+        if level.sight < level.size - 1:
+            _look_around(row, level)
 
 
-@compiled
+@inlined
 def _interact(meters: NDArray[np.float64], row: NDArray[np.float32], level: Tables) -> int:
     """One tick of the place underfoot. Returns the place if the use is complete, else -1."""
     at = level.at
@@ -189,11 +194,11 @@ def _interact(meters: NDArray[np.float64], row: NDArray[np.float32], level: Tabl
             meters[m] = _clamp(meters[m] + level.last_effects[place, m])
         row[at.ticks_done] = 0.0
         row[at.place_in_use] = -1.0
-        return place
+        return int(place)
     return -1
 
 
-@compiled
+@inlined
 def _live(meters: NDArray[np.float64], multiplier: float, level: Tables) -> None:
     """What a step does to the meters by itself: decay, health, cascades."""
     for m in range(len(meters)):
@@ -209,7 +214,7 @@ def _live(meters: NDArray[np.float64], multiplier: float, level: Tables) -> None
             meters[target] = _clamp(meters[target] - loss)
 
 
-@compiled
+@inlined
 def _deepest_cause(killed: int, meters: NDArray[np.float64], level: Tables) -> int:
     """Follow the strongest drain from the meter that killed to where the trouble began.
 
@@ -235,7 +240,7 @@ def _deepest_cause(killed: int, meters: NDArray[np.float64], level: Tables) -> i
     return current
 
 
-@compiled
+@inlined
 def _lowest_need(meters: NDArray[np.float64]) -> float:
     lowest = 1.0
     for m in range(len(meters)):
@@ -244,57 +249,55 @@ def _lowest_need(meters: NDArray[np.float64]) -> float:
     return lowest
 
 
-@compiled
-def _end_or_go_on(i: int, town: _Town, level: Tables) -> None:
-    """Death, the step count, retirement, the hour."""
+@inlined
+def _step_one(
+    action: int, multiplier: float, row: NDArray[np.float32], meters: NDArray[np.float64], level: Tables
+) -> int:
+    """One step of one town. Returns the place whose use was completed, or -1."""
     at = level.at
-    row, meters = town.packed[i], town.meters[i]
-    town.died[i] = meters[ENERGY] <= 0.0 or meters[HEALTH] <= 0.0
-    if town.died[i]:
-        town.cause[i] = ENERGY if meters[ENERGY] <= 0.0 else HEALTH
-        town.deepest_cause[i] = _deepest_cause(town.cause[i], meters, level)
+    for m in range(len(meters)):
+        meters[m] = _clamp(meters[m] + level.action_effects[action, m])
+    completed = -1
+    if action < INTERACT:
+        _move(action, row, level)
+    elif action == INTERACT:
+        completed = _interact(meters, row, level)
+    _live(meters, multiplier, level)
+    for m in range(len(meters)):
+        row[at.meters + m] = meters[m]
     row[at.num_steps] += 1.0
-    town.retired[i] = row[at.num_steps] >= level.cap and not town.died[i]
-    town.finished[i] = town.died[i] or town.retired[i]
-    row[at.hour] = (row[at.hour] + 1.0) % len(level.clock)
-
-
-@compiled
-def _pay(i: int, potential: float, town: _Town, level: Tables, options: _Options) -> None:
-    """Write the reward components; `potential` is the shaping potential before the step."""
-    meters = town.meters[i]
-    if not town.died[i] and not town.sparse[i]:
-        town.rewards[i, _WELLBEING] = meters[ENERGY] * meters[HEALTH]
-    payment = level.retirement_bonus if town.retired[i] else 0.0
-    if town.finished[i] and town.sparse[i]:
-        payment += np.float64(town.packed[i, level.at.num_steps]) / level.cap
-    town.rewards[i, _RETIREMENT] = payment
-    if options.shaping_weight != 0.0:
-        after = 0.0 if town.died[i] else _lowest_need(meters)
-        town.rewards[i, _SHAPING] = options.shaping_weight * (options.shaping_gamma * after - potential)
+    row[at.hour] = row[at.hour] + 1.0 if row[at.hour] + 1.0 < len(level.clock) else 0.0
+    return completed
 
 
 @compiled
 def _step(town: _Town, level: Tables, options: _Options, actions: NDArray[np.int64]) -> None:
+    packed, all_meters, rewards = town.packed, town.meters, town.rewards
+    died, retired, finished, sparse = town.died, town.retired, town.finished, town.sparse
     for i in range(len(actions)):
-        town.rewards[i, :] = 0.0
+        rewards[i, _WELLBEING] = rewards[i, _RETIREMENT] = rewards[i, _SHAPING] = 0.0
         town.interacted[i] = -1
-        if town.finished[i]:
+        if finished[i]:
             continue
-        action = actions[i]
-        row, meters = town.packed[i], town.meters[i]
+        row, meters = packed[i], all_meters[i]
         potential = _lowest_need(meters)
-        for m in range(len(meters)):
-            meters[m] = _clamp(meters[m] + level.action_effects[action, m])
-        if action < INTERACT:
-            _move(action, row, level)
-        elif action == INTERACT:
-            town.interacted[i] = _interact(meters, row, level)
-        _live(meters, town.multiplier[i], level)
-        _end_or_go_on(i, town, level)
-        _pay(i, potential, town, level, options)
-        for m in range(len(meters)):
-            row[level.at.meters + m] = meters[m]
+        town.interacted[i] = _step_one(actions[i], town.multiplier[i], row, meters, level)
+        died[i] = meters[ENERGY] <= 0.0 or meters[HEALTH] <= 0.0
+        if died[i]:
+            town.cause[i] = ENERGY if meters[ENERGY] <= 0.0 else HEALTH
+            town.deepest_cause[i] = _deepest_cause(town.cause[i], meters, level)
+        num_steps = row[level.at.num_steps]
+        retired[i] = num_steps >= level.cap and not died[i]
+        finished[i] = died[i] or retired[i]
+        if not sparse[i]:
+            rewards[i, _WELLBEING] = meters[ENERGY] * meters[HEALTH]
+        payment = level.retirement_bonus if retired[i] else 0.0
+        if finished[i] and sparse[i]:
+            payment += num_steps / level.cap
+        rewards[i, _RETIREMENT] = payment
+        if options.shaping_weight != 0.0:
+            after = 0.0 if died[i] else _lowest_need(meters)
+            rewards[i, _SHAPING] = options.shaping_weight * (options.shaping_gamma * after - potential)
 
 
 class TownBatch:
@@ -333,6 +336,7 @@ class TownBatch:
             interacted=np.full(num_envs, -1, dtype=np.int8),
             sparse=np.zeros(num_envs, dtype=np.bool_),
         )
+        self._cells = np.zeros(self.level.size**2, dtype=np.int64)
         self.mask = np.zeros((num_envs, len(ACTIONS)), dtype=np.bool_)
         self.packed = self._town.packed
         self.meters = self._town.meters
@@ -366,7 +370,7 @@ class TownBatch:
         if not (np.isfinite(decay).all() and (decay >= 0).all()):
             raise ValueError("multiplier must be finite and not negative")
         self._town.sparse[which] = self.reward.sparse
-        _reset(self._town, self._tables, which, seeds, decay)
+        _reset(self._town, self._tables, which, seeds, decay, self._cells)
         observation.legal_actions(self.packed, self.level, out=self.mask)
 
     def step(self, actions: NDArray[np.int64]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.tasks.gridworld.compiled import compiled
+from pipeline.tasks.gridworld.compiled import compiled, inlined
 from pipeline.tasks.gridworld.rules import (
     ACTIONS,
     DOWN,
@@ -23,16 +23,15 @@ from pipeline.tasks.gridworld.rules import (
     RIGHT,
     UP,
     Level,
-    Tables,
     find_level,
-    tables,
 )
+from pipeline.tasks.gridworld.tables import PLACE_FEATURES, Tables, tables
 
 Encoding = Literal["places", "memory", "window", "grid"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 
-PLACE_FEATURES = ("present", "visible", "dx", "dy", "sign_dx", "sign_dy", "here", "distance", "open")
 _NUM_FEATURES = len(PLACE_FEATURES)
+_VISIBLE = PLACE_FEATURES.index("visible")
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,14 +98,21 @@ def layout(level: Level | str, encoding: Encoding) -> tuple[Block, ...]:
     """The blocks of an observation in order, without gaps. Raises UserError if level and encoding do not fit."""
     level = find_level(level)
     _check(level, encoding)
-    rows = [(name, low, (len(labels),), labels, about) for name, low, labels, about in _COMMON]
-    rows.append(_last_block(level, encoding))
+    common = [(name, low, (len(labels),), labels, about) for name, low, labels, about in _COMMON]
+    rows = [*common, _last_block(level, encoding)]
     blocks, start = [], 0
     for name, low, shape, labels, about in rows:
         stop = start + int(np.prod(shape))
         blocks.append(
             Block(
-                name=name, start=start, stop=stop, low=low, high=1.0, description=about, shape=shape, labels=labels
+                name=name,
+                start=start,
+                stop=stop,
+                low=low,
+                high=1.0,
+                description=about,
+                shape=shape,
+                labels=labels,
             )
         )
         start = stop
@@ -118,12 +124,12 @@ def observation_size(level: Level | str, encoding: Encoding) -> int:
     return layout(level, encoding)[-1].stop
 
 
-@compiled
+@inlined
 def _is_open(place: int, hour: float, level: Tables) -> bool:
     opens, closes = level.opens[place], level.closes[place]
     if opens <= closes:
-        return opens <= hour < closes
-    return hour >= opens or hour < closes
+        return bool(opens <= hour < closes)
+    return bool(hour >= opens or hour < closes)
 
 
 @compiled
@@ -132,7 +138,7 @@ def _legal_actions(packed: NDArray[np.float32], level: Tables, out: NDArray[np.b
     for i in range(len(packed)):
         row = packed[i]
         cell = np.int64(row[at.agent_cell])
-        y, x = cell // level.size, cell % level.size
+        y, x = level.row_of[cell], level.column_of[cell]
         for action in range(len(level.disabled)):
             out[i, action] = not level.disabled[action]
         out[i, UP] &= y > 0
@@ -146,12 +152,12 @@ def _legal_actions(packed: NDArray[np.float32], level: Tables, out: NDArray[np.b
         out[i, INTERACT] &= usable
 
 
-@compiled
+@inlined
 def _encode_common(row: NDArray[np.float32], level: Tables, out: NDArray[np.float32]) -> None:
     """Write the blocks of `_COMMON`; `out` is zero before."""
     at = level.at
     cell = np.int64(row[at.agent_cell])
-    y, x = cell // level.size, cell % level.size
+    y, x = level.row_of[cell], level.column_of[cell]
     last = level.size - 1
     out[0] = np.float32(x) / np.float32(last)
     out[1] = np.float32(y) / np.float32(last)
@@ -174,51 +180,42 @@ def _encode_common(row: NDArray[np.float32], level: Tables, out: NDArray[np.floa
 
 
 @compiled
-def _encode_places(
-    packed: NDArray[np.float32], level: Tables, remember: bool, out: NDArray[np.float32]
-) -> None:
+def _encode_places(packed: NDArray[np.float32], level: Tables, remember: bool, out: NDArray[np.float32]) -> None:
     """Common blocks and one row of PLACE_FEATURES a place; `remember`: seen so far instead of visible now."""
     at = level.at
-    out[:] = 0.0
-    last = np.float32(level.size - 1)
+    last = level.size - 1
     for i in range(len(packed)):
         row = packed[i]
+        out[i] = 0.0  # a row at a time, while it is near: two passes over the whole array took longer
         _encode_common(row, level, out[i])
         cell = np.int64(row[at.agent_cell])
-        y, x = cell // level.size, cell % level.size
-        seen = np.int64(row[at.seen])
+        y, x = level.row_of[cell] - last, level.column_of[cell] - last
+        seen = np.int64(row[at.seen]) if remember else 0
         for place in level.places:
             there = np.int64(row[at.place_cells + place])
-            dy, dx = there // level.size - y, there % level.size - x
-            visible = max(abs(dy), abs(dx)) <= level.sight
-            if not (visible or (remember and (seen >> place) & 1)):
+            relative = level.relative[level.row_of[there] - y, level.column_of[there] - x]
+            if relative[_VISIBLE] == 0.0 and not (seen >> place) & 1:
                 continue
-            o = _COMMON_SIZE + place * _NUM_FEATURES
-            out[i, o] = 1.0
-            out[i, o + 1] = visible
-            out[i, o + 2] = np.float32(dx) / last
-            out[i, o + 3] = np.float32(dy) / last
-            out[i, o + 4] = np.sign(dx)
-            out[i, o + 5] = np.sign(dy)
-            out[i, o + 6] = dx == 0 and dy == 0
-            out[i, o + 7] = np.float32(abs(dx) + abs(dy)) / (np.float32(2.0) * last)
-            out[i, o + 8] = _is_open(place, row[at.hour], level)
+            start = _COMMON_SIZE + place * _NUM_FEATURES
+            for k in range(_NUM_FEATURES - 1):
+                out[i, start + k] = relative[k]
+            out[i, start + _NUM_FEATURES - 1] = _is_open(place, row[at.hour], level)
 
 
 @compiled
 def _encode_cells(packed: NDArray[np.float32], level: Tables, window: bool, out: NDArray[np.float32]) -> None:
     """Common blocks and one-hot cells: the square around the agent (`window`) or the whole grid."""
     at = level.at
-    out[:] = 0.0
     num_types = len(level.ticks)
     depth = num_types + 2 if window else num_types
     side = 2 * level.sight + 1 if window else level.size
     for i in range(len(packed)):
         row = packed[i]
+        out[i] = 0.0  # a row at a time, while it is near: two passes over the whole array took longer
         _encode_common(row, level, out[i])
         cell = np.int64(row[at.agent_cell])
-        top = cell // level.size - level.sight if window else 0
-        left = cell % level.size - level.sight if window else 0
+        top = level.row_of[cell] - level.sight if window else 0
+        left = level.column_of[cell] - level.sight if window else 0
         if window:
             for k in range(side * side):
                 y, x = top + k // side, left + k % side
@@ -226,7 +223,7 @@ def _encode_cells(packed: NDArray[np.float32], level: Tables, window: bool, out:
                 out[i, _COMMON_SIZE + k * depth + num_types + (0 if inside else 1)] = 1.0
         for place in level.places:
             there = np.int64(row[at.place_cells + place])
-            y, x = there // level.size - top, there % level.size - left
+            y, x = level.row_of[there] - top, level.column_of[there] - left
             if 0 <= y < side and 0 <= x < side:
                 start = _COMMON_SIZE + (y * side + x) * depth
                 out[i, start + place] = 1.0
@@ -252,7 +249,10 @@ def _rows(packed: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def encode(
-    packed: NDArray[np.float32], level: Level | str, encoding: Encoding, out: NDArray[np.float32] | None = None
+    packed: NDArray[np.float32],
+    level: Level | str,
+    encoding: Encoding,
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Observations of packed state rows: float32 [N, S] -> float32 [N, D], blocks as in `layout`.
 

@@ -1,6 +1,7 @@
 """The rules of the town: actions, meters, places, levels and every number in them.
 
-Plain Python and numpy, no compiled code, so that whoever only reads rows can import it in milliseconds.
+Plain Python, so that whoever only reads rows can import it in milliseconds. Compiled code takes the numbers
+as arrays (`tables.py`).
 
 The table of places leaves some things open. They are decided here, once, for every implementation:
 
@@ -25,9 +26,6 @@ The table of places leaves some things open. They are decided here, once, for ev
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 
@@ -223,107 +221,3 @@ class Packed(NamedTuple):
 
 
 PACKED = Packed()
-
-
-class Offsets(NamedTuple):
-    """First column of each part of a packed row, in a form that compiled code can take as an argument."""
-
-    agent_cell: int
-    meters: int
-    place_cells: int
-    seen: int
-    hour: int
-    place_in_use: int
-    ticks_done: int
-    num_steps: int
-    multiplier: int
-
-
-class Tables(NamedTuple):
-    """One level's rules as arrays.
-
-    Compiled code receives its numbers through this argument and never as globals: numba's disk cache
-    notices a change of the file that holds the compiled function, but not of the files it imports.
-
-    An instant level is a temporal one whose uses last one tick and whose places never close, so the
-    compiled code has a single path.
-    """
-
-    at: Offsets
-    size: int
-    sight: int
-    cap: int
-    start_hour: int
-    places: NDArray[np.int64]  # [P] indices of the types that exist
-    disabled: NDArray[np.bool_]  # [8]
-    initial: NDArray[np.float64]  # [8]
-    decay: NDArray[np.float64]  # [8]
-    action_effects: NDArray[np.float64]  # [8 actions, 8 meters]
-    opens: NDArray[np.int64]  # [14]
-    closes: NDArray[np.int64]  # [14]
-    ticks: NDArray[np.int64]  # [14]
-    tick_price: NDArray[np.float64]  # [14]
-    payment_tolerance: float
-    tick_effects: NDArray[np.float64]  # [14, 8] of every tick
-    last_effects: NDArray[np.float64]  # [14, 8] in addition on the last tick
-    health_decay: float
-    health_base: float
-    health_unfit: float
-    cascade_threshold: float
-    cascade_source: NDArray[np.int64]  # [10]
-    cascade_target: NDArray[np.int64]  # [10]
-    cascade_strength: NDArray[np.float64]  # [10]
-    retirement_bonus: float
-    clock: NDArray[np.float32]  # [24, 2] sine and cosine of the hour
-
-
-def _dense(rows: list[dict[int, float]]) -> NDArray[np.float64]:
-    table = np.zeros((len(rows), len(METERS)))
-    for index, effects in enumerate(rows):
-        for meter, change in effects.items():
-            table[index, meter] = change
-    return table
-
-
-def _offsets() -> Offsets:
-    starts = {name: getattr(PACKED, name) for name in Offsets._fields}
-    return Offsets(**{name: v.start if isinstance(v, slice) else v for name, v in starts.items()})
-
-
-def tables(level: Level | str) -> Tables:
-    """The rules of a level as arrays, for compiled code."""
-    level = find_level(level)
-    count = len(PLACE_TYPES)
-    effects = _dense([place.effects for place in PLACE_TYPES])
-    ticks = np.array([place.ticks if level.temporal else 1 for place in PLACE_TYPES], dtype=np.int64)
-    share = SHARE_DURING_TICKS if level.temporal else 1.0
-    angle = 2 * np.pi * np.arange(HOURS_PER_DAY) / HOURS_PER_DAY
-    always = np.full(count, HOURS_PER_DAY, dtype=np.int64)
-    return Tables(
-        at=_offsets(),
-        size=level.size,
-        sight=level.sight,
-        cap=level.cap,
-        start_hour=START_HOUR,
-        places=np.array(level.places, dtype=np.int64),
-        disabled=np.isin(np.arange(len(ACTIONS)), level.disabled_actions),
-        initial=np.array(INITIAL_METERS),
-        decay=np.array(BASE_DECAY),
-        action_effects=_dense([ACTION_EFFECTS[action] for action in range(len(ACTIONS))]),
-        opens=np.array([p.opens for p in PLACE_TYPES], dtype=np.int64) if level.temporal else 0 * always,
-        closes=np.array([p.closes for p in PLACE_TYPES], dtype=np.int64) if level.temporal else always,
-        ticks=ticks,
-        tick_price=np.array([place.price for place in PLACE_TYPES]) / ticks,
-        payment_tolerance=PAYMENT_TOLERANCE,
-        tick_effects=effects * share / ticks[:, None],
-        last_effects=effects * (1.0 - share),
-        health_decay=HEALTH_DECAY,
-        health_base=HEALTH_BASE,
-        health_unfit=HEALTH_UNFIT,
-        cascade_threshold=CASCADE_THRESHOLD,
-        cascade_source=np.array([source for source, _, _ in CASCADES], dtype=np.int64),
-        cascade_target=np.array([target for _, target, _ in CASCADES], dtype=np.int64),
-        cascade_strength=np.array([strength for _, _, strength in CASCADES]),
-        retirement_bonus=RETIREMENT_BONUS,
-        clock=np.stack([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32),
-    )

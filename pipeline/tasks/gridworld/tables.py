@@ -1,0 +1,158 @@
+"""The rules of a level as arrays, the form in which compiled code takes them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.tasks.gridworld.rules import (
+    ACTION_EFFECTS,
+    ACTIONS,
+    BASE_DECAY,
+    CASCADE_THRESHOLD,
+    CASCADES,
+    HEALTH_BASE,
+    HEALTH_DECAY,
+    HEALTH_UNFIT,
+    HOURS_PER_DAY,
+    INITIAL_METERS,
+    METERS,
+    PACKED,
+    PAYMENT_TOLERANCE,
+    PLACE_TYPES,
+    RETIREMENT_BONUS,
+    SHARE_DURING_TICKS,
+    START_HOUR,
+    Level,
+    find_level,
+)
+
+PLACE_FEATURES = ("present", "visible", "dx", "dy", "sign_dx", "sign_dy", "here", "distance", "open")
+"""What the encodings "places" and "memory" say about each place."""
+
+
+class Offsets(NamedTuple):
+    """First column of each part of a packed row, in a form that compiled code can take as an argument."""
+
+    agent_cell: int
+    meters: int
+    place_cells: int
+    seen: int
+    hour: int
+    place_in_use: int
+    ticks_done: int
+    num_steps: int
+    multiplier: int
+
+
+class Tables(NamedTuple):
+    """One level's rules as arrays.
+
+    Compiled code receives its numbers through this argument and never as globals: numba's disk cache
+    notices a change of the file that holds the compiled function, but not of the files it imports.
+
+    An instant level is a temporal one whose uses last one tick and whose places never close, so the
+    compiled code has a single path.
+    """
+
+    at: Offsets
+    size: int
+    sight: int
+    cap: int
+    row_of: NDArray[np.int64]  # [cells]
+    column_of: NDArray[np.int64]  # [cells]
+    relative: NDArray[np.float32]  # [2 * size - 1, 2 * size - 1, 8], see `_relative`
+    start_hour: int
+    places: NDArray[np.int64]  # [P] indices of the types that exist
+    disabled: NDArray[np.bool_]  # [8]
+    initial: NDArray[np.float64]  # [8]
+    decay: NDArray[np.float64]  # [8]
+    action_effects: NDArray[np.float64]  # [8 actions, 8 meters]
+    opens: NDArray[np.int64]  # [14]
+    closes: NDArray[np.int64]  # [14]
+    ticks: NDArray[np.int64]  # [14]
+    tick_price: NDArray[np.float64]  # [14]
+    payment_tolerance: float
+    tick_effects: NDArray[np.float64]  # [14, 8] of every tick
+    last_effects: NDArray[np.float64]  # [14, 8] in addition on the last tick
+    health_decay: float
+    health_base: float
+    health_unfit: float
+    cascade_threshold: float
+    cascade_source: NDArray[np.int64]  # [10]
+    cascade_target: NDArray[np.int64]  # [10]
+    cascade_strength: NDArray[np.float64]  # [10]
+    retirement_bonus: float
+    clock: NDArray[np.float32]  # [24, 2] sine and cosine of the hour
+
+
+def _dense(rows: list[dict[int, float]]) -> NDArray[np.float64]:
+    table = np.zeros((len(rows), len(METERS)))
+    for index, effects in enumerate(rows):
+        for meter, change in effects.items():
+            table[index, meter] = change
+    return table
+
+
+def _offsets() -> Offsets:
+    starts = {name: getattr(PACKED, name) for name in Offsets._fields}
+    return Offsets(**{name: v.start if isinstance(v, slice) else v for name, v in starts.items()})
+
+
+def _relative(level: Level) -> NDArray[np.float32]:
+    """What an agent knows of a place that is dy rows and dx columns away, at [dy + size - 1, dx + size - 1].
+
+    All of PLACE_FEATURES but the last, which depends on the hour.
+    """
+    last = level.size - 1
+    away = np.arange(-last, last + 1)
+    dy, dx = np.meshgrid(away, away, indexing="ij")
+    visible = np.maximum(abs(dy), abs(dx)) <= level.sight
+    here = (dy == 0) & (dx == 0)
+    distance = (abs(dy) + abs(dx)) / (2 * last)
+    present = np.ones_like(dx)
+    features = (present, visible, dx / last, dy / last, np.sign(dx), np.sign(dy), here, distance)
+    return np.stack(features, axis=-1).astype(np.float32)
+
+
+def tables(level: Level | str) -> Tables:
+    """The rules of a level as arrays, for compiled code."""
+    level = find_level(level)
+    count = len(PLACE_TYPES)
+    effects = _dense([place.effects for place in PLACE_TYPES])
+    ticks = np.array([place.ticks if level.temporal else 1 for place in PLACE_TYPES], dtype=np.int64)
+    share = SHARE_DURING_TICKS if level.temporal else 1.0
+    angle = 2 * np.pi * np.arange(HOURS_PER_DAY) / HOURS_PER_DAY
+    row_of, column_of = np.divmod(np.arange(level.size**2), level.size)
+    always = np.full(count, HOURS_PER_DAY, dtype=np.int64)
+    return Tables(
+        at=_offsets(),
+        size=level.size,
+        sight=level.sight,
+        cap=level.cap,
+        row_of=row_of,
+        column_of=column_of,
+        relative=_relative(level),
+        start_hour=START_HOUR,
+        places=np.array(level.places, dtype=np.int64),
+        disabled=np.isin(np.arange(len(ACTIONS)), level.disabled_actions),
+        initial=np.array(INITIAL_METERS),
+        decay=np.array(BASE_DECAY),
+        action_effects=_dense([ACTION_EFFECTS[action] for action in range(len(ACTIONS))]),
+        opens=np.array([p.opens for p in PLACE_TYPES], dtype=np.int64) if level.temporal else 0 * always,
+        closes=np.array([p.closes for p in PLACE_TYPES], dtype=np.int64) if level.temporal else always,
+        ticks=ticks,
+        tick_price=np.array([place.price for place in PLACE_TYPES]) / ticks,
+        payment_tolerance=PAYMENT_TOLERANCE,
+        tick_effects=effects * share / ticks[:, None],
+        last_effects=effects * (1.0 - share),
+        health_decay=HEALTH_DECAY,
+        health_base=HEALTH_BASE,
+        health_unfit=HEALTH_UNFIT,
+        cascade_threshold=CASCADE_THRESHOLD,
+        cascade_source=np.array([source for source, _, _ in CASCADES], dtype=np.int64),
+        cascade_target=np.array([target for _, target, _ in CASCADES], dtype=np.int64),
+        cascade_strength=np.array([strength for _, _, strength in CASCADES]),
+        retirement_bonus=RETIREMENT_BONUS,
+        clock=np.stack([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32),
+    )
