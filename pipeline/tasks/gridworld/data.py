@@ -1,8 +1,9 @@
 """The fixed scenarios of gridworld: level, seed, decay multiplier.
 
 Seeds come from the examples' own domain (`seeds.EXAMPLES`), so no scenario here can occur in training or monitoring.
-They depend on ``examples.seed`` and the index alone: recipes of other training seeds, networks or levels are compared on
-the same scenarios, and a longer set begins with the shorter one. Every multiplier gets the same seeds, which pairs them.
+They depend on ``examples.seed`` and the index alone: recipes of other training seeds, networks or levels are compared
+on the same scenarios, and a longer set begins with the shorter one. Every multiplier gets the same seeds, which pairs
+them.
 """
 
 from collections.abc import Iterator

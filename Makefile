@@ -1,0 +1,103 @@
+# One target per stage, on real files: `make -j2 evaluate visualize RECIPE=full` runs both at once, and a second `make`
+# does nothing. A stage that was killed left a manifest that does not say "ok"; it is run again, and goes on.
+
+TASK   ?= gridworld
+RECIPE ?= demo
+RUNS   ?= runs
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+# Where pip finds torch without CUDA (on PyPI, the Linux wheels of torch pull about 2 GB of it). Empty: PyPI alone.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+VENV      := .venv
+BIN       := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+RUN       := $(RUNS)/$(TASK)/$(RECIPE)
+YAML      := runs/recipes/$(TASK)/$(RECIPE).yaml
+STAGE      = $(BIN)/baton $(1) $(TASK) --recipe $(RECIPE) --runs-dir $(RUNS)
+
+# Prerequisite of a stage's output while its manifest does not say that the stage finished.
+unless_ok = $(if $(shell grep -sE '"status": ?"ok"' $(RUN)/$(1)/manifest.json),,unfinished)
+
+EXAMPLES    := $(RUN)/examples/examples.jsonl
+CHECKPOINT  := $(RUN)/train/selected.checkpoint_v1
+MODEL       := $(RUN)/export/model.inference_v1
+PREDICTIONS := $(RUN)/infer/predictions.jsonl
+METRICS     := $(RUN)/evaluate/metrics.jsonl
+REPORT      := $(RUN)/visualize/report.html
+
+.PHONY: help install demo examples train export infer evaluate visualize follow test check format bench unfinished
+# Interrupted work stays: the stages resume it.
+.PRECIOUS: $(EXAMPLES) $(CHECKPOINT) $(MODEL) $(PREDICTIONS) $(METRICS) $(REPORT)
+
+help:
+	@echo 'make demo                     install, then the main job end to end; says where the report is'
+	@echo 'make STAGE RECIPE=full        examples, train, export, infer, evaluate, visualize (and what they need)'
+	@echo 'make follow RECIPE=full       watch that training, live or afterwards'
+	@echo 'make test | check | bench     tests | formatting, types, import rules, drift | benchmarks'
+	@echo 'Variables: TASK=$(TASK) RECIPE=$(RECIPE) RUNS=$(RUNS) PYTHON=$(PYTHON)'
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'error: Baton needs Python 3.11 or newer; give one with PYTHON=/path/to/python3.11' >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		$(addprefix --extra-index-url ,$(TORCH_INDEX)) -c constraints.txt -e '.[torch,onnx,dev]'
+	touch $@
+
+demo: $(INSTALLED)
+	@$(MAKE) --no-print-directory -j2 RECIPE=demo evaluate visualize
+	@echo 'report:  $(RUNS)/$(TASK)/demo/visualize/report.html'
+	@echo 'metrics: $(RUNS)/$(TASK)/demo/evaluate/metrics.jsonl'
+
+# After a stage its output is touched: "up to date" leaves an old file, which make would take for a reason to run again.
+examples: $(EXAMPLES)
+$(EXAMPLES): $(YAML) $(call unless_ok,examples) | $(INSTALLED)
+	$(call STAGE,examples)
+	@touch $@
+
+train: $(CHECKPOINT)
+$(CHECKPOINT): $(YAML) $(call unless_ok,train) | $(INSTALLED)
+	$(call STAGE,train)
+	@touch $@
+
+export: $(MODEL)
+$(MODEL): $(CHECKPOINT) $(call unless_ok,export) | $(INSTALLED)
+	$(call STAGE,export)
+	@touch $@
+
+infer: $(PREDICTIONS)
+$(PREDICTIONS): $(MODEL) $(EXAMPLES) $(call unless_ok,infer) | $(INSTALLED)
+	$(call STAGE,infer)
+	@touch $@
+
+evaluate: $(METRICS)
+$(METRICS): $(PREDICTIONS) $(call unless_ok,evaluate) | $(INSTALLED)
+	$(call STAGE,evaluate)
+	@touch $@
+
+visualize: $(REPORT)
+$(REPORT): $(PREDICTIONS) $(call unless_ok,visualize) | $(INSTALLED)
+	$(call STAGE,visualize)
+	@touch $@
+
+follow: | $(INSTALLED)
+	$(call STAGE,follow)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pipeline.schema_docs --check
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks
