@@ -1,0 +1,161 @@
+"""Two subjects on the same records, or on their own: differences, ratios, tests, effect sizes.
+
+"Paired" means that ``first[n]`` and ``second[n]`` are scores on the same record n, so that whatever makes a record
+hard or easy cancels out. All functions raise ValueError for arrays of different lengths where pairs are needed.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+
+from pipeline.stats import metrics
+from pipeline.stats.intervals import (
+    CHUNK_ELEMENTS,
+    DEFAULTS,
+    Bootstrap,
+    Interval,
+    Metric,
+    Strata,
+    bootstrap,
+    check_values,
+    draw_records,
+    percentile_interval,
+    resample_means,
+)
+from pipeline.stats.metrics import Floats
+
+MAX_EXACT_RECORDS = 14  # 2**14 sign patterns are fewer than the draws that would be made instead
+ROUNDING = 1e-12  # relative: a permuted sum this close to the observed one ties with it
+
+
+def paired_difference(
+    first: Floats,
+    second: Floats,
+    generator: np.random.Generator,
+    options: Bootstrap = DEFAULTS,
+    metric: Metric = metrics.mean,
+    strata: Strata | None = None,
+) -> Interval:
+    """metric(first) - metric(second) with the bootstrap interval over resampled pairs. BCa for the mean only."""
+    first, second = _pairs(first, second)
+    if metric is metrics.mean:
+        return bootstrap(first - second, metrics.mean, generator, options, strata)
+    if options.method != "percentile":
+        raise ValueError("the BCa interval of a paired difference is defined here for the mean only")
+    drawn = draw_records(len(first), generator, options.num_resamples, strata)
+    resampled = np.concatenate([metric(first[rows]) - metric(second[rows]) for rows in drawn])
+    return percentile_interval(float(metric(first) - metric(second)), resampled, options)
+
+
+def paired_ratio_of_means(
+    first: Floats,
+    second: Floats,
+    generator: np.random.Generator,
+    options: Bootstrap = DEFAULTS,
+    strata: Strata | None = None,
+) -> Interval:
+    """mean(first) / mean(second) with the percentile bootstrap interval over resampled pairs.
+
+    Raises ValueError unless all of ``second`` is positive: a ratio to a mean that may be zero has no interval.
+    """
+    first, second = _pairs(first, second)
+    if second.min() <= 0.0:
+        raise ValueError("a ratio of means needs a positive denominator on every record")
+    means = resample_means(np.stack([first, second], axis=1), generator, options.num_resamples, strata)
+    return percentile_interval(float(first.mean() / second.mean()), means[:, 0] / means[:, 1], options)
+
+
+def paired_permutation_test(
+    first: Floats, second: Floats, generator: np.random.Generator, num_permutations: int = 10_000
+) -> float:
+    """Two-sided p-value of "the subjects are exchangeable on every record", for the mean difference.
+
+    Flips the signs of the differences (Fisher 1935): all patterns for up to `MAX_EXACT_RECORDS` records, else
+    ``num_permutations`` random ones, with the observed one counted among them, so that p is never 0 (Phipson and
+    Smyth 2010).
+    """
+    first, second = _pairs(first, second)
+    differences = first - second
+    limit = abs(float(differences.sum())) - ROUNDING * float(np.abs(differences).sum())
+    if len(differences) <= MAX_EXACT_RECORDS:
+        signs = np.array(list(product((1.0, -1.0), repeat=len(differences))))
+        return float((np.abs(signs @ differences) >= limit).mean())
+    rows = max(1, CHUNK_ELEMENTS // len(differences))
+    num_extreme = 0
+    for start in range(0, num_permutations, rows):
+        shape = (min(rows, num_permutations - start), -(-len(differences) // 8))
+        bits = np.unpackbits(generator.integers(256, size=shape, dtype=np.uint8), axis=1, count=len(differences))
+        sums = differences.sum() - 2.0 * (bits.astype(np.float64) @ differences)
+        num_extreme += int(np.count_nonzero(np.abs(sums) >= limit))
+    return (num_extreme + 1) / (num_permutations + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values adjusted for having looked at all of them, in their order (Holm 1979): an adjusted value below
+    alpha keeps the chance of any false finding among them below alpha."""
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.minimum(1.0, np.maximum.accumulate(factors * np.asarray(p_values, dtype=np.float64)[order]))
+    result = np.empty(len(p_values))
+    result[order] = adjusted
+    return [float(p) for p in result]
+
+
+def paired_effect_size(first: Floats, second: Floats) -> float:
+    """Mean difference in standard deviations of the differences (Cohen 1988, d_z). Raises ValueError when the
+    differences do not vary."""
+    first, second = _pairs(first, second)
+    differences = first - second
+    spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    if spread == 0.0:
+        raise ValueError("the effect size is not defined where every record has the same difference")
+    return float(differences.mean()) / spread
+
+
+def probability_of_improvement(first: Floats, second: Floats) -> float:
+    """Chance that a random score of ``first[n]`` beats a random one of ``second[m]``, ties counting half (Agarwal et
+    al. 2021; Mann and Whitney 1947). Not paired: the lengths may differ."""
+    return _chance_to_beat(check_values(first), np.sort(check_values(second)))
+
+
+def probability_of_improvement_interval(
+    first: Floats, second: Floats, generator: np.random.Generator, options: Bootstrap = DEFAULTS
+) -> Interval:
+    """`probability_of_improvement` with the percentile bootstrap interval, each side resampled by itself."""
+    first, second = check_values(first), check_values(second)
+    resampled = np.empty(options.num_resamples)
+    for index in range(options.num_resamples):
+        drawn = second[generator.integers(len(second), size=len(second))]
+        resampled[index] = _chance_to_beat(first[generator.integers(len(first), size=len(first))], np.sort(drawn))
+    return percentile_interval(probability_of_improvement(first, second), resampled, options)
+
+
+def paired_win_rate(first: Floats, second: Floats) -> float:
+    """Share of records on which ``first[n]`` beats ``second[n]``, ties counting half."""
+    first, second = _pairs(first, second)
+    return float((first > second).mean() + 0.5 * (first == second).mean())
+
+
+def _chance_to_beat(first: Floats, ordered: Floats) -> float:
+    wins_and_ties = np.searchsorted(ordered, first, "left").sum() + np.searchsorted(ordered, first, "right").sum()
+    return float(wins_and_ties) / (2.0 * len(first) * len(ordered))
+
+
+def _pairs(first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    first, second = check_values(first), check_values(second)
+    if len(first) != len(second):
+        raise ValueError(f"pairs need as many records on both sides, not {len(first)} and {len(second)}")
+    return first, second
+
+
+__all__ = [
+    "holm",
+    "paired_difference",
+    "paired_effect_size",
+    "paired_permutation_test",
+    "paired_ratio_of_means",
+    "paired_win_rate",
+    "probability_of_improvement",
+    "probability_of_improvement_interval",
+]
