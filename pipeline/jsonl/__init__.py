@@ -1,0 +1,16 @@
+"""JSONL files: one JSON object a line, every line with ``schema``, ``task`` and ``id``.
+
+- `encode` one row; NaN and infinity are refused by name
+- `read`, `read_all`, `scan`, `head`: typed, streaming, errors name file:line:field; ``.zst`` is read as it is
+- `Appender`, `write_all`: whole lines only, resumable; or all at once, beside the place and renamed
+- `pipeline.jsonl.follow.Follower`: rows of a file that is still being written (imported by itself)
+
+A file that is being written, or whose writer was killed, ends in a torn line. `scan` returns the rows before it, the
+offset of its first byte and the reason; `read` and `read_all` refuse such a file, because they are for finished ones.
+"""
+
+from pipeline.jsonl.append import Appender, write_all
+from pipeline.jsonl.encode import encode
+from pipeline.jsonl.read import Head, Scan, head, read, read_all, scan
+
+__all__ = ["Appender", "Head", "Scan", "encode", "head", "read", "read_all", "scan", "write_all"]
