@@ -149,7 +149,7 @@ class Learner:
 
     @torch.no_grad()
     def _move_targets(self) -> None:
-        online = list(self.online.parameters())
+        online: list[Tensor] = list(self.online.parameters())
         if not self.q_learning.target_every:
             torch._foreach_lerp_(list(self.target.parameters()), online, self.q_learning.polyak)
         elif self.update_count % self.q_learning.target_every == 0:

@@ -156,6 +156,7 @@ class Curriculum(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     saturated_survival: float = 0.95
     retreat_survival: float = 0.3
     max_entropy: float = 0.5
+    entropy_temperature: float = 0.02
     min_episodes: int = 500
     window_episodes: int = 200
 

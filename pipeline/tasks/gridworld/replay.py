@@ -77,10 +77,12 @@ def _gather(ring: _Ring, rows: Any, envs: Any, num_steps: int, gamma: float, out
     for b in range(len(rows)):
         row, env = rows[b], envs[b]
         total, discount, steps = _look_ahead(ring, row, env, num_steps, gamma)
-        states[b] = ring.packed[row, env]
+        ahead = (row + steps) % num_rows
+        for s in range(states.shape[1]):
+            states[b, s] = ring.packed[row, env, s]
+            bootstrap[b, s] = ring.packed[ahead, env, s]
         actions[b] = ring.actions[row, env]
         returns[b] = total
-        bootstrap[b] = ring.packed[(row + steps) % num_rows, env]
         discounts[b] = discount
         valid[b] = 0.0 if ring.flags[row, env] & 4 else 1.0
 
@@ -95,7 +97,8 @@ def _gather_sequences(
         env = envs[b]
         for t in range(len(states)):
             row = (rows[b] + t) % num_rows
-            states[t, b] = ring.packed[row, env]
+            for s in range(states.shape[2]):
+                states[t, b, s] = ring.packed[row, env, s]
             resets[t, b] = (ring.flags[row, env] & 8) != 0 and t > 0
         for k in range(len(actions)):
             row = (rows[b] + burn_in + k) % num_rows
