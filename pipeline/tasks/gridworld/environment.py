@@ -371,7 +371,7 @@ class TownBatch:
             raise ValueError("multiplier must be finite and not negative")
         self._town.sparse[which] = self.reward.sparse
         _reset(self._town, self._tables, which, seeds, decay, self._cells)
-        observation.legal_actions(self.packed, self.level, out=self.mask)
+        self.mask[which] = observation.legal_actions(self.packed[which], self.level)
 
     def step(self, actions: NDArray[np.int64]) -> None:
         """Advance every town by one step. `actions` int64 [N]; a finished town ignores its action.
