@@ -1,0 +1,80 @@
+"""One prediction line per example, in order, through a task's predict part; resumable after any kind of death.
+
+``predictions.jsonl`` is a pure function of model, examples and decoding options, so a run that was killed goes on
+behind the last whole line, and the finished file equals that of an uninterrupted run.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.jsonl import Appender, scan
+from pipeline.tasks.interface import InferJob, PredictPart
+from schemas.rows import Example, Prediction
+
+# An error text in the manifest's counts is cut to this many characters: texts may quote what a model wrote.
+ERROR_KEY_LENGTH = 120
+
+
+@dataclass(frozen=True)
+class InferenceCounts:
+    """What one run of inference wrote. ``num_resumed`` of ``num_predictions`` were there already."""
+
+    num_predictions: int
+    num_resumed: int
+    error_counts: dict[str, int]
+
+
+def run_inference(
+    part: PredictPart, job: InferJob, path: Path, *, row_type: type[Prediction], model_id: str
+) -> InferenceCounts:
+    """Write ``path``: the predictions of ``job.model`` on all of ``job.examples``.
+
+    Goes on behind the whole lines that ``path`` holds, whatever ``job.first_index`` says; remove the file to start
+    anew. ``model_id`` is what the rows' ``model`` says. Raises UserError when ``path`` holds predictions of other
+    examples or of another model.
+    """
+    errors: Counter[str] = Counter()
+    num_resumed = _good_prefix(path, job.examples, row_type, model_id, errors)
+    with Appender(path, resume=num_resumed > 0) as appender:
+        for example, prediction in _paired(part, job, num_resumed):
+            if prediction.id != example.id or prediction.model != model_id:
+                raise AssertionError(f"predict gave {prediction.id} ({prediction.model}) for {example.id} ({model_id})")
+            appender.append(prediction)
+            _count(errors, prediction)
+    return InferenceCounts(len(job.examples), num_resumed, dict(sorted(errors.items())))
+
+
+def _paired(part: PredictPart, job: InferJob, first: int) -> Iterator[tuple[Example, Prediction]]:
+    """Each remaining example with its prediction; exactly as many of one as of the other."""
+    if first == len(job.examples):
+        return
+    yield from zip(job.examples[first:], part.predict(replace(job, first_index=first)), strict=True)
+
+
+def _good_prefix(
+    path: Path, examples: Sequence[Any], row_type: type[Prediction], model_id: str, errors: Counter[str]
+) -> int:
+    """Number of whole lines in ``path``, after checking that they answer the first of ``examples`` with this model."""
+    if not path.exists():
+        return 0
+    found = scan(path, row_type).rows
+    for number, row in enumerate(found):
+        expected = examples[number].id if number < len(examples) else None
+        if row.id != expected or row.model != model_id:
+            raise UserError(
+                f"cannot go on with these predictions: this line is {row.id!r} by model {row.model}, "
+                f"expected {expected!r} by model {model_id}",
+                where=f"{path}:{number + 1}",
+                remedy="they belong to other examples or another model; replace them with --force",
+            )
+        _count(errors, row)
+    return len(found)
+
+
+def _count(errors: Counter[str], prediction: Prediction) -> None:
+    if prediction.error is not None:
+        errors[prediction.error[:ERROR_KEY_LENGTH]] += 1
