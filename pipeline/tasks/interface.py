@@ -90,11 +90,32 @@ class Evaluation:
     metrics: Sequence[Metric]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TableColumn:
+    """One column of the table that evaluate shows: a metric, one of its statistics, and what stands above it."""
+
+    metric: str
+    statistic: str
+    heading: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableLayout:
+    """The table that evaluate shows: its columns, and the subject that is the bar to pass. ``TABLE`` of ``score.py``;
+    a task without one gets a column for each of its first metrics."""
+
+    columns: Sequence[TableColumn] = ()
+    bar: str | None = None
+
+
 @dataclass(frozen=True)
 class DrawJob:
-    """What visualize hands to a task: predictions by label (one per predictions file), where to write, and, where given,
-    the folder of the training (progress.jsonl, monitor.jsonl) for training curves. The task calls ``note`` with a
-    sentence for each part that cannot be drawn, and why; the report prints it."""
+    """What visualize hands to a task.
+
+    Predictions by label (one per predictions file; the last is the one looked at closely), where to write, and, where
+    given, the folder of the training (progress.jsonl, monitor.jsonl) for training curves. The task calls ``note`` with
+    a sentence for each part that cannot be drawn, and why; the report prints it.
+    """
 
     predictions: Mapping[str, Sequence[Any]]
     folder: Path
@@ -185,6 +206,8 @@ __all__ = [
     "Report",
     "RowsPart",
     "ScorePart",
+    "TableColumn",
+    "TableLayout",
     "TrainJob",
     "TrainOutcome",
 ]
