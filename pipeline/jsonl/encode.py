@@ -26,11 +26,17 @@ def encode(row: Any) -> bytes:
     Raises UserError, naming the field, when the row holds NaN or infinity. Equal rows give equal bytes.
     """
     line = _json.encode(row)
-    if b"null" in line and _MAYBE_NOT_FINITE.search(_probe.encode(row)):
-        for path, value in _floats(row, ""):
-            if not math.isfinite(value):
-                raise _refusal(row, path, value)
+    if b"null" in line:
+        refuse_not_finite(row)
     return line + b"\n"
+
+
+def refuse_not_finite(value: Any) -> None:
+    """Raises UserError, naming the field, when a Struct, dict or list holds NaN or infinity anywhere."""
+    if _MAYBE_NOT_FINITE.search(_probe.encode(value)):
+        for path, number in _floats(value, ""):
+            if not math.isfinite(number):
+                raise _refusal(value, path, number)
 
 
 def _array_to_json(value: Any) -> Any:
