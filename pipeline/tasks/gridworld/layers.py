@@ -33,9 +33,9 @@ class Style:
 class Linear(nn.Linear):
     """`torch.nn.Linear` with uninitialised parameters; `gain` is what `initialise` scales its weight by."""
 
-    def __init__(self, in_features: int, out_features: int, *, gain: float = 1.0) -> None:
+    def __init__(self, in_features: int, out_features: int, *, bias: bool = True, gain: float = 1.0) -> None:
         self.gain = gain
-        super().__init__(in_features, out_features)
+        super().__init__(in_features, out_features, bias)
 
     def reset_parameters(self) -> None:
         """Do nothing: see `initialise`."""
@@ -178,10 +178,13 @@ def initialise(module: nn.Module, generator: torch.Generator | None) -> None:
 
     The bias of the gate that keeps the old state starts at 1 (Jozefowicz et al. 2015).
     """
+    for parameter in module.parameters(recurse=False):
+        nn.init.zeros_(parameter)
     for part in module.modules():
         if isinstance(part, Linear):
             nn.init.orthogonal_(part.weight, part.gain, generator=generator)
-            nn.init.zeros_(part.bias)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
     for part in module.modules():
         if isinstance(part, Cell):
             n = part.hidden_size

@@ -146,18 +146,18 @@ class PlacesNetwork(QNetwork):
         style = _style(network)
         self.num_places, self.place_features = network.num_places, network.place_features
         self.common_size = spec.input_size - network.num_places * network.place_features
-        self.mixed_size = network.mixed_size
+        self.num_heads = GATE_HEADS
         width = network.place_features
         self.cell = None
         if network.memory is not None:
             self.cell = CELLS[network.memory.cell](width + POSITION_SIZE, network.memory.hidden_size)
             self.hidden_size = network.num_places * self.cell.state_size
             width += POSITION_SIZE + network.memory.hidden_size
-        self.place_bias = nn.Parameter(torch.zeros(network.num_places, network.place[0]))
+        self.place_bias = nn.Parameter(torch.empty(network.num_places, network.place[0]))
         self.place = nn.ModuleList(Perceptron(width, network.place, style))
-        self.place_out = Linear(network.place[-1], network.mixed_size)
+        self.place_out = Linear(network.place[-1], network.mixed_size // GATE_HEADS, bias=False)
         self.trunk = Perceptron(self.common_size, network.trunk, style)
-        self.gates = Linear(self.trunk.out_features, network.num_places * network.mixed_size)
+        self.gates = Linear(self.trunk.out_features, GATE_HEADS * network.num_places)
         self.head = Perceptron(network.mixed_size + self.trunk.out_features, network.head, style)
         self.q = QHead(self.head.out_features, spec.output_size, network.dueling)
 
@@ -171,11 +171,11 @@ class PlacesNetwork(QNetwork):
         trunk = self.trunk(common)
         first = self.place[0]
         assert isinstance(first, Layer)
-        x = first.finish(first.linear(places) + self.place_bias)
+        x = first.finish(first.linear(places).add_(self.place_bias))
         for layer in self.place[1:]:
             x = layer(x)
-        gates = self.gates(trunk).unflatten(-1, (self.num_places, self.mixed_size))
-        mixed = (gates * self.place_out(x)).sum(-2)
+        gates = self.gates(trunk).unflatten(-1, (self.num_heads, self.num_places))
+        mixed = torch.bmm(gates, self.place_out(x)).flatten(1)
         q: Tensor = self.q(self.head(torch.cat((mixed, trunk), dim=-1)))
         return q
 
@@ -204,6 +204,7 @@ class PlacesNetwork(QNetwork):
         return q.unflatten(0, (steps, batch)), state.reshape(batch, -1)
 
 
+GATE_HEADS = 8
 POSITION_SIZE = 2
 """The common blocks begin with the position of the agent: x and y in [0, 1]."""
 
