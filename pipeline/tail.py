@@ -32,7 +32,7 @@ class Tail:
         self.num_dropped = 0
         self._pending_drops = 0
         self._queue: queue.Queue[tuple[Build, int] | None] = queue.Queue(maxsize=capacity)
-        self._appender = Appender(path, resume_at=resume_at or 0)
+        self._appender = Appender(path, at=resume_at or 0)
         self._thread = threading.Thread(target=self._write, name="tail", daemon=True)
         self._thread.start()
 

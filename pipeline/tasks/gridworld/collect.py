@@ -18,14 +18,16 @@ from pipeline.tasks.gridworld.curriculum import CurriculumState, policy_entropy
 from pipeline.tasks.gridworld.environment import RewardOptions, TownBatch
 from pipeline.tasks.gridworld.learner import Learner
 from pipeline.tasks.gridworld.novelty import NoveltyBonus
-from pipeline.tasks.gridworld.observation import encode
+from pipeline.tasks.gridworld.observation import encode, legal_actions
 from pipeline.tasks.gridworld.recipe import Exploration, GridworldRecipe, Stage
 from pipeline.tasks.gridworld.replay import DIED, DUMMY, FIRST, RETIRED, Replay
 from pipeline.tasks.gridworld.rows import GridworldEpisode, GridworldProgress
-from pipeline.tasks.gridworld.rules import LEVELS, PACKED, REWARDS
+from pipeline.tasks.gridworld.rules import ENERGY, HEALTH, HOURS_PER_DAY, LEVELS, PACKED, REWARDS
 from pipeline.tasks.gridworld.traces import GREEDY, RANDOM, WARMUP, Recorded, Tally, build_trace, place_positions
 
 Build = Callable[[int], GridworldEpisode]
+VITAL = [ENERGY, HEALTH]
+LEAST_VITAL = 0.2  # of energy and health at a random start: below it most episodes die before they teach anything
 _ENTROPY_EVERY = 16  # vector steps between two looks at the entropy of the policy
 
 
@@ -108,11 +110,28 @@ class Collector:
         envs = np.arange(self.num_envs)
         scenario = seeds.derive(seeds.TRAINING, self.recipe.seed, self.episode_index, envs)
         self.town.reset_where(which, scenario, stage.multiplier)
+        self._randomise(which)
         self.stages[which] = self.curriculum.index if self.curriculum else 0
         self.tally.clear(which)
         self.first = which.copy()
         if self.hidden is not None:
             self.hidden[torch.from_numpy(which)] = 0.0
+
+    def _randomise(self, which: NDArray[np.bool_]) -> None:
+        """Let a share of the new episodes begin with any meters at any hour (exploring starts, Sutton and Barto 2018).
+
+        What matters most, a wallet or a stomach that runs empty, else comes up only after hundreds of steps.
+        """
+        share = self.recipe.exploration.random_starts
+        if not share:
+            return
+        meters, hours = self.rng.random(self.town.meters.shape), self.rng.integers(0, HOURS_PER_DAY, self.num_envs)
+        chosen = which & (self.rng.random(self.num_envs) < share)
+        meters[:, VITAL] = np.maximum(meters[:, VITAL], LEAST_VITAL)
+        self.town.meters[chosen] = meters[chosen]
+        self.town.packed[chosen, PACKED.meters] = meters[chosen].astype(np.float32)
+        self.town.packed[chosen, PACKED.hour] = hours[chosen]
+        legal_actions(self.town.packed, self.level, out=self.town.mask)
 
     def _choose(self, q: NDArray[np.float32], step: int) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
         """Actions and modes [N]: greedy, or uniform over the legal actions with each environment's epsilon."""

@@ -234,8 +234,8 @@ def train(job: TrainJob) -> TrainOutcome:
     if job.resume and (job.folder / RESUME).exists():
         offsets = trainer.load()
     with (
-        Appender(job.folder / "progress.jsonl", resume_at=offsets["progress"]) as progress,
-        Appender(job.folder / "monitor.jsonl", resume_at=offsets["monitor"]) as monitor,
+        Appender(job.folder / "progress.jsonl", at=offsets["progress"]) as progress,
+        Appender(job.folder / "monitor.jsonl", at=offsets["monitor"]) as monitor,
         Tail(job.folder / "episodes.jsonl", resume_at=offsets["episodes"]) as tail,
     ):
         _run(job, trainer, progress, monitor, tail)

@@ -123,6 +123,7 @@ class Exploration(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     highest: float = 0.4
     lowest: float = 0.005
     anneal_steps: int = 200_000
+    random_starts: float = 0.0
 
 
 class Novelty(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
