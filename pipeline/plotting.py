@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
@@ -27,7 +27,7 @@ from PIL import Image
 
 WIDTH_IN = 10.0  # every picture is this wide, so that text has one size on the page
 DPI = 150
-NUM_COLORS = 128  # of the palette of a PNG: a third of the size of true colour, and no difference to be seen
+NUM_COLORS = 256  # of the palette of a PNG: about a third of the bytes of true colour, and no difference to be seen
 
 INK, FAINT, PAPER = "#1f2430", "#8a8f9c", "#ffffff"
 BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, VERMILION, BLACK = (
@@ -70,7 +70,6 @@ STYLE: dict[str, Any] = {
     "legend.handlelength": 3.2,
     "lines.linewidth": 1.6,
     "hatch.linewidth": 0.6,
-    "hatch.color": "#b9bdc7",
     "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER,
     "text.parse_math": False,  # names come from files: a "$" in one is a dollar sign
@@ -123,10 +122,10 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
-    """An empty figure on an Agg canvas, laid out so that labels do not overlap. Use inside `style()`."""
-    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.04, hspace=0.05)
-    figure = Figure(figsize=(width_in, height_in), dpi=DPI, layout=layout)
+def new_figure(height_in: float, *, automatic: bool = True) -> Figure:
+    """An empty figure on an Agg canvas, by default laid out so that labels do not overlap. Use inside `style()`."""
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.04, hspace=0.05) if automatic else None
+    figure = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
@@ -146,7 +145,7 @@ def save_png(figure: Figure, path: Path) -> int:
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    palette = picture.quantize(NUM_COLORS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = picture.quantize(NUM_COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     out = io.BytesIO()
     palette.save(out, format="PNG", compress_level=9)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,33 +175,6 @@ def staircase(
     return ax
 
 
-def survival_curve(ax: Axes, num_steps: NDArray[Any], died: NDArray[Any], look: Look, label: str = "") -> Axes:
-    """The product-limit estimate of the share alive after t steps (Kaplan and Meier 1958).
-
-    `num_steps` [N] lived, `died` bool [N]; whoever did not die is censored. With a band of 95 %, Greenwood's
-    variance on the log(-log) scale (Kalbfleisch and Prentice 1980), which stays inside [0, 1].
-    """
-    times, alive, low, high = kaplan_meier(num_steps, died)
-    return staircase(ax, times, alive, (low, high) if look.width > 2 else None, look, label)
-
-
-def kaplan_meier(num_steps: NDArray[Any], died: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
-    """(times [K], share alive, low, high), from time 0 to the longest life. See `survival_curve`."""
-    num_steps, died = np.asarray(num_steps), np.asarray(died, dtype=bool)
-    deaths, counts = np.unique(num_steps[died], return_counts=True)
-    at_risk = (num_steps[None, :] >= deaths[:, None]).sum(axis=1)
-    alive = np.cumprod(1.0 - counts / at_risk)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        greenwood = np.cumsum(counts / (at_risk * (at_risk - counts)))
-        spread = 1.96 * np.sqrt(greenwood) / np.abs(np.log(alive))
-        low, high = alive ** np.exp(spread), alive ** np.exp(-spread)
-    low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, alive)
-    end = num_steps.max(initial=0)
-    times = np.concatenate([[0], deaths, [end]]).astype(np.float64)
-    series = [np.concatenate([[1.0], v, v[-1:] if len(v) else [1.0]]) for v in (alive, low, high)]
-    return times, *series
-
-
 def distribution(ax: Axes, values: ArrayLike, look: Look, label: str = "") -> Axes:
     """The share of `values` [N] that are at most x, as steps, with a marker at the median."""
     ordered = np.sort(np.asarray(values, dtype=np.float64))
@@ -219,17 +191,15 @@ def heat_map(
     values: NDArray[Any],
     *,
     color_map: Any = "cividis",
-    limits: tuple[float, float] | None = None,
+    scale: Normalize | None = None,
     number: str = "",
 ) -> Axes:
-    """`values` [rows, columns] as colours, row 0 at the top, NaN as hatched paper; the limits default to the extremes.
+    """`values` [rows, columns] as colours, row 0 at the top, NaN as hatched paper; the scale defaults to the extremes.
 
     With `number` (a format such as ".1f") every cell also shows its value, in black or white, whichever reads better.
     """
     values = np.asarray(values, dtype=np.float64)
-    known = values[np.isfinite(values)]
-    low, high = limits or ((float(known.min()), float(known.max())) if len(known) else (0.0, 1.0))
-    scale = Normalize(low, high if high > low else low + 1e-9)
+    scale = scale or extremes(values)
     rows, columns = values.shape
     hatch_missing(ax, (0, 0, columns, rows))
     colors = color_map if not isinstance(color_map, str) else colormaps[color_map]
@@ -245,6 +215,14 @@ def heat_map(
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return ax
+
+
+def extremes(*tables: ArrayLike) -> Normalize:
+    """A colour scale from the lowest to the highest finite value of all tables, for panels that share one."""
+    known = [flat[np.isfinite(flat)] for flat in (np.asarray(table, dtype=np.float64).ravel() for table in tables)]
+    values = np.concatenate(known) if known else np.empty(0)
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    return Normalize(low, high if high > low else low + 1e-9)
 
 
 def hatch_missing(ax: Axes, box: tuple[float, float, float, float]) -> Axes:
@@ -297,6 +275,30 @@ def bars(
         limit = max(limit, float(ends.max(initial=0.0)))
     ax.set_yticks(range(len(names)), names)
     ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, (limit or 1.0) * 1.14))
+    ax.grid(axis="y", visible=False)
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def stacked(ax: Axes, names: Sequence[str], parts: Sequence[tuple[str, ArrayLike, Look]], number: str = ".0%") -> Axes:
+    """Horizontal bars that add up: a bar per name, a part per (label, values, look). Values stand where they fit."""
+    left = np.zeros(len(names))
+    total = np.sum([np.asarray(values, dtype=np.float64) for _, values, _ in parts], axis=0)
+    for label, values, looks in parts:
+        widths = np.asarray(values, dtype=np.float64)
+        paint = PAPER if looks.hatch else looks.color
+        fill: dict[str, Any] = {"facecolor": paint, "hatch": looks.hatch, "edgecolor": looks.color, "linewidth": 1.0}
+        drawn = ax.barh(np.arange(len(names)), widths, 0.7, left=left, label=label, **fill)
+        for row, width in enumerate(widths):
+            drawn[row].set_visible(bool(width > 0))  # the edge of nothing would show as a line
+            if width > 0.05 * total.max():
+                ink = INK if looks.hatch else readable_on(to_rgb(looks.color))
+                box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0} if looks.hatch else None
+                place: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "color": ink, "bbox": box}
+                ax.text(left[row] + width / 2, row, format(width, number), **place)
+        left += widths
+    ax.set_yticks(range(len(names)), names)
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, float(total.max(initial=0.0)) or 1.0))
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
     return ax
