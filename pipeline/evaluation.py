@@ -1,0 +1,200 @@
+"""What evaluate does: predictions files to scores.jsonl, metrics.jsonl and the tables people see.
+
+Heavy to import (pandas, the task's score part): the command loads it when it runs, never for ``--help``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipeline import tables
+from pipeline.atomic import write_atomically
+from pipeline.errors import UserError
+from pipeline.jsonl import read_all, write_all
+from pipeline.runs import load_manifest
+from pipeline.tables import Checkpoint
+from pipeline.tasks import load_part
+from pipeline.tasks.interface import Evaluation, Report, ScorePart, TableLayout
+from schemas.rows import Metric, Score
+
+CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """``inputs`` are predictions files by label. ``options`` is the recipe's section ``evaluate``."""
+
+    task: str
+    inputs: Mapping[str, Path]
+    options: Any
+    folder: Path
+    report: Report
+
+
+@dataclass(frozen=True)
+class EvaluationOutcome:
+    """Outputs by name, what to show on the terminal, the model's main metrics, and counts for the manifest."""
+
+    outputs: dict[str, Path]
+    lines: list[str]
+    main_metrics: list[Metric]
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def run_evaluation(job: EvaluationJob) -> EvaluationOutcome:
+    """Evaluate every input, write ``scores.jsonl``, ``metrics.jsonl`` and ``table.md`` into ``job.folder``.
+
+    One input: its rows as they are. Several (checkpoints of one training): every row is marked with its input's label,
+    metrics by ``slice_by`` "checkpoint" (a slice within it: "checkpoint,level"), and a learning curve is shown.
+    """
+    part: Any = load_part(job.task, "score")
+    row_type = load_part(job.task, "rows").ROW_TYPES["prediction_v1"]
+    evaluations: dict[str, Evaluation] = {}
+    for done, (label, path) in enumerate(job.inputs.items()):
+        job.report(done, len(job.inputs), {"input": label})
+        evaluations[label] = _evaluate_file(part, path, row_type, job.options)
+    job.report(len(job.inputs), len(job.inputs), {})
+    marked = evaluations if len(evaluations) == 1 else {k: mark(e, k) for k, e in evaluations.items()}
+    metrics = [metric for evaluation in marked.values() for metric in evaluation.metrics]
+    scores = [score for evaluation in marked.values() for score in evaluation.scores]
+    layout = tables.layout_of(part, part.GLOSSARY, metrics)
+    checkpoints = [Checkpoint(k, training_step(job.inputs[k]), e.metrics) for k, e in evaluations.items()]
+    outputs = {name: job.folder / f"{name}.jsonl" for name in ("metrics", "scores")} | {
+        "table": job.folder / "table.md"
+    }
+    counts = {
+        "num_inputs": len(evaluations),
+        "num_metrics": write_all(outputs["metrics"], metrics),
+        "num_scores": write_all(outputs["scores"], scores),
+    }
+    write_atomically(outputs["table"], [markdown(job.task, checkpoints, layout).encode()])
+    main = [
+        m for m in metrics if m.subject == tables.MODEL and m.slice_by in ("all", CHECKPOINT) and in_table(m, layout)
+    ]
+    return EvaluationOutcome(outputs=outputs, lines=terminal(checkpoints, layout), main_metrics=main, counts=counts)
+
+
+def _evaluate_file(part: ScorePart, path: Path, row_type: type[Any], options: Any) -> Evaluation:
+    try:
+        return part.evaluate(read_all(path, row_type), options)
+    except UserError as error:
+        if error.where and error.where.startswith(str(path)):
+            raise
+        where = f"{path}, {error.where}" if error.where else str(path)
+        raise UserError(error.what, where=where, remedy=error.remedy) from error
+
+
+def mark(evaluation: Evaluation, label: str) -> Evaluation:
+    """The rows of one checkpoint, marked so that they can stand in one file with those of others."""
+
+    def metric(row: Metric) -> Metric:
+        whole = row.slice_by == "all"
+        return msgspec.structs.replace(
+            row,
+            id=f"{CHECKPOINT}={label}/{row.id}",
+            slice_by=CHECKPOINT if whole else f"{CHECKPOINT},{row.slice_by}",
+            slice_value=label if whole else f"{label},{row.slice_value}",
+        )
+
+    def score(row: Score) -> Score:
+        return msgspec.structs.replace(row, id=f"{CHECKPOINT}={label}/{row.id}")
+
+    return Evaluation(scores=list(map(score, evaluation.scores)), metrics=list(map(metric, evaluation.metrics)))
+
+
+def label_inputs(texts: Sequence[str]) -> dict[str, Path]:
+    """Predictions files by label, from "LABEL=PATH" or "PATH" each.
+
+    A path without a label is called by what tells it from the other paths. Raises UserError when two have one label.
+    """
+    named = [_split_label(text) for text in texts]
+    paths = [path for _, path in named]
+    labels = [label or short for (label, _), short in zip(named, _distinguishing(paths), strict=True)]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UserError(f"two inputs are called {label!r}", where="--input", remedy="give them as LABEL=PATH")
+    return dict(zip(labels, paths, strict=True))
+
+
+def _split_label(text: str) -> tuple[str | None, Path]:
+    label, equals, path = text.partition("=")
+    if equals and label and "/" not in label and not Path(text).exists():
+        return label, Path(path)
+    return None, Path(text)
+
+
+def _distinguishing(paths: Sequence[Path]) -> list[str]:
+    """The parts of each path that are not common to the beginning or the end of all of them."""
+    parts = [path.absolute().with_suffix("").parts for path in paths]
+    if len({*parts}) == 1:
+        return [path.stem for path in paths]
+    start = _num_common(parts)
+    end = _num_common([names[start:][::-1] for names in parts])
+    return ["/".join(names[start : len(names) - end]) or names[-1] for names in parts]
+
+
+def _num_common(sequences: Sequence[Sequence[str]]) -> int:
+    """How many first items all sequences share."""
+    same = [len({*items}) == 1 for items in zip(*sequences, strict=False)]
+    return [*same, False].index(False)
+
+
+def training_step(predictions: Path) -> int | None:
+    """The training step of the model behind a predictions file, from the manifest beside it; None without one."""
+    try:
+        step = load_manifest(predictions.parent).notes.get("step")
+    except UserError:
+        return None
+    return step if isinstance(step, int) else None
+
+
+def in_table(metric: Metric, layout: TableLayout) -> bool:
+    """Whether the metric has a column in the table."""
+    return any((metric.name, metric.statistic) == (column.metric, column.statistic) for column in layout.columns)
+
+
+def terminal(checkpoints: Sequence[Checkpoint], layout: TableLayout) -> list[str]:
+    """The learning curve, or the one input's table and those of its slices; then the footnotes."""
+    if len(checkpoints) > 1:
+        blocks = [tables.to_text(tables.learning_curve(checkpoints, layout))]
+    else:
+        metrics = checkpoints[0].metrics
+        blocks = [tables.to_text(tables.main_table(metrics, layout))]
+        for by, value in slices(metrics):
+            blocks += ["", f"{by} {value}", tables.to_text(tables.main_table(metrics, layout, by, value))]
+    return "\n".join([*blocks, "", *_footnotes(checkpoints, layout)]).split("\n")
+
+
+def markdown(task: str, checkpoints: Sequence[Checkpoint], layout: TableLayout) -> str:
+    """``table.md``: the learning curve, then for each input its tables and every metric of its model."""
+    lines = [f"# Evaluation: {task}", ""]
+    if len(checkpoints) > 1:
+        lines += ["## Learning curve", "", tables.to_markdown(tables.learning_curve(checkpoints, layout)), ""]
+    for checkpoint in checkpoints:
+        metrics = checkpoint.metrics
+        title = f"{checkpoint.label}: " if len(checkpoints) > 1 else ""
+        lines += [f"## {title}all records", "", tables.to_markdown(tables.main_table(metrics, layout)), ""]
+        for by, value in slices(metrics):
+            table = tables.to_markdown(tables.main_table(metrics, layout, by, value))
+            lines += [f"## {title}{by} {value}", "", table, ""]
+        lines += [f"## {title}every metric of the model", "", tables.to_markdown(tables.all_metrics(metrics)), ""]
+    return "\n".join([*lines, *(f"- {note}" for note in _footnotes(checkpoints, layout)), ""])
+
+
+def slices(metrics: Iterable[Metric]) -> list[tuple[str, str]]:
+    """The slices that split the records: (slice_by, slice_value) where there is more than one value."""
+    found = dict.fromkeys((m.slice_by, m.slice_value) for m in metrics if m.slice_by != "all")
+    counts = [by for by, _ in found]
+    return [(by, value) for by, value in found if counts.count(by) > 1]
+
+
+def _footnotes(checkpoints: Sequence[Checkpoint], layout: TableLayout) -> list[str]:
+    notes: dict[str, None] = {}
+    for checkpoint in checkpoints:
+        name = f"{checkpoint.label}: " if len(checkpoints) > 1 else ""
+        for note in tables.footnotes(checkpoint.metrics, layout):
+            notes[f"{name}{note}" if note.startswith("WARNING") else note] = None
+    return list(notes)

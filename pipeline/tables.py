@@ -1,0 +1,169 @@
+"""Metrics to the tables that people see: a DataFrame of cells "value [low, high]", as text and as markdown.
+
+Subjects are rows, the model first; the main metrics of the task are columns.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pipeline.tasks.interface import MetricDefinition, TableColumn, TableLayout
+from schemas.rows import Metric
+
+MODEL = "model"
+WIDTH = 100  # columns of a terminal
+GAP = "  "
+MAX_DECIMALS = 3
+SMALLEST_LENGTH = 1e-9  # of an interval, relative to the value: below, it is rounding
+NUM_DEFAULT_COLUMNS = 5
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One point of a learning curve: ``step`` is the training step, where it is known."""
+
+    label: str
+    step: int | None
+    metrics: Sequence[Metric]
+
+
+def layout_of(part: object, glossary: Sequence[MetricDefinition], metrics: Sequence[Metric]) -> TableLayout:
+    """The task's ``TABLE``; without one, a column for each of the first metrics of the glossary that has a value."""
+    layout = getattr(part, "TABLE", TableLayout())
+    if layout.columns:
+        return layout
+    statistic = {m.name: m.statistic for m in reversed(metrics)}
+    names = [definition.name for definition in glossary if definition.name in statistic][:NUM_DEFAULT_COLUMNS]
+    columns = [TableColumn(metric=name, statistic=statistic[name], heading=name.replace("_", " ")) for name in names]
+    return TableLayout(columns=columns, bar=layout.bar)
+
+
+def main_table(
+    metrics: Iterable[Metric], layout: TableLayout, slice_by: str = "all", slice_value: str = "all"
+) -> pd.DataFrame:
+    """Subjects by main metrics, the cells "value [low, high]"; the bar's name is followed by "(bar)"."""
+    chosen = [m for m in metrics if (m.slice_by, m.slice_value) == (slice_by, slice_value)]
+    subjects = sorted({m.subject: None for m in chosen if _is_shown(m, layout)}, key=lambda name: name != MODEL)
+    rows = {name: [m for m in chosen if m.subject == name] for name in subjects}
+    return _table(rows, layout).rename(index=lambda name: f"{name} (bar)" if name == layout.bar else name)
+
+
+def learning_curve(
+    checkpoints: Sequence[Checkpoint], layout: TableLayout, slice_by: str = "all", slice_value: str = "all"
+) -> pd.DataFrame:
+    """Checkpoints by main metrics of the model, in the order given, and the bar in the last row."""
+    rows: dict[str, list[Metric]] = {}
+    bar: list[Metric] = []
+    for checkpoint in checkpoints:
+        chosen = [m for m in checkpoint.metrics if (m.slice_by, m.slice_value) == (slice_by, slice_value)]
+        rows[checkpoint.label] = [m for m in chosen if m.subject == MODEL]
+        bar = [m for m in chosen if m.subject == layout.bar] or bar
+    if bar:
+        rows[f"{layout.bar} (bar)"] = bar
+    table = _table(rows, layout)
+    if any(checkpoint.step is not None for checkpoint in checkpoints):
+        steps = [f"{c.step:,}" if c.step is not None else "" for c in checkpoints]
+        table.insert(0, "step", [*steps, *[""] * (len(table) - len(steps))])
+    return table
+
+
+def all_metrics(metrics: Iterable[Metric], subject: str = MODEL) -> pd.DataFrame:
+    """Every metric of one subject over all records, a row each."""
+    chosen = [m for m in metrics if m.subject == subject and m.slice_by == "all"]
+    rows = [(m.name, m.statistic, format_cell(m, _decimals(m)), m.unit, f"{m.num_records:,}") for m in chosen]
+    return pd.DataFrame(rows, columns=["metric", "statistic", "value", "unit", "records"]).set_index("metric")
+
+
+def footnotes(metrics: Sequence[Metric], layout: TableLayout) -> list[str]:
+    """What a reader of the tables must know: the bar, what the brackets are, and how many records are left out."""
+    lines = [f"{layout.bar} is the bar to pass."] if layout.bar else []
+    confidences = sorted({m.confidence for m in metrics if m.confidence is not None})
+    methods = sorted({m.interval.replace("_", " ") for m in metrics if m.interval is not None})
+    if confidences:
+        levels = " and ".join(f"{100 * confidence:g} %" for confidence in confidences)
+        lines.append(f"[low, high]: {levels} intervals ({', '.join(methods)}).")
+    counts = {m.name: m for m in metrics if m.statistic == "count" and m.slice_by == "all"}
+    if "num_records" in counts:
+        lines.append(f"Records: {counts['num_records'].value:,.0f}.")
+    if "num_errors" in counts and counts["num_errors"].value > 0:
+        lines.append(
+            f"WARNING: {counts['num_errors'].value:,.0f} of {counts['num_errors'].num_records:,} records have an error "
+            "and are left out of every other metric."
+        )
+    return lines
+
+
+def to_text(table: pd.DataFrame, width: int = WIDTH) -> str:
+    """The table in plain text, no line longer than ``width``: columns that do not fit go into a block below."""
+    blocks, first = [], _cells(str(table.index.name or ""), list(table.index), left=True)
+    columns = [_cells(str(name), list(table[name]), left=False) for name in table.columns]
+    while columns:
+        taken, used = 0, len(first[0])
+        while taken < len(columns) and (not taken or used + len(GAP) + len(columns[taken][0]) <= width):
+            used += len(GAP) + len(columns[taken][0])
+            taken += 1
+        lines = zip(first, *columns[:taken], strict=True)
+        blocks.append("\n".join(GAP.join(cells).rstrip() for cells in lines))
+        columns = columns[taken:]
+    return "\n\n".join(blocks)
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """The table in markdown, numbers to the right."""
+    header = [str(table.index.name or ""), *(str(name) for name in table.columns)]
+    rule = ["---", *["---:"] * len(table.columns)]
+    body = [[str(index), *map(str, row)] for index, row in zip(table.index, table.to_numpy(), strict=True)]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [header, rule, *body]
+    )
+
+
+def format_cell(metric: Metric, decimals: int) -> str:
+    """ "value [low, high]", shares in percent."""
+    factor = 100.0 if metric.unit == "share" else 1.0
+    value = f"{factor * metric.value:,.{decimals}f}"
+    if metric.low is None or metric.high is None:
+        return value
+    return f"{value} [{factor * metric.low:,.{decimals}f}, {factor * metric.high:,.{decimals}f}]"
+
+
+def _is_shown(metric: Metric, layout: TableLayout) -> bool:
+    return any((metric.name, metric.statistic) == (c.metric, c.statistic) for c in layout.columns)
+
+
+def _table(rows: Mapping[str, Sequence[Metric]], layout: TableLayout) -> pd.DataFrame:
+    """Cells of the layout's columns; a column without any value is left out, and so has "-" a row without one."""
+    columns: dict[str, list[str]] = {}
+    for column in layout.columns:
+        found = {
+            name: next((m for m in metrics if (m.name, m.statistic) == (column.metric, column.statistic)), None)
+            for name, metrics in rows.items()
+        }
+        values = [m for m in found.values() if m is not None]
+        if values:
+            decimals = max(map(_decimals, values))
+            heading = f"{column.heading} %" if values[0].unit == "share" else column.heading
+            columns[heading] = [format_cell(m, decimals) if m else "-" for m in found.values()]
+    return pd.DataFrame(columns, index=pd.Index(list(rows), name="subject", dtype=object))
+
+
+def _decimals(metric: Metric) -> int:
+    """As many as show the first digit of the interval's half length; without an interval, three digits of the value."""
+    factor = 100.0 if metric.unit == "share" else 1.0
+    length = metric.high - metric.low if metric.low is not None and metric.high is not None else 0.0
+    if length > SMALLEST_LENGTH * abs(metric.value):
+        digits = -math.floor(math.log10(factor * length / 2.0))
+    elif metric.value == round(metric.value):
+        digits = 0
+    else:
+        digits = 2 - math.floor(math.log10(abs(factor * metric.value)))
+    return min(max(digits, 0), MAX_DECIMALS)
+
+
+def _cells(heading: str, values: Sequence[str], *, left: bool) -> list[str]:
+    """A column as lines of equal length, its heading first."""
+    lines = [heading, *values]
+    width = max(map(len, lines))
+    return [line.ljust(width) if left else line.rjust(width) for line in lines]
