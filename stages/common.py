@@ -25,9 +25,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
+import msgspec
 import typer
 
 from pipeline.errors import UserError
+from pipeline.progress import Style, choose_style
+from pipeline.recipes import LoadedRecipe, load_recipe
+from pipeline.runs import StageRun
+from pipeline.tasks import load_part
+from schemas.flow import BY_NAME
 
 DONE, FAILED, WRONG_INPUT, BUG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
 
@@ -78,10 +84,29 @@ class Options:
     threads: int = 1
     json: bool = False
 
+    def load_recipe(self, *more_settings: str) -> LoadedRecipe:
+        """The recipe with ``--set``, ``more_settings`` and ``--seed`` applied. Raises UserError."""
+        if self.recipe is None:
+            raise UserError(f"the {self.stage} stage needs a recipe", remedy=f"baton {self.stage} TASK --recipe NAME")
+        return load_recipe(self.recipe, self.task, (*self.settings, *more_settings), self.seed)
+
+    def recipe_or_defaults(self) -> tuple[Any, str | None]:
+        """The recipe and the name of its run; without ``--recipe`` the task's defaults, and None.
+
+        For stages that can do with explicit paths. Raises UserError when there is something to set and no recipe.
+        """
+        if self.recipe is not None:
+            recipe = self.load_recipe().recipe
+            return recipe, recipe.name
+        if self.settings or self.seed is not None:
+            raise UserError("--set and --seed change a recipe, and none is given", remedy="give --recipe NAME")
+        plain = {"schema": "recipe_v1", "task": self.task, "name": "defaults"}
+        return msgspec.convert(plain, load_part(self.task, "recipe").RECIPE), None
+
     @property
-    def all_settings(self) -> tuple[str, ...]:
-        """``--set`` values with ``--seed`` as the last of them."""
-        return self.settings if self.seed is None else (*self.settings, f"seed={self.seed}")
+    def progress_style(self) -> Style:
+        """How long work shows itself: see `pipeline.progress`."""
+        return choose_style(silent=self.json)
 
     def folder(self, run_name: str | None, stage: str | None = None) -> Path:
         """Folder of ``stage`` (default: this one): ``--out`` for this stage's own, else ``runs/<task>/<run>/<stage>``.
@@ -113,6 +138,45 @@ class Result:
     def exit_code(self) -> int:
         """Exit code of the process."""
         return FAILED if self.status == "failed" else DONE
+
+
+def stage_config(recipe: Any, stage: str) -> dict[str, Any]:
+    """The part of a recipe that a stage's result depends on: what its manifest holds, and what outdates it.
+
+    A section named after a stage belongs to that stage alone. A stage that reads the recipe also depends on what is
+    left, but for the description; a stage that reads files depends on nothing else.
+    """
+    plain: dict[str, Any] = msgspec.to_builtins(recipe)
+    own = {key: value for key, value in plain.items() if key == stage}
+    if "recipe" not in BY_NAME[stage].reads:
+        return own
+    return {key: value for key, value in plain.items() if key not in BY_NAME and key != "description"} | own
+
+
+def finished(stage: str, run: StageRun, lines: Sequence[str] = (), **facts: Any) -> Result:
+    """The result of a `stage_run` that has ended: what it wrote or found up to date, where, and its counts."""
+    recorded = run.previous.outputs if run.up_to_date and run.previous else {}
+    outputs = {name: run.folder / record.path for name, record in recorded.items()} | run.outputs
+    counts = run.previous.counts if run.up_to_date and run.previous else run.counts
+    errors = run.previous.error_counts if run.up_to_date and run.previous else run.error_counts
+    told = ", ".join(f"{name.removeprefix('num_').replace('_', ' ')} {count:,}" for name, count in counts.items())
+    head = f"{stage}: {'up to date' if run.up_to_date else 'done'}" + (f" ({told})" if told else "")
+    return Result(
+        lines=[
+            head,
+            *(f"  {count:,} records failed: {text}" for text, count in errors.items()),
+            *lines,
+            *(f"  {name}: {path}" for name, path in outputs.items()),
+        ],
+        facts={
+            "folder": str(run.folder),
+            "outputs": {name: str(path) for name, path in outputs.items()},
+            "counts": dict(counts),
+            "error_counts": dict(errors),
+            **facts,
+        },
+        status="up_to_date" if run.up_to_date else "ok",
+    )
 
 
 class GateFailed(Exception):
