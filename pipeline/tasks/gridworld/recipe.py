@@ -1,53 +1,55 @@
 """What a gridworld recipe may say: networks, learning, environment, and what each stage does by default."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from schemas.recipe import Recipe, Section
+from schemas.recipe import Count, CountOrZero, NotNegative, Positive, Recipe, Section, Seed, Share, ShareBelowOne
 
 LevelName = Literal["minimal", "resources", "full", "partial", "temporal"]
 EncodingName = Literal["places", "memory", "window", "grid"]
 Activation = Literal["relu", "gelu", "silu", "tanh", "elu"]
+Epsilon = Annotated[float, Meta(gt=0, le=1)]  # spread geometrically, so never 0
+Confidence = Annotated[float, Meta(gt=0, lt=1)]
 
 
 class FeedForward(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="feedforward"):
     """Plain multilayer perceptron Q-network."""
 
-    hidden: tuple[int, ...] = (256, 256)
+    hidden: tuple[Count, ...] = (256, 256)
     activation: Activation = "relu"
     layer_norm: bool = True
-    dropout: float = 0.0
+    dropout: ShareBelowOne = 0.0
 
 
 class Dueling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="dueling"):
     """Shared trunk, then a value and an advantage stream (Wang et al. 2016)."""
 
-    hidden: tuple[int, ...] = (256, 256)
-    stream: tuple[int, ...] = (128,)
+    hidden: tuple[Count, ...] = (256, 256)
+    stream: tuple[Count, ...] = (128,)
     activation: Activation = "relu"
     layer_norm: bool = True
-    dropout: float = 0.0
+    dropout: ShareBelowOne = 0.0
 
 
 class Recurrent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="recurrent"):
     """Observation encoder, one LSTM or GRU layer, Q head (Hausknecht and Stone 2015; stored state as in R2D2)."""
 
-    encoder: tuple[int, ...] = (128,)
+    encoder: tuple[Count, ...] = (128,)
     cell: Literal["lstm", "gru"] = "gru"
-    hidden_size: int = 128
-    head: tuple[int, ...] = (128,)
+    hidden_size: Count = 128
+    head: tuple[Count, ...] = (128,)
     dueling: bool = True
     activation: Activation = "relu"
     layer_norm: bool = True
-    dropout: float = 0.0
+    dropout: ShareBelowOne = 0.0
 
 
 class PlaceMemory(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A recurrent cell per place, weights shared over places: the network remembers each place by itself."""
 
     cell: Literal["lstm", "gru"] = "gru"
-    hidden_size: int = 16
+    hidden_size: Count = 16
 
 
 class Places(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="places"):
@@ -56,15 +58,15 @@ class Places(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     Needs an encoding with a block per place ("places" or "memory"). ``memory`` adds a recurrent cell per place.
     """
 
-    place: tuple[int, ...] = (64,)
-    mixed_size: int = 64
-    trunk: tuple[int, ...] = (128,)
-    head: tuple[int, ...] = (128,)
+    place: tuple[Count, ...] = (64,)
+    mixed_size: Count = 64
+    trunk: tuple[Count, ...] = (128,)
+    head: tuple[Count, ...] = (128,)
     dueling: bool = True
     memory: PlaceMemory | None = None
     activation: Activation = "relu"
     layer_norm: bool = True
-    dropout: float = 0.0
+    dropout: ShareBelowOne = 0.0
 
 
 Network = FeedForward | Dueling | Recurrent | Places
@@ -74,26 +76,26 @@ class Optimizer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``learning_rate`` falls from its value to ``final_fraction`` of it over the training by ``schedule``."""
 
     type: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    epsilon: float = 1e-8
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegative = 0.0
+    epsilon: Positive = 1e-8
     schedule: Literal["constant", "linear", "cosine"] = "linear"
-    final_fraction: float = 0.1
-    warmup_updates: int = 0
-    max_grad_norm: float = 10.0
+    final_fraction: Share = 0.1
+    warmup_updates: CountOrZero = 0
+    max_grad_norm: Positive = 10.0
 
 
 class QLearning(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``polyak`` moves the target network every update; with ``target_every`` > 0 it is copied every so many instead."""
+    """``polyak`` moves the target network every update; ``target_every`` > 0 copies it every so many instead."""
 
-    gamma: float = 0.99
-    num_step_return: int = 5
+    gamma: Share = 0.99
+    num_step_return: Count = 5
     double: bool = True
     loss: Literal["huber", "mse"] = "huber"
-    reward_scale: float = 0.1
-    polyak: float = 0.01
-    target_every: int = 0
-    average_decay: float = 0.999
+    reward_scale: Positive = 0.1
+    polyak: Share = 0.01
+    target_every: CountOrZero = 0
+    average_decay: ShareBelowOne = 0.999
 
 
 class Replay(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,61 +107,61 @@ class Replay(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     type: Literal["uniform", "prioritized"] = "uniform"
-    capacity: int = 400_000
-    batch_size: int = 256
-    alpha: float = 0.6
-    beta: float = 0.4
-    priority_epsilon: float = 1e-3
-    burn_in: int = 8
-    sequence: int = 16
+    capacity: Count = 400_000
+    batch_size: Count = 256
+    alpha: Share = 0.6
+    beta: Share = 0.4
+    priority_epsilon: Positive = 1e-3
+    burn_in: CountOrZero = 8
+    sequence: Count = 16
 
 
 class Exploration(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Each environment keeps its own epsilon, spread geometrically from ``highest`` to ``lowest``, all falling together.
+    """Each environment keeps its own epsilon, spread geometrically from ``highest`` to ``lowest``; all fall together.
 
     ``start`` scales the spread at the beginning and reaches 1 after ``anneal_steps`` environment steps.
     """
 
-    highest: float = 0.4
-    lowest: float = 0.005
-    anneal_steps: int = 200_000
-    random_starts: float = 0.0
+    highest: Epsilon = 0.4
+    lowest: Epsilon = 0.005
+    anneal_steps: CountOrZero = 200_000
+    random_starts: Share = 0.0
 
 
 class Novelty(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Random network distillation (Burda et al. 2018): ``weight`` is annealed to 0 over ``anneal_steps``."""
 
-    weight: float = 0.1
-    anneal_steps: int = 2_000_000
-    embedding_size: int = 32
-    hidden: int = 64
-    learning_rate: float = 1e-4
+    weight: NotNegative = 0.1
+    anneal_steps: Count = 2_000_000
+    embedding_size: Count = 32
+    hidden: Count = 64
+    learning_rate: Positive = 1e-4
 
 
 class Stage(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One curriculum stage."""
 
-    multiplier: float
+    multiplier: NotNegative
     sparse: bool = False
 
 
 class Curriculum(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Advance when survival is high, still learning (or saturated) and decided; retreat when survival collapses."""
 
-    stages: tuple[Stage, ...] = (
+    stages: Annotated[tuple[Stage, ...], Meta(min_length=1)] = (
         Stage(multiplier=0.2),
         Stage(multiplier=0.5),
         Stage(multiplier=0.8),
         Stage(multiplier=1.0),
         Stage(multiplier=1.0, sparse=True),
     )
-    advance_survival: float = 0.7
-    saturated_survival: float = 0.95
-    retreat_survival: float = 0.3
-    max_entropy: float = 0.5
-    entropy_temperature: float = 0.02
-    min_episodes: int = 500
-    window_episodes: int = 200
+    advance_survival: Share = 0.7
+    saturated_survival: Share = 0.95
+    retreat_survival: Share = 0.3
+    max_entropy: Share = 0.5
+    entropy_temperature: Positive = 0.02
+    min_episodes: Count = 500
+    window_episodes: Count = 200
 
 
 class Environment(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -167,48 +169,48 @@ class Environment(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     level: LevelName = "full"
     encoding: EncodingName = "places"
-    multiplier: float = 1.0
+    multiplier: NotNegative = 1.0
     sparse: bool = False
-    shaping: float = 0.0
+    shaping: NotNegative = 0.0
 
 
 class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Length and rhythm of the training, all in environment steps (summed over environments) unless named otherwise."""
 
-    num_steps: int = 6_000_000
-    num_envs: int = 256
-    warmup_steps: int = 20_000
-    updates_per_step: float = 1.0
-    monitor_every: int = 500_000
-    monitor_episodes: int = 200
-    checkpoint_every: int = 1_000_000
-    num_watched: int = 4
-    num_threads: int = 1
+    num_steps: Count = 6_000_000
+    num_envs: Count = 256
+    warmup_steps: CountOrZero = 20_000
+    updates_per_step: NotNegative = 1.0
+    monitor_every: Count = 500_000
+    monitor_episodes: Count = 200
+    checkpoint_every: Count = 1_000_000
+    num_watched: CountOrZero = 4
+    num_threads: Count = 1
 
 
 class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The fixed scenarios: ``num_scenarios`` for each multiplier, from ``seed``."""
 
-    num_scenarios: int = 1000
-    multipliers: tuple[float, ...] = (1.0,)
-    seed: int = 1_000_003
+    num_scenarios: Count = 1000
+    multipliers: Annotated[tuple[NotNegative, ...], Meta(min_length=1)] = (1.0,)
+    seed: Seed = 1_000_003
 
 
 class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Decoding: ``epsilon`` is the share of random legal actions; the first ``num_traces`` episodes keep every step."""
 
-    epsilon: float = 0.0
-    seed: int = 0
-    batch_size: int = 256
-    num_traces: int = 20
+    epsilon: Share = 0.0
+    seed: Seed = 0
+    batch_size: Count = 256
+    num_traces: CountOrZero = 20
 
 
 class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``num_resamples`` bootstrap resamples at ``confidence``, from ``seed``."""
 
-    confidence: float = 0.95
-    num_resamples: int = 2000
-    seed: int = 0
+    confidence: Confidence = 0.95
+    num_resamples: Count = 2000
+    seed: Seed = 0
 
 
 class GridworldRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
