@@ -30,15 +30,34 @@ class Style:
     dropout: float
 
 
+STEADY_OUTPUTS = 16
+"""From so many outputs on, a row's result does not depend on its place in the batch.
+
+Measured with MKL (torch 2.13, AVX-512) over 64 widths times 42 depths, 64 and 896 rows: products with 2 to 11 outputs
+and a depth that is not a multiple of 4 differ in the last bit from place to place; none with 12 or more outputs does.
+"""
+
+
 class Linear(nn.Linear):
-    """`torch.nn.Linear` with uninitialised parameters; `gain` is what `initialise` scales its weight by."""
+    """`torch.nn.Linear` with uninitialised parameters; `gain` is what `initialise` scales its weight by.
+
+    With `steady` set, narrow layers are computed with rows of zeros added to the weight, see `STEADY_OUTPUTS`.
+    """
 
     def __init__(self, in_features: int, out_features: int, *, bias: bool = True, gain: float = 1.0) -> None:
         self.gain = gain
+        self.steady = False
         super().__init__(in_features, out_features, bias)
 
     def reset_parameters(self) -> None:
         """Do nothing: see `initialise`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        missing = STEADY_OUTPUTS - self.out_features
+        if not self.steady or missing <= 0:
+            return F.linear(x, self.weight, self.bias)
+        y = F.linear(x, F.pad(self.weight, (0, 0, 0, missing)))[..., : self.out_features]
+        return y if self.bias is None else y + self.bias
 
 
 class Layer(nn.Module):
