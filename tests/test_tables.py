@@ -1,0 +1,147 @@
+"""The tables that people see, from literal metrics."""
+
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from pipeline import tables
+from pipeline.tables import Checkpoint
+from pipeline.tasks.interface import MetricDefinition, TableColumn, TableLayout
+from schemas.rows import Metric
+
+LAYOUT = TableLayout(
+    bar="script",
+    columns=(
+        TableColumn(metric="steps", statistic="mean", heading="steps"),
+        TableColumn(metric="survival", statistic="rate", heading="survival"),
+    ),
+)
+
+
+def metric(name: str, subject: str, numbers: tuple[float, float, float], **fields: object) -> Metric:
+    value, low, high = numbers
+    row = Metric(
+        task="gridworld",
+        id=f"{name}/{subject}/{fields}",
+        name=name,
+        statistic="rate" if name == "survival" else "mean",
+        subject=subject,
+        value=value,
+        low=low,
+        high=high,
+        confidence=0.95,
+        interval="wilson" if name == "survival" else "bootstrap_percentile",
+        unit="share" if name == "survival" else "steps",
+        better="higher",
+        num_records=1000,
+    )
+    return msgspec.structs.replace(row, **fields)
+
+
+def count(name: str, value: float) -> Metric:
+    row = metric(name, "model", (value, value, value), statistic="count", interval=None, confidence=None)
+    return msgspec.structs.replace(row, low=None, high=None, unit="records")
+
+
+METRICS = [
+    metric("steps", "random", (136.4, 133.1, 139.2)),
+    metric("survival", "random", (0.0, 0.0, 0.0038)),
+    metric("steps", "script", (500.0, 500.0, 500.0)),
+    metric("survival", "script", (1.0, 0.9962, 1.0)),
+    metric("steps", "model", (1490.25, 1487.5, 1493.0)),
+    metric("survival", "model", (0.981, 0.971, 0.988)),
+    metric("steps", "model", (7.0, 6.0, 8.0), slice_by="level", slice_value="full"),
+    metric("aside", "observer", (7.0, 6.0, 8.0)),
+]
+
+
+def test_the_main_table_exactly() -> None:
+    assert tables.to_text(tables.main_table(METRICS, LAYOUT)).split("\n") == [
+        "subject                      steps           survival %",
+        "model         1,490 [1,488, 1,493]    98.1 [97.1, 98.8]",
+        "random              136 [133, 139]       0.0 [0.0, 0.4]",
+        "script (bar)        500 [500, 500]  100.0 [99.6, 100.0]",
+    ]
+
+
+def test_markdown_exactly() -> None:
+    assert tables.to_markdown(tables.main_table(METRICS[:4], LAYOUT)).split("\n") == [
+        "| subject | steps | survival % |",
+        "| --- | ---: | ---: |",
+        "| random | 136 [133, 139] | 0.0 [0.0, 0.4] |",
+        "| script (bar) | 500 [500, 500] | 100.0 [99.6, 100.0] |",
+    ]
+
+
+def test_a_slice_has_a_table_of_its_own_and_gaps_are_shown() -> None:
+    table = tables.main_table(METRICS, LAYOUT, "level", "full")
+    assert table.loc["model", "steps"] == "7 [6, 8]"
+    assert "survival %" not in table  # no subject has a value
+    table = tables.main_table(METRICS[1:], LAYOUT)
+    assert table.loc["random", "steps"] == "-"
+
+
+def test_no_line_is_wider_than_the_terminal() -> None:
+    columns = [TableColumn(metric=f"m{i}", statistic="mean", heading=f"metric number {i}") for i in range(9)]
+    metrics = [metric(f"m{i}", s, (1e6 + i, 1e6, 2e6)) for i in range(9) for s in ("model", "baseline")]
+    text = tables.to_text(tables.main_table(metrics, TableLayout(columns=columns)))
+    assert max(map(len, text.split("\n"))) <= 100
+    assert all(f"metric number {i}" in text for i in range(9))
+    assert text.count("baseline") > 1  # every block names its rows
+    narrow = tables.to_text(tables.main_table(METRICS, LAYOUT), width=10)
+    assert "survival %" in narrow  # a column wider than the terminal is still shown
+
+
+@pytest.mark.parametrize(
+    ("numbers", "cell"),
+    [
+        ((441.234, 440.5, 442.0), "441.2 [440.5, 442.0]"),
+        ((441.234, 430.5, 452.0), "441 [430, 452]"),
+        ((0.31, 0.3095, 0.3105), "0.310 [0.309, 0.310]"),
+        ((247.0, 247.0, 247.0), "247 [247, 247]"),
+        ((0.1 + 0.2, 0.3, 0.1 + 0.2), "0.300 [0.300, 0.300]"),  # an interval of rounding errors
+        ((0.0, 0.0, 0.0), "0 [0, 0]"),
+        ((-32.1, -33.9, -30.2), "-32 [-34, -30]"),
+    ],
+)
+def test_a_cell_shows_no_more_digits_than_its_interval_supports(numbers: tuple[float, float, float], cell: str) -> None:
+    layout = TableLayout(columns=[TableColumn(metric="x", statistic="mean", heading="x")])
+    assert tables.main_table([metric("x", "model", numbers)], layout).loc["model", "x"] == cell
+
+
+def test_learning_curve_keeps_the_order_of_the_checkpoints_and_ends_in_the_bar() -> None:
+    early = [metric("steps", "model", (100.0, 90.0, 110.0)), *METRICS[2:4]]
+    curve = tables.learning_curve([Checkpoint("late", 2_000_000, METRICS), Checkpoint("early", None, early)], LAYOUT)
+    assert tables.to_text(curve).split("\n") == [
+        "subject            step                 steps           survival %",
+        "late          2,000,000  1,490 [1,488, 1,493]    98.1 [97.1, 98.8]",
+        "early                           100 [90, 110]                    -",
+        "script (bar)                   500 [500, 500]  100.0 [99.6, 100.0]",
+    ]
+    assert list(curve["step"]) == ["2,000,000", "", ""]
+    assert "step" not in tables.learning_curve([Checkpoint("early", None, early)], LAYOUT)
+
+
+def test_footnotes_name_the_bar_the_intervals_and_the_errors() -> None:
+    notes = tables.footnotes([*METRICS, count("num_records", 1000), count("num_errors", 3)], LAYOUT)
+    assert notes[0] == "script is the bar to pass."
+    assert notes[1] == "[low, high]: 95 % intervals (bootstrap percentile, wilson)."
+    assert notes[2] == "Records: 1,000."
+    assert notes[3].startswith("WARNING: 3 of 1,000 records have an error")
+    assert len(tables.footnotes([*METRICS, count("num_errors", 0)], LAYOUT)) == 2
+
+
+def test_every_metric_of_the_model_has_a_row() -> None:
+    table = tables.all_metrics(METRICS)
+    assert list(table.index) == ["steps", "survival"]
+    assert list(table.loc["survival"]) == ["rate", "98.1 [97.1, 98.8]", "share", "1,000"]
+
+
+def test_a_task_without_a_layout_shows_its_first_metrics() -> None:
+    glossary = [
+        MetricDefinition(name=name, unit="", better="higher", definition="") for name in ("survival", "no", "steps")
+    ]
+    layout = tables.layout_of(SimpleNamespace(), glossary, METRICS)
+    assert [(c.metric, c.statistic) for c in layout.columns] == [("survival", "rate"), ("steps", "mean")]
+    assert tables.layout_of(SimpleNamespace(TABLE=LAYOUT), glossary, METRICS) is LAYOUT
