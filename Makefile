@@ -5,11 +5,13 @@ TASK   ?= gridworld
 RECIPE ?= demo
 RUNS   ?= runs
 PYTHON ?= $(shell command -v python3.11 || echo python3)
-# Where pip finds torch without CUDA (on PyPI, the Linux wheels of torch pull about 2 GB of it). Empty: PyPI alone.
+# Where torch without CUDA is, for on PyPI the Linux wheel of torch brings CUDA along. It is tried first; where it cannot
+# be reached, or is empty, pip takes torch from where it finds all else.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 VENV      := .venv
 BIN       := $(VENV)/bin
+PIP       := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 INSTALLED := $(VENV)/.installed
 RUN       := $(RUNS)/$(TASK)/$(RECIPE)
 YAML      := runs/recipes/$(TASK)/$(RECIPE).yaml
@@ -42,8 +44,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'error: Baton needs Python 3.11 or newer; give one with PYTHON=/path/to/python3.11' >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		$(addprefix --extra-index-url ,$(TORCH_INDEX)) -c constraints.txt -e '.[torch,onnx,dev]'
+	$(if $(TORCH_INDEX),-$(PIP) --no-deps --retries 1 --timeout 20 --index-url $(TORCH_INDEX) torch)
+	$(PIP) -e '.[torch,onnx,dev]'
 	touch $@
 
 demo: $(INSTALLED)
