@@ -101,6 +101,11 @@ LOOKS: tuple[Look, ...] = (
 )
 
 
+# Pale to dark blue in equal steps of lightness (OKLab, Ottosson 2020): for shares, where little should look little.
+_PALE_TO_DARK = ["#f1f5fa", "#c7daec", "#9ec0dd", "#74a5cd", "#4c8bbb", "#3a6f9d", "#295480", "#193b63", "#0a2348"]
+PALE_TO_DARK = LinearSegmentedColormap.from_list("pale_to_dark", _PALE_TO_DARK)
+
+
 def look(index: int) -> Look:
     """The look of series number `index`; the first is the emphasised one. They repeat after eight."""
     return LOOKS[index % len(LOOKS)]
@@ -207,7 +212,7 @@ def heat_map(
     if number:
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
-                ink = readable_on(colors(scale(value)))
+                ink = ink_on(colors, scale, float(value))
                 place: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7}
                 ax.text(column + 0.5, row + 0.5, format(value, number), color=ink, **place)
     ax.set(xlim=(0, columns), ylim=(rows, 0))
@@ -237,6 +242,12 @@ def readable_on(color: Any) -> str:
     """Black or white ink, by the luminance (Rec. 709) of the colour below."""
     red, green, blue = (float(c) for c in color[:3])
     return INK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.5 else PAPER
+
+
+def ink_on(color_map: Any, scale: Normalize, value: float) -> str:
+    """Black or white ink for text on a heat map's cell of that value."""
+    colors = colormaps[color_map] if isinstance(color_map, str) else color_map
+    return readable_on(colors(scale(value)))
 
 
 def scale_bar(figure: Any, axes: Axes | Sequence[Axes], label: str) -> Any:
@@ -309,6 +320,18 @@ def whiskers(values: ArrayLike, interval: tuple[ArrayLike, ArrayLike]) -> NDArra
     middle = np.asarray(values, dtype=np.float64)
     low, high = (np.asarray(end, dtype=np.float64) for end in interval)
     return np.maximum(np.stack([middle - low, high - middle]), 0.0)
+
+
+def legend_below(canvas: Figure, panels: Sequence[Axes]) -> None:
+    """One legend under the whole figure, of everything that is named in `panels`, each name once."""
+    found: dict[str, Any] = {}
+    for ax in panels:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    columns = max(len(found), 1)
+    while columns > 1 and columns * (0.7 + 0.075 * max(map(len, found))) > canvas.get_figwidth():  # inches of an entry
+        columns -= 1
+    canvas.legend(list(found.values()), list(found), loc="outside lower center", ncols=columns)
 
 
 def shade(ax: Axes, spans: Sequence[tuple[float, float]], color: str = "#e9ebf2", label: str = "") -> Axes:

@@ -49,12 +49,17 @@ class Track:
     def in_vain(self) -> NDArray[np.bool_]:
         """[L] INTERACT that brought nothing: unpaid or closed."""
         ticks_after = np.append(self.use_ticks[1:], self.use_ticks[-1:] + 1)
-        return (self.action == INTERACT) & (self.completed < 0) & (ticks_after <= self.use_ticks)
+        return self._unfinished & (ticks_after <= self.use_ticks)
 
     @property
     def ticks(self) -> NDArray[np.bool_]:
         """[L] INTERACT that went on with a use, without completing it."""
-        return (self.action == INTERACT) & (self.completed < 0) & ~self.in_vain
+        return self._unfinished & ~self.in_vain
+
+    @property
+    def _unfinished(self) -> NDArray[np.bool_]:
+        unfinished: NDArray[np.bool_] = (self.action == INTERACT) & (self.completed < 0)
+        return unfinished
 
     @property
     def end(self) -> str:
@@ -141,7 +146,7 @@ def draw_path(ax: Axes, track: Track) -> Axes:
     lines = LineCollection(list(segments), cmap=TIME_COLORS, norm=scale, linewidths=1.1, alpha=0.9, capstyle="round")
     lines.set_array(np.arange(max(track.num_steps - 1, 0)))
     ax.add_collection(lines)
-    mark = {"markeredgecolor": "white", "markeredgewidth": 1.0, "zorder": 6, "linestyle": "none"}
+    mark: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 1.0, "zorder": 6, "linestyle": "none"}
     ax.plot(*points[0], marker="o", color=plotting.INK, markersize=8, **mark)
     ending = ("X", plotting.VERMILION) if track.row.died else ("s", plotting.GREEN)
     ax.plot(*points[-1], marker=ending[0], color=ending[1], markersize=9, **mark)
@@ -176,7 +181,8 @@ def visits(tracks: dict[str, Track]) -> Picture:
     """One panel per chosen episode: steps spent in each cell, as colour and number."""
     counts = {name: count_visits(track) for name, track in tracks.items()}
     most = max(float(table.max()) for table in counts.values())
-    scale = LogNorm(1.0, max(most, 2.0))
+    most = max(most, 2.0)
+    scale = LogNorm(1.0, most)
     canvas = plotting.new_figure(3.95 if len(tracks) > 1 else 5.0)
     panels = plotting.small_multiples(canvas, len(tracks), len(tracks))
     for ax, (name, track) in zip(panels, tracks.items(), strict=True):
@@ -188,7 +194,7 @@ def visits(tracks: dict[str, Track]) -> Picture:
             label_cell(ax, (x, y), by_cell.get((x, y), ""), int(count), scale)
         ax.set_title(f"{name}\n{(counts[name] > 0).sum()} of {counts[name].size} cells visited", fontsize=9)
     bar = plotting.scale_bar(canvas, panels, "steps in the cell")
-    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if t <= scale.vmax]
+    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if t <= most]
     bar.set_ticks(ticks, labels=[str(t) for t in ticks])
     bar.ax.minorticks_off()
     canvas.supxlabel(place_key([track.row for track in tracks.values()]), fontsize=8)
@@ -213,7 +219,7 @@ def count_visits(track: Track) -> NDArray[np.int64]:
 def label_cell(ax: Axes, cell: tuple[int, int], code: str, count: int, scale: Normalize) -> Axes:
     """A place's letters above the count, in an ink that reads on the cell's colour."""
     x, y = cell[0] + 0.5, cell[1] + 0.5
-    ink = plotting.readable_on(plotting.colormaps["cividis"](scale(count))) if count else plotting.INK
+    ink = plotting.ink_on("cividis", scale, count) if count else plotting.INK
     style: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
     if code:
         ax.text(x, y - (0.18 if count else 0.0), code, fontsize=7.5, fontweight="bold", **style)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
@@ -13,7 +14,6 @@ from pipeline.tasks.gridworld.draw_episodes import Track
 from pipeline.tasks.gridworld.draw_records import BEHAVIOUR
 from pipeline.tasks.gridworld.pictures import Picture, words
 from pipeline.tasks.gridworld.rules import (
-    ACTIONS,
     HOURS_PER_DAY,
     INTERACT,
     LEVELS,
@@ -45,10 +45,11 @@ def activity_by_hour(tracks: Sequence[Track]) -> Picture:
     shares = np.where(totals > 0, counts / np.maximum(totals, 1), np.nan)
     canvas = plotting.new_figure(1.25 + 0.24 * len(names))
     ax = canvas.subplots()
-    plotting.heat_map(ax, np.where(shares > 0, shares, np.nan), color_map=plotting.part_of_map("cividis_r", 0.0, 1.0))
+    scale = PowerNorm(0.5, 0.0, max(float(np.nanmax(shares)), 1e-6))  # so that 2 % and 5 % can be told apart
+    plotting.heat_map(ax, np.where(shares > 0, shares, np.nan), color_map=plotting.PALE_TO_DARK, scale=scale)
     for (row, hour), share in np.ndenumerate(shares):
         if share >= 0.005:
-            ink = plotting.readable_on(ax.collections[0].cmap(ax.collections[0].norm(share)))
+            ink = plotting.ink_on(plotting.PALE_TO_DARK, scale, share)
             ax.text(hour + 0.5, row + 0.5, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=ink)
     ax.set_yticks(np.arange(len(names)) + 0.5, [words(name) for name in names])
     ax.set_xticks(np.arange(0, HOURS_PER_DAY, 2) + 0.5, [f"{hour}:00" for hour in range(0, HOURS_PER_DAY, 2)])
@@ -95,14 +96,14 @@ def activity_by_need(tracks: Sequence[Track]) -> Picture:
     """Share of uses of each place by the meter that was lowest when the use was completed."""
     lowest = np.concatenate([np.array(NEEDS)[track.meters[:, NEEDS].argmin(axis=1)] for track in tracks])
     completed = np.concatenate([track.completed for track in tracks])
-    places = [p for p in np.argsort(-np.bincount(completed[completed >= 0], minlength=len(PLACES)), kind="stable")]
-    places = [p for p in places if (completed == p).any()]
+    num_uses = np.bincount(completed[completed >= 0], minlength=len(PLACES))
+    places = [p for p in np.argsort(-num_uses, kind="stable") if num_uses[p]]
     counts = np.array([[np.sum((completed == p) & (lowest == need)) for p in places] for need in NEEDS], dtype=float)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.where(counts > 0, counts / np.maximum(totals, 1), np.nan)
     canvas = plotting.new_figure(3.3)
     ax = canvas.subplots()
-    plotting.heat_map(ax, shares, color_map="cividis_r", number=".0%")
+    plotting.heat_map(ax, shares, color_map=plotting.PALE_TO_DARK, number=".0%")
     labels = [f"{METERS[need]} ({int(total)} uses)" for need, total in zip(NEEDS, totals[:, 0], strict=True)]
     ax.set_yticks(np.arange(len(NEEDS)) + 0.5, labels)
     ax.set_xticks(np.arange(len(places)) + 0.5, [words(PLACES[p]).replace(" ", "\n") for p in places], fontsize=8)
@@ -118,6 +119,3 @@ def activity_by_need(tracks: Sequence[Track]) -> Picture:
         canvas=canvas,
         record_ids=tuple(track.row.id for track in tracks),
     )
-
-
-__all__ = ["ACTIONS", "activity_by_hour", "activity_by_need", "list_activities", "order_activities"]

@@ -1,4 +1,4 @@
-"""Pictures of what a recurrent network keeps in mind: its hidden states in two dimensions, and unit by unit over time."""
+"""Pictures of what a recurrent network keeps in mind: its hidden states in two dimensions, and unit by unit."""
 
 from collections.abc import Mapping, Sequence
 
@@ -78,14 +78,24 @@ def hidden_map(rows: Sequence[GridworldPrediction]) -> Picture:
 
 def _color_by_hour(ax: Axes, points: NDArray[np.float64], hour: NDArray[np.int64]) -> Axes:
     """Points by hour, and the mean of each hour as a loop with the hour written on it."""
-    ax.scatter(*points.T, c=hour, cmap="twilight_shifted", vmin=0, vmax=HOURS_PER_DAY, s=5, linewidths=0, alpha=0.7)
+    ax.scatter(
+        points[:, 0],
+        points[:, 1],
+        c=hour,
+        cmap="twilight_shifted",
+        vmin=0,
+        vmax=HOURS_PER_DAY,
+        s=5,
+        linewidths=0,
+        alpha=0.7,
+    )
     means = {h: points[hour == h].mean(axis=0) for h in range(HOURS_PER_DAY) if (hour == h).any()}
     loop = np.array([*means.values(), next(iter(means.values()))])
     ax.plot(*loop.T, color=plotting.INK, linewidth=1.2)
     box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": plotting.INK, "linewidth": 0.6}
     for h, at in means.items():
         if h % 3 == 0:
-            ax.text(*at, f"{h}h", fontsize=7.5, ha="center", va="center", bbox=box)
+            ax.text(at[0], at[1], f"{h}h", fontsize=7.5, ha="center", va="center", bbox=box)
     return ax
 
 
@@ -93,11 +103,13 @@ def _color_by_group(
     ax: Axes, points: NDArray[np.float64], groups: Mapping[str, NDArray[np.bool_]], kept: NDArray[np.int64]
 ) -> Axes:
     """Points by group (colour and symbol), the groups' means as large symbols, and a legend below."""
-    ax.scatter(*points[kept].T, s=3, color="#d8dbe2", linewidths=0)
+    ax.scatter(points[kept, 0], points[kept, 1], s=3, color="#d8dbe2", linewidths=0)
     for index, (name, members) in enumerate(groups.items()):
         looks = plotting.look(index)
         chosen = kept[members[kept]]
-        ax.scatter(*points[chosen].T, s=7, marker=looks.marker, color=looks.color, linewidths=0, alpha=0.5)
+        ax.scatter(
+            points[chosen, 0], points[chosen, 1], s=7, marker=looks.marker, color=looks.color, linewidths=0, alpha=0.5
+        )
         mean = points[members].mean(axis=0)
         ax.plot(*mean, looks.marker, color=looks.color, markersize=10, markeredgecolor="white", label=name, zorder=5)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, handlelength=1.2, markerscale=0.8)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,10 +10,11 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from pipeline import plotting, stats
-from pipeline.tasks.gridworld import policies
-from pipeline.tasks.gridworld.pictures import LOOKS, MODEL, TUNED, Picture, subject_name, words
-from pipeline.tasks.gridworld.rows import GridworldPrediction
-from pipeline.tasks.gridworld.rules import METERS, PLACES
+from pipeline.tasks.gridworld.baselines import BAR, BASELINES, play_baseline
+from pipeline.tasks.gridworld.draw_training import mean_interval
+from pipeline.tasks.gridworld.pictures import LOOKS, MODEL, Picture, subject_name, words
+from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldScore
+from pipeline.tasks.gridworld.rules import PLACES
 
 OUTCOME, BEHAVIOUR = "How long and how well", "What it does all day"
 RESAMPLES = stats.Bootstrap(num_resamples=1000)
@@ -48,27 +50,14 @@ class Slice:
         return f"{self.level}, decay x{self.multiplier:g} ({len(self.lives[MODEL].died)} scenarios)"
 
 
-def model_lives(rows: Sequence[GridworldPrediction]) -> Lives:
-    """What the model did."""
+def read_lives(rows: Sequence[GridworldPrediction | GridworldScore]) -> Lives:
+    """The lives that rows tell of, the model's or a script's."""
     return Lives(
         num_steps=np.array([row.num_steps for row in rows], dtype=np.float64),
         died=np.array([row.died for row in rows]),
         cause=np.array([row.cause or "" for row in rows], dtype=np.str_),
-        wellbeing=np.array([row.wellbeing for row in rows]),
+        wellbeing=np.array([row.wellbeing for row in rows], dtype=np.float64),
         place_uses=np.array([[row.place_uses.get(place, 0) for place in PLACES] for row in rows], dtype=np.float64),
-    )
-
-
-def scripted_lives(name: str, rows: Sequence[GridworldPrediction]) -> Lives:
-    """What a scripted policy does in the same scenarios (all of one level and multiplier)."""
-    seeds = np.array([row.seed for row in rows], dtype=np.uint64)
-    played = policies.play(name, rows[0].level, seeds, rows[0].multiplier)
-    return Lives(
-        num_steps=played.num_steps.astype(np.float64),
-        died=played.died,
-        cause=np.array([METERS[cause] if cause >= 0 else "" for cause in played.cause], dtype=np.str_),
-        wellbeing=played.wellbeing.astype(np.float64),
-        place_uses=played.place_uses.astype(np.float64),
     )
 
 
@@ -79,9 +68,9 @@ def slice_records(rows: Sequence[GridworldPrediction]) -> list[Slice]:
         groups.setdefault((row.level, row.multiplier), []).append(row)
     slices = []
     for (level, multiplier), members in groups.items():
-        scripts = {name: scripted_lives(name, members) for name in policies.POLICIES}
+        scripts = {name: read_lives(play_baseline(name, members)) for name in BASELINES}
         order = sorted(scripts, key=lambda name: -float(scripts[name].wellbeing.mean()))
-        lives = {MODEL: model_lives(members)} | {name: scripts[name] for name in order}
+        lives = {MODEL: read_lives(members)} | {name: scripts[name] for name in order}
         slices.append(Slice(level, multiplier, members[0].cap, lives))
     return slices
 
@@ -97,7 +86,7 @@ def survival(slices: Sequence[Slice]) -> Picture:
             plotting.staircase(ax, curve.times, curve.share, interval, LOOKS[name], subject_name(name))
         ax.set(xlim=(0, part.cap * 1.005), ylim=(0, 1.03), xlabel="step", ylabel="share alive", title=part.title)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    _legend(canvas, panels[0])
+    plotting.legend_below(canvas, panels[:1])
     return Picture(
         slug="survival",
         title="How long they live",
@@ -120,7 +109,7 @@ def wellbeing(slices: Sequence[Slice]) -> Picture:
         ax.set(xlim=(0, part.cap), ylim=(0, 1.01), xlabel="wellbeing of an episode", title=part.title)
         ax.set_ylabel("share of scenarios at or below")
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    _legend(canvas, panels[0])
+    plotting.legend_below(canvas, panels[:1])
     return Picture(
         slug="wellbeing",
         title="How well they live",
@@ -134,14 +123,14 @@ def wellbeing(slices: Sequence[Slice]) -> Picture:
 
 def paired(part: Slice) -> Picture:
     """The model against the tuned script, scenario by scenario."""
-    ours, theirs = part.lives[MODEL].wellbeing, part.lives[TUNED].wellbeing
+    ours, theirs = part.lives[MODEL].wellbeing, part.lives[BAR].wellbeing
     canvas = plotting.new_figure(4.2)
     left, right = canvas.subplots(1, 2, width_ratios=[1.0, 1.35])
     left.plot([0, part.cap], [0, part.cap], color=plotting.INK, linewidth=0.9, linestyle=(0, (4, 3)))
     alpha = float(np.clip(30 / np.sqrt(len(ours)) / 4, 0.15, 0.9))
     died = part.lives[MODEL].died
     for chosen, mark, color, label in ((~died, "o", plotting.BLUE, "retired"), (died, "x", plotting.VERMILION, "died")):
-        style = {"edgecolors": "none"} if mark == "o" else {"linewidths": 1.2}
+        style: dict[str, Any] = {"edgecolors": "none"} if mark == "o" else {"linewidths": 1.2}
         left.scatter(theirs[chosen], ours[chosen], s=16, marker=mark, color=color, alpha=alpha, label=label, **style)
     left.set(xlabel="wellbeing of the tuned script", ylabel="wellbeing of the model", aspect="equal")
     _zoom(left, np.concatenate([ours, theirs]))
@@ -167,7 +156,12 @@ def _draw_differences(ax: Axes, differences: NDArray[np.float64]) -> Axes:
     if len(ordered) == 1:
         x, ordered = np.array([0.0, 1.0]), np.repeat(ordered, 2)
     ax.fill_between(x, 0, ordered, where=ordered >= 0, color=plotting.BLUE, linewidth=0, interpolate=True)
-    worse = {"facecolor": plotting.PAPER, "hatch": "////", "edgecolor": plotting.VERMILION, "linewidth": 0.8}
+    worse: dict[str, Any] = {
+        "facecolor": plotting.PAPER,
+        "hatch": "////",
+        "edgecolor": plotting.VERMILION,
+        "linewidth": 0.8,
+    }
     ax.fill_between(x, 0, ordered, where=ordered <= 0, interpolate=True, **worse)
     ax.axhline(0, color=plotting.INK, linewidth=0.9)
     ax.set(xlim=(0, 1), xlabel="scenarios, sorted by difference", ylabel="model minus tuned script")
@@ -200,7 +194,7 @@ def causes(slices: Sequence[Slice]) -> Picture:
         plotting.stacked(ax, [subject_name(name) for name in part.lives], shares)
         ax.set(title=part.title, xlim=(0, 1))
         ax.xaxis.set_major_formatter(PercentFormatter(1.0))
-    _legend(canvas, panels[0])
+    plotting.legend_below(canvas, panels[:1])
     return Picture(
         slug="causes",
         title="How episodes end",
@@ -213,18 +207,18 @@ def causes(slices: Sequence[Slice]) -> Picture:
 
 def place_uses(slices: Sequence[Slice]) -> Picture:
     """Completed uses of each place for 100 steps lived, the model beside the tuned script."""
-    used = np.sum([part.lives[name].place_uses.sum(axis=0) for part in slices for name in (MODEL, TUNED)], axis=0)
+    used = np.sum([part.lives[name].place_uses.sum(axis=0) for part in slices for name in (MODEL, BAR)], axis=0)
     shown = np.flatnonzero(used)[np.argsort(-used[used > 0], kind="stable")]
     canvas = plotting.new_figure(_height(slices, 0.9 + 0.33 * max(len(shown), 2)))
     panels = plotting.small_multiples(canvas, len(slices), _num_columns(slices))
     for ax, part in zip(panels, slices, strict=True):
         series = []
-        for name in (MODEL, TUNED):
+        for name in (MODEL, BAR):
             rate, low, high = uses_per_100_steps(part.lives[name])
             series.append((subject_name(name), rate[shown], (low[shown], high[shown]), LOOKS[name]))
         plotting.bars(ax, [words(PLACES[p]) for p in shown], series)
         ax.set(xlabel="completed uses in 100 steps", title=part.title)
-    _legend(canvas, panels[0])
+    plotting.legend_below(canvas, panels[:1])
     return Picture(
         slug="places",
         title="Which places they use",
@@ -255,12 +249,12 @@ def difficulty(slices: Sequence[Slice]) -> Picture:
         parts = sorted((part for part in slices if part.level == level), key=lambda part: part.multiplier)
         x = [part.multiplier for part in parts]
         for name in parts[0].lives:
-            found = [_mean_interval(part.lives[name].wellbeing) for part in parts]
+            found = [mean_interval(part.lives[name].wellbeing) for part in parts]
             value, low, high = np.array(found).T
             plotting.band(ax, x, value, (low, high) if name == MODEL else None, LOOKS[name], subject_name(name))
             ax.plot(x, value, LOOKS[name].marker, color=LOOKS[name].color, markersize=5)
         ax.set(xlabel="decay multiplier", ylabel="mean wellbeing", title=level, xticks=x, ylim=(0, None))
-    _legend(canvas, panels[0])
+    plotting.legend_below(canvas, panels[:1])
     return Picture(
         slug="difficulty",
         title="How they do when life gets harder",
@@ -269,13 +263,6 @@ def difficulty(slices: Sequence[Slice]) -> Picture:
         section=OUTCOME,
         canvas=canvas,
     )
-
-
-def _mean_interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    if len(values) < 2:
-        return (float(values.mean()),) * 3
-    interval = stats.bootstrap(values, stats.mean, np.random.default_rng(_SEED), RESAMPLES)
-    return interval.value, interval.low, interval.high
 
 
 def _zoom(ax: Axes, values: NDArray[np.float64]) -> None:
@@ -291,8 +278,3 @@ def _height(slices: Sequence[Slice], one: float) -> float:
 
 def _num_columns(slices: Sequence[Slice]) -> int:
     return 2 if len(slices) == 4 else min(len(slices), 3)
-
-
-def _legend(canvas: plotting.Figure, ax: Axes) -> None:
-    handles, labels = ax.get_legend_handles_labels()
-    canvas.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 7))

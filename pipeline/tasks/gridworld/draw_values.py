@@ -42,7 +42,8 @@ def q_maps(name: str, track: Track) -> Picture:
     """Left the value of the best action by cell with that action, right each action's Q-value against it."""
     best = np.fmax.reduce(track.q, axis=1)
     canvas = plotting.new_figure(5.15)
-    left, right = canvas.subfigures(1, 2, width_ratios=[1.0, 1.0])
+    halves: Any = canvas.subfigures(1, 2)
+    left, right = halves
     ax = left.subplots()
     values = mean_by_cell(track, best)
     plotting.heat_map(ax, values, color_map="viridis", scale=plotting.extremes(values))
@@ -87,10 +88,15 @@ def _mark_best(ax: Axes, track: Track, values: NDArray[np.float64]) -> None:
     by_cell = {cell: PLACE_CODES.get(place, place[:2]) for place, cell in track.row.grid_places.items()}
     scale = plotting.extremes(values)
     for (y, x), action in np.ndenumerate(greedy_by_cell(track)):
-        ink = plotting.readable_on(plotting.colormaps["viridis"](scale(values[y, x]))) if action >= 0 else plotting.INK
+        ink = plotting.ink_on("viridis", scale, float(values[y, x])) if action >= 0 else plotting.INK
         code = by_cell.get((x, y), "")
         style: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
         if code:
             ax.text(x + 0.5, y + (0.3 if action >= 0 else 0.5), code, fontsize=7.5, fontweight="bold", **style)
         if action >= 0:
             ax.text(x + 0.5, y + (0.72 if code else 0.5), _ARROWS[action], fontsize=9 if not code else 7.5, **style)
+
+
+def has_values(track: Track) -> bool:
+    """Whether any Q-value of a legal action is known."""
+    return bool(np.isfinite(track.q).any())

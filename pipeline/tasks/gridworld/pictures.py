@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure as Canvas
 
 from pipeline import plotting
+from pipeline.tasks.gridworld.baselines import BAR
 
 PLACE_CODES = {
     "bed": "Be",
@@ -42,13 +43,13 @@ def words(key: str) -> str:
     return key.replace("_", " ")
 
 
-MODEL, TUNED = "model", "tuned_script"
+MODEL = "model"
 # A subject looks the same in every picture; a script without a look of its own takes the last.
 LOOKS = defaultdict(
     lambda: plotting.look(7),
     {
         MODEL: plotting.look(0),
-        TUNED: plotting.look(1),
+        BAR: plotting.look(1),
         "heuristic": plotting.look(2),
         "two_places": plotting.look(3),
         "always_rest": plotting.look(4),
