@@ -53,7 +53,7 @@ class LineDecoder:
             raise BrokenLine(reason, where=f"{self.path}:{self.num_lines + 1}", is_last=True) from None
         if block is None:
             return False
-        if block.endswith(b"\n") and self._whole_block(block, into):
+        if block.endswith(b"\n") and self.whole_block(block, into):
             return True
         try:
             self._line_by_line(block, into)
@@ -75,7 +75,8 @@ class LineDecoder:
         except msgspec.ValidationError as error:
             return self._upgraded(line, error)
 
-    def _whole_block(self, block: bytes, into: list[Any]) -> bool:
+    def whole_block(self, block: bytes, into: list[Any]) -> bool:
+        """Decode a block of whole lines in one call. False, and nothing done, when a line of it needs a closer look."""
         try:
             rows = self._decoder.decode_lines(block)
         except (msgspec.DecodeError, UnicodeDecodeError):
