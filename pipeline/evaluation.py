@@ -3,8 +3,9 @@
 Heavy to import (pandas, the task's score part): the command loads it when it runs, never for ``--help``.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pipeline.tasks.interface import Evaluation, Report, ScorePart, TableLayout
 from schemas.rows import Metric, Score
 
 CHECKPOINT = "checkpoint"
+ERROR_KEY_LENGTH = 120  # an error text in the manifest's counts is cut to this: it may quote what a model wrote
 
 
 @dataclass(frozen=True)
@@ -36,53 +38,68 @@ class EvaluationJob:
 
 @dataclass(frozen=True)
 class EvaluationOutcome:
-    """Outputs by name, what to show on the terminal, the model's main metrics, and counts for the manifest."""
+    """Outputs by name, counts and error counts for the manifest, and the training step behind each input."""
 
     outputs: dict[str, Path]
-    lines: list[str]
-    main_metrics: list[Metric]
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int]
+    error_counts: dict[str, int]
+    steps: dict[str, int | None]
 
 
 def run_evaluation(job: EvaluationJob) -> EvaluationOutcome:
     """Evaluate every input, write ``scores.jsonl``, ``metrics.jsonl`` and ``table.md`` into ``job.folder``.
 
     One input: its rows as they are. Several (checkpoints of one training): every row is marked with its input's label,
-    metrics by ``slice_by`` "checkpoint" (a slice within it: "checkpoint,level"), and a learning curve is shown.
+    metrics by ``slice_by`` "checkpoint" (a slice within it: "checkpoint,level"). Raises UserError.
     """
     part: Any = load_part(job.task, "score")
     row_type = load_part(job.task, "rows").ROW_TYPES["prediction_v1"]
-    evaluations: dict[str, Evaluation] = {}
+    errors: Counter[str] = Counter()
+    metrics: list[Metric] = []
+    scores: list[Score] = []
+    num_predictions = 0
     for done, (label, path) in enumerate(job.inputs.items()):
         job.report(done, len(job.inputs), {"input": label})
-        evaluations[label] = _evaluate_file(part, path, row_type, job.options)
+        predictions = read_all(path, row_type)
+        num_predictions += len(predictions)
+        errors.update(p.error[:ERROR_KEY_LENGTH] for p in predictions if p.error is not None)
+        evaluation = _evaluate(part, predictions, path, job.options)
+        evaluation = evaluation if len(job.inputs) == 1 else mark(evaluation, label)
+        metrics += evaluation.metrics
+        scores += evaluation.scores
     job.report(len(job.inputs), len(job.inputs), {})
-    marked = evaluations if len(evaluations) == 1 else {k: mark(e, k) for k, e in evaluations.items()}
-    metrics = [metric for evaluation in marked.values() for metric in evaluation.metrics]
-    scores = [score for evaluation in marked.values() for score in evaluation.scores]
-    layout = tables.layout_of(part, part.GLOSSARY, metrics)
-    checkpoints = [Checkpoint(k, training_step(job.inputs[k]), e.metrics) for k, e in evaluations.items()]
-    outputs = {name: job.folder / f"{name}.jsonl" for name in ("metrics", "scores")} | {
-        "table": job.folder / "table.md"
-    }
+    steps = {label: training_step(path) for label, path in job.inputs.items()}
+    text = markdown(job.task, checkpoints_of(metrics, steps), tables.layout_of(part, part.GLOSSARY, metrics))
+    outputs = {"metrics": job.folder / "metrics.jsonl", "scores": job.folder / "scores.jsonl"}
     counts = {
-        "num_inputs": len(evaluations),
+        "num_predictions": num_predictions,
         "num_metrics": write_all(outputs["metrics"], metrics),
         "num_scores": write_all(outputs["scores"], scores),
     }
-    write_atomically(outputs["table"], [markdown(job.task, checkpoints, layout).encode()])
-    main = [
-        m for m in metrics if m.subject == tables.MODEL and m.slice_by in ("all", CHECKPOINT) and in_table(m, layout)
-    ]
-    return EvaluationOutcome(outputs=outputs, lines=terminal(checkpoints, layout), main_metrics=main, counts=counts)
+    write_atomically(job.folder / "table.md", [text.encode()])
+    return EvaluationOutcome(
+        outputs={**outputs, "table": job.folder / "table.md"},
+        counts=counts,
+        error_counts=dict(sorted(errors.items())),
+        steps=steps,
+    )
 
 
-def _evaluate_file(part: ScorePart, path: Path, row_type: type[Any], options: Any) -> Evaluation:
+def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """What a finished evaluation says: lines for the terminal, and the model's main metrics as plain values."""
+    part: Any = load_part(task, "score")
+    metrics = read_all(folder / "metrics.jsonl", load_part(task, "rows").ROW_TYPES["metric_v1"])
+    layout = tables.layout_of(part, part.GLOSSARY, metrics)
+    lines = terminal(checkpoints_of(metrics, load_manifest(folder).notes["steps"]), layout)
+    shown = {(column.metric, column.statistic) for column in layout.columns}
+    main = [m for m in metrics if m.subject == tables.MODEL and m.slice_by in ("all", CHECKPOINT)]
+    return lines, [msgspec.to_builtins(m) for m in main if (m.name, m.statistic) in shown]
+
+
+def _evaluate(part: ScorePart, predictions: Sequence[Any], path: Path, options: Any) -> Evaluation:
     try:
-        return part.evaluate(read_all(path, row_type), options)
+        return part.evaluate(predictions, options)
     except UserError as error:
-        if error.where and error.where.startswith(str(path)):
-            raise
         where = f"{path}, {error.where}" if error.where else str(path)
         raise UserError(error.what, where=where, remedy=error.remedy) from error
 
@@ -103,6 +120,20 @@ def mark(evaluation: Evaluation, label: str) -> Evaluation:
         return msgspec.structs.replace(row, id=f"{CHECKPOINT}={label}/{row.id}")
 
     return Evaluation(scores=list(map(score, evaluation.scores)), metrics=list(map(metric, evaluation.metrics)))
+
+
+def checkpoints_of(metrics: Sequence[Metric], steps: Mapping[str, int | None]) -> list[Checkpoint]:
+    """The inputs behind the rows of one metrics.jsonl, in their order, with the marks of `mark` taken off."""
+    if len(steps) == 1:
+        return [Checkpoint(label, step, metrics) for label, step in steps.items()]
+    rows: dict[str, list[Metric]] = {label: [] for label in steps}
+    for row in metrics:
+        label = row.id.partition("/")[0].removeprefix(f"{CHECKPOINT}=")
+        whole = row.slice_by == CHECKPOINT
+        slice_by = "all" if whole else row.slice_by.removeprefix(f"{CHECKPOINT},")
+        slice_value = "all" if whole else row.slice_value.removeprefix(f"{label},")
+        rows[label].append(msgspec.structs.replace(row, slice_by=slice_by, slice_value=slice_value))
+    return [Checkpoint(label, step, rows[label]) for label, step in steps.items()]
 
 
 def label_inputs(texts: Sequence[str]) -> dict[str, Path]:
@@ -133,7 +164,7 @@ def _distinguishing(paths: Sequence[Path]) -> list[str]:
         return [path.stem for path in paths]
     start = _num_common(parts)
     end = _num_common([names[start:][::-1] for names in parts])
-    return ["/".join(names[start : len(names) - end]) or names[-1] for names in parts]
+    return ["-".join(names[start : len(names) - end]) or names[-1] for names in parts]
 
 
 def _num_common(sequences: Sequence[Sequence[str]]) -> int:
@@ -149,11 +180,6 @@ def training_step(predictions: Path) -> int | None:
     except UserError:
         return None
     return step if isinstance(step, int) else None
-
-
-def in_table(metric: Metric, layout: TableLayout) -> bool:
-    """Whether the metric has a column in the table."""
-    return any((metric.name, metric.statistic) == (column.metric, column.statistic) for column in layout.columns)
 
 
 def terminal(checkpoints: Sequence[Checkpoint], layout: TableLayout) -> list[str]:

@@ -62,7 +62,7 @@ def learning_curve(
         bar = [m for m in chosen if m.subject == layout.bar] or bar
     if bar:
         rows[f"{layout.bar} (bar)"] = bar
-    table = _table(rows, layout)
+    table = _table(rows, layout).rename_axis("checkpoint")
     if any(checkpoint.step is not None for checkpoint in checkpoints):
         steps = [f"{c.step:,}" if c.step is not None else "" for c in checkpoints]
         table.insert(0, "step", [*steps, *[""] * (len(table) - len(steps))])
@@ -134,7 +134,10 @@ def _is_shown(metric: Metric, layout: TableLayout) -> bool:
 
 
 def _table(rows: Mapping[str, Sequence[Metric]], layout: TableLayout) -> pd.DataFrame:
-    """Cells of the layout's columns; a column without any value is left out, and so has "-" a row without one."""
+    """Cells of the layout's columns. A column without any value is left out; in others "-" stands where there is none.
+
+    The first row whose interval has a length, most often the model's, says how many decimals its column shows.
+    """
     columns: dict[str, list[str]] = {}
     for column in layout.columns:
         found = {
@@ -143,8 +146,9 @@ def _table(rows: Mapping[str, Sequence[Metric]], layout: TableLayout) -> pd.Data
         }
         values = [m for m in found.values() if m is not None]
         if values:
-            decimals = max(map(_decimals, values))
-            heading = f"{column.heading} %" if values[0].unit == "share" else column.heading
+            decimals = _decimals(next(filter(_has_length, values), values[0]))
+            needs_unit = values[0].unit == "share" and "%" not in column.heading
+            heading = f"{column.heading} %" if needs_unit else column.heading
             columns[heading] = [format_cell(m, decimals) if m else "-" for m in found.values()]
     return pd.DataFrame(columns, index=pd.Index(list(rows), name="subject", dtype=object))
 
@@ -152,14 +156,19 @@ def _table(rows: Mapping[str, Sequence[Metric]], layout: TableLayout) -> pd.Data
 def _decimals(metric: Metric) -> int:
     """As many as show the first digit of the interval's half length; without an interval, three digits of the value."""
     factor = 100.0 if metric.unit == "share" else 1.0
-    length = metric.high - metric.low if metric.low is not None and metric.high is not None else 0.0
-    if length > SMALLEST_LENGTH * abs(metric.value):
-        digits = -math.floor(math.log10(factor * length / 2.0))
+    if metric.low is not None and metric.high is not None and _has_length(metric):
+        digits = -math.floor(math.log10(factor * (metric.high - metric.low) / 2.0))
     elif metric.value == round(metric.value):
         digits = 0
     else:
         digits = 2 - math.floor(math.log10(abs(factor * metric.value)))
     return min(max(digits, 0), MAX_DECIMALS)
+
+
+def _has_length(metric: Metric) -> bool:
+    if metric.low is None or metric.high is None:
+        return False
+    return metric.high - metric.low > SMALLEST_LENGTH * abs(metric.value)
 
 
 def _cells(heading: str, values: Sequence[str], *, left: bool) -> list[str]:

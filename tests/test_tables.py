@@ -110,11 +110,24 @@ def test_a_cell_shows_no_more_digits_than_its_interval_supports(numbers: tuple[f
     assert tables.main_table([metric("x", "model", numbers)], layout).loc["model", "x"] == cell
 
 
+def test_the_model_says_how_many_decimals_a_column_shows() -> None:
+    layout = TableLayout(columns=[TableColumn(metric="x", statistic="mean", heading="x")])
+    tight = metric("x", "aside", (0.123456, 0.123455, 0.123457))
+    assert list(tables.main_table([tight, metric("x", "model", (3.0, 1.0, 5.0))], layout)["x"]) == [
+        "3 [1, 5]",
+        "0 [0, 0]",
+    ]
+    assert list(tables.main_table([tight, metric("x", "model", (3.0, 3.0, 3.0))], layout)["x"]) == [
+        "3.000 [3.000, 3.000]",
+        "0.123 [0.123, 0.123]",
+    ]
+
+
 def test_learning_curve_keeps_the_order_of_the_checkpoints_and_ends_in_the_bar() -> None:
     early = [metric("steps", "model", (100.0, 90.0, 110.0)), *METRICS[2:4]]
     curve = tables.learning_curve([Checkpoint("late", 2_000_000, METRICS), Checkpoint("early", None, early)], LAYOUT)
     assert tables.to_text(curve).split("\n") == [
-        "subject            step                 steps           survival %",
+        "checkpoint         step                 steps           survival %",
         "late          2,000,000  1,490 [1,488, 1,493]    98.1 [97.1, 98.8]",
         "early                           100 [90, 110]                    -",
         "script (bar)                   500 [500, 500]  100.0 [99.6, 100.0]",

@@ -69,7 +69,7 @@ TABLE = TableLayout(
         TableColumn(metric="survived_steps", statistic="mean", heading="survived steps"),
         TableColumn(metric="survival_rate", statistic="rate", heading="survival"),
         TableColumn(metric="wellbeing", statistic="mean", heading="wellbeing"),
-        TableColumn(metric="wellbeing_share", statistic="ratio_of_means", heading="of the script's"),
+        TableColumn(metric="wellbeing_share", statistic="ratio_of_means", heading="% of script"),
         TableColumn(metric="lowest_meter", statistic="mean", heading="lowest meter"),
         TableColumn(metric="kinds_of_places", statistic="mean", heading="kinds of places"),
     ),
