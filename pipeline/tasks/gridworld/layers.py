@@ -4,6 +4,7 @@ Nothing here initialises itself: `initialise` does, from a generator, so that bu
 it costs nothing and draws nothing.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ class Perceptron(nn.Sequential):
 
     def __init__(self, in_features: int, sizes: Sequence[int], style: Style) -> None:
         widths = (in_features, *sizes)
-        super().__init__(*(Layer(a, b, style) for a, b in zip(widths[:-1], widths[1:], strict=True)))
+        super().__init__(*(Layer(a, b, style) for a, b in itertools.pairwise(widths)))
         self.out_features = widths[-1]
 
 
@@ -168,7 +169,8 @@ class LstmCell(Cell):
     def advance(self, projected: Tensor, state: Tensor) -> Tensor:
         n = self.hidden_size
         gates = projected + self.recurrent(state[..., :n])
-        enter, forget, leave = torch.sigmoid(gates[..., : 3 * n]).split(n, dim=-1)
+        open_ = torch.sigmoid(gates[..., : 3 * n])
+        enter, forget, leave = open_[..., :n], open_[..., n : 2 * n], open_[..., 2 * n :]
         memory = forget * state[..., n:] + enter * torch.tanh(gates[..., 3 * n :])
         return torch.cat((leave * torch.tanh(memory), memory), dim=-1)
 

@@ -173,7 +173,7 @@ def _choose(
     """Greedy allowed actions int64 [B]; each row is replaced by a random allowed one with chance ``epsilon``."""
     if not 0.0 <= epsilon <= 1.0:
         raise UserError(f"epsilon is {epsilon}, but it is a share between 0 and 1")
-    actions = np.where(mask, q, -np.inf).argmax(axis=1)
+    actions: NDArray[np.int64] = np.where(mask, q, -np.inf).argmax(axis=1)
     if epsilon == 0.0:
         return actions
     if generator is None:
@@ -183,8 +183,10 @@ def _choose(
         )
     draws = _uniforms(generator, len(q))
     order = (draws[:, 1] * mask.sum(axis=1)).astype(np.int64)
-    chosen = ((mask.cumsum(axis=1) - 1 == order[:, None]) & mask).argmax(axis=1)
-    return np.where(draws[:, 0] < epsilon, chosen, actions)
+    chosen: NDArray[np.int64] = ((mask.cumsum(axis=1) - 1 == order[:, None]) & mask).argmax(axis=1)
+    explore = draws[:, 0] < epsilon
+    actions[explore] = chosen[explore]
+    return actions
 
 
 def _uniforms(generator: np.random.Generator | torch.Generator, num_rows: int) -> NDArray[np.float64]:

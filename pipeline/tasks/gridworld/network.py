@@ -4,6 +4,7 @@ All four have one interface (`QNetwork`), whether they remember or not, so that 
 written once.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import UserError
+from pipeline.recipe_errors import Places as Origins
+from pipeline.recipe_errors import explain_value
+from pipeline.tasks.gridworld.freeze import export_parts
 from pipeline.tasks.gridworld.layers import (
     CELLS,
     Layer,
@@ -34,6 +38,17 @@ class PlacesBrain(Places, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
 
 BrainNetwork = FeedForward | Dueling | Recurrent | PlacesBrain
+NETWORK = BrainNetwork
+"""What ``network`` of a brain spec may be, for whoever parses specs."""
+
+POSITION_SIZE = 2  # the common blocks begin with the position of the agent: x and y in [0, 1]
+NUM_HEADS = 8
+MAX_WIDTH = 65_536  # 200 times the widest trained so far; a spec from anywhere must not exhaust the memory
+MAX_LAYERS = 64
+
+
+class _Holder(msgspec.Struct):
+    network: BrainNetwork
 
 
 class QNetwork(nn.Module):
@@ -146,7 +161,7 @@ class PlacesNetwork(QNetwork):
         style = _style(network)
         self.num_places, self.place_features = network.num_places, network.place_features
         self.common_size = spec.input_size - network.num_places * network.place_features
-        self.num_heads = GATE_HEADS
+        self.num_heads = NUM_HEADS
         width = network.place_features
         self.cell = None
         if network.memory is not None:
@@ -155,16 +170,16 @@ class PlacesNetwork(QNetwork):
             width += POSITION_SIZE + network.memory.hidden_size
         self.place_bias = nn.Parameter(torch.empty(network.num_places, network.place[0]))
         self.place = nn.ModuleList(Perceptron(width, network.place, style))
-        self.place_out = Linear(network.place[-1], network.mixed_size // GATE_HEADS, bias=False)
+        self.place_out = Linear(network.place[-1], network.mixed_size // NUM_HEADS, bias=False)
         self.trunk = Perceptron(self.common_size, network.trunk, style)
-        self.gates = Linear(self.trunk.out_features, GATE_HEADS * network.num_places)
+        self.gates = Linear(self.trunk.out_features, NUM_HEADS * network.num_places)
         self.head = Perceptron(network.mixed_size + self.trunk.out_features, network.head, style)
         self.q = QHead(self.head.out_features, spec.output_size, network.dueling)
 
     def _split(self, observations: Tensor) -> tuple[Tensor, Tensor]:
         """[..., D] -> common [..., C], places [..., P, F]."""
-        places = observations[..., self.common_size :]
-        return observations[..., : self.common_size], places.unflatten(-1, (self.num_places, self.place_features))
+        shape = (*observations.shape[:-1], self.num_places, self.place_features)
+        return observations[..., : self.common_size], observations[..., self.common_size :].reshape(shape)
 
     def _mix(self, common: Tensor, places: Tensor) -> Tensor:
         """common [N, C], inputs of the shared net [N, P, width] -> q [N, A]."""
@@ -174,14 +189,14 @@ class PlacesNetwork(QNetwork):
         x = first.finish(first.linear(places).add_(self.place_bias))
         for layer in self.place[1:]:
             x = layer(x)
-        gates = self.gates(trunk).unflatten(-1, (self.num_heads, self.num_places))
+        gates = self.gates(trunk).view(-1, self.num_heads, self.num_places)
         mixed = torch.bmm(gates, self.place_out(x)).flatten(1)
         q: Tensor = self.q(self.head(torch.cat((mixed, trunk), dim=-1)))
         return q
 
     def evaluate(self, observations: Tensor) -> Tensor:
         common, places = self._split(observations.flatten(0, -2))
-        return self._mix(common, places).unflatten(0, observations.shape[:-1])
+        return self._mix(common, places).view(*observations.shape[:-1], self.output_size)
 
     def unroll(
         self, observations: Tensor, hidden: Tensor | None, resets: Tensor | None = None
@@ -201,24 +216,67 @@ class PlacesNetwork(QNetwork):
         remembered = outputs.reshape(steps, batch, self.num_places, -1)
         x = torch.cat((seen, remembered), dim=-1)
         q = self._mix(common.flatten(0, 1), x.flatten(0, 1))
-        return q.unflatten(0, (steps, batch)), state.reshape(batch, -1)
-
-
-GATE_HEADS = 8
-POSITION_SIZE = 2
-"""The common blocks begin with the position of the agent: x and y in [0, 1]."""
+        return q.view(steps, batch, -1), state.reshape(batch, -1)
 
 
 def _style(network: Network) -> Style:
     return Style(network.activation, network.layer_norm, network.dropout)
 
 
-def parse_network(data: dict[str, Any]) -> BrainNetwork:
-    return msgspec.convert(data, BrainNetwork)
+def parse_network(data: Mapping[str, Any]) -> BrainNetwork:
+    """The network section of a recipe or of a brain spec as its Struct, every default filled in.
+
+    Raises UserError that names the wrong key or value, and the nearest known one.
+    """
+    holder = {"network": dict(data)}
+    try:
+        return msgspec.convert(holder, _Holder).network
+    except msgspec.ValidationError as error:
+        source = Origins("network", {}, {("network",): "brain spec"})
+        raise explain_value(error, holder, _Holder, source, "see `Network` in recipe.py of gridworld") from error
+
+
+def check(spec: BrainSpec, network: BrainNetwork) -> None:
+    """Raises UserError when the parts of a spec do not fit together, or are out of all proportion."""
+    sizes = [spec.input_size, spec.output_size, *_widths(network)]
+    if min(sizes) < 1 or max(sizes) > MAX_WIDTH or len(sizes) > MAX_LAYERS:
+        what = f"a network has at most {MAX_LAYERS} sizes, each from 1 to {MAX_WIDTH:,}; here are {len(sizes)}"
+        raise UserError(f"{what}, from {min(sizes):,} to {max(sizes):,}", where="brain spec")
+    if not isinstance(network, PlacesBrain):
+        return
+    if spec.input_size - network.num_places * network.place_features < POSITION_SIZE:
+        raise UserError(
+            f"{spec.input_size} inputs are too few for {network.num_places} places times {network.place_features}",
+            where="brain spec: input_size",
+            remedy="network type places needs encoding places or memory",
+        )
+    if not network.place or network.mixed_size % NUM_HEADS:
+        what = f"network.place needs at least one layer, and network.mixed_size ({network.mixed_size}) to be a multiple"
+        raise UserError(f"{what} of {NUM_HEADS}", where="brain spec: network")
+
+
+def _widths(network: BrainNetwork) -> list[int]:
+    match network:
+        case FeedForward():
+            return [*network.hidden]
+        case Dueling():
+            return [*network.hidden, *network.stream]
+        case Recurrent():
+            return [*network.encoder, network.hidden_size, *network.head]
+        case PlacesBrain():
+            memory = [] if network.memory is None else [network.memory.hidden_size]
+            own = [network.num_places, network.place_features, network.mixed_size]
+            return [*network.place, *network.trunk, *network.head, *own, *memory]
 
 
 def build(spec: BrainSpec, generator: torch.Generator | None = None) -> QNetwork:
+    """The network of a brain spec, its weights drawn from ``generator`` (None: from torch's global one).
+
+    On the meta device (`with torch.device("meta")`) nothing is drawn: that is for weights to be loaded into.
+    Raises UserError when the spec is not valid.
+    """
     network = parse_network(spec.network)
+    check(spec, network)
     match network:
         case FeedForward():
             module: QNetwork = FeedForwardNetwork(spec, network)
@@ -231,3 +289,17 @@ def build(spec: BrainSpec, generator: torch.Generator | None = None) -> QNetwork
     if next(module.parameters()).device.type != "meta":
         initialise(module, generator)
     return module
+
+
+@torch.inference_mode()
+def golden_outputs(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the network answers to golden inputs: q [T, B, A], and the last hidden state [B, H] if it remembers.
+
+    Inputs: observations float32 [T, B, D], resets bool [T, B].
+    """
+    assert isinstance(module, QNetwork)
+    q, hidden = module.unroll(inputs["observations"], None, inputs["resets"])
+    return {"q_values": q} if hidden is None else {"q_values": q, "hidden": hidden}
+
+
+__all__ = ["NETWORK", "QNetwork", "build", "export_parts", "golden_outputs", "parse_network"]
