@@ -16,6 +16,7 @@ from pipeline.errors import UserError
 from pipeline.hashes import sha256_file
 from pipeline.jsonl import head, scan
 from pipeline.manifests import FILE_NAME, load_manifest, verify
+from pipeline.model_container import describe
 from pipeline.recipes import load_recipe
 from pipeline.tasks import load_part, task_names
 from schemas.flow import BY_NAME
@@ -175,4 +176,18 @@ def _recipe(path: Path) -> Finding:
 
 
 def _model(path: Path) -> Finding:
-    raise NotImplementedError
+    """A model file: header and all hashes. The golden outputs are replayed by the stages that use the model."""
+    try:
+        about = describe(path)
+    except UserError as error:
+        return Finding(path, "model file", {"num_bytes": path.stat().st_size}, (f"{error.what} ({error.where})",))
+    facts = {key: value for key, value in about.items() if not isinstance(value, Mapping)}
+    scalars = {key: value for key, value in about["metadata"].items() if isinstance(value, str | int | float)}
+    recipe = about["metadata"].get("recipe") or {}
+    return Finding(
+        path,
+        about["format_version"],
+        facts
+        | {"network": about["brain_spec"].get("network"), "metadata": scalars, "recipe": recipe.get("name")}
+        | {"num_tensors": len(about["tensors"])},
+    )
