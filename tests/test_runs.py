@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline import atomic, runs
+from pipeline import runs
 from pipeline.errors import UserError
 from pipeline.runs import StageRequest, load_manifest, stage_run, verify
 from schemas.manifest import Manifest
-from tests.toy_rows import run_python
+from tests.toy_rows import ROOT, run_python
 
 CONFIG = {"train": {"num_steps": 1000, "layers": (64, 64)}, "name": "a"}
 
@@ -56,9 +56,7 @@ def refusal(request: StageRequest) -> UserError:
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    return (
-        {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"} if folder.exists() else {}
-    )
+    return {path.name: path.read_bytes() for path in folder.glob("*") if path.name != ".lock"}
 
 
 # The manifest
@@ -87,10 +85,11 @@ def test_the_manifest_says_started_while_the_stage_works(request_: StageRequest)
 
 def test_provenance_names_commit_libraries_and_command(request_: StageRequest) -> None:
     provenance = finish(request_).provenance
-    head = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
-    )
-    assert provenance.git_commit == (head.stdout.strip() if head.returncode == 0 else None)
+    if (ROOT / ".git").exists():
+        kind = subprocess.run(["git", "cat-file", "-t", str(provenance.git_commit)], capture_output=True, cwd=ROOT)
+        assert kind.stdout == b"commit\n" and provenance.git_dirty is not None
+    else:
+        assert provenance.git_commit is None and provenance.git_dirty is None
     assert provenance.versions["msgspec"] == msgspec.__version__
     assert provenance.command and provenance.device == "cpu" and provenance.num_threads == 1
 
@@ -148,7 +147,7 @@ def test_a_full_disk_at_the_end_is_told_and_the_manifest_stays_unfinished(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(UserError, match="disk is full"), stage_run(request_):
-        monkeypatch.setattr(atomic.os, "fsync", full)
+        monkeypatch.setattr(os, "fsync", full)
     monkeypatch.undo()
     assert load_manifest(request_.folder).status == "started"
 
