@@ -1,0 +1,56 @@
+"""What many tests share: running a command as a user does, and one tiny run through every stage that writes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What ``--json`` printed: exactly one line."""
+        assert self.out.count("\n") == 1, self.out
+        return json.loads(self.out)
+
+
+Baton = Callable[..., Done]
+
+
+def run_baton(*arguments: str | Path, runs: Path, **environment: str) -> Done:
+    """Run ``baton ARGUMENTS`` in a process of its own, from the project's folder, with its runs in ``runs``."""
+    command = [sys.executable, "-m", "stages", *map(str, arguments)]
+    settings = os.environ | {"BATON_RUNS": str(runs), "COLUMNS": "100", "NO_COLOR": "1"} | environment
+    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=300)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def baton(tmp_path: Path) -> Baton:
+    """``baton("inspect", path)`` runs that command, with its run folders in a folder of the test's own."""
+    return lambda *arguments, runs=tmp_path / "runs", **environment: run_baton(*arguments, runs=runs, **environment)
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runs folder where recipe "tiny" went through examples, train, export and infer. For reading only."""
+    runs = tmp_path_factory.mktemp("tiny") / "runs"
+    for stage in ("examples", "train", "export", "infer"):
+        done = run_baton(stage, "gridworld", "--recipe", "tiny", runs=runs)
+        assert done.code == 0, done.err
+    return runs
