@@ -15,7 +15,9 @@ from schemas.rows import Better, Episode, Example, Figure, Metric, Prediction, P
 
 if TYPE_CHECKING:
     import torch
+    from rich.text import Text
 
+    from pipeline.live.scene import Filter, Lines, Mark, Panel, Scene, Size
     from pipeline.model_file import Model
 
 Report = Callable[[int, int, Mapping[str, float | str]], None]
@@ -181,10 +183,49 @@ class DrawPart(Protocol):
     def draw(self, job: DrawJob) -> Iterator[Figure]: ...
 
 
-class LivePart(Protocol):
-    """``live.py``: one tail row to what the terminal shows. No torch. See `pipeline.live` for the screen around it."""
+SecondOpinion = Callable[[Any], Sequence[Any]]
+"""What a model says about a whole episode, one entry a frame before its end."""
 
-    def summary_line(self, episode: Episode) -> str: ...
+
+class LivePart(Protocol):
+    """``live.py``: one tail row to what the terminal shows. No torch. See `pipeline.live` for the screen around it.
+
+    ``SUMMARY`` is a Struct of the fields kept of every episode of the file (those of `schemas.rows.Episode` among them);
+    the rest of a line is skipped. An episode is played in ``num_frames`` frames. ``PANELS`` open by their number;
+    ``END_PANEL`` is the one that opens by itself in the last frame. ``READINGS_SIZE`` is the least room for the readings;
+    the picture takes what it needs of the rest. ``NUM_RECENT`` summaries are handed over for the trend.
+    """
+
+    SUMMARY: type[Any]
+    FILTERS: Sequence["Filter"]
+    PANELS: Sequence["Panel"]
+    END_PANEL: int | None
+    READINGS_SIZE: "Size"
+    NUM_RECENT: int
+
+    def num_frames(self, summary: Any) -> int: ...
+
+    def summary_line(self, summary: Any) -> str: ...
+
+    def headline(self, scene: "Scene") -> "Text": ...
+
+    def draw_picture(self, scene: "Scene", size: "Size") -> "Lines": ...
+
+    def draw_readings(self, scene: "Scene", size: "Size") -> "Lines": ...
+
+    def draw_trend(self, scene: "Scene", size: "Size") -> "Lines": ...
+
+    def draw_caption(self, scene: "Scene", width: int) -> "Text": ...
+
+    def draw_marks(self, episode: Any) -> Sequence["Mark"]: ...
+
+    def legend(self) -> "Lines": ...
+
+
+class LiveModelPart(Protocol):
+    """``live_model.py`` (optional): what an inference_v1 file says about the episodes that follow shows. Needs torch."""
+
+    def open_model(self, path: Path) -> SecondOpinion: ...
 
 
 __all__ = [
@@ -197,6 +238,7 @@ __all__ = [
     "InferJob",
     "Iterable",
     "LearnPart",
+    "LiveModelPart",
     "LivePart",
     "MetricDefinition",
     "NetworkPart",
@@ -206,6 +248,7 @@ __all__ = [
     "Report",
     "RowsPart",
     "ScorePart",
+    "SecondOpinion",
     "TableColumn",
     "TableLayout",
     "TrainJob",

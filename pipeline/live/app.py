@@ -1,0 +1,311 @@
+"""The screen: keys, a clock and one widget over `frame.compose`. What is watched comes from a `Feed` in a thread."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from textual.app import App, ComposeResult
+from textual.binding import Binding
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from pipeline.errors import UserError
+from pipeline.live.feed import Feed, News
+from pipeline.live.frame import View, compose
+from pipeline.live.index import EpisodeIndex
+from pipeline.live.keys import KEYS
+from pipeline.live.palette import GROUND, TEXT, to_ascii, without_controls
+from pipeline.live.playback import Playback
+from pipeline.live.scene import Lines, Mark, Scene, Size
+from pipeline.tasks.interface import LivePart, SecondOpinion
+
+FRAMES_PER_SECOND = 30
+ROOMY_HEIGHT = 33  # from here on there is room for a panel below the readings, and one is open from the start
+WAIT_S = 0.1  # how often the reading thread looks whether it should stop
+DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What to watch and how: the file, the task's part, and what the command line says."""
+
+    feed: Feed
+    part: LivePart
+    opinion: SecondOpinion | None = None
+    ascii: bool = False
+    color: bool = True
+    from_start: bool = False
+    choice: str = "all"
+
+
+class Canvas(Widget):
+    """Lines of text that fill the screen. Only lines that changed are sent to the terminal, for slow connections."""
+
+    DEFAULT_CSS = f"Canvas {{ width: 100%; height: 100%; background: {GROUND}; color: {TEXT}; }}"
+
+    def __init__(self, *, ascii: bool, color: bool) -> None:
+        super().__init__()
+        self._ascii, self._color = ascii, color
+        self._renderer = Console(width=1000, color_system="truecolor", force_terminal=True, _environ={})
+        self._strips: list[Strip] = []
+
+    def show(self, lines: Lines) -> None:
+        """Replace the lines."""
+        strips = [Strip([self._segment(part) for part in line.render(self._renderer)]) for line in lines]
+        changed = [
+            Region(0, y, self.size.width, 1)
+            for y, strip in enumerate(strips)
+            if y >= len(self._strips) or self._strips[y] != strip
+        ]
+        self._strips = strips
+        if changed:
+            self.refresh(*changed)
+
+    def render_line(self, y: int) -> Strip:
+        """Called by textual for each line that has to be drawn."""
+        strip = self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
+        return strip.apply_style(self.rich_style if self._color else Style.null())
+
+    def _segment(self, segment: Segment) -> Segment:
+        text = to_ascii(segment.text) if self._ascii else without_controls(segment.text)
+        style = segment.style
+        if style is not None and not self._color:
+            style = style.without_color
+        return Segment(text, style)
+
+
+class FollowApp(App[int]):
+    """The live view. ``exit`` gives the process's exit code: 0 after q, 130 after Ctrl-C."""
+
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS = [  # noqa: RUF012 - textual reads a list
+        Binding("ctrl+c", "interrupt", priority=True, show=False),
+        *(Binding(key.names, key.action, priority=True, show=False) for key in KEYS),
+        *(Binding(str(number), f"panel({number})", priority=True, show=False) for number in range(1, 10)),
+    ]
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(ansi_color=not watch.color)
+        self.watched = watch
+        self.part = watch.part
+        self.index = EpisodeIndex(self.part.FILTERS)
+        self.playback = Playback(self.index, self.part.num_frames, from_start=watch.from_start)
+        self.playback.choice = watch.choice
+        self.panel: int | None = None
+        self.help_is_open = False
+        self.latency_s: float | None = None
+        self.waiting = ""
+        self.error: UserError | None = None
+        self._shown = _Shown()
+        self._end_was_closed = False
+        self._stop_reading = threading.Event()
+        self._then_s = time.monotonic()
+        for choice in self.part.FILTERS:
+            self.bind(choice.key, f"choose({choice.name!r})", show=False)
+
+    def compose(self) -> ComposeResult:
+        """One widget fills the screen."""
+        yield Canvas(ascii=self.watched.ascii, color=self.watched.color)
+
+    def on_mount(self) -> None:
+        """Start the clock and the thread that reads the file."""
+        self.panel = 0 if self.size.height >= ROOMY_HEIGHT else None
+        threading.Thread(target=self._read, name="feed", daemon=True).start()
+        self.set_interval(1 / FRAMES_PER_SECOND, self._tick)
+        self.redraw()
+
+    def on_unmount(self) -> None:
+        """Stop reading."""
+        self._stop_reading.set()
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self.redraw()
+
+    # The file. `_read` runs in a thread of its own and hands what it finds to the thread of the screen.
+
+    def _read(self) -> None:
+        feed = self.watched.feed
+        try:
+            while not self._stop_reading.is_set():
+                news = feed.poll()
+                if not news.is_empty or news.waiting != self.waiting:
+                    self.call_from_thread(self.take, news)
+                else:
+                    feed.wait(WAIT_S)
+        except UserError as error:
+            self.call_from_thread(self._fail, error)
+        finally:
+            feed.close()
+
+    def _fail(self, error: UserError) -> None:
+        self.error = error
+        self.exit(WRONG_INPUT)
+
+    def take(self, news: News) -> None:
+        """Add what the feed found. Live playback begins when the whole file has been read."""
+        if news.restart:
+            self.index.clear()
+            self._shown = _Shown()
+            self.playback.on_restart(news.restart)
+        if news.skipped:
+            self.playback.say(news.skipped[-1])
+        for arrival in news.arrivals:
+            self.latency_s = self.index.add(*arrival).latency_s
+        self.waiting = news.waiting
+        if news.behind_bytes and self.playback.live:
+            self.waiting = f"reading the file: {len(self.index):,} episodes so far"
+        else:
+            self.playback.on_news()
+        self.redraw()
+
+    # The clock.
+
+    def _tick(self) -> None:
+        now_s = time.monotonic()
+        elapsed_s, self._then_s = now_s - self._then_s, now_s
+        if self.playback.advance(elapsed_s):
+            self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the present state."""
+        size = Size(self.size.width, self.size.height)
+        self.query_one(Canvas).show(compose(self._view(), size))
+
+    def _view(self) -> View:
+        scene = self._scene()
+        at_end = scene is not None and self.playback.at_end and not self._end_was_closed
+        return View(
+            part=self.part,
+            playback=self.playback,
+            scene=scene,
+            marks=self._shown.marks,
+            panel=self.part.END_PANEL if at_end and self.part.END_PANEL is not None else self.panel,
+            help=self.help_is_open,
+            waiting=self.waiting,
+            latency_s=self.latency_s,
+        )
+
+    def _scene(self) -> Scene | None:
+        number = self.playback.number
+        if number is None:
+            return None
+        if self._shown.number != number:
+            self._shown = self._load(number)
+            self._end_was_closed = False
+        if self._shown.episode is None:
+            return None
+        history = self.index.history(number, self.part.NUM_RECENT)
+        return Scene(self._shown.episode, self.playback.frame, history, self._shown.opinion)
+
+    def _load(self, number: int) -> "_Shown":
+        try:
+            episode = self.watched.feed.load(self.index[number])
+        except UserError as error:
+            self.waiting = f"episode {number + 1} cannot be shown: {error.what}"
+            return _Shown(number)
+        opinion = self.watched.opinion(episode) if self.watched.opinion is not None else None
+        return _Shown(number, episode, tuple(self.part.draw_marks(episode)), opinion)
+
+    # The keys.
+
+    def action_toggle_pause(self) -> None:
+        """Pause or go on."""
+        self._do(self.playback.toggle_pause)
+
+    def action_step(self, frames: int) -> None:
+        """Move by frames."""
+        self._do(lambda: self.playback.step(frames))
+
+    def action_first_frame(self) -> None:
+        """To the first frame."""
+        self._do(self.playback.first_frame)
+
+    def action_last_frame(self) -> None:
+        """To the last frame."""
+        self._do(self.playback.last_frame)
+
+    def action_faster(self) -> None:
+        """Speed up."""
+        self._do(self.playback.faster)
+
+    def action_slower(self) -> None:
+        """Slow down."""
+        self._do(self.playback.slower)
+
+    def action_next_episode(self) -> None:
+        """To the next episode."""
+        self._do(self.playback.next_episode)
+
+    def action_previous_episode(self) -> None:
+        """To the previous episode."""
+        self._do(self.playback.previous_episode)
+
+    def action_go_live(self) -> None:
+        """To the newest, and stay there."""
+        self._do(self.playback.go_live)
+
+    def action_cycle_filter(self) -> None:
+        """Next filter."""
+        self._do(self.playback.cycle_filter)
+
+    def action_choose(self, choice: str) -> None:
+        """One filter, or all again."""
+        self._do(lambda: self.playback.choose(choice))
+
+    def action_panel(self, number: int) -> None:
+        """Open a panel, or close it when it is open."""
+        if 1 <= number <= len(self.part.PANELS):
+            self._end_was_closed = True
+            self._do(lambda: self._open(None if self.panel == number - 1 else number - 1))
+
+    def action_next_panel(self) -> None:
+        """Open the next panel; behind the last none."""
+        self._end_was_closed = True
+        following = 0 if self.panel is None else self.panel + 1
+        self._do(lambda: self._open(following if following < len(self.part.PANELS) else None))
+
+    def action_close_panel(self) -> None:
+        """Close help, or the panel."""
+        if not self.help_is_open:
+            self._end_was_closed = True
+            self._open(None)
+        self.help_is_open = False
+        self.redraw()
+
+    def action_help(self) -> None:
+        """Open or close the help page."""
+        self.help_is_open = not self.help_is_open
+        self.redraw()
+
+    async def action_quit(self) -> None:
+        """Leave."""
+        self.exit(DONE)
+
+    def action_interrupt(self) -> None:
+        """Leave as Ctrl-C does everywhere."""
+        self.exit(INTERRUPTED)
+
+    def _open(self, panel: int | None) -> None:
+        self.panel = panel
+
+    def _do(self, act: Callable[[], None]) -> None:
+        self.help_is_open = False
+        act()
+        self.redraw()
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The episode on screen, decoded; ``episode`` is null when its line could not be read."""
+
+    number: int | None = None
+    episode: Any = None
+    marks: tuple[Mark, ...] = ()
+    opinion: Any = None
