@@ -1,7 +1,7 @@
 """The live tail of a training: whole rows, written behind a bounded queue by a thread of its own.
 
-The training never waits for it. When the queue is full the offered row is dropped, whole, and counted; the next row that
-gets through carries the count, so that whoever reads the tail knows what is missing.
+The training never waits for it. When the queue is full the offered row is dropped, whole, and counted; the next row
+that gets through carries the count, so that whoever reads the tail knows what is missing.
 """
 
 import queue

@@ -97,8 +97,10 @@ class Collector:
     @property
     def stage(self) -> Stage:
         environment = self.recipe.environment
-        return self.curriculum.stage if self.curriculum else Stage(
-            multiplier=environment.multiplier, sparse=environment.sparse
+        return (
+            self.curriculum.stage
+            if self.curriculum
+            else Stage(multiplier=environment.multiplier, sparse=environment.sparse)
         )
 
     def _start(self, which: NDArray[np.bool_]) -> None:
@@ -145,7 +147,8 @@ class Collector:
         return np.where(explore, random_actions, greedy), np.where(explore, RANDOM, GREEDY).astype(np.int8)
 
     def step(self, step: int) -> list[tuple[GridworldProgress, Build | None]]:
-        """One step of every town at training step ``step``; returns what finished: progress row and, watched, tail row."""
+        """One step of every town at training step ``step``; returns a progress row, and a tail row if watched, of each
+        episode that ended."""
         town = self.town
         observations = encode(town.packed, self.level, self.encoding)
         q, hidden_after = self.learner.act(observations, self.hidden)
@@ -258,5 +261,3 @@ class Collector:
             self.curriculum.set_state(state["curriculum"])
         if self.novelty:
             self.novelty.set_state(state["novelty"])
-
-

@@ -70,7 +70,9 @@ class Learner:
     def hidden_size(self) -> int:
         return self.online.hidden_size
 
-    def act(self, observations: NDArray[np.float32], hidden: Tensor | None) -> tuple[NDArray[np.float32], Tensor | None]:
+    def act(
+        self, observations: NDArray[np.float32], hidden: Tensor | None
+    ) -> tuple[NDArray[np.float32], Tensor | None]:
         """Online Q-values [N, A] and next hidden state [N, H] for observations [N, D]."""
         return answer(self.online, observations, hidden)
 
@@ -79,7 +81,7 @@ class Learner:
 
     def _observe(self, packed: NDArray[np.float32], encoding: Encoding) -> Tensor:
         flat = encode(packed.reshape(-1, packed.shape[-1]), self.level, encoding)
-        return self._tensor(flat).unflatten(0, packed.shape[:-1])
+        return self._tensor(flat).reshape(*packed.shape[:-1], -1)
 
     def update(self, batch: Batch) -> tuple[float, NDArray[np.float32]]:
         """One gradient step. Returns the loss and the absolute TD error of each sample [B]."""
@@ -131,7 +133,7 @@ class Learner:
         q = online_q[:num_learnt].gather(2, self._tensor(batch.actions).unsqueeze(2)).squeeze(2)
         with torch.no_grad():
             flat = batch.states[after_burn_in:].reshape(-1, batch.states.shape[-1])
-            illegal = self._tensor(~legal_actions(flat, self.level)).unflatten(0, rest.shape[:2])
+            illegal = self._tensor(~legal_actions(flat, self.level)).reshape(*rest.shape[:2], -1)
             values = self._best_value(online_q.detach(), target_q[after_burn_in:], illegal)
             value = values.gather(0, self._tensor(batch.bootstrap) - after_burn_in)
             target = self._scaled(batch.returns) + self._tensor(batch.discounts) * value

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.tasks.gridworld.recipe import Novelty
 
@@ -18,14 +18,12 @@ _MEMORY = 0.999  # of the running mean square of the errors
 
 
 def _embed(input_size: int, options: Novelty, generator: torch.Generator) -> nn.Sequential:
-    network = nn.Sequential(
-        nn.Linear(input_size, options.hidden), nn.ReLU(), nn.Linear(options.hidden, options.embedding_size)
-    )
+    first, last = nn.Linear(input_size, options.hidden), nn.Linear(options.hidden, options.embedding_size)
     with torch.no_grad():
-        for layer in (network[0], network[2]):
+        for layer in (first, last):
             nn.init.orthogonal_(layer.weight, gain=2**0.5, generator=generator)
             layer.bias.zero_()
-    return network
+    return nn.Sequential(first, nn.ReLU(), last)
 
 
 class NoveltyBonus:
@@ -49,7 +47,7 @@ class NoveltyBonus:
         if weight == 0.0:
             return np.zeros(len(observations), np.float32)
         inputs = torch.from_numpy(observations)
-        errors = (self.predictor(inputs) - self.fixed(inputs)).square().mean(1)
+        errors: Tensor = (self.predictor(inputs) - self.fixed(inputs)).square().mean(1)
         loss = errors[:_BATCH].mean()
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped

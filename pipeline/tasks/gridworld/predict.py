@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.tasks.gridworld import seeds
 from pipeline.tasks.gridworld.model import GridworldModel
 from pipeline.tasks.gridworld.observation import Encoding, observation_size
 from pipeline.tasks.gridworld.recipe import Infer

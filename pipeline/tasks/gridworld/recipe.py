@@ -117,9 +117,10 @@ class Replay(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Exploration(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Each environment keeps its own epsilon, spread geometrically from ``highest`` to ``lowest``; all fall together.
+    """Each environment has its own epsilon, in a geometric spread from ``highest`` to ``lowest`` (Horgan et al. 2018).
 
-    ``start`` scales the spread at the beginning and reaches 1 after ``anneal_steps`` environment steps.
+    All begin at 1 and reach their place in the spread after ``anneal_steps`` environment steps. A share of
+    ``random_starts`` of the training episodes begins with random meters at a random hour.
     """
 
     highest: Epsilon = 0.4

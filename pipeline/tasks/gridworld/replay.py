@@ -88,9 +88,7 @@ def _gather(ring: _Ring, rows: Any, envs: Any, num_steps: int, gamma: float, out
 
 
 @compiled
-def _gather_sequences(
-    ring: _Ring, rows: Any, envs: Any, burn_in: int, num_steps: int, gamma: float, out: Any
-) -> None:
+def _gather_sequences(ring: _Ring, rows: Any, envs: Any, burn_in: int, num_steps: int, gamma: float, out: Any) -> None:
     states, actions, returns, bootstrap, discounts, valid, resets = out
     num_rows = len(ring.actions)
     for b in range(len(rows)):
@@ -214,7 +212,9 @@ class Replay:
         if complete >= 0 and complete % self.stride == 0:
             row = complete % self.num_rows
             dummy = (self.ring.flags[row] & DUMMY) != 0 if not self.hidden_size else np.zeros(self.num_envs, bool)
-            _set_priorities(self.tree, (row // self.stride) * self.num_envs + envs, np.where(dummy, 0.0, self.highest_priority))
+            _set_priorities(
+                self.tree, (row // self.stride) * self.num_envs + envs, np.where(dummy, 0.0, self.highest_priority)
+            )
         if self.num_added >= self.num_rows and self.num_added % self.stride == 0:
             row = self.num_added % self.num_rows
             _set_priorities(self.tree, (row // self.stride) * self.num_envs + envs, np.zeros(self.num_envs))

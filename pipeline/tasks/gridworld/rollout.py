@@ -34,7 +34,7 @@ class Scenarios:
 
 @dataclass(frozen=True)
 class Episode:
-    """One finished episode: the account's fields, the places, and for traced ones the steps and hidden states [L, H]."""
+    """One finished episode: the account's fields, the places; if traced also the steps and hidden states [L, H]."""
 
     account: dict[str, Any]
     grid_places: dict[str, tuple[int, int]]
@@ -55,8 +55,10 @@ class _Recorder:
             self.steps.append(tuple(column[: self.num_traces].copy() for column in columns))
 
     def episode(self, env: int, num_steps: int, final: NDArray[np.float32]) -> Recorded:
-        columns = [np.stack([step[i][env] for step in self.steps[:num_steps]]) for i in range(7)]
-        return Recorded(*columns, final=final)
+        packed, mask, q, actions, modes, rewards, completed = (
+            np.stack([step[i][env] for step in self.steps[:num_steps]]) for i in range(7)
+        )
+        return Recorded(packed, mask, q, actions, modes, rewards, completed, final)
 
 
 def choose(

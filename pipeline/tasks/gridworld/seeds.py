@@ -19,7 +19,9 @@ def mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return bits ^ (bits >> np.uint64(31))
 
 
-def derive(domain: int, seed: int, index: NDArray[np.int64] | int, stream: NDArray[np.int64] | int = 0) -> NDArray[np.uint64]:
+def derive(
+    domain: int, seed: int, index: NDArray[np.int64] | int, stream: NDArray[np.int64] | int = 0
+) -> NDArray[np.uint64]:
     """Scenario seeds, uint64 below 2**53, for each ``index`` (and ``stream``, for example the environment's number)."""
     with np.errstate(over="ignore"):
         bits = mix(np.asarray(seed, dtype=np.uint64).reshape(-1) + _GOLDEN)

@@ -22,7 +22,7 @@ class Recorded:
     """L steps of one episode: everything as before the action, then the action and what it brought.
 
     packed float32 [L, S], mask bool [L, A], q float32 [L, A], actions int [L], modes int [L] (index in MODES),
-    rewards float32 [L, C] by component, completed int [L] (place index, -1 none), final float32 [S] the state at the end.
+    rewards float32 [L, C] by component, completed int [L] (place index, -1 none), final float32 [S] the last state.
     """
 
     packed: NDArray[np.float32]
@@ -109,7 +109,7 @@ class Tally:
         completed: NDArray[np.int8],
         played: NDArray[np.bool_],
     ) -> None:
-        """One step: meters [N, 8] after it, who lives after it [N], rewards [N, C], uses completed [N], who played [N]."""
+        """One step: meters [N, 8] and who lives [N] after it, rewards [N, C], uses completed [N], who played [N]."""
         self.num_steps += played
         welfare = meters[:, METERS.index("energy")] * meters[:, METERS.index("health")]
         self.wellbeing += np.where(alive & played, welfare, 0.0)
