@@ -299,9 +299,9 @@ def stacked(ax: Axes, names: Sequence[str], parts: Sequence[tuple[str, ArrayLike
         widths = np.asarray(values, dtype=np.float64)
         paint = PAPER if looks.hatch else looks.color
         fill: dict[str, Any] = {"facecolor": paint, "hatch": looks.hatch, "edgecolor": looks.color, "linewidth": 1.0}
-        drawn = ax.barh(np.arange(len(names)), widths, 0.7, left=left, label=label, **fill)
+        drawn = np.where(widths > 0, widths, np.nan)  # the edges of a bar of width 0 would show as a line
+        ax.barh(np.arange(len(names)), drawn, 0.7, left=left, label=label, **fill)
         for row, width in enumerate(widths):
-            drawn[row].set_visible(bool(width > 0))  # the edge of nothing would show as a line
             if width > 0.05 * total.max():
                 ink = INK if looks.hatch else readable_on(to_rgb(looks.color))
                 box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0} if looks.hatch else None
@@ -328,9 +328,10 @@ def legend_below(canvas: Figure, panels: Sequence[Axes]) -> None:
     for ax in panels:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    columns = max(len(found), 1)
-    while columns > 1 and columns * (0.7 + 0.075 * max(map(len, found))) > canvas.get_figwidth():  # inches of an entry
-        columns -= 1
+    inches = [0.75 + 0.06 * len(label) for label in found] or [1.0]
+    columns = len(inches)
+    if sum(inches) > canvas.get_figwidth():
+        columns = max(1, int(canvas.get_figwidth() / max(inches)))
     canvas.legend(list(found.values()), list(found), loc="outside lower center", ncols=columns)
 
 

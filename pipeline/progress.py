@@ -60,8 +60,8 @@ class Lines:
 
     def __call__(self, done: int, total: int, facts: Mapping[str, float | str]) -> None:
         """Note the state; write it if the last line is old enough."""
-        share = f" ({100 * done / total:.0f} %)" if total else ""
-        self.unwritten = f"{self.title}: {done:,} of {total:,}{share}  {format_facts(facts)}".rstrip()
+        share = f" of {total:,} ({100 * done / total:.0f} %)" if total else ""
+        self.unwritten = f"{self.title}: {done:,}{share}  {format_facts(facts)}".rstrip()
         if self.clock() >= self.next_s:
             self.finish()
             self.next_s = self.clock() + self.every_s
@@ -91,6 +91,6 @@ def _bar(title: str) -> Iterator[Report]:
         task = display.add_task(title, total=None, facts="")
 
         def report(done: int, total: int, facts: Mapping[str, float | str]) -> None:
-            display.update(task, completed=done, total=total, facts=format_facts(facts))
+            display.update(task, completed=done, total=total or None, facts=format_facts(facts))
 
         yield report

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
@@ -103,7 +103,7 @@ def activity_by_need(tracks: Sequence[Track]) -> Picture:
     shares = np.where(counts > 0, counts / np.maximum(totals, 1), np.nan)
     canvas = plotting.new_figure(3.3)
     ax = canvas.subplots()
-    plotting.heat_map(ax, shares, color_map=plotting.PALE_TO_DARK, number=".0%")
+    plotting.heat_map(ax, shares, color_map=plotting.PALE_TO_DARK, scale=Normalize(0.0, 1.0), number=".0%")
     labels = [f"{METERS[need]} ({int(total)} uses)" for need, total in zip(NEEDS, totals[:, 0], strict=True)]
     ax.set_yticks(np.arange(len(NEEDS)) + 0.5, labels)
     ax.set_xticks(np.arange(len(places)) + 0.5, [words(PLACES[p]).replace(" ", "\n") for p in places], fontsize=8)

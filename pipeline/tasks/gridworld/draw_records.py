@@ -135,7 +135,7 @@ def paired(part: Slice) -> Picture:
     left.set(xlabel="wellbeing of the tuned script", ylabel="wellbeing of the model", aspect="equal")
     _zoom(left, np.concatenate([ours, theirs]))
     left.set_title("each point is a scenario\nabove the line the model is better", fontsize=9)
-    legend = left.legend(loc="lower right", title="the model")
+    legend = left.legend(loc="upper left", title="the model")
     for handle in legend.legend_handles:
         handle.set_alpha(1)
     _draw_differences(right, ours - theirs)

@@ -1,0 +1,277 @@
+"""The report: one HTML file that shows everything visualize made, to open, to send, to print.
+
+It is whole by itself: pictures are data URIs, style and script stand in the page, nothing is loaded from anywhere, and
+a content security policy says so to the browser. Every text that comes from rows is escaped. The same input gives
+the same bytes.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from schemas.rows import Figure
+
+MAX_LINKED_RECORDS = 3  # a picture of more records than these is not a picture of one of them
+MAX_TEXT = 200  # characters of a text in the table of records
+MEDIA_TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".webp": "image/webp"}
+Cell = str | int | float | bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """One number in large type: texts as they are shown, and the values behind them for the small scale below.
+
+    ``value`` lies in [``low``, ``high``]; ``bar`` is the value to pass, if there is one; ``limits`` are the ends of
+    the scale.
+    """
+
+    heading: str
+    text: str
+    interval: str
+    against: str
+    value: float
+    low: float
+    high: float
+    bar: float | None
+    limits: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of results: rows are (name, kind, cells); the kinds "model" and "bar" are set off. A cell is a text, and
+    a smaller one below it."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, str, Sequence[tuple[str, str]]]]
+
+
+@dataclass(frozen=True)
+class Records:
+    """The table of records: column names and rows; the first column is the id."""
+
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[Cell]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What the page says.
+
+    ``folder`` is where the paths of ``figures`` begin; ``meanings`` explain the numbers, by name; ``footnotes`` stand
+    under the tables; ``missing`` says what is not in the report, and why.
+    """
+
+    title: str
+    subtitle: str
+    folder: Path
+    figures: Sequence[Figure]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    headlines: Sequence[Headline] = ()
+    tables: Sequence[Table] = ()
+    footnotes: Sequence[str] = ()
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    records: Records = field(default_factory=Records)
+    missing: Sequence[str] = ()
+
+
+def render(report: Report) -> str:
+    """The whole page. Raises OSError where a picture cannot be read, ValueError for an unknown kind of picture."""
+    sections = [("Summary", _summary(report))]
+    numbers = {figure.id: number for number, figure in enumerate(report.figures, start=1)}
+    for name in dict.fromkeys(figure.section for figure in report.figures):
+        chosen = [figure for figure in report.figures if figure.section == name]
+        sections.append((name, "\n".join(_figure(figure, numbers[figure.id], report.folder) for figure in chosen)))
+    if report.records.rows:
+        sections.append(("Record by record", _records(report)))
+    if report.missing:
+        sections.append(("What is not here", _missing(report.missing)))
+    return _page(report, sections)
+
+
+def _page(report: Report, sections: Sequence[tuple[str, str]]) -> str:
+    style, script = _asset("report.css"), _asset("report.js")
+    links = "\n".join(f'<li><a href="#section-{n}">{_text(name)}</a></li>' for n, (name, _) in enumerate(sections))
+    body = "\n".join(
+        f'<section id="section-{n}">{f"<h2>{_text(name)}</h2>" if n else ""}\n{content}\n</section>'
+        for n, (name, content) in enumerate(sections)
+    )
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return f"""<!doctype html>
+<html lang="en" data-theme="light">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_text(policy)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{_text(report.title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<div class="layout">
+<nav aria-label="Sections">
+<ol>
+{links}
+</ol>
+<button type="button" class="theme">Dark page</button>
+</nav>
+<main>
+{body}
+</main>
+</div>
+<dialog aria-label="Enlarged picture">
+<header><h3></h3>
+<button type="button" data-go="-1" aria-label="Previous picture">←</button>
+<button type="button" data-go="1" aria-label="Next picture">→</button>
+<button type="button" data-go="0">Close</button></header>
+<div class="stage"><img alt=""></div>
+<p></p>
+</dialog>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def _summary(report: Report) -> str:
+    facts = "".join(f"<li><b>{_text(name)}</b> {_text(value)}</li>" for name, value in report.facts.items())
+    cards = "\n".join(map(_card, report.headlines))
+    notes = "".join(f"<li>{_text(note)}</li>" for note in report.footnotes)
+    meanings = "".join(f"<dt>{_text(name)}</dt><dd>{_text(text)}</dd>" for name, text in report.meanings.items())
+    parts = [
+        f"<h1>{_text(report.title)}</h1>",
+        f'<p class="lead">{_text(report.subtitle)}</p>' if report.subtitle else "",
+        f'<ul class="facts">{facts}</ul>' if facts else "",
+        f'<div class="cards">{cards}</div>' if cards else "",
+        *map(_table, report.tables),
+        f'<div class="notes"><ul>{notes}</ul></div>' if notes else "",
+        f'<details><summary>What these numbers mean</summary><dl class="glossary">{meanings}</dl></details>'
+        if meanings
+        else "",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _card(headline: Headline) -> str:
+    """A number in large type over its interval, as text and as a line with a point; the bar is a dashed stroke."""
+    low, high = headline.limits
+
+    def x(value: float) -> str:
+        return f"{4 + 192 * (value - low) / max(high - low, 1e-12):.1f}"
+
+    bar = headline.bar
+    limit = f'<line class="limit" x1="{x(bar)}" x2="{x(bar)}" y1="1" y2="19"/>' if bar is not None else ""
+    return (
+        f'<div class="card"><div class="name">{_text(headline.heading)}</div>'
+        f'<div class="value">{_text(headline.text)}</div>'
+        f'<div class="interval">{_text(headline.interval)}</div><div class="against">{_text(headline.against)}</div>'
+        '<svg viewBox="0 0 200 20" preserveAspectRatio="none" aria-hidden="true">'
+        '<line class="track" x1="4" x2="196" y1="10" y2="10"/>'
+        f'<line class="range" x1="{x(headline.low)}" x2="{x(headline.high)}" y1="10" y2="10"/>{limit}'
+        f'<line class="point" x1="{x(headline.value)}" x2="{x(headline.value)}" y1="4" y2="16"/></svg></div>'
+    )
+
+
+def _table(table: Table) -> str:
+    head = "".join(f'<th scope="col">{_text(column)}</th>' for column in table.columns)
+    lines = []
+    for name, kind, cells in table.rows:
+        values = "".join(
+            f"<td>{_text(big)}{f'<small>{_text(small)}</small>' if small else ''}</td>" for big, small in cells
+        )
+        lines.append(f'<tr class="{_text(kind)}"><th scope="row">{_text(name)}</th>{values}</tr>')
+    return (
+        f'<div class="scroll"><table><caption>{_text(table.title)}</caption>'
+        f'<thead><tr><th scope="col"></th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+    )
+
+
+def _figure(figure: Figure, number: int, folder: Path) -> str:
+    data = (folder / figure.path).read_bytes()
+    kind = Path(figure.path).suffix.lower()
+    if kind not in MEDIA_TYPES:
+        raise ValueError(f"{figure.path}: pictures of the kinds {', '.join(MEDIA_TYPES)} can be embedded")
+    source = f"data:{MEDIA_TYPES[kind]};base64,{base64.b64encode(data).decode()}"
+    return f"""<figure id="figure-{number}">
+<h3>{_text(figure.title)} <span class="number">Figure {number}</span></h3>
+<button type="button" class="open" aria-label="Enlarge figure {number}">
+<img src="{source}" alt="{_text(figure.title)}"{_size(data)}></button>
+<figcaption>{_text(figure.caption)}</figcaption>
+</figure>"""
+
+
+def _size(data: bytes) -> str:
+    """Width and height of a PNG as attributes, so that the page does not jump while it loads."""
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 24:
+        return ""
+    width, height = struct.unpack(">II", data[16:24])
+    return f' width="{width}" height="{height}"'
+
+
+def _records(report: Report) -> str:
+    """The table of records: the script fills it from the data beside it."""
+    figures: dict[str, list[tuple[int, str]]] = {}
+    for number, figure in enumerate(report.figures, start=1):
+        for record in figure.record_ids if len(figure.record_ids) <= MAX_LINKED_RECORDS else ():
+            figures.setdefault(record, []).append((number, figure.title))
+    rows = [[_short(value) for value in row] for row in report.records.rows]
+    columns = [column.replace("_", " ") for column in report.records.columns]
+    data = json_for_script({"columns": columns, "rows": rows, "figures": figures})
+    numeric = [
+        all(isinstance(row[k], int | float) and not isinstance(row[k], bool) for row in rows)
+        for k in range(len(columns))
+    ]
+    heads = "".join(
+        f'<th scope="col"{"" if is_number else " class=left"}><button type="button">{_text(column)}</button></th>'
+        for column, is_number in zip(columns, numeric, strict=True)
+    )
+    pictures = '<th scope="col" class="left">pictures</th>' if figures else ""
+    return f"""<div class="records">
+<div class="filters"><span class="count" aria-live="polite"></span></div>
+<div class="scroll"><table><thead><tr>{heads}{pictures}</tr></thead><tbody></tbody></table></div>
+<button type="button" class="more" hidden>Show more</button>
+<noscript>The table of records needs JavaScript.</noscript>
+</div>
+<script type="application/json" id="records-data">{data}</script>"""
+
+
+def _is_numeric(rows: Sequence[Sequence[Cell]], column: int) -> bool:
+    return all(isinstance(row[column], int | float) and not isinstance(row[column], bool) for row in rows)
+
+
+def _short(value: Cell) -> Cell:
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    return f"{value[: MAX_TEXT - 1]}…" if isinstance(value, str) and len(value) > MAX_TEXT else value
+
+
+def json_for_script(data: Any) -> str:
+    """JSON that can stand inside a script element: no character in it can end the element or start a comment."""
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _missing(missing: Sequence[str]) -> str:
+    entries = "".join(f"<p>{_text(note)}</p>" for note in missing)
+    return f'<div class="missing">{entries}</div>'
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value), quote=True)
+
+
+def _asset(name: str) -> str:
+    return resources.files("pipeline").joinpath(name).read_text(encoding="utf-8").strip()
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

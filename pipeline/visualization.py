@@ -1,0 +1,191 @@
+"""What visualize does: predictions files to figures/*.png, figures.jsonl and report.html.
+
+Headline numbers come from the task's score part over the same predictions, and not from what evaluate wrote: both may
+run at the same moment. Heavy to import (pandas, matplotlib): the command loads it when it runs, never for ``--help``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipeline import tables
+from pipeline.atomic import write_atomically
+from pipeline.errors import UserError
+from pipeline.evaluation import slices
+from pipeline.jsonl import read_all, write_all
+from pipeline.report import Cell, Headline, Records, Report, Table, render
+from pipeline.runs import check_input
+from pipeline.tasks import load_part
+from pipeline.tasks.interface import DrawJob, TableLayout
+from pipeline.tasks.interface import Report as Progress
+from schemas.rows import Figure, Metric
+
+FIGURES, REPORT = "figures.jsonl", "report.html"
+WRITES = ("figures/*.png", FIGURES, REPORT)
+TRAINING_FILES = ("progress.jsonl", "monitor.jsonl")
+MAX_RECORDS = 20_000  # rows of the table in the report: about 2 MB of it
+ENVELOPE = frozenset({"schema", "task", "model"})  # said once, above the table
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisualizationJob:
+    """``inputs`` are predictions files by label, the last is looked at closely; ``options`` is the recipe's section
+    ``evaluate``; ``name`` and ``description`` head the report; ``notes`` are already known gaps."""
+
+    task: str
+    inputs: Mapping[str, Path]
+    folder: Path
+    options: Any
+    report: Progress
+    train_folder: Path | None = None
+    name: str = ""
+    description: str = ""
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class VisualizationOutcome:
+    """Outputs by name, what is not in the report and why, and counts for the manifest."""
+
+    outputs: dict[str, Path]
+    missing: list[str]
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def run_visualization(job: VisualizationJob) -> VisualizationOutcome:
+    """Draw everything there is to draw, then write figures.jsonl and the report. Raises UserError."""
+    row_type = load_part(job.task, "rows").ROW_TYPES["prediction_v1"]
+    predictions = {label: read_all(path, row_type) for label, path in job.inputs.items()}
+    label, rows = list(predictions.items())[-1]
+    if not rows:
+        raise UserError("there are no predictions to draw", where=str(job.inputs[label]), remedy="run `baton infer`")
+    missing = list(job.notes)
+    figures = _draw(job, predictions, missing)
+    page = _report(job, rows, figures, missing)
+    outputs = {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
+    outputs |= {"figures": job.folder / FIGURES, "report": job.folder / REPORT}
+    write_all(outputs["figures"], figures)
+    write_atomically(outputs["report"], [render(page).encode()])
+    counts = {"num_figures": len(figures), "num_predictions": len(rows)}
+    return VisualizationOutcome(outputs=outputs, missing=missing, counts=counts)
+
+
+def training_inputs(folder: Path, out: Path) -> tuple[dict[str, Path], str | None]:
+    """The files of a training that pictures are made of, by name, and why there are none.
+
+    A training that runs, or broke off, is left out rather than refused: its curves are not what was asked for.
+    """
+    found = {path.stem: path for path in (folder / name for name in TRAINING_FILES) if path.is_file()}
+    if not found:
+        return {}, f"No training curves: {folder.name} holds neither {' nor '.join(TRAINING_FILES)}."
+    try:
+        for name, path in found.items():
+            check_input(name, path, out)
+    except UserError as error:
+        return {}, f"No training curves: {error.what}."
+    return found, None
+
+
+def _draw(job: VisualizationJob, predictions: Mapping[str, Sequence[Any]], missing: list[str]) -> list[Figure]:
+    draw_job = DrawJob(predictions=predictions, folder=job.folder, train_folder=job.train_folder, note=missing.append)
+    figures = []
+    for figure in load_part(job.task, "draw").draw(draw_job):
+        figures.append(figure)
+        job.report(len(figures), 0, {"figure": figure.title})
+    return figures
+
+
+def _report(job: VisualizationJob, rows: Sequence[Any], figures: Sequence[Figure], missing: list[str]) -> Report:
+    part: Any = load_part(job.task, "score")
+    metrics = part.evaluate(rows, job.options).metrics
+    layout = tables.layout_of(part, part.GLOSSARY, metrics)
+    found = [as_table(metrics, layout, "All records", "all", "all")]
+    found += [as_table(metrics, layout, f"{by.replace('_', ' ')} {value}", by, value) for by, value in slices(metrics)]
+    shown = {column.metric: column.heading for column in layout.columns}
+    constant, records = split_columns(rows)
+    if len(records.rows) < len(rows):
+        missing.append(f"The table shows the first {MAX_RECORDS:,} of {len(rows):,} records.")
+    return Report(
+        title=f"{job.task}: {job.name}" if job.name else job.task,
+        subtitle=job.description,
+        folder=job.folder,
+        figures=figures,
+        facts={"records": f"{len(rows):,}", "model": rows[0].model} | constant,
+        headlines=headlines(metrics, layout),
+        tables=[table for table in found if table.columns],
+        footnotes=tables.footnotes(metrics, layout),
+        meanings={shown[d.name]: d.definition for d in part.GLOSSARY if d.name in shown},
+        records=records,
+        missing=missing,
+    )
+
+
+def as_table(metrics: Sequence[Metric], layout: TableLayout, title: str, slice_by: str, slice_value: str) -> Table:
+    """The table that evaluate shows, with the intervals below the values."""
+    frame = tables.main_table(metrics, layout, slice_by, slice_value)
+    kinds = {tables.MODEL: "model", f"{layout.bar} (bar)": "bar"}
+    rows = [
+        (str(name).replace("_", " "), kinds.get(str(name), ""), [_split(str(cell)) for cell in cells])
+        for name, cells in zip(frame.index, frame.to_numpy(), strict=True)
+    ]
+    return Table(title=title, columns=[str(column) for column in frame.columns], rows=rows)
+
+
+def _split(cell: str) -> tuple[str, str]:
+    value, bracket, interval = cell.partition(" [")
+    return value, bracket.strip() + interval
+
+
+def headlines(metrics: Sequence[Metric], layout: TableLayout) -> list[Headline]:
+    """The model's main metrics over all records, each against the bar, on a scale that ends at the best subject."""
+    found = []
+    for column in layout.columns:
+        alone = TableLayout(columns=[column], bar=layout.bar)
+        table = as_table(metrics, alone, "", "all", "all")
+        by_subject = {
+            m.subject: m
+            for m in metrics
+            if (m.name, m.statistic, m.slice_by) == (column.metric, column.statistic, "all")
+        }
+        ours, bar = by_subject.get(tables.MODEL), by_subject.get(layout.bar or "")
+        if ours is None:
+            continue
+        texts = {kind: cells[0] for _, kind, cells in table.rows if kind}
+        ends = [value for m in by_subject.values() for value in (m.value, m.low, m.high) if value is not None]
+        level = f"{100 * ours.confidence:g} % interval {texts['model'][1]}" if ours.confidence else ""
+        found.append(
+            Headline(
+                heading=table.columns[0],
+                text=texts["model"][0],
+                interval=level,
+                against=f"{bar.subject.replace('_', ' ')}: {texts['bar'][0]}" if bar else "",
+                value=ours.value,
+                low=ours.value if ours.low is None else ours.low,
+                high=ours.value if ours.high is None else ours.high,
+                bar=bar.value if bar else None,
+                limits=(min(0.0, *ends), max(0.0, *ends)),
+            )
+        )
+    return found
+
+
+def split_columns(rows: Sequence[msgspec.Struct]) -> tuple[dict[str, str], Records]:
+    """The plain values of the rows: those that are the same in all rows as facts, the others as columns of a table."""
+    names = [name for name in rows[0].__struct_fields__ if name not in ENVELOPE]
+    plain = [name for name in names if all(isinstance(getattr(row, name), Cell) for row in rows)]
+    facts, columns = {}, []
+    for name in plain:
+        values = {getattr(row, name) for row in rows}
+        if len(values) > 1 or name == "id":
+            columns.append(name)
+        elif values != {None}:
+            facts[name.replace("_", " ")] = str(values.pop())
+    columns.sort(key=lambda name: name != "id")
+    table = [[getattr(row, name) for name in columns] for row in rows[:MAX_RECORDS]]
+    return facts, Records(columns=columns, rows=table)
+
+
+__all__ = ["VisualizationJob", "VisualizationOutcome", "run_visualization", "training_inputs"]

@@ -1,0 +1,100 @@
+"""``baton visualize``: pictures and a self-contained report, from the predictions alone."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.errors import UserError
+from pipeline.progress import progress
+from pipeline.runs import StageRequest, StageRun, stage_run
+from stages.common import Options, Result, command, finished, main, stage_config
+
+InputsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--input",
+        metavar="[LABEL=]FILE",
+        help="Predictions instead of the run's; several, in the order of training: the last is looked at closely.",
+    ),
+]
+TrainOption = Annotated[
+    Path | None,
+    typer.Option("--train", metavar="FOLDER", help="Folder of the training, for its curves, instead of the run's."),
+]
+
+
+@command("visualize", shared=("task", "recipe", "settings", "seed", "out", "runs_dir", "force", "threads", "json"))
+def app(options: Options, inputs: InputsOption = [], train: TrainOption = None) -> Result:  # noqa: B006 - typer copies it
+    """Pictures and a self-contained report, from the predictions alone.
+
+    Writes figures/*.png, figures.jsonl and report.html, which opens in any browser and needs nothing beside it.
+    What is not there to be drawn (traces, a training) is left out, and the report says so.
+
+    Example: baton visualize gridworld --recipe demo
+
+    Example: baton visualize gridworld --input elsewhere/predictions.jsonl --out pictures
+    """
+    from pipeline import visualization  # loaded here: `--help` need not wait for matplotlib
+    from pipeline.evaluation import label_inputs
+
+    recipe, run_name = options.recipe_or_defaults()
+    folder = options.folder(run_name)
+    files = label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
+    train_folder, notes = _training(options, run_name, train)
+    training: dict[str, Path] = {}
+    if train_folder is not None:
+        training, reason = visualization.training_inputs(train_folder, folder)
+        notes += [reason] if reason else []
+    named = files if len(files) > 1 else dict(zip(["predictions"], files.values(), strict=True))
+    request = StageRequest(
+        stage="visualize",
+        task=options.task,
+        folder=folder,
+        config=stage_config(recipe, "evaluate") | {"labels": list(files), "title": run_name},
+        inputs=named | {f"training {name}": path for name, path in training.items()},
+        writes=visualization.WRITES,
+        num_threads=options.threads,
+        force=options.force,
+    )
+    with stage_run(request) as run:
+        if not run.up_to_date:
+            with progress("visualize", options.progress_style) as report:
+                job = visualization.VisualizationJob(
+                    task=options.task,
+                    inputs=files,
+                    folder=folder,
+                    options=getattr(recipe, "evaluate", None),
+                    report=report,
+                    train_folder=train_folder if training else None,
+                    name=run_name or "",
+                    description=recipe.description,
+                    notes=notes,
+                )
+                _keep(run, visualization.run_visualization(job))
+    result = finished("visualize", run)
+    return replace(result, lines=[result.lines[0], f"  report: {folder / visualization.REPORT}"])
+
+
+def _training(options: Options, run_name: str | None, given: Path | None) -> tuple[Path | None, list[str]]:
+    """The folder of the training, and what to note where there is none. Raises UserError for a wrong ``--train``."""
+    if given is not None:
+        if not given.is_dir():
+            raise UserError("there is no such training folder", where=str(given), remedy="check --train")
+        return given, []
+    folder = options.folder(run_name, "train") if run_name is not None else None
+    if folder is None or not folder.is_dir():
+        return None, []
+    return folder, []
+
+
+def _keep(run: StageRun, outcome: Any) -> None:
+    for name, path in outcome.outputs.items():
+        run.output(name, path)
+    run.counts.update(outcome.counts)
+    run.notes["missing"] = outcome.missing
+
+
+if __name__ == "__main__":
+    main(app)
