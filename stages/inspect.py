@@ -54,7 +54,7 @@ def text(value: Any) -> str:
         return ", ".join(f"{key} {text(item)}" for key, item in value.items())
     if isinstance(value, float):
         return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 if __name__ == "__main__":
