@@ -156,7 +156,8 @@ def _two_places(town: TownBatch, level: Tables, _: NDArray[np.uint64], __: int) 
 
 
 def _tuned_script(town: TownBatch, level: Tables, _: NDArray[np.uint64], __: int) -> NDArray[np.int64]:
-    parameters = TUNED["temporal" if town.level.temporal else "full"]
+    other = TUNED["temporal" if town.level.temporal else "full"]
+    parameters = TUNED.get(town.level.name, other)
     return follow_script(town.packed, level, parameters)
 
 
