@@ -30,8 +30,10 @@ def progress(title: str, style: Style) -> Iterator[Report]:
         yield lambda done, total, facts: None
     elif style == "lines":
         lines = Lines(title, sys.stderr)
-        yield lines
-        lines.finish()
+        try:
+            yield lines
+        finally:
+            lines.finish()
     else:
         with _bar(title) as report:
             yield report
