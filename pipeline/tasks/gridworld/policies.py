@@ -146,7 +146,8 @@ def _always(action: int) -> Act:
 
 def _heuristic(town: TownBatch, level: Tables, _: NDArray[np.uint64], __: int) -> NDArray[np.int64]:
     help_for = np.array([_HELP[meter] for meter in range(len(METERS))], dtype=np.int64)
-    goals = help_for[town.meters.argmin(axis=1)]
+    helped = np.where(np.isin(help_for, level.places), town.meters, np.inf)  # meters that this town can raise
+    goals = help_for[helped.argmin(axis=1)]
     in_use = town.packed[:, PACKED.place_in_use].astype(np.int64)
     return _visit(town, level, np.where((in_use >= 0) & town.mask[:, INTERACT], in_use, goals))
 

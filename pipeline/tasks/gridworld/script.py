@@ -26,8 +26,8 @@ _FULL = (
     *(0.3297, 1.3208, 1.2185, 2.0992, 0.3046, 0.1026, 0.8201, 0.2649),
     *(0.5336, 0.041, 0.0234, 0.5079),
 )
-# Found by `tune.py` with its defaults but --generations 20 --scenarios 24 (minimal, resources), --generations 20 (full),
-# --generations 25 (temporal). Survived steps / wellbeing on 1,000 other towns, at decay 1.0, 1.5 and 2.0:
+# Found by `tune.py` with its defaults but --generations 20 --scenarios 24 (minimal, resources), --generations 20
+# (full), --generations 25 (temporal). Survived steps / wellbeing on 1,000 other towns, at decay 1.0, 1.5 and 2.0:
 #   minimal    366 / 256    295 / 195    231 / 158   (one bed and $50: nobody lives to 1,000)
 #   resources  2000 / 1869  2000 / 1843  2000 / 1817
 #   full       500 / 474    500 / 464    500 / 453
