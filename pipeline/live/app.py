@@ -1,5 +1,6 @@
 """The screen: keys, a clock and one widget over `frame.compose`. What is watched comes from a `Feed` in a thread."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from pipeline.tasks.interface import LivePart, SecondOpinion
 FRAMES_PER_SECOND = 30
 ROOMY_HEIGHT = 33  # from here on there is room for a panel below the readings, and one is open from the start
 WAIT_S = 0.1  # how often the reading thread looks whether it should stop
-DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+DONE, FAILED, INTERRUPTED = range(3)
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ class Canvas(Widget):
 
 
 class FollowApp(App[int]):
-    """The live view. ``exit`` gives the process's exit code: 0 after q, 130 after Ctrl-C."""
+    """The live view. It returns DONE after q, INTERRUPTED after Ctrl-C, FAILED with ``error`` when the feed failed."""
+
+    TITLE = "baton follow"
 
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = [  # noqa: RUF012 - textual reads a list
@@ -146,7 +149,7 @@ class FollowApp(App[int]):
 
     def _fail(self, error: UserError) -> None:
         self.error = error
-        self.exit(WRONG_INPUT)
+        self.exit(FAILED)
 
     def take(self, news: News) -> None:
         """Add what the feed found. Live playback begins when the whole file has been read."""
@@ -210,8 +213,16 @@ class FollowApp(App[int]):
         except UserError as error:
             self.waiting = f"episode {number + 1} cannot be shown: {error.what}"
             return _Shown(number)
-        opinion = self.watched.opinion(episode) if self.watched.opinion is not None else None
-        return _Shown(number, episode, tuple(self.part.draw_marks(episode)), opinion)
+        return _Shown(number, episode, tuple(self.part.draw_marks(episode)), self._second_opinion(episode))
+
+    def _second_opinion(self, episode: Any) -> Any | None:
+        if self.watched.opinion is None:
+            return None
+        try:
+            return self.watched.opinion(episode)
+        except UserError as error:
+            self.playback.say(f"no Q-values beside the recorded ones: {error.what}")
+            return None
 
     # The keys.
 
@@ -299,6 +310,17 @@ class FollowApp(App[int]):
         self.help_is_open = False
         act()
         self.redraw()
+
+
+def run_screen(watch: Watch) -> bool:
+    """Show the screen until the user leaves it. False when that was by Ctrl-C. Raises UserError from the feed."""
+    if not watch.color:
+        os.environ["NO_COLOR"] = "1"  # textual reads it: it must not set a background of its own either
+    app = FollowApp(watch)
+    code = app.run()
+    if app.error is not None:
+        raise app.error
+    return code != INTERRUPTED
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,9 @@ def compose(view: View, size: Size) -> Lines:
         needs = f"{SMALLEST.width}x{SMALLEST.height} cells are needed, here are {size.width}x{size.height}"
         return box([Text("The window is too small."), Text(needs), Text("q quits; --plain needs no room")], *size)
     if view.help:
-        return box([*_help(view), *[Text()] * size.height][: size.height - 1] + [_keys(size.width)], *size)
+        return _above_keys(_help(view), size)
     if view.scene is None:
-        return box(_centred(view, size)[: size.height - 1] + [_keys(size.width)], *size)
+        return _above_keys(_centred(view, size), size)
     body = _body(view, view.scene, Size(size.width, size.height - 2 - _FOOT))
     foot = [
         _indent(view.part.draw_caption(view.scene, size.width - 2)),
@@ -57,6 +57,10 @@ def compose(view: View, size: Size) -> Lines:
         _keys(size.width),
     ]
     return box([_header(view, view.scene, size.width), *body, *foot], *size)
+
+
+def _above_keys(lines: Lines, size: Size) -> Lines:
+    return [*box(lines, size.width, size.height - 1), fit(_keys(size.width), size.width)]
 
 
 def _indent(line: Text) -> Text:
@@ -102,7 +106,7 @@ def _right(view: View, scene: Scene, size: Size) -> Lines:
     if view.panel is None:
         return part.draw_readings(scene, Size(size.width, least.height))
     if size.height >= least.height + 1 + _PANEL.height:
-        readings = part.draw_readings(scene, Size(size.width, least.height + 1))
+        readings = [*part.draw_readings(scene, Size(size.width, least.height + 1)), Text()]
         return [*readings, *_panel(view, scene, Size(size.width, size.height - len(readings)))]
     if size.width >= least.width + 3 + _PANEL.width:
         readings = part.draw_readings(scene, Size(least.width, size.height))

@@ -21,7 +21,10 @@ def fit(line: Text, width: int) -> Text:
 
 def ends(left: Text, right: Text, width: int) -> Text:
     """One line with ``left`` at its start and ``right`` at its end; ``left`` is cut where both do not fit."""
-    return Text.assemble(fit(left, max(width - right.cell_len, 0)), fit(right, min(right.cell_len, width)))
+    tail = fit(right, min(right.cell_len, width))
+    room = width - tail.cell_len
+    head = left if left.cell_len < room or not tail.cell_len else fit(left, max(room - 1, 0))
+    return Text.assemble(fit(head, room), tail)
 
 
 def box(lines: Lines, width: int, height: int) -> Lines:

@@ -2,10 +2,10 @@
 
 Two ways to watch:
 
-- live: the newest episode is played as it arrives. When playback falls behind by more than one episode, the rest of the
-  episode on screen is run off within `CATCH_UP_S` and playback skips to the newest, and says how many it skipped. So what
-  is on screen is never older than one such run-off, however fast episodes arrive, and still every episode that is
-  begun is seen to its end.
+- live: the newest episode is played as it arrives. When playback falls behind by more than one episode, the rest of
+  the episode on screen is run off within `CATCH_UP_S` and playback skips to the newest, and says how many it skipped.
+  So what is on screen is never older than one such run-off, however fast episodes arrive, and still every episode that
+  is begun is seen to its end.
 - replay: any episode, any frame; at the end of one the next that the filter keeps follows.
 
 Whatever places the viewer by hand (a pause, a step, another episode) ends live; `go_live` begins it again.
@@ -211,6 +211,11 @@ class Playback:
         self.playing = self.live = False
         self._owed_frames = 0.0
         self.frame = min(max(frame, 0), max(self.num_frames - 1, 0))
+
+    def show(self, number: int, frame: int) -> None:
+        """Pause at a frame of an episode."""
+        self._show(number)
+        self._place(frame)
 
     def _show(self, number: int) -> None:
         self.number, self.frame = number, 0

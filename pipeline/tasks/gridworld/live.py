@@ -1,4 +1,4 @@
-"""What `baton follow gridworld` shows: one row of episodes.jsonl as lines of text. See `pipeline.live` for the screen."""
+"""What `baton follow gridworld` shows: one row of episodes.jsonl as lines of text (the screen: `pipeline.live`)."""
 
 from collections.abc import Callable
 from typing import Literal

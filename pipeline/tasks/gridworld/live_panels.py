@@ -17,7 +17,7 @@ from pipeline.tasks.gridworld.events import (
     read_town,
     words,
 )
-from pipeline.tasks.gridworld.live_readings import RATE_STEPS, TIERS, rates, steps_left
+from pipeline.tasks.gridworld.live_readings import RATE_STEPS, TIERS, projected_death, rates, steps_left
 from pipeline.tasks.gridworld.live_town import METER_COLORS, describe_place, place_color
 from pipeline.tasks.gridworld.rows import GridworldEpisode
 from pipeline.tasks.gridworld.rules import CASCADE_THRESHOLD, DOLLARS_PER_MONEY, METERS, MONEY, PLACE_TYPES, PLACES
@@ -135,7 +135,7 @@ def _by_tenths(episode: GridworldEpisode, frame: int, width: int) -> Lines:
 
 
 def draw_certificate(scene: Scene, size: Size) -> Lines:
-    """How the episode ended: steps, wellbeing, return, what killed and what fed it, places used. Hidden before the end."""
+    """How the episode ended: steps, wellbeing, what killed and what fed it, places used. Not told before the end."""
     episode: GridworldEpisode = scene.episode
     if scene.frame < len(episode.trace):
         left = len(episode.trace) - scene.frame
@@ -166,26 +166,30 @@ def draw_certificate(scene: Scene, size: Size) -> Lines:
 
 
 def draw_forecast(scene: Scene, size: Size) -> Lines:
-    """Steps until each meter reaches 0 (the threshold for those that do not kill) at its present rate."""
+    """What the present rates lead to: the death first, then every meter's time until it kills or drains others."""
     episode: GridworldEpisode = scene.episode
     now, rate = meters_at(episode, episode.trace, scene.frame), rates(scene)
-    lines = [Text(f"at the rates of the last {RATE_STEPS} steps", FAINT), Text()]
+    lines = [_verdict(scene), Text(f"at the rates of the last {RATE_STEPS} steps:", FAINT)]
     for _, sign, meters in TIERS:
         for meter in meters:
-            if meter == MONEY:
-                continue
-            floor = 0.0 if meter in DEADLY else CASCADE_THRESHOLD
-            lines.append(_forecast(sign, meter, now[meter], rate[meter], floor))
-    dying = [(left, meter) for meter in DEADLY if (left := steps_left(now[meter], rate[meter])) is not None]
+            if meter != MONEY:
+                floor = 0.0 if meter in DEADLY else CASCADE_THRESHOLD
+                lines.append(_forecast(sign, meter, now[meter], rate[meter], floor))
+    return lines
+
+
+def _verdict(scene: Scene) -> Text:
+    episode: GridworldEpisode = scene.episode
     if scene.frame >= len(episode.trace):
-        end = f"it {'died of ' + str(episode.cause) if episode.died else 'retired'} at step {episode.num_steps}"
-        return [*lines, Text(), Text(end, f"bold {TEXT}")]
-    if not dying:
-        return [*lines, Text(), Text("neither energy nor health falls", f"bold {GREEN}")]
-    left, meter = min(dying)
-    when = scene.frame + left
-    verdict = f"dead of {METERS[meter]} at step {when}" if when < episode.cap else "lives to the end at this rate"
-    return [*lines, Text(), Text(verdict, f"bold {RED if when < episode.cap else GREEN}")]
+        end = f"died of {episode.cause}" if episode.died else "retired"
+        return Text(f"it {end} at step {episode.num_steps}", f"bold {TEXT}")
+    death = projected_death(scene)
+    if death is None:
+        return Text("neither energy nor health falls", f"bold {GREEN}")
+    meter, left = death
+    if scene.frame + left >= episode.cap:
+        return Text("it lives to the end", f"bold {GREEN}")
+    return Text(f"it dies of {METERS[meter]} at step {scene.frame + left}", f"bold {RED}")
 
 
 def _forecast(sign: str, meter: int, level: float, rate: float, floor: float) -> Text:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from pipeline.live.palette import BLUE, FAINT, GREEN, LAKE, LINE, ORANGE, PURPLE, RED, TEXT, YELLOW
+from pipeline.live.palette import BLUE, DIM, FAINT, GREEN, LAKE, LINE, LIT, ORANGE, PURPLE, RED, TEXT, YELLOW
 from pipeline.live.scene import Lines, Scene, Size
 from pipeline.tasks.gridworld.events import read_town, words
 from pipeline.tasks.gridworld.rows import GridworldEpisode, Step
@@ -200,12 +200,10 @@ def _footing(moment: Moment) -> tuple[Text, Text]:
             ("█" * step.use_ticks + "░" * (used.ticks - step.use_ticks), place_color(used.key)),
             (f" {step.use_ticks} of {used.ticks}", FAINT),
         )
-    here = (
-        Text(f"at {words(PLACES[step.underfoot])}", place_color(PLACES[step.underfoot]))
-        if step.underfoot >= 0
-        else Text()
-    )
-    return doing, here
+    if step.underfoot < 0:
+        return doing, Text()
+    key = PLACES[step.underfoot]
+    return doing, Text(f"at {words(key)}{', shut' if key in moment.closed else ''}", place_color(key))
 
 
 def _draw_cell(moment: Moment, key: str | None, at: tuple[int, int], cell: Size) -> list[Text]:
@@ -218,11 +216,11 @@ def _draw_cell(moment: Moment, key: str | None, at: tuple[int, int], cell: Size)
         mark = _agent(moment, width)
     elif at in moment.trail:
         old = moment.trail[at] > TRAIL_STEPS // 2
-        mark = Text(("·" if old else "•").center(width), FAINT if old else TEXT)
+        mark = Text(("◦" if old else "•").center(width), FAINT if old else TEXT)
     elif key in moment.closed and moment.visible(*at):
         mark = Text("shut".center(width), FAINT)
     elif key is None and moment.visible(*at):
-        mark = Text("·".center(width), LINE)
+        mark = Text("·".center(width), DIM)
     if cell.height == 1:
         return [mark if at == moment.position or key is None else name]
     above = (cell.height - 2) // 2
@@ -233,7 +231,7 @@ def _draw_cell(moment: Moment, key: str | None, at: tuple[int, int], cell: Size)
 def _name(moment: Moment, key: str, at: tuple[int, int], width: int) -> Text:
     """Bright when in sight, faint when remembered, with a question mark when not yet seen in this episode."""
     if key not in moment.seen:
-        return Text((place_name(key, width - 1) + "?").center(width), LINE)
+        return Text((place_name(key, width - 1) + "?").center(width), DIM)
     style = f"bold {place_color(key)}" if moment.visible(*at) else FAINT
     return Text(place_name(key, width).center(width), style)
 
@@ -250,29 +248,24 @@ def _agent(moment: Moment, width: int) -> Text:
 
 
 def _fenced(moment: Moment, row: Text, y: int, line: int, cell: Size) -> Text:
-    """One line of cells between the frame's sides, with gutters that show the left and right edge of the window."""
+    """One line of cells between the frame's sides; in the gutters the left and right edge of what is in sight."""
     side, window = moment.episode.size, moment.episode.window
-    left_edge = right_edge = -1
-    corner = "│"
+    left, right, edges = -1, -1, ("│", "│")
     if window is not None and abs(y - moment.position[1]) <= window // 2:
-        top, bottom = max(moment.position[1] - window // 2, 0), min(moment.position[1] + window // 2, side - 1)
-        left_edge = max(moment.position[0] - window // 2, 0)
-        right_edge = min(moment.position[0] + window // 2, side - 1) + 1
-        if y == top and line == 0:
-            corner = "top"
-        elif y == bottom and line == cell.height - 1:
-            corner = "bottom"
-    parts = row.divide([(x + 1) * cell.width for x in range(side)])
+        (x, centre), sight = moment.position, window // 2
+        left, right = max(x - sight, 0), min(x + sight, side - 1) + 1
+        if line == 0 and y == max(centre - sight, 0):
+            edges = ("┌", "┐")
+        elif line == cell.height - 1 and y == min(centre + sight, side - 1):
+            edges = ("└", "┘")
     fenced = Text("│", LINE)
-    for x in range(side + 1):
-        if x == left_edge:
-            fenced.append({"top": "┌", "bottom": "└"}.get(corner, "│"), BLUE)
-        elif x == right_edge:
-            fenced.append({"top": "┐", "bottom": "┘"}.get(corner, "│"), BLUE)
-        else:
-            fenced.append(" ")
-        if x < side:
-            fenced.append_text(parts[x])
+    for gutter, part in enumerate([*row.divide([(x + 1) * cell.width for x in range(side - 1)]), Text()]):
+        sign = edges[0] if gutter == left else edges[1] if gutter == right else " "
+        lit = left <= gutter < right
+        fenced.append(sign, f"{BLUE} on {LIT}" if lit or gutter == right else BLUE)
+        if lit:
+            part.stylize(f"on {LIT}")
+        fenced.append_text(part)
     return fenced.append("│", LINE)
 
 

@@ -1,0 +1,75 @@
+"""What another model says in the states of a recorded episode: its Q-values, step by step.
+
+The one part of the live view that needs torch: it is loaded for ``baton follow --model`` alone.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UserError
+from pipeline.model_file import load_model
+from pipeline.tasks.gridworld.model import GridworldModel
+from pipeline.tasks.gridworld.observation import Encoding, encode, observation_size
+from pipeline.tasks.gridworld.rows import GridworldEpisode
+from pipeline.tasks.gridworld.rules import PACKED, PLACES, Level, find_level
+from pipeline.tasks.interface import SecondOpinion
+
+
+def open_model(path: Path) -> SecondOpinion:
+    """The Q-values [L][8] of an inference_v1 file for the L steps of an episode (a `GridworldEpisode`).
+
+    Raises UserError when the file is not a gridworld model; the function it returns raises it when an episode is of a
+    level that the model cannot see.
+    """
+    model: Any = load_model(path)
+    if not isinstance(model, GridworldModel):
+        what = f"this model is of task {model.brain.task!r}, not gridworld"
+        raise UserError(what, where=str(path), remedy="give a model of this task")
+    encoding: Encoding = model.metadata["recipe"]["environment"]["encoding"]
+
+    def q_values(episode: GridworldEpisode) -> list[list[float]]:
+        level = find_level(episode.level)
+        if observation_size(level, encoding) != model.brain.input_size:
+            raise UserError(f"the model does not fit level {level.name!r}", where=str(path))
+        if not episode.trace:
+            return []
+        values: list[list[float]] = answer(model, encode(packed_rows(episode, level), level, encoding)).tolist()
+        return values
+
+    return q_values
+
+
+def answer(model: GridworldModel, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Q-values float32 [L, 8] for the observations [L, D] of one episode, in order; memory starts empty."""
+    if not model.hidden_size:
+        return model.predict(observations).q_values
+    hidden, rows = None, []
+    for observation in observations:
+        decision = model.predict(observation, hidden=hidden)
+        hidden = decision.hidden
+        rows.append(decision.q_values)
+    return np.stack(rows)
+
+
+def packed_rows(episode: GridworldEpisode, level: Level) -> NDArray[np.float32]:
+    """The packed state rows (`rules.PACKED`) float32 [L, S] of the recorded steps, meters to the recorded decimals."""
+    rows = np.full((len(episode.trace), PACKED.width), -1, dtype=np.float32)
+    seen = 0
+    for row, (number, step) in zip(rows, enumerate(episode.trace), strict=True):
+        x, y = step.position
+        for key, (place_x, place_y) in episode.grid_places.items():
+            row[PACKED.place_cells.start + PLACES.index(key)] = place_y * level.size + place_x
+            if max(abs(place_x - x), abs(place_y - y)) <= level.sight:
+                seen |= 1 << PLACES.index(key)
+        row[PACKED.agent_cell] = y * level.size + x
+        row[PACKED.meters] = step.meters
+        row[PACKED.seen] = seen
+        row[PACKED.hour] = step.hour
+        row[PACKED.place_in_use] = step.use_place
+        row[PACKED.ticks_done] = step.use_ticks
+        row[PACKED.num_steps] = number
+        row[PACKED.multiplier] = episode.multiplier
+    return rows
