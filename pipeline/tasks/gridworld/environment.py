@@ -174,14 +174,12 @@ def _move(action: int, row: NDArray[np.float32], level: Tables) -> None:
 def _interact(meters: NDArray[np.float64], row: NDArray[np.float32], level: Tables) -> int:
     """One tick of the place underfoot. Returns the place if the use is complete, else -1."""
     at = level.at
-    hour = row[at.hour]
+    hour = np.int64(row[at.hour])
     for place in level.places:
         if row[at.place_cells + place] != row[at.agent_cell]:
             continue
-        opens, closes = level.opens[place], level.closes[place]
-        open_over_midnight = opens > closes and (hour >= opens or hour < closes)
         price = level.tick_price[place]
-        if not (opens <= hour < closes or open_over_midnight) or meters[MONEY] < price - level.payment_tolerance:
+        if not level.open_at[hour, place] or meters[MONEY] < price - level.payment_tolerance:
             return -1
         meters[MONEY] = _clamp(meters[MONEY] - price)
         for m in range(len(meters)):

@@ -31,7 +31,6 @@ Encoding = Literal["places", "memory", "window", "grid"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 
 _NUM_FEATURES = len(PLACE_FEATURES)
-_VISIBLE = PLACE_FEATURES.index("visible")
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,14 +123,6 @@ def observation_size(level: Level | str, encoding: Encoding) -> int:
     return layout(level, encoding)[-1].stop
 
 
-@inlined
-def _is_open(place: int, hour: float, level: Tables) -> bool:
-    opens, closes = level.opens[place], level.closes[place]
-    if opens <= closes:
-        return bool(opens <= hour < closes)
-    return bool(hour >= opens or hour < closes)
-
-
 @compiled
 def _legal_actions(packed: NDArray[np.float32], level: Tables, out: NDArray[np.bool_]) -> None:
     at = level.at
@@ -148,7 +139,7 @@ def _legal_actions(packed: NDArray[np.float32], level: Tables, out: NDArray[np.b
         usable = False
         for place in level.places:
             if row[at.place_cells + place] == row[at.agent_cell]:
-                usable = _is_open(place, row[at.hour], level)
+                usable = level.open_at[np.int64(row[at.hour]), place]
         out[i, INTERACT] &= usable
 
 
@@ -191,15 +182,25 @@ def _encode_places(packed: NDArray[np.float32], level: Tables, remember: bool, o
         cell = np.int64(row[at.agent_cell])
         y, x = level.row_of[cell] - last, level.column_of[cell] - last
         seen = np.int64(row[at.seen]) if remember else 0
+        hour = np.int64(row[at.hour])
         for place in level.places:
             there = np.int64(row[at.place_cells + place])
-            relative = level.relative[level.row_of[there] - y, level.column_of[there] - x]
-            if relative[_VISIBLE] == 0.0 and not (seen >> place) & 1:
-                continue
+            known = (seen >> place) & 1
+            about = level.relative[known, level.row_of[there] - y, level.column_of[there] - x]
+            # All reads before all writes: the compiler cannot know that the arrays do not overlap, and
+            # moves eight numbers at once only like this (80 us instead of 98 for 1,024 rows of "full").
+            present, visible, dx, dy = about[0], about[1], about[2], about[3]
+            sign_dx, sign_dy, here, distance = about[4], about[5], about[6], about[7]
             start = _COMMON_SIZE + place * _NUM_FEATURES
-            for k in range(_NUM_FEATURES - 1):
-                out[i, start + k] = relative[k]
-            out[i, start + _NUM_FEATURES - 1] = _is_open(place, row[at.hour], level)
+            out[i, start] = present
+            out[i, start + 1] = visible
+            out[i, start + 2] = dx
+            out[i, start + 3] = dy
+            out[i, start + 4] = sign_dx
+            out[i, start + 5] = sign_dy
+            out[i, start + 6] = here
+            out[i, start + 7] = distance
+            out[i, start + 8] = present * level.open_at[hour, place]
 
 
 @compiled

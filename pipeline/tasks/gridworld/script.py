@@ -68,9 +68,7 @@ def _discomfort(meter: int, value: float, parameters: NDArray[np.float64]) -> fl
 @inlined
 def _hours_until_open(place: int, hour: int, level: Tables) -> int:
     for wait in range(24):
-        now = (hour + wait) % 24
-        opens, closes = level.opens[place], level.closes[place]
-        if opens <= now < closes or (opens > closes and (now >= opens or now < closes)):
+        if level.open_at[(hour + wait) % 24, place]:
             return wait
     return 24
 

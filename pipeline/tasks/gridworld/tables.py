@@ -61,15 +61,14 @@ class Tables(NamedTuple):
     cap: int
     row_of: NDArray[np.int64]  # [cells]
     column_of: NDArray[np.int64]  # [cells]
-    relative: NDArray[np.float32]  # [2 * size - 1, 2 * size - 1, 8], see `_relative`
+    relative: NDArray[np.float32]  # [2, 2 * size - 1, 2 * size - 1, 8], see `_relative`
     start_hour: int
     places: NDArray[np.int64]  # [P] indices of the types that exist
     disabled: NDArray[np.bool_]  # [8]
     initial: NDArray[np.float64]  # [8]
     decay: NDArray[np.float64]  # [8]
     action_effects: NDArray[np.float64]  # [8 actions, 8 meters]
-    opens: NDArray[np.int64]  # [14]
-    closes: NDArray[np.int64]  # [14]
+    open_at: NDArray[np.bool_]  # [24, 14]
     ticks: NDArray[np.int64]  # [14]
     tick_price: NDArray[np.float64]  # [14]
     payment_tolerance: float
@@ -100,9 +99,10 @@ def _offsets() -> Offsets:
 
 
 def _relative(level: Level) -> NDArray[np.float32]:
-    """What an agent knows of a place that is dy rows and dx columns away, at [dy + size - 1, dx + size - 1].
+    """What an agent knows of a place dy rows and dx columns away, at [known, dy + size - 1, dx + size - 1].
 
-    All of PLACE_FEATURES but the last, which depends on the hour.
+    All of PLACE_FEATURES but the last, which depends on the hour. known 0: only what is in sight, zeros
+    for the rest; known 1: a place remembered, in sight or not.
     """
     last = level.size - 1
     away = np.arange(-last, last + 1)
@@ -112,19 +112,18 @@ def _relative(level: Level) -> NDArray[np.float32]:
     distance = (abs(dy) + abs(dx)) / (2 * last)
     present = np.ones_like(dx)
     features = (present, visible, dx / last, dy / last, np.sign(dx), np.sign(dy), here, distance)
-    return np.stack(features, axis=-1).astype(np.float32)
+    remembered = np.stack(features, axis=-1)
+    return np.stack([remembered * visible[..., None], remembered]).astype(np.float32)
 
 
 def tables(level: Level | str) -> Tables:
     """The rules of a level as arrays, for compiled code."""
     level = find_level(level)
-    count = len(PLACE_TYPES)
     effects = _dense([place.effects for place in PLACE_TYPES])
     ticks = np.array([place.ticks if level.temporal else 1 for place in PLACE_TYPES], dtype=np.int64)
     share = SHARE_DURING_TICKS if level.temporal else 1.0
     angle = 2 * np.pi * np.arange(HOURS_PER_DAY) / HOURS_PER_DAY
     row_of, column_of = np.divmod(np.arange(level.size**2), level.size)
-    always = np.full(count, HOURS_PER_DAY, dtype=np.int64)
     return Tables(
         at=_offsets(),
         size=level.size,
@@ -139,8 +138,9 @@ def tables(level: Level | str) -> Tables:
         initial=np.array(INITIAL_METERS),
         decay=np.array(BASE_DECAY),
         action_effects=_dense([ACTION_EFFECTS[action] for action in range(len(ACTIONS))]),
-        opens=np.array([p.opens for p in PLACE_TYPES], dtype=np.int64) if level.temporal else 0 * always,
-        closes=np.array([p.closes for p in PLACE_TYPES], dtype=np.int64) if level.temporal else always,
+        open_at=np.array(
+            [[p.is_open(hour) or not level.temporal for p in PLACE_TYPES] for hour in range(HOURS_PER_DAY)]
+        ),
         ticks=ticks,
         tick_price=np.array([place.price for place in PLACE_TYPES]) / ticks,
         payment_tolerance=PAYMENT_TOLERANCE,
