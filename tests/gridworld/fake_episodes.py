@@ -36,7 +36,7 @@ from pipeline.tasks.gridworld.rules import (
 
 @dataclass(frozen=True, kw_only=True)
 class Play:
-    """One episode to play: ``skill`` is the share of steps that go for the place of the lowest meter, the rest are random."""
+    """One episode: ``skill`` is the share of steps that go for the place of the lowest meter; the rest are random."""
 
     level: str = "temporal"
     seed: int = 1
@@ -69,19 +69,20 @@ def play(plan: Play) -> GridworldEpisode:
 
 def _wanted(packed: NDArray[np.float32], size: int) -> int:
     """Finish a use, else towards the open place that restores the lowest meter most (money first when poor)."""
-    meters = packed[PACKED.meters].copy()
-    in_use = int(packed[PACKED.place_in_use])
-    if in_use >= 0 and PLACE_TYPES[in_use].is_open(int(packed[PACKED.hour])):
+    hour, in_use = int(packed[PACKED.hour]), int(packed[PACKED.place_in_use])
+    if in_use >= 0 and PLACE_TYPES[in_use].is_open(hour):
         return INTERACT
-    lowest = MONEY if meters[MONEY] < 0.2 else int(np.argmin(meters))
-    gains = [
-        place.effects.get(lowest, 0.0) if place.is_open(int(packed[PACKED.hour])) else 0.0 for place in PLACE_TYPES
-    ]
-    gains = [gain if cell >= 0 else 0.0 for gain, cell in zip(gains, packed[PACKED.place_cells], strict=True)]
-    if max(gains) <= 0:
+    cells = packed[PACKED.place_cells]
+    gains = np.zeros((len(PLACES), len(METERS)))
+    for number, place in enumerate(PLACE_TYPES):
+        if cells[number] >= 0 and place.is_open(hour):
+            gains[number, list(place.effects)] = list(place.effects.values())
+    levels = np.where(gains.max(axis=0) > 0, packed[PACKED.meters], np.inf)
+    if not np.isfinite(levels).any():
         return WAIT
+    lowest = MONEY if levels[MONEY] < 0.2 else int(np.argmin(levels))
     y, x = divmod(int(packed[PACKED.agent_cell]), size)
-    there_y, there_x = divmod(int(packed[PACKED.place_cells][int(np.argmax(gains))]), size)
+    there_y, there_x = divmod(int(cells[int(np.argmax(gains[:, lowest]))]), size)
     if (x, y) == (there_x, there_y):
         return INTERACT
     if x != there_x:
