@@ -91,7 +91,11 @@ def describe_origin(manifest: Manifest) -> str:
 def _folder(path: Path) -> Finding:
     if (path / FILE_NAME).is_file():
         return _stage_folder(path)
-    parts = [path / name for name in BY_NAME if (path / name / FILE_NAME).is_file()]
+    order = list(BY_NAME)
+    parts = sorted(
+        (manifest.parent for manifest in path.glob(f"*/{FILE_NAME}")),
+        key=lambda part: (order.index(part.name) if part.name in order else len(order), part.name),
+    )
     if not parts:
         known = "a stage's folder has a manifest.json, a run's folder has folders of stages"
         raise UserError("this folder is not of Baton", where=str(path), remedy=known)
