@@ -62,6 +62,7 @@ class OpenedModel:
     module: torch.nn.Module
     brain: BrainSpec
     metadata: Mapping[str, Any]
+    brain_spec_hash: str
     weights_hash: str
     golden_inputs: Mapping[str, Tensor]
     golden_outputs: Mapping[str, Tensor]
@@ -95,6 +96,7 @@ def open_model(path: Path | str, *, device: str = "cpu", verify: bool = True) ->
         module=module,
         brain=brain,
         metadata=file.header.metadata,
+        brain_spec_hash=file.header.brain_spec_hash,
         weights_hash=file.header.weights_hash,
         golden_inputs=_named(tensors, _GOLDEN_INPUT),
         golden_outputs=_named(tensors, _GOLDEN_OUTPUT),

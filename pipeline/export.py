@@ -1,0 +1,134 @@
+"""Training checkpoint to inference_v1: what `baton export` does.
+
+Checkpoints are read with ``weights_only=True``: no code in them is run. Two kinds are known: checkpoint_v1, which
+`baton train` writes, and the older checkpoint_v0, which has no brain spec (`docs/migrating-checkpoints.md`).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.errors import UserError
+from pipeline.hashes import sha256_file
+from pipeline.model_file import open_model, replay_golden, save_model
+from pipeline.tasks import load_part, task_names
+from pipeline.tasks.interface import ExportParts
+
+_V0_KEYS = ("state_dict", "network_type")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export made. ``filled_in`` are sentences: what an old checkpoint did not say, and what was taken for it.
+
+    ``golden_difference`` is how far the reopened file was from its golden outputs.
+    """
+
+    path: Path
+    task: str
+    source_format: str
+    filled_in: tuple[str, ...]
+    brain_spec_hash: str
+    weights_hash: str
+    num_parameters: int
+    num_bytes: int
+    checkpoint_bytes: int
+    golden_difference: float
+
+
+def export_model(
+    checkpoint: Path | str, out: Path | str, *, task: str, environment: Mapping[str, str] | None = None
+) -> Exported:
+    """Write the averaged policy of a checkpoint as an inference_v1 file, and open that file to check it.
+
+    ``environment`` tells what a checkpoint_v0 was trained in, such as {"level": "full", "encoding": "grid"}; a
+    checkpoint_v1 says it itself. Raises UserError when the checkpoint is damaged, of an unknown kind or incomplete.
+    """
+    path = Path(checkpoint)
+    contents, source_format, filled_in = _load(path, task, environment or {})
+    try:
+        parts: ExportParts = load_part(task, "network").export_parts(contents)
+    except UserError as error:
+        raise UserError(error.what, where=_join(path, error.where), remedy=error.remedy) from error
+    origin = {
+        "parent": {"format": source_format, "sha256": sha256_file(path)},
+        "filled_in": list(filled_in),
+        "versions": {"torch": str(torch.__version__)},
+    }
+    save_model(out, replace(parts, metadata={**parts.metadata, **origin}))
+    opened = open_model(out, verify=True)
+    return Exported(
+        path=Path(out),
+        task=task,
+        source_format=source_format,
+        filled_in=filled_in,
+        brain_spec_hash=opened.brain_spec_hash,
+        weights_hash=opened.weights_hash,
+        num_parameters=sum(parameter.numel() for parameter in opened.module.parameters()),
+        num_bytes=Path(out).stat().st_size,
+        checkpoint_bytes=path.stat().st_size,
+        golden_difference=replay_golden(opened, str(out)),
+    )
+
+
+def read_checkpoint(path: Path | str) -> dict[str, Any]:
+    """The contents of a torch file: tensors and plain types. Raises UserError when there is anything else in it."""
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            is_zip = file.read(4) == b"PK\x03\x04"
+    except OSError as error:
+        raise UserError(f"cannot read the checkpoint: {error.strerror}", where=str(path), remedy=_TRAIN) from error
+    try:
+        # Mapped, so that a replay memory of hundreds of megabytes is not read for the sake of the weights.
+        contents = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip or None)
+    except Exception as error:  # a damaged or hostile file can make the reader fail in any way
+        raise _unreadable(path, error) from error
+    if not isinstance(contents, dict):
+        raise UserError(f"the checkpoint holds a {type(contents).__name__}, not a dict", where=str(path), remedy=_TRAIN)
+    return contents
+
+
+_TRAIN = "take a checkpoint that `baton train` wrote"
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if found:
+        what = f"the checkpoint holds an object of {found[1]}, not only tensors and plain values; it is not loaded"
+        return UserError(what, where=str(path), remedy="save tensors, numbers, texts, lists and dicts only")
+    first_line = (str(error).splitlines() or [type(error).__name__])[0][:160]
+    what = f"the checkpoint is damaged or is no torch file: {first_line}"
+    return UserError(what, where=str(path), remedy=_TRAIN)
+
+
+def _load(path: Path, task: str, environment: Mapping[str, str]) -> tuple[Mapping[str, Any], str, tuple[str, ...]]:
+    """Contents as a checkpoint_v1, the kind they had, and what was filled in."""
+    contents = read_checkpoint(path)
+    if task not in task_names():
+        load_part(task, "network")  # says which tasks there are
+    if "format" not in contents and all(key in contents for key in _V0_KEYS):
+        try:
+            upgraded, filled_in = load_part(task, "checkpoint_v0").upgrade(contents, environment)
+        except UserError as error:
+            raise UserError(error.what, where=_join(path, error.where), remedy=error.remedy) from error
+        return upgraded, "checkpoint_v0", tuple(filled_in)
+    found = contents.get("format")
+    if found != "checkpoint_v1":
+        what = f"the checkpoint says format {str(found)[:40]!r}; known are checkpoint_v1, and checkpoint_v0 without one"
+        raise UserError(what, where=str(path), remedy=f"{_TRAIN}, or see docs/migrating-checkpoints.md")
+    if contents.get("task") != task:
+        what = f"the checkpoint is of task {str(contents.get('task'))[:40]!r}, not {task!r}"
+        raise UserError(what, where=str(path), remedy="name the task it was trained for")
+    if environment:
+        what = "a checkpoint_v1 says itself what it was trained in"
+        raise UserError(what, where=str(path), remedy="leave the level and the encoding out")
+    return contents, "checkpoint_v1", ()
+
+
+def _join(path: Path, where: str | None) -> str:
+    return f"{path}: {where}" if where else str(path)
