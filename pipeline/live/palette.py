@@ -27,7 +27,7 @@ _PAIRS = {
     **dict.fromkeys("─╌┄", "-"),
     **dict.fromkeys("━═", "="),
     **dict.fromkeys("│╎┆", "|"),
-    "┃": "#",
+    **dict.fromkeys("┃‖", "#"),
     **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╰╯", "+"),
     **dict(zip("·•◦●○◆◇", ".o,@o#o", strict=True)),
     **dict(zip("▶▸►◀▲▼", ">>><^v", strict=True)),

@@ -1,7 +1,7 @@
 """What `baton follow gridworld` shows: one row of episodes.jsonl as lines of text (the screen: `pipeline.live`)."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from msgspec import Struct
 from rich.text import Text
@@ -70,13 +70,13 @@ def _stage_changes() -> Callable[[Summary], bool]:
     return keeps
 
 
-SUMMARY = Summary
-FILTERS = (
+SUMMARY: type[Any] = Summary
+FILTERS: Sequence[Filter] = (
     Filter(key="d", name="deaths", start=_deaths),
     Filter(key="b", name="best so far", start=_best_so_far),
     Filter(key="c", name="stage changes", start=_stage_changes),
 )
-PANELS = (
+PANELS: Sequence[Panel] = (
     Panel("events", draw_events),
     Panel("visits", draw_visits),
     Panel("rewards", draw_rewards),
@@ -84,7 +84,7 @@ PANELS = (
     Panel("forecast", draw_forecast),
     Panel("places", draw_places),
 )
-END_PANEL = 3  # the certificate opens by itself at the end
+END_PANEL: int | None = 3  # the certificate opens by itself at the end
 
 
 def num_frames(summary: Summary) -> int:

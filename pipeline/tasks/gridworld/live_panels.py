@@ -5,7 +5,7 @@ from collections import Counter
 from rich.text import Text
 
 from pipeline.live.lines import bar, ends, wrap
-from pipeline.live.palette import BLUE, FAINT, GREEN, LINE, ORANGE, RED, TEXT, YELLOW
+from pipeline.live.palette import BLUE, FAINT, GREEN, LINE, ORANGE, RED, TEXT
 from pipeline.live.scene import Lines, Mark, Scene, Size
 from pipeline.tasks.gridworld.events import (
     DEADLY,
@@ -20,8 +20,17 @@ from pipeline.tasks.gridworld.events import (
 from pipeline.tasks.gridworld.live_readings import RATE_STEPS, TIERS, projected_death, rates, steps_left
 from pipeline.tasks.gridworld.live_town import METER_COLORS, describe_place, place_color
 from pipeline.tasks.gridworld.rows import GridworldEpisode
-from pipeline.tasks.gridworld.rules import CASCADE_THRESHOLD, DOLLARS_PER_MONEY, METERS, MONEY, PLACE_TYPES, PLACES
+from pipeline.tasks.gridworld.rules import (
+    CASCADE_THRESHOLD,
+    DOLLARS_PER_MONEY,
+    METERS,
+    MONEY,
+    PLACE_TYPES,
+    PLACES,
+    Place,
+)
 
+_WIDE = 46  # columns of a panel that has room for everything it knows
 SIGNS: dict[Kind, tuple[str, str, int]] = {  # sign, colour, rank on the timeline
     "died": ("†", RED, 9),
     "retired": ("★", GREEN, 8),
@@ -117,7 +126,7 @@ def draw_rewards(scene: Scene, size: Size) -> Lines:
         now = f"{step.rewards[component]:+.3f}" if step else ""
         lines.append(Text(f"{name:<12.12}{now:>7}{totals[component]:>9.2f}", TEXT))
     lines.append(Text(f"{'all':<12}{sum(step.rewards) if step else 0:>+7.3f}{sum(totals):>9.2f}", f"bold {TEXT}"))
-    lines += [Text(), Text("wellbeing over the episode, by tenths", FAINT)]
+    lines += [Text(), Text("wellbeing by tenths of the cap", FAINT)]
     return lines + _by_tenths(episode, scene.frame, size.width)
 
 
@@ -138,13 +147,8 @@ def draw_certificate(scene: Scene, size: Size) -> Lines:
     """How the episode ended: steps, wellbeing, what killed and what fed it, places used. Not told before the end."""
     episode: GridworldEpisode = scene.episode
     if scene.frame < len(episode.trace):
-        left = len(episode.trace) - scene.frame
-        return [
-            Text("The certificate is written at the end of the", FAINT),
-            Text("episode. Press G to go there, or guess first:", FAINT),
-            Text("does it live to the end?", TEXT),
-            Text(f"({'one more step' if left == 1 else 'more steps'} to come)", FAINT),
-        ]
+        told = "The certificate is written at the end of the episode. Press G to go there, or guess first:"
+        return [*(Text(part, FAINT) for part in wrap(told, size.width)), Text("does it live to the end?", TEXT)]
     title = ("† CERTIFICATE OF DEATH", RED) if episode.died else ("★ CERTIFICATE OF RETIREMENT", GREEN)
     lines = [Text(title[0], f"bold {title[1]}"), Text()]
     if episode.died:
@@ -169,7 +173,7 @@ def draw_forecast(scene: Scene, size: Size) -> Lines:
     """What the present rates lead to: the death first, then every meter's time until it kills or drains others."""
     episode: GridworldEpisode = scene.episode
     now, rate = meters_at(episode, episode.trace, scene.frame), rates(scene)
-    lines = [_verdict(scene), Text(f"at the rates of the last {RATE_STEPS} steps:", FAINT)]
+    lines = [_verdict(scene), Text(f"steps at the rates of the last {RATE_STEPS}", FAINT)]
     for _, sign, meters in TIERS:
         for meter in meters:
             if meter != MONEY:
@@ -195,11 +199,11 @@ def _verdict(scene: Scene) -> Text:
 def _forecast(sign: str, meter: int, level: float, rate: float, floor: float) -> Text:
     left = steps_left(level - floor, rate)
     if level <= floor:
-        told = "is low: drains others" if floor else "is at 0"
+        told = "low: drains others" if floor else "is at 0"
     elif left is None:
         told = "holds" if abs(rate) < 1e-9 else "rises"
     else:
-        told = f"{'kills' if not floor else 'is low'} in {left} steps"
+        told = f"{'is low' if floor else 'kills'} in {left}"
     urgent = level <= floor or (left is not None and left <= 20)
     return Text.assemble(
         (sign, FAINT),
@@ -211,21 +215,32 @@ def _forecast(sign: str, meter: int, level: float, rate: float, floor: float) ->
 
 
 def draw_places(scene: Scene, size: Size) -> Lines:
-    """What the places of this town are, when they are open, what they cost and what they are for."""
+    """What the places of this town are: hours, ticks (where there is room), price, and the meters they restore."""
     episode: GridworldEpisode = scene.episode
     temporal = read_town(episode).temporal
-    head = f"{'':<12}{'open':>7}{'ticks':>6}{'price':>6}" if temporal else f"{'':<12}{'price':>6}"
+    has_ticks = temporal and size.width >= _WIDE
+    head = f"{'':<11}{'open' if temporal else '':>6}{'ticks' if has_ticks else '':>{6 * has_ticks}}{'price':>6}"
     lines = [Text(head, FAINT)]
     for key in episode.grid_places:
         place = PLACE_TYPES[PLACES.index(key)]
         hours, ticks, price = describe_place(place)
-        told = f"{hours:>7}{ticks:>6}{price:>6}" if temporal else f"{price:>6}"
-        effects = ", ".join(
-            f"{METERS[m]}{'' if m != MONEY else f' ${change * DOLLARS_PER_MONEY:.0f}'}"
-            for m, change in sorted(place.effects.items(), key=lambda item: -item[1])
-            if change > 0
+        told = f"{hours if temporal else '':>6}{ticks if has_ticks else '':>{6 * has_ticks}}{price:>6}"
+        room = size.width - 11 - len(told) - 1
+        lines.append(
+            Text.assemble((f"{words(key):<11}", place_color(key)), (told, TEXT), (f" {_restores(place, room)}", FAINT))
         )
-        lines.append(Text.assemble((f"{words(key):<12}", place_color(key)), (told, TEXT), (f"  {effects}", FAINT)))
     if not temporal:
-        lines.append(Text("one INTERACT gives the whole effect; always open", YELLOW))
+        lines.append(Text("no hours, no ticks: one INTERACT is all", FAINT))
     return lines
+
+
+def _restores(place: Place, room: int) -> str:
+    """As many of the meters that a place raises as fit in ``room`` characters, the most raised first."""
+    raised = sorted((item for item in place.effects.items() if item[1] > 0), key=lambda item: -item[1])
+    told = ""
+    for meter, change in raised:
+        name = f"${change * DOLLARS_PER_MONEY:.0f}" if meter == MONEY else METERS[meter]
+        if len(told) + len(name) + 2 * bool(told) > room:
+            break
+        told += f", {name}" if told else name
+    return told

@@ -1,5 +1,6 @@
 """Meters and Q-values in the terminal: how the agent is, what it expects, how sure it is."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ def rates(scene: Scene) -> list[float]:
 
 def steps_left(level: float, rate: float) -> int | None:
     """Whole steps until a meter reaches 0 at this rate; null when it does not fall."""
-    return int(-level / rate) if rate < -1e-9 else None
+    return math.ceil(-level / rate - 1e-6) if rate < -1e-9 else None
 
 
 def projected_death(scene: Scene) -> tuple[int, int] | None:

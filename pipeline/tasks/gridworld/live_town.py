@@ -85,7 +85,10 @@ def place_name(key: str, width: int) -> str:
 
 @dataclass(frozen=True)
 class Moment:
-    """What the town looks like in one frame. ``step`` is null in the last frame, when the episode is over."""
+    """What the town looks like in one frame.
+
+    ``step`` is null in the last frame, when the episode is over; ``trail`` says how many steps ago a cell was left.
+    """
 
     episode: GridworldEpisode
     frame: int
@@ -110,7 +113,7 @@ def read_moment(scene: Scene) -> Moment:
     position = step.position if step else _last_position(episode)
     hour = step.hour if step else ((trace[-1].hour + 1) % 24 if trace else 0)
     start = max(scene.frame - TRAIL_STEPS, 0)
-    trail = {past.position: scene.frame - start - age for age, past in enumerate(trace[start : scene.frame])}
+    trail = {past.position: scene.frame - frame for frame, past in enumerate(trace[start : scene.frame], start)}
     trail.pop(position, None)
     temporal = read_town(episode).temporal
     closed = {key for key in episode.grid_places if temporal and not PLACE_TYPES[PLACES.index(key)].is_open(hour)}
