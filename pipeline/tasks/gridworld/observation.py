@@ -218,10 +218,8 @@ def _encode_cells(packed: NDArray[np.float32], level: Tables, window: bool, out:
         top = level.row_of[cell] - level.sight if window else 0
         left = level.column_of[cell] - level.sight if window else 0
         if window:
-            for k in range(side * side):
-                y, x = top + k // side, left + k % side
-                inside = 0 <= y < level.size and 0 <= x < level.size
-                out[i, _COMMON_SIZE + k * depth + num_types + (0 if inside else 1)] = 1.0
+            for k in range(side * side * depth):
+                out[i, _COMMON_SIZE + k] = level.empty_window[cell, k]
         for place in level.places:
             there = np.int64(row[at.place_cells + place])
             y, x = level.row_of[there] - top, level.column_of[there] - left

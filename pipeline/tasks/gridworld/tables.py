@@ -62,6 +62,7 @@ class Tables(NamedTuple):
     row_of: NDArray[np.int64]  # [cells]
     column_of: NDArray[np.int64]  # [cells]
     relative: NDArray[np.float32]  # [2, 2 * size - 1, 2 * size - 1, 8], see `_relative`
+    empty_window: NDArray[np.float32]  # [cells, side * side * 16] what the window shows where no place is
     start_hour: int
     places: NDArray[np.int64]  # [P] indices of the types that exist
     disabled: NDArray[np.bool_]  # [8]
@@ -116,6 +117,20 @@ def _relative(level: Level) -> NDArray[np.float32]:
     return np.stack([remembered * visible[..., None], remembered]).astype(np.float32)
 
 
+def _empty_window(level: Level) -> NDArray[np.float32]:
+    """The encoding "window" from each cell of a town without places: one-hot, after the types "empty" and "outside"."""
+    if level.window is None:
+        return np.zeros((level.size**2, 0), dtype=np.float32)
+    steps = np.arange(-level.sight, level.sight + 1)
+    row_of, column_of = np.divmod(np.arange(level.size**2), level.size)
+    rows, columns = row_of[:, None, None] + steps[:, None], column_of[:, None, None] + steps
+    inside = (rows >= 0) & (rows < level.size) & (columns >= 0) & (columns < level.size)
+    window = np.zeros((*inside.shape, len(PLACE_TYPES) + 2), dtype=np.float32)
+    window[..., -2] = inside
+    window[..., -1] = ~inside
+    return window.reshape(level.size**2, -1)
+
+
 def tables(level: Level | str) -> Tables:
     """The rules of a level as arrays, for compiled code."""
     level = find_level(level)
@@ -132,6 +147,7 @@ def tables(level: Level | str) -> Tables:
         row_of=row_of,
         column_of=column_of,
         relative=_relative(level),
+        empty_window=_empty_window(level),
         start_hour=START_HOUR,
         places=np.array(level.places, dtype=np.int64),
         disabled=np.isin(np.arange(len(ACTIONS)), level.disabled_actions),
