@@ -7,12 +7,17 @@ from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.brain import compile_brain
+    from pipeline.model_compare import compare_models
     from pipeline.model_file import load_model
 
 # Where each name lives. They are imported when they are first used, because they need torch, and most stages do not.
-_HOMES = {"compile_brain": "pipeline.brain", "load_model": "pipeline.model_file"}
+_HOMES = {
+    "compare_models": "pipeline.model_compare",
+    "compile_brain": "pipeline.brain",
+    "load_model": "pipeline.model_file",
+}
 
-__all__ = ["UserError", "compile_brain", "load_model"]
+__all__ = ["UserError", "compare_models", "compile_brain", "load_model"]
 
 
 def __getattr__(name: str) -> Any:

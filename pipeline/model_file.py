@@ -119,17 +119,15 @@ def replay_golden(opened: OpenedModel, where: str) -> float:
     """
     if not opened.golden_inputs or not opened.golden_outputs:
         raise UserError("the file has no golden inputs to try the network on", where=where, remedy=_EXPORT)
-    device = next(opened.module.parameters()).device
-    inputs = {name: tensor.to(device) for name, tensor in opened.golden_inputs.items()}
     try:
-        answers = _network_part(opened.brain.task).golden_outputs(opened.module, inputs)
+        answers = task_outputs(opened, opened.golden_inputs)
     except (KeyError, RuntimeError, IndexError) as error:
         raise UserError(f"the golden inputs do not fit the network: {error}", where=where, remedy=_EXPORT) from error
     if set(answers) != set(opened.golden_outputs):
         raise UserError("the golden outputs are not those of this network", where=where, remedy=_EXPORT)
     worst = 0.0
     for name, golden in opened.golden_outputs.items():
-        difference = largest_difference(answers[name].cpu(), golden)
+        difference = largest_difference(answers[name], golden)
         if not difference <= opened.tolerance:  # NaN is not within it
             raise UserError(
                 f"the network does not answer as it did when it was exported: {name} differs by {difference:.3g}, "
@@ -139,6 +137,14 @@ def replay_golden(opened: OpenedModel, where: str) -> float:
             )
         worst = max(worst, difference)
     return worst
+
+
+def task_outputs(opened: OpenedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the network answers to golden inputs, its own or another's, on the CPU."""
+    device = next(opened.module.parameters()).device
+    moved = {name: tensor.to(device) for name, tensor in inputs.items()}
+    answers = _network_part(opened.brain.task).golden_outputs(opened.module, moved)
+    return {name: tensor.cpu() for name, tensor in answers.items()}
 
 
 def largest_difference(a: Tensor, b: Tensor) -> float:
