@@ -20,8 +20,8 @@ def compiled(function: Function) -> Function:
     files nor read numbers of other files as globals; they take them as arguments (`tables.Tables`).
 
     `_nrt=False` switches reference counting off: every array belongs to the caller, and a function that
-    would allocate one does not compile. Counting references on the many arrays of `Tables` took most of
-    the time: 440 ns a step of one town with it, 75 ns without.
+    would allocate one (copying a slice does) does not compile. Counting references on the many arrays of
+    `Tables` took most of the time: a step of one town of "full" took 281 ns with it and takes 53 ns without.
     """
     return cast(Function, _njit(cache=True, error_model="numpy", _nrt=False)(function))
 
