@@ -18,6 +18,8 @@ def compiled(function: Function) -> Function:
     Not `fastmath`: results equal plain Python floats bit for bit. The cache notices changes of the file
     the function is in and of no other, so compiled functions neither call compiled functions of other
     files nor read numbers of other files as globals; they take them as arguments (`tables.Tables`).
+    What is left: after changing the order of actions, meters or the fields of `Tables`, or this decorator,
+    delete `__pycache__`.
 
     `_nrt=False` switches reference counting off: every array belongs to the caller, and a function that
     would allocate one (copying a slice does) does not compile. Counting references on the many arrays of
