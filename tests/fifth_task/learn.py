@@ -25,7 +25,8 @@ def train(job: TrainJob) -> TrainOutcome:
             job.report(step + 1, settings.num_steps, {"loss": float(loss)})
     selected = job.folder / "selected.checkpoint_v1"
     weights = {name: tensor.detach() for name, tensor in module.state_dict().items()}
-    torch.save({"brain": msgspec.to_builtins(SPEC), "weights": weights, "step": settings.num_steps}, selected)
+    head = {"format": "checkpoint_v1", "task": "fifth", "brain": msgspec.to_builtins(SPEC)}
+    torch.save(head | {"weights": weights, "step": settings.num_steps}, selected)
     monitor = job.folder / "monitor.jsonl"
     with Appender(monitor) as appender:
         appender.append(
