@@ -336,11 +336,8 @@ class TownBatch:
         )
         self._cells = np.zeros(self.level.size**2, dtype=np.int64)
         self.mask = np.zeros((num_envs, len(ACTIONS)), dtype=np.bool_)
-        self.packed = self._town.packed
-        self.meters = self._town.meters
-        self.rewards = self._town.rewards
-        self.died = self._town.died
-        self.retired = self._town.retired
+        self.packed, self.meters, self.rewards = self._town.packed, self._town.meters, self._town.rewards
+        self.died, self.retired = self._town.died, self._town.retired
         self.finished = self._town.finished
         self.cause = self._town.cause
         self.deepest_cause = self._town.deepest_cause
