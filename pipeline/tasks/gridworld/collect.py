@@ -4,6 +4,7 @@ Every finished episode becomes one short progress row; those of a few watched en
 handed to the live tail as whole episodes. Everything recorded of a step is of the moment before its action.
 """
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -239,7 +240,7 @@ class Collector:
             "own": {"episode_index": self.episode_index, "stages": self.stages, "first": self.first},
         }
         state: dict[str, Any] = {k: {n: torch.from_numpy(a) for n, a in group.items()} for k, group in arrays.items()}
-        state["rng"] = {k: str(v) for k, v in self.rng.bit_generator.state["state"].items()}
+        state["rng"] = json.dumps(self.rng.bit_generator.state)
         state["hidden"] = self.hidden
         state["curriculum"] = self.curriculum.get_state() if self.curriculum else None
         state["novelty"] = self.novelty.get_state() if self.novelty else None
@@ -253,9 +254,7 @@ class Collector:
         self.tally.set_state({name: tensor.numpy() for name, tensor in state["tally"].items()})
         for name, tensor in state["watch"].items():
             self.watch.arrays[name][:] = tensor.numpy()
-        generator: dict[str, Any] = dict(self.rng.bit_generator.state)
-        generator["state"] = {name: int(text) for name, text in state["rng"].items()}
-        self.rng.bit_generator.state = generator
+        self.rng.bit_generator.state = json.loads(state["rng"])
         self.hidden = state["hidden"]
         if self.curriculum:
             self.curriculum.set_state(state["curriculum"])

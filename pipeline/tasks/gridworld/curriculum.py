@@ -29,7 +29,7 @@ class CurriculumState:
         return self.options.stages[self.index]
 
     def record_episode(self, *, lived: float, survived: bool, stage: int) -> None:
-        """One finished episode: the share of the cap it lived, and whether it reached it. Only the stage that is on counts."""
+        """One finished episode: the share of the cap it lived, whether it reached it. Other stages do not count."""
         if stage == self.index:
             self._survived.append(survived)
             self._lived.append(lived)

@@ -11,8 +11,10 @@ What it leaves in its folder:
 """
 
 import hashlib
+import json
 import os
 import shutil
+import sys
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -51,10 +53,25 @@ def brain_spec(recipe: GridworldRecipe) -> BrainSpec:
     )
 
 
+def _plain(value: Any) -> Any:
+    """The same value in new containers and interned strings.
+
+    A pickle refers back to objects it has seen, so equal values that share objects differently make different bytes;
+    a resumed training, whose strings come from a file, would not write what an uninterrupted one does.
+    """
+    if isinstance(value, str):
+        return sys.intern(value)
+    if isinstance(value, dict):
+        return {_plain(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(entry) for entry in value)
+    return value
+
+
 def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
     """Write beside the place, then rename: a checkpoint is whole or it is not there."""
     beside = path.with_name(path.name + ".part")
-    torch.save(checkpoint, beside)
+    torch.save(_plain(checkpoint), beside)
     with beside.open("rb") as file:
         os.fsync(file.fileno())
     beside.replace(path)
@@ -177,7 +194,7 @@ class Trainer:
             "replay": {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in replay.items()},
             "environment": self.collector.get_state(),
             "rng": {
-                "sampling": {k: str(v) for k, v in self.sampling.bit_generator.state["state"].items()},
+                "sampling": json.dumps(self.sampling.bit_generator.state),
                 "torch": torch.get_rng_state(),
             },
             "trainer": {
@@ -199,9 +216,7 @@ class Trainer:
         replay = {k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in checkpoint["replay"].items()}
         self.replay.set_state(replay)
         self.collector.set_state(checkpoint["environment"])
-        generator: dict[str, Any] = dict(self.sampling.bit_generator.state)
-        generator["state"] = {name: int(text) for name, text in checkpoint["rng"]["sampling"].items()}
-        self.sampling.bit_generator.state = generator
+        self.sampling.bit_generator.state = json.loads(checkpoint["rng"]["sampling"])
         torch.set_rng_state(checkpoint["rng"]["torch"])
         own = checkpoint["trainer"]
         self.updates_due, self.loss = own["updates_due"], own["loss"]
