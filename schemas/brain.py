@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Block(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A named slice ``[start:stop]`` of a flat input or output vector, with the range its values keep to and their unit."""
+    """A named slice ``[start:stop]`` of a flat input or output vector: the range its values keep to, and their unit."""
 
     name: str
     start: int

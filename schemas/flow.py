@@ -1,4 +1,4 @@
-"""The stages as data: what each reads, writes and needs. Docs, the Makefile test and `baton --help` are made from it."""
+"""The stages as data: what each reads, writes and needs. Docs, the Makefile test and `baton --help` come from it."""
 
 from msgspec import Struct
 

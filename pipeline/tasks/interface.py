@@ -1,7 +1,7 @@
 """What each part of a task offers to the stages: one Protocol per file of a task's folder.
 
-A part is a module; a stage loads it by name (`pipeline.tasks.load_part`) and uses what its Protocol lists, nothing else.
-``rows``, ``recipe``, ``data``, ``score``, ``draw`` and ``live`` never import torch.
+A part is a module; a stage loads it by name (`pipeline.tasks.load_part`) and uses what its Protocol lists and nothing
+else. ``rows``, ``recipe``, ``data``, ``score``, ``draw`` and ``live`` never import torch.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.brain import Block, BrainSpec
 from schemas.recipe import Recipe
-from schemas.rows import Better, Episode, Example, Figure, Metric, Prediction, Progress, Row, Score
+from schemas.rows import Better, Example, Figure, Metric, Prediction, Progress, Row, Score
 
 if TYPE_CHECKING:
     import torch
@@ -144,9 +144,14 @@ class DataPart(Protocol):
 
 
 class NetworkPart(Protocol):
-    """``network.py``: brain spec to torch module, and what is needed to freeze and to check it."""
+    """``network.py``: brain spec to torch module, and what is needed to freeze and to check it.
 
-    def build(self, spec: BrainSpec) -> "torch.nn.Module": ...
+    ``NETWORK`` is the type of `BrainSpec.network`. Weights are drawn from ``generator`` (None: torch's global one).
+    """
+
+    NETWORK: Any
+
+    def build(self, spec: BrainSpec, generator: "torch.Generator | None" = None) -> "torch.nn.Module": ...
 
     def export_parts(self, checkpoint: Mapping[str, Any]) -> ExportParts: ...
 
@@ -156,7 +161,11 @@ class NetworkPart(Protocol):
 
 
 class LearnPart(Protocol):
-    """``learn.py``: the training loop."""
+    """``learn.py``: the training loop.
+
+    A checkpoint_v1 is a torch file of tensors and plain values: a dict with "format": "checkpoint_v1", "task", and what
+    the task's `NetworkPart.export_parts` reads. When ``job.should_stop()`` says so, save and raise KeyboardInterrupt.
+    """
 
     def train(self, job: TrainJob) -> TrainOutcome: ...
 
@@ -164,7 +173,9 @@ class LearnPart(Protocol):
 class PredictPart(Protocol):
     """``predict.py``: the model behind ``load_model(path).predict`` and the whole-dataset run."""
 
-    def wrap(self, module: "torch.nn.Module", brain: BrainSpec, metadata: Mapping[str, Any]) -> "Model": ...
+    def wrap(
+        self, module: "torch.nn.Module", brain: BrainSpec, metadata: Mapping[str, Any], weights_hash: str
+    ) -> "Model": ...
 
     def predict(self, job: InferJob) -> Iterator[Prediction]: ...
 
@@ -190,10 +201,10 @@ SecondOpinion = Callable[[Any], Sequence[Any]]
 class LivePart(Protocol):
     """``live.py``: one tail row to what the terminal shows. No torch. See `pipeline.live` for the screen around it.
 
-    ``SUMMARY`` is a Struct of the fields kept of every episode of the file (those of `schemas.rows.Episode` among them);
+    ``SUMMARY`` is a Struct of the fields kept of every episode of the file, those of `schemas.rows.Episode` among them;
     the rest of a line is skipped. An episode is played in ``num_frames`` frames. ``PANELS`` open by their number;
-    ``END_PANEL`` is the one that opens by itself in the last frame. ``READINGS_SIZE`` is the least room for the readings;
-    the picture takes what it needs of the rest. ``NUM_RECENT`` summaries are handed over for the trend.
+    ``END_PANEL`` is the one that opens by itself in the last frame. ``READINGS_SIZE`` is the least room for the
+    readings; the picture takes what it needs of the rest. ``NUM_RECENT`` summaries are handed over for the trend.
     """
 
     SUMMARY: type[Any]
@@ -223,7 +234,7 @@ class LivePart(Protocol):
 
 
 class LiveModelPart(Protocol):
-    """``live_model.py`` (optional): what an inference_v1 file says about the episodes that follow shows. Needs torch."""
+    """``live_model.py``, optional: what an inference_v1 file says about the episodes that follow shows. Needs torch."""
 
     def open_model(self, path: Path) -> SecondOpinion: ...
 
