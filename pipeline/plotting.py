@@ -152,7 +152,7 @@ def save_png(figure: Figure, path: Path) -> int:
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     palette = picture.quantize(NUM_COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     out = io.BytesIO()
-    palette.save(out, format="PNG", compress_level=9)
+    palette.save(out, format="PNG", compress_level=6)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.write_bytes(out.getvalue())
 
@@ -335,35 +335,8 @@ def legend_below(canvas: Figure, panels: Sequence[Axes]) -> None:
     canvas.legend(list(found.values()), list(found), loc="outside lower center", ncols=columns)
 
 
-def shade(ax: Axes, spans: Sequence[tuple[float, float]], color: str = "#e9ebf2", label: str = "") -> Axes:
-    """Vertical spans behind everything else: nights, stages."""
-    for index, (start, stop) in enumerate(spans):
-        ax.axvspan(start, stop, color=color, linewidth=0, zorder=0, label=label if index == 0 else "")
+def shade(ax: Axes, spans: Sequence[tuple[float, float]], color: str = "#e9ebf2") -> Axes:
+    """Vertical spans (start, stop) over the whole height, behind everything else: nights, stages."""
+    widths = [(start, stop - start) for start, stop in spans]
+    ax.broken_barh(widths, (0, 1), transform=ax.get_xaxis_transform(), facecolors=color, linewidth=0, zorder=0)
     return ax
-
-
-def name_lines(ax: Axes, entries: Sequence[tuple[float, str, str]], gap_pt: float = 11.0) -> Axes:
-    """Names at the right edge, not in a legend: entries (y in data, text, colour), moved apart where they collide."""
-    low, high = ax.get_ylim()
-    height_pt = ax.get_position().height * ax.figure.get_figheight() * 72  # type: ignore[union-attr]
-    ordered = sorted(entries)
-    wanted = [(y - low) / (high - low) * height_pt for y, _, _ in ordered]
-    for (y, text, color), at in zip(ordered, spread(wanted, gap_pt, height_pt), strict=True):
-        shift = at - (y - low) / (high - low) * height_pt
-        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        ax.annotate(text, (1.0, y), (5, shift), color=color, va="center", fontsize=8.5, annotation_clip=False, **place)
-    return ax
-
-
-def spread(wanted: Sequence[float], gap: float, limit: float) -> list[float]:
-    """Ascending positions, moved so that neighbours are `gap` apart, and inside [0, limit] if they fit there."""
-    placed: list[float] = []
-    for at in wanted:
-        placed.append(max(at, placed[-1] + gap) if placed else max(at, 0.0))
-    top = max(limit, 0.0)
-    for index in range(len(placed) - 1, -1, -1):
-        if placed[index] <= top:
-            break
-        placed[index] = top
-        top -= gap
-    return placed

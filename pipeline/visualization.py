@@ -24,7 +24,7 @@ from pipeline.tasks.interface import Report as Progress
 from schemas.rows import Figure, Metric
 
 FIGURES, REPORT = "figures.jsonl", "report.html"
-WRITES = ("figures/*.png", FIGURES, REPORT)
+WRITES = ("figures/*", FIGURES, REPORT)
 TRAINING_FILES = ("progress.jsonl", "monitor.jsonl")
 MAX_RECORDS = 20_000  # rows of the table in the report: about 2 MB of it
 ENVELOPE = frozenset({"schema", "task", "model"})  # said once, above the table

@@ -51,7 +51,10 @@ def pictures(job: DrawJob) -> Iterator[Picture]:
     """Everything there is to draw, one at a time."""
     rows = _drawable(job)
     yield from _draw_records(rows)
-    traced = [row for row in rows if row.trace]
+    traced = [row for row in rows if draw_episodes.has_trace(row)]
+    broken = sum(1 for row in rows if row.trace and not draw_episodes.is_whole(row))
+    if broken:
+        job.note(f"{broken} traces hold steps that do not fit the town (meters, actions or cells) and are left out.")
     if traced:
         yield from _draw_traces(traced)
         yield from _draw_hidden(traced, job.note)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline import plotting
 from pipeline.tasks.gridworld.pictures import PLACE_CODES, Picture, words
 from pipeline.tasks.gridworld.rows import GridworldPrediction
-from pipeline.tasks.gridworld.rules import ACTIONS, INTERACT, PLACES
+from pipeline.tasks.gridworld.rules import ACTIONS, INTERACT, METERS, PLACES
 
 SECTION = "Single episodes"
 TIME_COLORS = plotting.part_of_map("viridis", 0.0, 0.9)
@@ -91,9 +91,28 @@ def read_track(row: GridworldPrediction) -> Track:
     )
 
 
+def has_trace(row: GridworldPrediction) -> bool:
+    """Whether the row has steps to draw. Steps that are not of this town (lengths, cells) are none; see `is_whole`."""
+    return bool(row.trace) and is_whole(row)
+
+
+def is_whole(row: GridworldPrediction) -> bool:
+    """Whether every step of the trace has a value for each meter and action, inside the grid."""
+    return all(
+        len(step.meters) == len(METERS)
+        and len(step.mask) == len(ACTIONS)
+        and (step.q is None or len(step.q) == len(ACTIONS))
+        and 0 <= step.action < len(ACTIONS)
+        and -1 <= step.completed < len(PLACES)
+        and -1 <= step.underfoot < len(PLACES)
+        and all(0 <= place < row.size for place in step.position)
+        for step in row.trace or []
+    )
+
+
 def choose_tracks(rows: Sequence[GridworldPrediction]) -> dict[str, Track]:
     """The worst, the median and the best traced episode by wellbeing, by those names; fewer if fewer are traced."""
-    traced = sorted((row for row in rows if row.trace), key=lambda row: (row.wellbeing, row.id))
+    traced = sorted((row for row in rows if has_trace(row)), key=lambda row: (row.wellbeing, row.id))
     if not traced:
         return {}
     chosen = {"best": traced[-1], "median": traced[(len(traced) - 1) // 2], "worst": traced[0]}
@@ -224,5 +243,5 @@ def label_cell(ax: Axes, cell: tuple[int, int], code: str, count: int, scale: No
     if code:
         ax.text(x, y - (0.18 if count else 0.0), code, fontsize=7.5, fontweight="bold", **style)
     if count:
-        ax.text(x, y + (0.24 if code else 0.0), str(count), fontsize=6, **style)
+        ax.text(x, y + (0.24 if code else 0.0), str(count), fontsize=6.5, **style)
     return ax

@@ -112,7 +112,8 @@ def _color_by_group(
         )
         mean = points[members].mean(axis=0)
         ax.plot(*mean, looks.marker, color=looks.color, markersize=10, markeredgecolor="white", label=name, zorder=5)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, handlelength=1.2, markerscale=0.8)
+    if groups:
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, handlelength=1.2, markerscale=0.8)
     return ax
 
 
