@@ -64,14 +64,15 @@ def test_the_same_generator_state_gives_the_same_interval(metric: stats.Metric, 
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_sorted_draws_have_the_distribution_of_drawing_records(metric: stats.Metric) -> None:
-    """Trimmed means come from sums of exponential variates; the generic way, drawing records, is the oracle."""
+@pytest.mark.parametrize("strata", [None, np.array([0, 1, 1, 0, 2, 2, 2, 1, 2, 2, 2])], ids=["pooled", "strata"])
+def test_quick_draws_have_the_distribution_of_drawing_records(metric: stats.Metric, strata: np.ndarray | None) -> None:
+    """Trimmed means never draw what they cut, or never sort; the generic way, drawing every record, is the oracle."""
 
     def generic(values: np.ndarray) -> np.ndarray:  # not known to the bootstrap, so it draws records
         return np.asarray(metric(values))
 
-    quick = stats.resample(SCORES, metric, seeded(), 100_000)
-    plain = stats.resample(SCORES, generic, seeded(), 100_000)
+    quick = stats.resample(SCORES, metric, seeded(), 100_000, strata)
+    plain = stats.resample(SCORES, generic, seeded(), 100_000, strata)
     assert quick.mean() == pytest.approx(plain.mean(), abs=0.02)
     assert quick.std() == pytest.approx(plain.std(), abs=0.02)
     share_below = [(np.mean(quick <= limit), np.mean(plain <= limit)) for limit in (1.5, 2.9, 3.0, 4.0, 4.5, 5.0)]
@@ -178,6 +179,7 @@ def test_means_of_columns_share_their_resamples() -> None:
 
 def test_chunks_do_not_change_how_many_resamples_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "CHUNK_ELEMENTS", 25)
+    monkeypatch.setattr(intervals, "PRODUCT_ELEMENTS", 25)
     strata = np.arange(11) % 3
     for metric in METRICS:
         assert stats.resample(SCORES, metric, seeded(), 101).shape == (101,)

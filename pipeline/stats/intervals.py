@@ -1,17 +1,18 @@
 """Intervals wrap metrics: the bootstrap for any metric, Wilson's interval for rates.
 
-A resample of N records draws N of them with replacement (Efron 1979). Three ways to draw it, chosen by what is asked:
+A resample of N records draws N of them with replacement (Efron 1979). How it is drawn depends on what is asked:
 
-- Mean, median and interquartile mean are trimmed means, and a trimmed mean needs the resample in sorted order.
-  Sorted draws come for free: the running sums of N+1 exponential variates, divided by their total, are distributed
-  as N sorted uniform variates (Devroye 1986, V.3). What is cut off needs no draws at all: its sum is
-  one gamma variate. No sorting, and half the draws for an interquartile mean.
+- Mean, median and interquartile mean are trimmed means: of a sorted resample, only the middle counts. N sorted uniform
+  variates are the running sums of N + 1 exponential ones over their total (Devroye 1986, V.3), so where the
+  middle begins and ends are gamma variates, and between these two the draws of the middle are uniform, in any
+  order. Nothing is sorted, and what would be cut is never drawn.
+- In strata the same metrics walk over how often each value was drawn (`pipeline.stats.kernels`).
 - Means of many columns over the same records share their resamples: a resample is the number of times each
   record was drawn, and all means are one matrix product.
-- Any other metric, and every stratified one, is computed on the drawn values.
+- Any other metric is computed on the drawn values.
 
-All work is done in chunks of `CHUNK_ELEMENTS`, so memory does not grow with the number of resamples. Every
-function takes a `numpy.random.Generator` and draws from nothing else: the same generator state, the same interval.
+Work is done in chunks, so memory does not grow with the number of resamples. Every function takes a
+`numpy.random.Generator` and draws from nothing else: the same generator state, the same interval.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +29,8 @@ from pipeline.stats.metrics import Floats
 Metric = Callable[[Floats], Any]
 Strata = NDArray[np.integer[Any]]
 
-CHUNK_ELEMENTS = 2**20  # 8 MiB of float64
+CHUNK_ELEMENTS = 2**18  # values drawn at a time: 2 MiB of float64
+PRODUCT_ELEMENTS = 2**21  # counts at a time in a matrix product, which reads all columns anew for each chunk
 NUM_CUT: dict[Metric, Callable[[int], int]] = {
     metrics.mean: metrics.num_cut_by_mean,
     metrics.median: metrics.num_cut_by_median,
@@ -92,8 +94,11 @@ def resample(
     values: Floats, metric: Metric, generator: np.random.Generator, num: int, strata: Strata | None = None
 ) -> Floats:
     """The metric of ``num`` resamples of ``values[n]``: [num]."""
-    if strata is None and metric in NUM_CUT:
-        return _resample_trimmed_mean(values, NUM_CUT[metric](len(values)), generator, num)
+    if metric in NUM_CUT:
+        num_cut = NUM_CUT[metric](len(values))
+        if strata is None:
+            return _resample_trimmed_mean(values, num_cut, generator, num)
+        return _resample_stratified(values, num_cut, generator, num, strata)
     chunks = draw_records(len(values), generator, num, strata)
     return np.concatenate([np.asarray(metric(values[drawn]), dtype=np.float64) for drawn in chunks])
 
@@ -106,7 +111,7 @@ def resample_means(columns: Floats, generator: np.random.Generator, num: int, st
     num_records = len(columns)
     result = np.empty((num, columns.shape[1]))
     done = 0
-    for drawn in draw_records(num_records, generator, num, strata):
+    for drawn in draw_records(num_records, generator, num, strata, PRODUCT_ELEMENTS):
         rows = len(drawn)
         drawn += np.arange(rows)[:, None] * num_records
         counts = np.bincount(drawn.ravel(), minlength=rows * num_records).reshape(rows, num_records)
@@ -117,11 +122,15 @@ def resample_means(columns: Floats, generator: np.random.Generator, num: int, st
 
 
 def draw_records(
-    num_records: int, generator: np.random.Generator, num: int, strata: Strata | None = None
+    num_records: int,
+    generator: np.random.Generator,
+    num: int,
+    strata: Strata | None = None,
+    num_elements: int = CHUNK_ELEMENTS,
 ) -> Iterator[NDArray[np.int64]]:
     """Indices of the records of ``num`` resamples, in chunks [rows, N] whose rows add up to ``num``."""
     members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)] if strata is not None else None
-    for rows in _chunks(num, num_records):
+    for rows in _chunks(num, num_records, num_elements):
         if members is None or len(members) == 1:
             yield generator.integers(num_records, size=(rows, num_records))
         else:
@@ -157,28 +166,44 @@ def check_values(values: Floats) -> Floats:
     return values
 
 
-def _chunks(num: int, num_records: int) -> Iterator[int]:
-    """Sizes of chunks of resamples that add up to ``num``, each of about `CHUNK_ELEMENTS` values in all."""
-    rows = max(1, CHUNK_ELEMENTS // num_records)
+def _chunks(num: int, num_drawn: int, num_elements: int) -> Iterator[int]:
+    """Sizes of chunks of resamples that add up to ``num``, each of about ``num_elements`` draws in all."""
+    rows = max(1, num_elements // num_drawn)
     for start in range(0, num, rows):
         yield min(rows, num - start)
 
 
 def _resample_trimmed_mean(values: Floats, num_cut: int, generator: np.random.Generator, num: int) -> Floats:
-    """Trimmed means of ``num`` resamples, [num], from the sums of exponential variates that stand for sorted draws."""
+    """Trimmed means of ``num`` resamples: [num]. The draws at ranks ``num_cut`` + 1 to N - ``num_cut`` are made."""
     ordered = np.sort(values)
-    num_records = len(ordered)
-    num_kept = num_records - 2 * num_cut
+    num_kept = len(ordered) - 2 * num_cut
     parts = []
-    for rows in _chunks(num, num_kept):
-        # Resamples are columns, so that the running sum adds whole rows: three times faster than along a row.
-        sums = generator.standard_exponential((num_kept, rows))
-        sums[0] += generator.standard_gamma(num_cut, rows)
-        np.cumsum(sums, axis=0, out=sums)
-        total = sums[-1] + generator.standard_gamma(num_cut + 1, rows)
-        sums *= num_records / total
-        parts.append(ordered.take(sums.astype(np.int64), mode="clip").mean(axis=0))
+    for rows in _chunks(num, num_kept, CHUNK_ELEMENTS):
+        below, kept, above = (generator.standard_gamma(size, (rows, 1)) for size in (num_cut, num_kept + 1, num_cut))
+        scale = len(ordered) / (below + kept + above)
+        draws = generator.random((rows, num_kept))
+        draws *= kept * scale
+        draws += below * scale
+        parts.append(ordered.take(draws.astype(np.int64), mode="clip").mean(axis=1))
     return np.concatenate(parts)
+
+
+def _resample_stratified(
+    values: Floats, num_cut: int, generator: np.random.Generator, num: int, strata: Strata
+) -> Floats:
+    """Trimmed means of ``num`` stratified resamples: [num]."""
+    from pipeline.stats import kernels  # here: loading numba costs more than most intervals
+
+    order = np.argsort(values, kind="stable")
+    position = np.empty_like(order)
+    position[order] = np.arange(len(values))
+    by_stratum = np.argsort(strata, kind="stable")
+    sizes = np.unique(strata, return_counts=True)[1]
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    seeds = generator.integers(2**64, size=num, dtype=np.uint64)
+    result = np.empty(num)
+    kernels.trimmed_means_of_strata(values[order], position[by_stratum], starts, num_cut, seeds, result)
+    return result
 
 
 def _jackknife(values: Floats, metric: Metric) -> Floats:
