@@ -1,6 +1,7 @@
 """The screen: keys, a clock and one widget over `frame.compose`. What is watched comes from a `Feed` in a thread."""
 
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from rich.style import Style
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -50,6 +52,9 @@ class Canvas(Widget):
 
     DEFAULT_CSS = f"Canvas {{ width: 100%; height: 100%; background: {GROUND}; color: {TEXT}; }}"
 
+    class Resized(Message):
+        """The canvas has a new size and wants to be drawn anew."""
+
     def __init__(self, *, ascii: bool, color: bool) -> None:
         super().__init__()
         self._ascii, self._color = ascii, color
@@ -67,6 +72,10 @@ class Canvas(Widget):
         self._strips = strips
         if changed:
             self.refresh(*changed)
+
+    def on_resize(self) -> None:
+        """Called by textual once the layout is done."""
+        self.post_message(self.Resized())
 
     def render_line(self, y: int) -> Strip:
         """Called by textual for each line that has to be drawn."""
@@ -105,6 +114,8 @@ class FollowApp(App[int]):
         self.latency_s: float | None = None
         self.waiting = ""
         self.error: UserError | None = None
+        self._canvas = Canvas(ascii=watch.ascii, color=watch.color)
+        self._found: queue.SimpleQueue[News | UserError] = queue.SimpleQueue()
         self._shown = _Shown()
         self._end_was_closed = False
         self._stop_reading = threading.Event()
@@ -114,7 +125,7 @@ class FollowApp(App[int]):
 
     def compose(self) -> ComposeResult:
         """One widget fills the screen."""
-        yield Canvas(ascii=self.watched.ascii, color=self.watched.color)
+        yield self._canvas
 
     def on_mount(self) -> None:
         """Start the clock and the thread that reads the file."""
@@ -123,33 +134,39 @@ class FollowApp(App[int]):
         self.set_interval(1 / FRAMES_PER_SECOND, self._tick)
         self.redraw()
 
+    def on_canvas_resized(self) -> None:
+        """Draw for the new size."""
+        self.redraw()
+
     def on_unmount(self) -> None:
         """Stop reading."""
         self._stop_reading.set()
 
-    def on_resize(self) -> None:
-        """Draw for the new size."""
-        self.redraw()
-
-    # The file. `_read` runs in a thread of its own and hands what it finds to the thread of the screen.
+    # The file. `_read` runs in a thread of its own; what it finds waits in a queue until the next tick.
 
     def _read(self) -> None:
-        feed = self.watched.feed
+        feed, waiting = self.watched.feed, ""
         try:
             while not self._stop_reading.is_set():
                 news = feed.poll()
-                if not news.is_empty or news.waiting != self.waiting:
-                    self.call_from_thread(self.take, news)
+                if not news.is_empty or news.waiting != waiting:
+                    self._found.put(news)
+                    waiting = news.waiting
                 else:
                     feed.wait(WAIT_S)
         except UserError as error:
-            self.call_from_thread(self._fail, error)
+            self._found.put(error)
         finally:
             feed.close()
 
-    def _fail(self, error: UserError) -> None:
-        self.error = error
-        self.exit(FAILED)
+    def _take_all(self) -> None:
+        while not self._found.empty():
+            found = self._found.get()
+            if isinstance(found, UserError):
+                self.error = found
+                self.exit(FAILED)
+                return
+            self.take(found)
 
     def take(self, news: News) -> None:
         """Add what the feed found. Live playback begins when the whole file has been read."""
@@ -173,13 +190,13 @@ class FollowApp(App[int]):
     def _tick(self) -> None:
         now_s = time.monotonic()
         elapsed_s, self._then_s = now_s - self._then_s, now_s
+        self._take_all()
         if self.playback.advance(elapsed_s):
             self.redraw()
 
     def redraw(self) -> None:
         """Draw the present state."""
-        size = Size(self.size.width, self.size.height)
-        self.query_one(Canvas).show(compose(self._view(), size))
+        self._canvas.show(compose(self._view(), Size(*self._canvas.size)))
 
     def _view(self) -> View:
         scene = self._scene()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from pipeline.live.keys import KEYS, REMINDERS
-from pipeline.live.lines import beside, box, ends, fit
+from pipeline.live.lines import beside, box, ends, fit, wrap
 from pipeline.live.palette import BLUE, FAINT, GREEN, GROUND, LINE, ORANGE, TEXT
 from pipeline.live.playback import Playback
 from pipeline.live.scene import ALL, Lines, Mark, Scene, Size
@@ -143,23 +143,19 @@ def _timeline(view: View, width: int) -> Text:
 
 
 def _status(view: View, width: int) -> Text:
-    """A notice when there is one; else the filter, how late episodes arrive and what the trainer dropped."""
+    """The filter, and a notice when there is one; else how late episodes arrive and what the trainer dropped."""
     playback = view.playback
+    line = Text(" ")
+    if playback.choice != ALL.name:
+        line.append(f"filter: {playback.choice} ({playback.index.num_kept(playback.choice):,}) · ", TEXT)
     if playback.notice:
-        return fit(Text(f" {playback.notice}", f"bold {ORANGE}"), width)
-    parts = (
-        []
-        if playback.choice == ALL.name
-        else [f"filter: {playback.choice} ({playback.index.num_kept(playback.choice)})"]
-    )
+        return fit(line.append(playback.notice, f"bold {ORANGE}"), width)
+    parts = [f"trainer dropped {playback.index.num_dropped:,}"]
+    if playback.num_behind:
+        parts.insert(0, f"{playback.num_behind:,} {'behind' if playback.live else 'newer'}")
     if view.latency_s is not None:
-        parts.append(f"newest arrived {_duration(max(view.latency_s, 0.0))} after its end")
-    if playback.num_behind and playback.live:
-        parts.append(f"{playback.num_behind:,} behind")
-    elif playback.num_behind:
-        parts.append(f"{playback.num_behind:,} newer")
-    parts.append(f"trainer dropped {playback.index.num_dropped:,}")
-    return fit(Text(" " + " · ".join(parts), FAINT), width)
+        parts.insert(0, f"newest arrived {_duration(max(view.latency_s, 0.0))} after its end")
+    return fit(line.append(" · ".join(parts), FAINT), width)
 
 
 def _duration(seconds: float) -> str:
@@ -197,5 +193,5 @@ def _help(view: View) -> Lines:
 def _centred(view: View, size: Size) -> Lines:
     """What is being waited for, in the middle of an empty screen."""
     words = [view.waiting or "waiting for the first episode", view.playback.notice]
-    lines = [Text(word.center(size.width), TEXT) for word in words if word]
-    return [*[Text()] * ((size.height - len(lines)) // 2), *lines, *[Text()] * size.height]
+    lines = [Text(part.center(size.width), TEXT) for word in words for part in wrap(word, size.width - 8)]
+    return [*[Text()] * ((size.height - len(lines)) // 2), *lines]

@@ -61,11 +61,11 @@ def columns(values: Sequence[float], top: float, height: int) -> list[str]:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Words of ``text`` in lines of at most ``width`` characters; a longer word is cut."""
+    """Words of ``text`` in lines of at most ``width`` characters; a longer word is broken."""
     lines: list[str] = []
     for word in text.split():
         if lines and len(lines[-1]) + 1 + len(word) <= width:
             lines[-1] += " " + word
         else:
-            lines.append(word[:width])
+            lines += [word[start : start + width] for start in range(0, len(word), max(width, 1))]
     return lines
