@@ -18,12 +18,12 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 import msgspec
+from msgspec import Struct
 
 from pipeline.errors import UserError
 from pipeline.hashes import canonical_json, hash_config, sha256_file
@@ -58,8 +58,7 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM arrived: ends a stage as Ctrl-C does."""
 
 
-@dataclass(frozen=True)
-class StageRequest:
+class StageRequest(Struct, frozen=True, kw_only=True):
     """What a stage is about to do, and where.
 
     ``config`` is resolved (every default spelled out, JSON types or Structs). ``inputs`` are files by name.
@@ -72,7 +71,7 @@ class StageRequest:
     task: str
     folder: Path
     config: Mapping[str, Any]
-    inputs: Mapping[str, Path] = field(default_factory=dict)
+    inputs: Mapping[str, Path] = {}
     writes: tuple[str, ...] = ()
     seed: int | None = None
     device: str = "cpu"
@@ -81,8 +80,7 @@ class StageRequest:
     resumable: bool = False
 
 
-@dataclass
-class StageRun:
+class StageRun(Struct, kw_only=True):
     """A stage at work. The stage reads the two flags, and fills in outputs, counts and notes as it goes.
 
     ``up_to_date``: everything is there already; do nothing. ``resuming``: go on from the files in ``folder``.
@@ -92,10 +90,10 @@ class StageRun:
     up_to_date: bool
     resuming: bool
     previous: Manifest | None
-    outputs: dict[str, Path] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    error_counts: dict[str, int] = field(default_factory=dict)
-    notes: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Path] = {}
+    counts: dict[str, int] = {}
+    error_counts: dict[str, int] = {}
+    notes: dict[str, Any] = {}
 
     def output(self, name: str, path: Path) -> None:
         """Say that the stage wrote ``path``; it is hashed into the manifest at the end."""

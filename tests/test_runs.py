@@ -1,6 +1,5 @@
 """Run folders: one stage at a time, checked inputs, resumed or refused, and a manifest that tells how it ended."""
 
-import dataclasses
 import errno
 import hashlib
 import json
@@ -31,7 +30,7 @@ def request_(tmp_path: Path) -> StageRequest:
 
 
 def change(request: StageRequest, **fields: Any) -> StageRequest:
-    return dataclasses.replace(request, **fields)
+    return msgspec.structs.replace(request, **fields)
 
 
 def finish(request: StageRequest, text: str = "x\n") -> Manifest:

@@ -4,9 +4,10 @@ import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
+
+from msgspec import Struct
 
 from pipeline.errors import UserError
 from pipeline.jsonl.decode import BrokenLine, LineDecoder, head_of_line
@@ -15,8 +16,7 @@ from pipeline.jsonl.files import blocks
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Scan(Generic[T]):
+class Scan(Struct, Generic[T], frozen=True):
     """The good prefix of a file: its rows, where it ends, and why it ends there (None: the file is whole).
 
     ``good_bytes`` counts the bytes of the whole, readable lines (decompressed ones of a ``.zst``).
@@ -27,8 +27,7 @@ class Scan(Generic[T]):
     torn: str | None
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(Struct, frozen=True):
     """What the first row of a file says it is."""
 
     schema: str
