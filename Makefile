@@ -5,9 +5,8 @@ TASK   ?= gridworld
 RECIPE ?= demo
 RUNS   ?= runs
 PYTHON ?= $(shell command -v python3.11 || echo python3)
-# Where torch without CUDA is, for on PyPI the Linux wheel of torch brings CUDA along. It is tried first; where it cannot
-# be reached, or is empty, pip takes torch from where it finds all else.
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# On Linux some indexes offer torch with several GB of CUDA packages only; TORCH_INDEX=URL names an index to take it from.
+TORCH_INDEX ?=
 
 VENV      := .venv
 BIN       := $(VENV)/bin
