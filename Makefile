@@ -26,7 +26,7 @@ PREDICTIONS := $(RUN)/infer/predictions.jsonl
 METRICS     := $(RUN)/evaluate/metrics.jsonl
 REPORT      := $(RUN)/visualize/report.html
 
-.PHONY: help install demo examples train export infer evaluate visualize follow test check format bench unfinished
+.PHONY: help install demo examples train export infer evaluate visualize pretrained follow test check format bench unfinished
 # Interrupted work stays: the stages resume it.
 .PRECIOUS: $(EXAMPLES) $(CHECKPOINT) $(MODEL) $(PREDICTIONS) $(METRICS) $(REPORT)
 
@@ -82,6 +82,14 @@ visualize: $(REPORT)
 $(REPORT): $(PREDICTIONS) $(call unless_ok,visualize) | $(INSTALLED)
 	$(call STAGE,visualize)
 	@touch $@
+
+# Keep a trained model: the file, the recipe and the manifests that made it.
+pretrained: $(MODEL)
+	mkdir -p runs/pretrained/$(TASK)
+	cp $(MODEL) runs/pretrained/$(TASK)/$(RECIPE).inference_v1
+	cp $(YAML) runs/pretrained/$(TASK)/$(RECIPE).recipe.yaml
+	cp $(RUN)/train/manifest.json runs/pretrained/$(TASK)/$(RECIPE).train.manifest.json
+	cp $(RUN)/export/manifest.json runs/pretrained/$(TASK)/$(RECIPE).export.manifest.json
 
 follow: | $(INSTALLED)
 	$(call STAGE,follow)
