@@ -14,7 +14,7 @@ import msgspec
 from pipeline import tables
 from pipeline.atomic import write_atomically
 from pipeline.errors import UserError
-from pipeline.evaluation import slices
+from pipeline.evaluation import slices, training_step
 from pipeline.jsonl import read_all, write_all
 from pipeline.report import Cell, Headline, Records, Report, Table, render
 from pipeline.runs import check_input
@@ -63,8 +63,9 @@ def run_visualization(job: VisualizationJob) -> VisualizationOutcome:
     if not rows:
         raise UserError("there are no predictions to draw", where=str(job.inputs[label]), remedy="run `baton infer`")
     missing = list(job.notes)
-    figures = _draw(job, predictions, missing)
-    page = _report(job, rows, figures, missing)
+    metrics = _metrics(job, rows)
+    figures = _draw(job, _with_steps(predictions, job.inputs), missing)
+    page = _report(job, rows, metrics, figures, missing)
     outputs = {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
     outputs |= {"figures": job.folder / FIGURES, "report": job.folder / REPORT}
     write_all(outputs["figures"], figures)
@@ -89,6 +90,26 @@ def training_inputs(folder: Path, out: Path) -> tuple[dict[str, Path], str | Non
     return found, None
 
 
+def _metrics(job: VisualizationJob, rows: Sequence[Any]) -> Sequence[Metric]:
+    part: Any = load_part(job.task, "score")
+    path = list(job.inputs.values())[-1]
+    try:
+        metrics: Sequence[Metric] = part.evaluate(rows, job.options).metrics
+    except UserError as error:
+        where = f"{path}, {error.where}" if error.where else str(path)
+        raise UserError(error.what, where=where, remedy=error.remedy) from error
+    return metrics
+
+
+def _with_steps(predictions: Mapping[str, Sequence[Any]], inputs: Mapping[str, Path]) -> dict[str, Sequence[Any]]:
+    """The predictions, labelled with the training step of their model too where it is known and there are several."""
+    steps = {label: training_step(path) if len(inputs) > 1 else None for label, path in inputs.items()}
+    return {
+        label if steps[label] is None else f"{label}, step {steps[label]:,}": rows
+        for label, rows in predictions.items()
+    }
+
+
 def _draw(job: VisualizationJob, predictions: Mapping[str, Sequence[Any]], missing: list[str]) -> list[Figure]:
     draw_job = DrawJob(predictions=predictions, folder=job.folder, train_folder=job.train_folder, note=missing.append)
     figures = []
@@ -98,9 +119,14 @@ def _draw(job: VisualizationJob, predictions: Mapping[str, Sequence[Any]], missi
     return figures
 
 
-def _report(job: VisualizationJob, rows: Sequence[Any], figures: Sequence[Figure], missing: list[str]) -> Report:
+def _report(
+    job: VisualizationJob,
+    rows: Sequence[Any],
+    metrics: Sequence[Metric],
+    figures: Sequence[Figure],
+    missing: list[str],
+) -> Report:
     part: Any = load_part(job.task, "score")
-    metrics = part.evaluate(rows, job.options).metrics
     layout = tables.layout_of(part, part.GLOSSARY, metrics)
     found = [as_table(metrics, layout, "All records", "all", "all")]
     found += [as_table(metrics, layout, f"{by.replace('_', ' ')} {value}", by, value) for by, value in slices(metrics)]

@@ -85,7 +85,7 @@ def _training(options: Options, run_name: str | None, given: Path | None) -> tup
         return given, []
     folder = options.folder(run_name, "train") if run_name is not None else None
     if folder is None or not folder.is_dir():
-        return None, []
+        return None, ["No training folder was given or found: no training curves."]
     return folder, []
 
 

@@ -31,7 +31,7 @@ def test_the_block_blocks() -> None:
     assert "import of torch halted" in finished.stderr
 
 
-@pytest.mark.parametrize(("stage", "output"), [("evaluate", "metrics.jsonl")])
+@pytest.mark.parametrize(("stage", "output"), [("evaluate", "metrics.jsonl"), ("visualize", "report.html")])
 def test_stage_runs_without_torch(stage: str, output: str, predictions: Path, tmp_path: Path) -> None:
     finished = run_without_torch(RUN_STAGE, stage, "gridworld", "--input", str(predictions), "--out", str(tmp_path))
     assert finished.returncode == 0, finished.stderr

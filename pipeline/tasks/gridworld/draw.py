@@ -120,9 +120,7 @@ def _draw_hidden(traced: Sequence[GridworldPrediction], note: Note) -> Iterator[
 
 
 def _draw_training(job: DrawJob) -> Iterator[Picture]:
-    if job.train_folder is None:
-        job.note("No training folder was given or found: no training curves.")
-    else:
+    if job.train_folder is not None:
         training = draw_training.read_training(job.train_folder, job.note)
         if training.progress or training.monitor:
             yield draw_training.training_curves(training)
