@@ -54,7 +54,10 @@ def test_writes_pictures_rows_a_report_and_a_manifest(predictions: Path, capsys:
         "report.html",
         *(figure.path for figure in figures),
     }
-    assert manifest.notes["missing"][0].startswith("No prediction has a trace")
+    assert [note.partition(":")[0] for note in manifest.notes["missing"]] == [
+        "No training folder was given or found",
+        "No prediction has a trace",
+    ]
 
 
 def test_the_report_has_the_numbers_of_evaluate(predictions: Path, rows: list[GridworldPrediction]) -> None:
