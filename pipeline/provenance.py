@@ -28,7 +28,7 @@ _LIBRARIES = (
 
 
 def provenance(device: str, num_threads: int) -> Provenance:
-    """What is running now. Imports none of the libraries it names; takes about 50 ms, most of it git."""
+    """What is running now. Imports none of the libraries it names; takes about 40 ms, half of it git."""
     commit, dirty = _git()
     return Provenance(
         command=command_line(),
