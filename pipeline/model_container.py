@@ -163,10 +163,10 @@ def _bad(what: str, where: str, remedy: str | None = _EXPORT_AGAIN) -> UserError
 
 def _read_header(file: mmap.mmap, where: str) -> Header:
     start = file[:8]
-    if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
+    length = int.from_bytes(start, "little")
+    if 8 + length > len(file) and (start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"):
         what = "this is a torch checkpoint or another pickle, not an inference_v1 file; opening it could run code"
         raise _bad(what, where, "if you trust where it comes from: baton export TASK --checkpoint FILE")
-    length = int.from_bytes(start, "little")
     if length > MAX_HEADER_BYTES:
         raise _bad(f"this is not a safetensors file: its header would be {length:,} bytes long", where)
     if 8 + length > len(file):
@@ -199,8 +199,9 @@ def _parse_object(raw: bytes, name: str, where: str) -> dict[str, Any]:
         raise ValueError(f"{constant} is not JSON")
 
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
-        raw.decode("utf-8").encode("utf-8")
+        value = json.loads(raw.decode(), object_pairs_hook=unique, parse_constant=refuse)
+        if b"\\u" in raw:  # half a surrogate pair is no text, and would fail wherever it is printed
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise _bad(f"the {name} is not readable JSON: {error}", f"{where}:{name}", _DAMAGED) from error
     if not isinstance(value, dict):
