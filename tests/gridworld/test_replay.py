@@ -7,17 +7,17 @@ import pytest
 
 from pipeline.tasks.gridworld.recipe import QLearning
 from pipeline.tasks.gridworld.recipe import Replay as ReplayOptions
-from pipeline.tasks.gridworld.replay import DIED, DUMMY, FIRST, RETIRED, Replay
+from pipeline.tasks.gridworld.replay import DIED, DUMMY, EXPLORED, FIRST, RETIRED, Replay
 from pipeline.tasks.gridworld.rules import PACKED
 
 GAMMA = 0.5
 
 
-def _filled(flags: list[int], *, steps: int = 2, hidden_size: int = 0, **options: Any) -> Replay:
+def _filled(flags: list[int], *, steps: int = 2, hidden_size: int = 0, cut: bool = False, **options: Any) -> Replay:
     """One environment whose row t has state t, action t % 8, reward 1 and flags[t]."""
     replay = Replay(
         ReplayOptions(**({"capacity": 64, "batch_size": 32} | options)),
-        QLearning(gamma=GAMMA, num_step_return=steps),
+        QLearning(gamma=GAMMA, num_step_return=steps, cut_at_exploration=cut),
         1,
         hidden_size,
     )
@@ -53,6 +53,13 @@ def test_retirement_ends_the_return_and_bootstraps_from_the_final_state() -> Non
 
 def test_the_idle_row_between_episodes_is_never_learnt_from() -> None:
     assert _samples(_filled([0, DIED, DUMMY, FIRST, 0, 0, 0]), 2)[3] == 0
+
+
+def test_a_later_random_action_cuts_the_return_when_asked_and_only_then() -> None:
+    flags = [0, 0, 0, EXPLORED, 0, 0, 0, 0]
+    assert _samples(_filled(flags, steps=4, cut=True), 1) == (1 + GAMMA, GAMMA**2, 3, 1)
+    assert _samples(_filled(flags, steps=4), 1)[1:3] == (GAMMA**4, 5)
+    assert _samples(_filled(flags, steps=2, cut=True), 3)[1:3] == (GAMMA**2, 5)  # its own action may be random
 
 
 def test_only_complete_samples_are_drawn_and_the_oldest_fall_out() -> None:

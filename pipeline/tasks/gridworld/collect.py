@@ -21,7 +21,7 @@ from pipeline.tasks.gridworld.learner import Learner
 from pipeline.tasks.gridworld.novelty import NoveltyBonus
 from pipeline.tasks.gridworld.observation import encode, legal_actions
 from pipeline.tasks.gridworld.recipe import Exploration, GridworldRecipe, Stage
-from pipeline.tasks.gridworld.replay import DIED, DUMMY, FIRST, RETIRED, Replay
+from pipeline.tasks.gridworld.replay import DIED, DUMMY, EXPLORED, FIRST, RETIRED, Replay
 from pipeline.tasks.gridworld.rows import GridworldEpisode, GridworldProgress
 from pipeline.tasks.gridworld.rules import ENERGY, HEALTH, HOURS_PER_DAY, LEVELS, PACKED, REWARDS
 from pipeline.tasks.gridworld.traces import GREEDY, RANDOM, WARMUP, Recorded, Tally, build_trace, place_positions
@@ -166,6 +166,7 @@ class Collector:
         self.watch.record(at, ~idle, rewards=rewards, completed=town.interacted)
         ended = town.finished & ~idle
         flags = DIED * (town.died & ended) + RETIRED * (town.retired & ended) + DUMMY * idle + FIRST * self.first
+        flags += EXPLORED * (modes != GREEDY)
         self.replay.finish(actions, rewards.sum(axis=1), flags.astype(np.uint8))
         self.tally.add(town.meters, ~town.died, rewards, town.interacted, ~idle)
         self.hidden = hidden_after if hidden_after is None else hidden_after.clone()

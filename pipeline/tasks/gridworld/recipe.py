@@ -86,10 +86,15 @@ class Optimizer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class QLearning(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``polyak`` moves the target network every update; ``target_every`` > 0 copies it every so many instead."""
+    """``polyak`` moves the target network every update; ``target_every`` > 0 copies it every so many instead.
+
+    ``cut_at_exploration`` ends an n-step return before the next random action (Watkins 1989), so that it tells of the
+    greedy policy and not of the exploring one.
+    """
 
     gamma: Share = 0.99
     num_step_return: Count = 5
+    cut_at_exploration: bool = False
     double: bool = True
     loss: Literal["huber", "mse"] = "huber"
     reward_scale: Positive = 0.1

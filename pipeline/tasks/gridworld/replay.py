@@ -18,7 +18,7 @@ from pipeline.tasks.gridworld.recipe import QLearning
 from pipeline.tasks.gridworld.recipe import Replay as ReplayOptions
 from pipeline.tasks.gridworld.rules import PACKED
 
-DIED, RETIRED, DUMMY, FIRST = 1, 2, 4, 8
+DIED, RETIRED, DUMMY, FIRST, EXPLORED = 1, 2, 4, 8, 16
 
 
 class Batch(NamedTuple):
@@ -55,12 +55,17 @@ class _Ring(NamedTuple):
 
 
 @compiled
-def _look_ahead(ring: _Ring, row: int, env: int, num_steps: int, gamma: float) -> Any:
-    """n-step return from ring[row, env]: (return, discount of the bootstrap, steps to the bootstrap state)."""
+def _look_ahead(ring: _Ring, row: int, env: int, num_steps: int, gamma: float, cut: int) -> Any:
+    """n-step return from ring[row, env]: (return, discount of the bootstrap, steps to the bootstrap state).
+
+    A later step with a flag of `cut` is not looked into: the return is bootstrapped from the state it was taken in.
+    """
     num_rows = len(ring.actions)
     total, discount = 0.0, 1.0
     for k in range(num_steps):
         t = (row + k) % num_rows
+        if k > 0 and ring.flags[t, env] & cut:
+            return total, discount, k
         total += discount * ring.rewards[t, env]
         discount *= gamma
         if ring.flags[t, env] & 1:
@@ -71,12 +76,12 @@ def _look_ahead(ring: _Ring, row: int, env: int, num_steps: int, gamma: float) -
 
 
 @compiled
-def _gather(ring: _Ring, rows: Any, envs: Any, num_steps: int, gamma: float, out: Any) -> None:
+def _gather(ring: _Ring, rows: Any, envs: Any, num_steps: int, gamma: float, cut: int, out: Any) -> None:
     states, actions, returns, bootstrap, discounts, valid = out
     num_rows = len(ring.actions)
     for b in range(len(rows)):
         row, env = rows[b], envs[b]
-        total, discount, steps = _look_ahead(ring, row, env, num_steps, gamma)
+        total, discount, steps = _look_ahead(ring, row, env, num_steps, gamma, cut)
         ahead = (row + steps) % num_rows
         for s in range(states.shape[1]):
             states[b, s] = ring.packed[row, env, s]
@@ -88,7 +93,9 @@ def _gather(ring: _Ring, rows: Any, envs: Any, num_steps: int, gamma: float, out
 
 
 @compiled
-def _gather_sequences(ring: _Ring, rows: Any, envs: Any, burn_in: int, num_steps: int, gamma: float, out: Any) -> None:
+def _gather_sequences(
+    ring: _Ring, rows: Any, envs: Any, burn_in: int, num_steps: int, gamma: float, cut: int, out: Any
+) -> None:
     states, actions, returns, bootstrap, discounts, valid, resets = out
     num_rows = len(ring.actions)
     for b in range(len(rows)):
@@ -100,7 +107,7 @@ def _gather_sequences(ring: _Ring, rows: Any, envs: Any, burn_in: int, num_steps
             resets[t, b] = (ring.flags[row, env] & 8) != 0 and t > 0
         for k in range(len(actions)):
             row = (rows[b] + burn_in + k) % num_rows
-            total, discount, steps = _look_ahead(ring, row, env, num_steps, gamma)
+            total, discount, steps = _look_ahead(ring, row, env, num_steps, gamma, cut)
             actions[k, b] = ring.actions[row, env]
             returns[k, b] = total
             bootstrap[k, b] = burn_in + k + steps
@@ -144,6 +151,7 @@ class Replay:
     def __init__(self, options: ReplayOptions, q_learning: QLearning, num_envs: int, hidden_size: int) -> None:
         self.options = options
         self.gamma, self.num_step_return = q_learning.gamma, q_learning.num_step_return
+        self.cut = EXPLORED if q_learning.cut_at_exploration else 0
         self.num_envs, self.hidden_size = num_envs, hidden_size
         self.stride = max(options.sequence // 2, 1) if hidden_size else 1
         self.length = options.burn_in + options.sequence + self.num_step_return if hidden_size else 1
@@ -181,7 +189,7 @@ class Replay:
             self.hidden[row // self.stride] = hidden
 
     def finish(self, actions: NDArray[np.int64], rewards: NDArray[np.float32], flags: NDArray[np.uint8]) -> None:
-        """Complete the row that `begin` started: actions, rewards and flags [N] (DIED, RETIRED, DUMMY, FIRST)."""
+        """Complete the row that `begin` started: actions, rewards and flags [N] (DIED, RETIRED, ...)."""
         row = self.num_added % self.num_rows
         self.ring.actions[row] = actions
         self.ring.rewards[row] = rewards
@@ -244,7 +252,7 @@ class Replay:
             np.empty(size, np.float32),
             np.empty(size, np.float32),
         )
-        _gather(self.ring, rows, envs, self.num_step_return, self.gamma, out)
+        _gather(self.ring, rows, envs, self.num_step_return, self.gamma, self.cut, out)
         return Batch(*out, weights, slots, np.zeros((0, 0), bool), np.zeros((0, 0), np.float32))
 
     def _sequences(self, rows: Any, envs: Any, weights: Any, slots: Any) -> Batch:
@@ -258,7 +266,7 @@ class Replay:
             np.empty(learnt, np.float32),
             np.empty((self.length, size), np.bool_),
         )
-        _gather_sequences(self.ring, rows, envs, self.options.burn_in, self.num_step_return, self.gamma, out)
+        _gather_sequences(self.ring, rows, envs, self.options.burn_in, self.num_step_return, self.gamma, self.cut, out)
         return Batch(*out[:6], weights, slots, out[6], self.hidden[rows // self.stride, envs])
 
     def update_priorities(self, slots: NDArray[np.int64], errors: NDArray[np.float32]) -> None:
