@@ -12,17 +12,16 @@ What it leaves in its folder:
 
 import hashlib
 import json
-import os
-import shutil
 import sys
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
 import torch
 
+from pipeline.atomic import replacing, write_atomically
 from pipeline.jsonl import Appender
 from pipeline.runs import canonical_json
 from pipeline.tail import Tail
@@ -68,13 +67,32 @@ def _plain(value: Any) -> Any:
     return value
 
 
+class _Sink:
+    """A file as torch.save is given it: the first error is kept, for torch tells of a failed write in other words."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            if self.error is None:
+                self._file.write(data)
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing to do: the file is synced at the end."""
+
+
 def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
-    """Write beside the place, then rename: a checkpoint is whole or it is not there."""
-    beside = path.with_name(path.name + ".part")
-    torch.save(_plain(checkpoint), beside)
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
+    """Write a checkpoint: it is whole or it is not there. Raises UserError when the disk is full."""
+    with replacing(path) as file:
+        sink = _Sink(file)
+        torch.save(_plain(checkpoint), sink)  # type: ignore[arg-type]  # asks for a whole IO[bytes], uses no more
+        if sink.error:
+            raise sink.error
 
 
 class Trainer:
@@ -144,7 +162,7 @@ class Trainer:
         episodes = play(
             lambda observations, hidden: answer(self.learner.average, observations, hidden),
             scenarios,
-            epsilon=self.recipe.infer.epsilon,
+            epsilon=train.monitor_epsilon,
         )
         steps = [episode.account["num_steps"] for episode in episodes]
         wellbeing = float(np.mean([episode.account["wellbeing"] for episode in episodes]))
@@ -257,8 +275,7 @@ def train(job: TrainJob) -> TrainOutcome:
         tail.drain()
         counts = {"episodes": trainer.num_episodes, "tail_written": tail.num_written, "tail_dropped": tail.num_dropped}
         notes = {"tail_error": str(tail.error)} if tail.error else {}
-    shutil.copyfile(job.folder / trainer.best_checkpoint, job.folder / (SELECTED + ".part"))
-    (job.folder / (SELECTED + ".part")).replace(job.folder / SELECTED)
+    write_atomically(job.folder / SELECTED, [(job.folder / trainer.best_checkpoint).read_bytes()])
     return TrainOutcome(
         outputs={"selected": job.folder / SELECTED}
         | {name: job.folder / f"{name}.jsonl" for name in ("progress", "monitor", "episodes")},

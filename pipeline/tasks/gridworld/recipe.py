@@ -189,6 +189,7 @@ class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     updates_per_step: NotNegative = 1.0
     monitor_every: Count = 500_000
     monitor_episodes: Count = 200
+    monitor_epsilon: Share = 0.0
     checkpoint_every: Count = 1_000_000
     num_watched: CountOrZero = 4
     num_threads: Count = 1
