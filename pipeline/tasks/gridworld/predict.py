@@ -85,7 +85,7 @@ def predict(job: InferJob) -> Iterator[GridworldPrediction]:
     encoding: Encoding = model.metadata["recipe"]["environment"]["encoding"]
 
     def answer(observations: NDArray[np.float32], hidden: Any) -> tuple[NDArray[np.float32], Any]:
-        decision = model.predict(observations, hidden=hidden)
+        decision = model.predict(observations, hidden=None if options.forget else hidden)
         return decision.q_values, decision.hidden
 
     start, total = job.first_index, len(job.examples)

@@ -204,12 +204,16 @@ class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Decoding: ``epsilon`` is the share of random legal actions; the first ``num_traces`` episodes keep every step."""
+    """Decoding: ``epsilon`` is the share of random legal actions; the first ``num_traces`` episodes keep every step.
+
+    ``forget`` empties a recurrent network's memory before every step: what the score loses is what the memory is worth.
+    """
 
     epsilon: Share = 0.0
     seed: Seed = 0
     batch_size: Count = 256
     num_traces: CountOrZero = 20
+    forget: bool = False
 
 
 class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
