@@ -2,6 +2,7 @@
 
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -63,7 +64,7 @@ class Canvas(Widget):
 
     def show(self, lines: Lines) -> None:
         """Replace the lines."""
-        strips = [Strip([self._segment(part) for part in line.render(self._renderer)]) for line in lines]
+        strips = [Strip(map(self._segment, line.render(self._renderer))).simplify() for line in lines]
         changed = [
             Region(0, y, self.size.width, 1)
             for y, strip in enumerate(strips)
@@ -333,8 +334,15 @@ def run_screen(watch: Watch) -> bool:
     """Show the screen until the user leaves it. False when that was by Ctrl-C. Raises UserError from the feed."""
     if not watch.color:
         os.environ["NO_COLOR"] = "1"  # textual reads it: it must not set a background of its own either
+    for variable in ("COLUMNS", "LINES"):  # textual believes them rather than the terminal, whose size may change
+        os.environ.pop(variable, None)
     app = FollowApp(watch)
-    code = app.run()
+    # An exception out of a signal handler would leave textual's threads running, and the process would never end.
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: app.exit(INTERRUPTED))
+    try:
+        code = app.run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if app.error is not None:
         raise app.error
     return code != INTERRUPTED

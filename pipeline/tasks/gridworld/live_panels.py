@@ -6,6 +6,7 @@ from rich.text import Text
 
 from pipeline.live.lines import bar, ends, wrap
 from pipeline.live.palette import BLUE, FAINT, GREEN, LINE, ORANGE, RED, TEXT
+from pipeline.live.playback import count
 from pipeline.live.scene import Lines, Mark, Scene, Size
 from pipeline.tasks.gridworld.events import (
     DEADLY,
@@ -70,7 +71,7 @@ def draw_caption(scene: Scene, width: int) -> Text:
     ago = scene.frame - latest.frame
     fresh = ago <= 3
     line = Text.assemble((f"{sign} ", f"bold {color}"), (latest.text, TEXT if fresh else FAINT))
-    return ends(line, Text("now" if ago == 0 else f"{ago} steps ago", FAINT), width)
+    return ends(line, Text("now" if ago == 0 else f"{count(ago, 'step')} ago", FAINT), width)
 
 
 def draw_events(scene: Scene, size: Size) -> Lines:
