@@ -6,7 +6,7 @@ whatever stands beside it (see `model`), the town follows from its seed, and ran
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -80,8 +80,7 @@ def _row(example: GridworldExample, episode: Episode, model: GridworldModel, opt
 
 def predict(job: InferJob) -> Iterator[GridworldPrediction]:
     """One row for each of ``job.examples[job.first_index:]``, in their order."""
-    model, options = job.model, job.options
-    assert isinstance(model, GridworldModel) and isinstance(options, Infer)
+    model, options = cast(GridworldModel, job.model), cast(Infer, job.options)
     encoding: Encoding = model.metadata["recipe"]["environment"]["encoding"]
 
     def answer(observations: NDArray[np.float32], hidden: Any) -> tuple[NDArray[np.float32], Any]:
