@@ -4,8 +4,9 @@ Checkpoints are read with ``weights_only=True``: no code in them is run. Two kin
 `baton train` writes, and the older checkpoint_v0, which has no brain spec (`docs/migrating-checkpoints.md`).
 """
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,16 +51,14 @@ def export_model(
     """
     path = Path(checkpoint)
     contents, source_format, filled_in = _load(path, task, environment or {})
-    try:
-        parts: ExportParts = load_part(task, "network").export_parts(contents)
-    except UserError as error:
-        raise UserError(error.what, where=_join(path, error.where), remedy=error.remedy) from error
     origin = {
         "parent": {"format": source_format, "sha256": sha256_file(path)},
         "filled_in": list(filled_in),
         "versions": {"torch": str(torch.__version__)},
     }
-    save_model(out, replace(parts, metadata={**parts.metadata, **origin}))
+    with _naming(path):
+        parts: ExportParts = load_part(task, "network").export_parts(contents)
+        save_model(out, replace(parts, metadata={**parts.metadata, **origin}))
     opened = open_model(out, verify=True)
     return Exported(
         path=Path(out),
@@ -112,10 +111,8 @@ def _load(path: Path, task: str, environment: Mapping[str, str]) -> tuple[Mappin
     if task not in task_names():
         load_part(task, "network")  # says which tasks there are
     if "format" not in contents and all(key in contents for key in _V0_KEYS):
-        try:
+        with _naming(path):
             upgraded, filled_in = load_part(task, "checkpoint_v0").upgrade(contents, environment)
-        except UserError as error:
-            raise UserError(error.what, where=_join(path, error.where), remedy=error.remedy) from error
         return upgraded, "checkpoint_v0", tuple(filled_in)
     found = contents.get("format")
     if found != "checkpoint_v1":
@@ -130,5 +127,13 @@ def _load(path: Path, task: str, environment: Mapping[str, str]) -> tuple[Mappin
     return contents, "checkpoint_v1", ()
 
 
-def _join(path: Path, where: str | None) -> str:
-    return f"{path}: {where}" if where else str(path)
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors from within name the checkpoint, but for those of writing, which name what is written."""
+    try:
+        yield
+    except UserError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        where = f"{path}: {error.where}" if error.where else str(path)
+        raise UserError(error.what, where=where, remedy=error.remedy) from error

@@ -25,8 +25,7 @@ def export_parts(checkpoint: Mapping[str, Any]) -> ExportParts:
     Raises UserError when the checkpoint lacks something, or when the network cannot see the level it was trained on.
     """
     brain = _brain(checkpoint)
-    recipe = checkpoint.get("recipe") or {}
-    facts = dict(checkpoint.get("facts") or {})
+    recipe, facts = _section(checkpoint, "recipe"), _section(checkpoint, "facts")
     metadata: dict[str, Any] = {
         "task": "gridworld",
         "step": checkpoint["step"],
@@ -38,11 +37,14 @@ def export_parts(checkpoint: Mapping[str, Any]) -> ExportParts:
         "recipe_hash": checkpoint.get("recipe_hash"),
         "output": _describe_output(brain, recipe),
     }
-    environment = recipe.get("environment")
-    if environment is None:
+    environment = _section(recipe, "environment")
+    if not environment:
         metadata["input"] = {"name": "observations", "dtype": "float32", "shape": ["B", brain.input_size], "blocks": []}
         golden = _draw_golden_inputs(brain.input_size)
     else:
+        missing = [key for key in ("level", "encoding") if not isinstance(environment.get(key), str)]
+        if missing:
+            raise UserError(f"the recipe's environment has no {missing[0]}", remedy=_TRAINED)
         blocks = layout(environment["level"], environment["encoding"])
         _check_sizes(brain, blocks[-1].stop, environment)
         metadata["input"] = _describe_input(brain, blocks, environment)
@@ -50,10 +52,24 @@ def export_parts(checkpoint: Mapping[str, Any]) -> ExportParts:
     return ExportParts(brain, checkpoint["average_weights"], metadata, golden)
 
 
+def _section(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A dict of a checkpoint, empty if it is not there."""
+    section = holder.get(name)
+    if section is not None and not isinstance(section, Mapping):
+        raise UserError(f"{name} is a {type(section).__name__}, not a dict", remedy=_TRAINED)
+    return dict(section or {})
+
+
+_TRAINED = "take a checkpoint that `baton train` wrote"
+
+
 def _brain(checkpoint: Mapping[str, Any]) -> BrainSpec:
     missing = [key for key in ("brain", "average_weights", "step") if key not in checkpoint]
     if missing:
-        raise UserError(f"the checkpoint has no {missing[0]!r}", remedy="take one that `baton train` wrote")
+        raise UserError(f"the checkpoint has no {missing[0]!r}", remedy=_TRAINED)
+    weights = checkpoint["average_weights"]
+    if not isinstance(weights, Mapping) or not all(isinstance(one, torch.Tensor) for one in weights.values()):
+        raise UserError("average_weights is not a dict of tensors", remedy=_TRAINED)
     try:
         return msgspec.convert(checkpoint["brain"], BrainSpec)
     except msgspec.ValidationError as error:
@@ -84,8 +100,8 @@ def _describe_input(brain: BrainSpec, blocks: Any, environment: Mapping[str, Any
 
 
 def _describe_output(brain: BrainSpec, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    scale = recipe.get("q_learning", {}).get("reward_scale")
-    gamma = recipe.get("q_learning", {}).get("gamma")
+    learning = _section(recipe, "q_learning")
+    scale, gamma = learning.get("reward_scale"), learning.get("gamma")
     return {
         "name": "q_values",
         "dtype": "float32",
