@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from pipeline.atomic import replacing, write_atomically
+from pipeline.errors import UserError
 from pipeline.jsonl import Appender
 from pipeline.runs import canonical_json
 from pipeline.tail import Tail
@@ -227,8 +228,12 @@ class Trainer:
         save_checkpoint(self.folder / RESUME, checkpoint)
 
     def load(self) -> dict[str, int]:
-        """Go on from `save`; returns the offsets it was given."""
-        checkpoint = torch.load(self.folder / RESUME, weights_only=True)
+        """Go on from `save`; returns the offsets it was given. Raises UserError when the checkpoint does not read."""
+        try:
+            checkpoint = torch.load(self.folder / RESUME, weights_only=True)
+        except Exception as error:  # a damaged file can make the reader fail in any way
+            what = f"the checkpoint to go on from is damaged: {(str(error).splitlines() or ['?'])[0][:160]}"
+            raise UserError(what, where=str(self.folder / RESUME), remedy="start anew with --fresh") from error
         self.step, self.num_episodes = checkpoint["step"], checkpoint["facts"]["num_episodes"]
         self.learner.set_state(checkpoint)
         replay = {k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in checkpoint["replay"].items()}
