@@ -3,13 +3,17 @@
 import contextlib
 import errno
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.errors import UserError
 
 # No space, quota used up, file-size limit (ulimit -f): the disk takes no more, and nothing is wrong with the program.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+_BESIDE = re.compile(r"\..+\.\d+\.tmp")
 
 
 def write_atomically(path: Path, chunks: Iterable[bytes]) -> int:
@@ -17,13 +21,21 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> int:
 
     On any failure ``path`` is as it was before. Raises UserError when the disk is full or the place cannot be written.
     """
+    with replacing(path) as file:
+        return sum(file.write(chunk) for chunk in chunks)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of ``path`` in one step when the block ends without an error.
+
+    On any failure ``path`` is as it was before. Raises UserError when the disk is full or the place cannot be written.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    num_bytes = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(beside, "wb") as file:
-            for chunk in chunks:
-                num_bytes += file.write(chunk)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
@@ -34,7 +46,16 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> int:
         _remove(beside)
         raise
     sync_folder(path.parent)
-    return num_bytes
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove what `replacing` left beside its place in ``folder``, and one level below, in a process that was killed.
+
+    Only where nobody else writes: a process at work has such files too.
+    """
+    for path in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:
+        if _BESIDE.fullmatch(path.name):
+            _remove(path)
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import Struct
 
+from pipeline.atomic import remove_left_over
 from pipeline.errors import UserError
 from pipeline.hashes import canonical_json, hash_config, sha256_file
 from pipeline.manifests import (
@@ -118,6 +119,7 @@ def stage_run(request: StageRequest) -> Iterator[StageRun]:
             yield run
             return
         clock, cpu = time.monotonic(), _cpu_s()
+        remove_left_over(folder)
         if not run.resuming:  # before the manifest: until then the old one refuses whatever is half removed
             _remove_outputs(request, previous)
         write_manifest(folder, started)

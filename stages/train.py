@@ -10,7 +10,7 @@ from pipeline.tasks import load_part
 from pipeline.tasks.interface import TrainJob
 from stages.common import Options, Result, command, finished, main, stage_config, stop_on_signal
 
-WRITES = ("*.jsonl", "*.checkpoint_v1", "*.part", "checkpoints/*")
+WRITES = ("*.jsonl", "*.checkpoint_v1", "checkpoints/*")
 
 ResumeOption = Annotated[
     bool, typer.Option("--resume/--fresh", help="Go on with an unfinished training, or start anew.")
