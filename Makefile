@@ -12,6 +12,8 @@ VENV      := .venv
 BIN       := $(VENV)/bin
 PIP       := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 INSTALLED := $(VENV)/.installed
+PEER      := .venv-bench
+PEER_PIP  := $(PEER)/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 RUN       := $(RUNS)/$(TASK)/$(RECIPE)
 YAML      := runs/recipes/$(TASK)/$(RECIPE).yaml
 STAGE      = $(BIN)/baton $(1) $(TASK) --recipe $(RECIPE) --runs-dir $(RUNS)
@@ -108,5 +110,12 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED)
+# stable-baselines3, against which trainings are measured, stays out of the project's own environment.
+$(PEER)/.installed: benchmarks/requirements.txt constraints.txt
+	test -x $(PEER)/bin/python || $(PYTHON) -m venv $(PEER)
+	$(if $(TORCH_INDEX),-$(PEER_PIP) --no-deps --retries 1 --timeout 20 --index-url $(TORCH_INDEX) torch)
+	$(PEER_PIP) -r benchmarks/requirements.txt
+	touch $@
+
+bench: $(INSTALLED) $(PEER)/.installed
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,67 @@
+"""``python -m benchmarks``: run all benchmarks and write benchmarks/RESULTS.md; with --only or --quick, show and write
+nothing."""
+
+import argparse
+import importlib
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from benchmarks.harness import Report
+from benchmarks.machine import describe
+from benchmarks.results import claim_line, markdown, section
+from pipeline.errors import UserError
+
+BENCHMARKS = {
+    "environment": "steps a second of one core, against Gymnasium's SyncVectorEnv",
+    "dqn": "steps a second of a training and what it learns, against stable-baselines3",
+    "tail": "what the live tail costs the training",
+    "delivery": "how late a follower in another process sees an episode",
+    "model_file": "opening and checking inference_v1, against torch.load; its size, against the checkpoint",
+    "jsonl": "decoding rows to keep them all, against a plain orjson loop",
+    "help": "`baton evaluate --help`, against a bare typer program",
+}
+RESULTS = Path(__file__).parent / "RESULTS.md"
+
+
+def main() -> int:
+    """Run what was asked for. 0 when every benchmark ran, whether or not its targets were met."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--list", action="store_true", help="name the benchmarks and do nothing")
+    parser.add_argument("--only", action="append", metavar="NAME", choices=list(BENCHMARKS), help="run this one alone")
+    parser.add_argument("--quick", action="store_true", help="few and short rounds: to see that it runs")
+    arguments = parser.parse_args()
+    if arguments.list:
+        for name, summary in BENCHMARKS.items():
+            print(f"{name:<12}  {summary}")
+        return 0
+    machine = describe()
+    print("\n".join(machine))
+    reports = {name: _run(name, arguments.quick) for name in arguments.only or BENCHMARKS}
+    if not arguments.only and not arguments.quick:
+        RESULTS.write_text(markdown(reports, "make bench", machine), encoding="utf-8")
+        print(f"results: {RESULTS}")
+    return 1 if any(isinstance(report, str) for report in reports.values()) else 0
+
+
+def _run(name: str, quick: bool) -> Report | str:
+    """One benchmark's report, shown as soon as it is there; or why there is none, for the others must not suffer."""
+    print(f"\n{name}: {BENCHMARKS[name]} ...", flush=True)
+    start = time.monotonic()
+    try:
+        report: Report = importlib.import_module(f"benchmarks.{name}").run(quick)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.what
+    except Exception as error:  # a bug in one benchmark leaves the figures of the others
+        traceback.print_exc()
+        return f"{type(error).__name__}: {error}"
+    print(section(name, report))
+    print("\n".join(claim_line(claim) for claim in report.claims))
+    print(f"({time.monotonic() - start:.0f} s)", flush=True)
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())
