@@ -255,7 +255,7 @@ def test_golden_outputs_are_repeatable(name: str) -> None:
 # ------------------------------------------------------------------------------------------------- predict
 
 
-@pytest.mark.parametrize("name", [*KINDS, "no hidden layer", "no encoder, no head", "no stream"])
+@pytest.mark.parametrize("name", [*KINDS, "no hidden layer", "no encoder, no head", "no stream", "no trunk"])
 def test_an_observation_gets_the_same_bits_in_any_batch_at_any_place(name: str) -> None:
     one = model(KINDS.get(name) or OPTIONS[name])
     num_rows = 3 * TILE_ROWS + 5

@@ -39,6 +39,13 @@ and a depth that is not a multiple of 4 differ in the last bit from place to pla
 """
 
 
+SHALLOW_INPUTS = 16
+"""Below so many inputs the weight is turned row-major first, which decides how torch computes its gradient.
+
+Measured for 3,584 rows (256 observations of 14 places), 9 inputs and 64 outputs on one core: 69 us instead of 295.
+"""
+
+
 class Linear(nn.Linear):
     """`torch.nn.Linear` with uninitialised parameters; `gain` is what `initialise` scales its weight by.
 
@@ -54,10 +61,11 @@ class Linear(nn.Linear):
         """Do nothing: see `initialise`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        missing = STEADY_OUTPUTS - self.out_features
-        if not self.steady or missing <= 0:
+        narrow = self.steady and self.out_features < STEADY_OUTPUTS
+        if not narrow and self.in_features >= SHALLOW_INPUTS:
             return F.linear(x, self.weight, self.bias)
-        y = F.linear(x, F.pad(self.weight, (0, 0, 0, missing)))[..., : self.out_features]
+        weight = F.pad(self.weight, (0, 0, 0, STEADY_OUTPUTS - self.out_features)) if narrow else self.weight
+        y = torch.matmul(x, weight.t().contiguous())[..., : self.out_features]
         return y if self.bias is None else y + self.bias
 
 
