@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.zygote import Zygote
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -59,3 +62,12 @@ def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = run_baton(stage, "gridworld", "--recipe", "tiny", runs=runs)
         assert done.code == 0, done.err
     return runs
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Zygote]":
+    """Real commands in processes that start in milliseconds."""
+    from tests.zygote import Zygote  # it imports this module
+
+    with Zygote(tmp_path_factory.mktemp("zygote")) as zygote:
+        yield zygote
