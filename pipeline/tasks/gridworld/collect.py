@@ -7,6 +7,7 @@ handed to the live tail as whole episodes. Everything recorded of a step is of t
 import json
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,15 @@ _ENTROPY_EVERY = 16  # vector steps between two looks at the entropy of the poli
 
 def epsilons(options: Exploration, num_envs: int, step: int) -> NDArray[np.float64]:
     """Each environment's epsilon [N]: from 1 at the start to its place in a geometric spread (Horgan et al. 2018)."""
-    spread = np.geomspace(options.highest, options.lowest, num_envs)
     done = min(step / options.anneal_steps, 1.0) if options.anneal_steps else 1.0
-    return 1.0 - done * (1.0 - spread)
+    return 1.0 - done * (1.0 - _spread(options.highest, options.lowest, num_envs))
+
+
+@cache
+def _spread(highest: float, lowest: float, num_envs: int) -> NDArray[np.float64]:
+    spread = np.geomspace(highest, lowest, num_envs)
+    spread.flags.writeable = False
+    return spread
 
 
 class Watch:

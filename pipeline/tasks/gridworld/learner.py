@@ -6,7 +6,6 @@ average of the online weights.
 """
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from schemas.brain import BrainSpec
 _AVERAGE_WARMUP = 10  # the average starts as a plain mean of the first weights, not as their initial value
 
 
-def _make_optimizer(options: Optimizer, parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
+def _make_optimizer(options: Optimizer, parameters: list[Tensor]) -> torch.optim.Optimizer:
     rate, decay = options.learning_rate, options.weight_decay
     match options.type:
         case "adam":
@@ -60,7 +59,11 @@ class Learner:
         self.online = self._network(brain, recipe.seed)
         self.target = self._network(brain, recipe.seed).requires_grad_(False)
         self.average = self._network(brain, recipe.seed).requires_grad_(False).eval()
-        self.optimizer = _make_optimizer(self.options, self.online.parameters())
+        # Listed once: walking the modules for them takes longer than moving the targets does.
+        self._weights: list[Tensor] = list(self.online.parameters())
+        self._target_weights: list[Tensor] = list(self.target.parameters())
+        self._average_weights: list[Tensor] = list(self.average.parameters())
+        self.optimizer = _make_optimizer(self.options, self._weights)
         self.update_count = 0
 
     def _network(self, brain: BrainSpec, seed: int) -> QNetwork:
@@ -96,7 +99,7 @@ class Learner:
             group["lr"] = learning_rate(self.options, self.update_count, self.num_updates)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        nn.utils.clip_grad_norm_(self.online.parameters(), self.options.max_grad_norm)
+        nn.utils.clip_grad_norm_(self._weights, self.options.max_grad_norm)
         self.optimizer.step()
         self.update_count += 1
         self._move_targets()
@@ -151,13 +154,12 @@ class Learner:
 
     @torch.no_grad()
     def _move_targets(self) -> None:
-        online: list[Tensor] = list(self.online.parameters())
         if not self.q_learning.target_every:
-            torch._foreach_lerp_(list(self.target.parameters()), online, self.q_learning.polyak)
+            torch._foreach_lerp_(self._target_weights, self._weights, self.q_learning.polyak)
         elif self.update_count % self.q_learning.target_every == 0:
             self.target.load_state_dict(self.online.state_dict())
         keep = min(self.q_learning.average_decay, self.update_count / (self.update_count + _AVERAGE_WARMUP))
-        torch._foreach_lerp_(list(self.average.parameters()), online, 1.0 - keep)
+        torch._foreach_lerp_(self._average_weights, self._weights, 1.0 - keep)
 
     def get_state(self) -> dict[str, Any]:
         """Tensors and builtins, for checkpoints (``weights_only=True`` loads them)."""
