@@ -75,6 +75,27 @@ def test_it_waits_for_a_training_follows_it_and_stays_with_it(tmp_path: Path, op
     assert terminal.exit_code() == 0
 
 
+def test_it_follows_a_real_training_from_before_its_start_to_after_its_end(tmp_path: Path, open_terminal: Open) -> None:
+    runs = {"BATON_RUNS": str(tmp_path / "runs")}
+    terminal = open_terminal(KINDS[-1], "--recipe", "tiny", **runs)
+    wait_for(terminal, "waiting for")
+    command = [sys.executable, "-m", "stages", "train", "gridworld", "--recipe", "tiny", "--set"]
+    train = subprocess.Popen([*command, "train.num_steps=10000"], cwd=ROOT, env=os.environ | runs)
+    try:
+        text = wait_for(terminal, lambda text: "● LIVE" in text and "Q-VALUES" in text)
+        assert "full x1 · stage 0" in text
+        wait_for(terminal, "newest arrived")
+    finally:
+        assert train.wait(300) == 0
+    with (tmp_path / "runs/gridworld/tiny/train/episodes.jsonl").open("rb") as file:
+        count = sum(1 for _ in file)
+    wait_for(terminal, f"episode {count} of {count}")
+    terminal.type("g")
+    wait_for(terminal, "step 0 of 500")
+    terminal.type("q")
+    assert terminal.exit_code() == 0
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_the_training_it_is_a_replay(recording: Path, open_terminal: Open, kind: str) -> None:
     terminal = open_terminal(kind, "--input", recording, "--from-start")

@@ -5,28 +5,21 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from rich.console import Console
-from rich.segment import Segment
-from rich.style import Style
 from textual.app import App, ComposeResult
 from textual.binding import Binding
-from textual.geometry import Region
-from textual.message import Message
-from textual.strip import Strip
-from textual.widget import Widget
 
 from pipeline.errors import UserError
+from pipeline.live.canvas import Canvas
 from pipeline.live.feed import Feed, News
 from pipeline.live.frame import View, compose
 from pipeline.live.index import EpisodeIndex
 from pipeline.live.keys import KEYS
-from pipeline.live.palette import GROUND, TEXT, to_ascii, without_controls
+from pipeline.live.opinions import Opinions
 from pipeline.live.playback import Playback
-from pipeline.live.scene import Lines, Mark, Scene, Size
+from pipeline.live.scene import Mark, Scene, Size
 from pipeline.tasks.interface import LivePart, SecondOpinion
 
 FRAMES_PER_SECOND = 30
@@ -46,49 +39,6 @@ class Watch:
     color: bool = True
     from_start: bool = False
     choice: str = "all"
-
-
-class Canvas(Widget):
-    """Lines of text that fill the screen. Only lines that changed are sent to the terminal, for slow connections."""
-
-    DEFAULT_CSS = f"Canvas {{ width: 100%; height: 100%; background: {GROUND}; color: {TEXT}; }}"
-
-    class Resized(Message):
-        """The canvas has a new size and wants to be drawn anew."""
-
-    def __init__(self, *, ascii: bool, color: bool) -> None:
-        super().__init__()
-        self._ascii, self._color = ascii, color
-        self._renderer = Console(width=1000, color_system="truecolor", force_terminal=True, _environ={})
-        self._strips: list[Strip] = []
-
-    def show(self, lines: Lines) -> None:
-        """Replace the lines."""
-        strips = [Strip(map(self._segment, line.render(self._renderer))).simplify() for line in lines]
-        changed = [
-            Region(0, y, self.size.width, 1)
-            for y, strip in enumerate(strips)
-            if y >= len(self._strips) or self._strips[y] != strip
-        ]
-        self._strips = strips
-        if changed:
-            self.refresh(*changed)
-
-    def on_resize(self) -> None:
-        """Called by textual once the layout is done."""
-        self.post_message(self.Resized())
-
-    def render_line(self, y: int) -> Strip:
-        """Called by textual for each line that has to be drawn."""
-        strip = self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
-        return strip.apply_style(self.rich_style if self._color else Style.null())
-
-    def _segment(self, segment: Segment) -> Segment:
-        text = to_ascii(segment.text) if self._ascii else without_controls(segment.text)
-        style = segment.style
-        if style is not None and not self._color:
-            style = style.without_color
-        return Segment(text, style)
 
 
 class FollowApp(App[int]):
@@ -116,13 +66,14 @@ class FollowApp(App[int]):
         self.waiting = ""
         self.error: UserError | None = None
         self._canvas = Canvas(ascii=watch.ascii, color=watch.color)
+        self._opinions = None if watch.opinion is None else Opinions(watch.opinion)
         self._found: queue.SimpleQueue[News | UserError] = queue.SimpleQueue()
         self._shown = _Shown()
         self._end_was_closed = False
         self._stop_reading = threading.Event()
         self._then_s = time.monotonic()
         for choice in self.part.FILTERS:
-            self.bind(choice.key, f"choose({choice.name!r})", show=False)
+            self.bind(choice.key, f"play('choose', {choice.name!r})", show=False)
 
     def compose(self) -> ComposeResult:
         """One widget fills the screen."""
@@ -192,6 +143,7 @@ class FollowApp(App[int]):
         now_s = time.monotonic()
         elapsed_s, self._then_s = now_s - self._then_s, now_s
         self._take_all()
+        self._take_opinion()
         if self.playback.advance(elapsed_s):
             self.redraw()
 
@@ -231,82 +183,43 @@ class FollowApp(App[int]):
         except UserError as error:
             self.waiting = f"episode {number + 1} cannot be shown: {error.what}"
             return _Shown(number)
-        return _Shown(number, episode, tuple(self.part.draw_marks(episode)), self._second_opinion(episode))
+        if self._opinions is not None:
+            self._opinions.ask(episode)
+        return _Shown(number, episode, tuple(self.part.draw_marks(episode)))
 
-    def _second_opinion(self, episode: Any) -> Any | None:
-        if self.watched.opinion is None:
-            return None
-        try:
-            return self.watched.opinion(episode)
-        except UserError as error:
-            self.playback.say(f"no Q-values beside the recorded ones: {error.what}")
-            return None
+    def _take_opinion(self) -> None:
+        answer = self._opinions.answer() if self._opinions is not None else None
+        if answer is None or answer.episode is not self._shown.episode:
+            return
+        if answer.error:
+            self.playback.say(f"no second opinion: {answer.error}")
+        self._shown = replace(self._shown, opinion=answer.opinion)
+        self.redraw()
 
     # The keys.
 
-    def action_toggle_pause(self) -> None:
-        """Pause or go on."""
-        self._do(self.playback.toggle_pause)
-
-    def action_step(self, frames: int) -> None:
-        """Move by frames."""
-        self._do(lambda: self.playback.step(frames))
-
-    def action_first_frame(self) -> None:
-        """To the first frame."""
-        self._do(self.playback.first_frame)
-
-    def action_last_frame(self) -> None:
-        """To the last frame."""
-        self._do(self.playback.last_frame)
-
-    def action_faster(self) -> None:
-        """Speed up."""
-        self._do(self.playback.faster)
-
-    def action_slower(self) -> None:
-        """Slow down."""
-        self._do(self.playback.slower)
-
-    def action_next_episode(self) -> None:
-        """To the next episode."""
-        self._do(self.playback.next_episode)
-
-    def action_previous_episode(self) -> None:
-        """To the previous episode."""
-        self._do(self.playback.previous_episode)
-
-    def action_go_live(self) -> None:
-        """To the newest, and stay there."""
-        self._do(self.playback.go_live)
-
-    def action_cycle_filter(self) -> None:
-        """Next filter."""
-        self._do(self.playback.cycle_filter)
-
-    def action_choose(self, choice: str) -> None:
-        """One filter, or all again."""
-        self._do(lambda: self.playback.choose(choice))
+    def action_play(self, act: str, *arguments: Any) -> None:
+        """Do something with the playback: ``act`` names a method of `Playback`."""
+        self.help_is_open = False
+        getattr(self.playback, act)(*arguments)
+        self.redraw()
 
     def action_panel(self, number: int) -> None:
         """Open a panel, or close it when it is open."""
         if 1 <= number <= len(self.part.PANELS):
             self._end_was_closed = True
-            self._do(lambda: self._open(None if self.panel == number - 1 else number - 1))
+            self._open(None if self.panel == number - 1 else number - 1)
 
     def action_next_panel(self) -> None:
         """Open the next panel; behind the last none."""
         self._end_was_closed = True
         following = 0 if self.panel is None else self.panel + 1
-        self._do(lambda: self._open(following if following < len(self.part.PANELS) else None))
+        self._open(following if following < len(self.part.PANELS) else None)
 
     def action_close_panel(self) -> None:
-        """Close help, or the panel."""
-        if not self.help_is_open:
-            self._end_was_closed = True
-            self._open(None)
-        self.help_is_open = False
-        self.redraw()
+        """Close the help page, or the panel."""
+        self._end_was_closed = not self.help_is_open
+        self._open(self.panel if self.help_is_open else None)
 
     def action_help(self) -> None:
         """Open or close the help page."""
@@ -322,11 +235,7 @@ class FollowApp(App[int]):
         self.exit(INTERRUPTED)
 
     def _open(self, panel: int | None) -> None:
-        self.panel = panel
-
-    def _do(self, act: Callable[[], None]) -> None:
-        self.help_is_open = False
-        act()
+        self.panel, self.help_is_open = panel, False
         self.redraw()
 
 

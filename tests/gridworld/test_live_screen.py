@@ -11,7 +11,8 @@ from textual.pilot import Pilot
 
 from pipeline.errors import UserError
 from pipeline.jsonl import encode
-from pipeline.live.app import Canvas, FollowApp, Watch
+from pipeline.live.app import FollowApp, Watch
+from pipeline.live.canvas import Canvas
 from pipeline.live.feed import Feed
 from pipeline.live.scene import Size
 from pipeline.live.screenshot import Moment, take_screenshot
@@ -290,9 +291,9 @@ async def test_a_second_opinion_is_asked_once_an_episode_and_may_refuse(tmp_path
 
     async with running(watch(path, opinion=opinion)) as (app, pilot):
         await until(pilot, lambda: "the model does not fit" in screen(app))
-        text = await press(pilot, "p", "g", "right")
-        assert "recorded   model" in text
-        assert "9.000 ◆" in text
+        await press(pilot, "p", "g", "right")
+        await until(pilot, lambda: "recorded   model" in screen(app))
+        assert "9.000 ◆" in screen(app)
     assert asked == ["b", "a"]
 
 

@@ -28,7 +28,11 @@ def open_model(path: Path) -> SecondOpinion:
     if not isinstance(model, GridworldModel):
         what = f"this model is of task {model.brain.task!r}, not gridworld"
         raise UserError(what, where=str(path), remedy="give a model of this task")
-    encoding: Encoding = model.metadata["recipe"]["environment"]["encoding"]
+    environment = (model.metadata.get("recipe") or {}).get("environment") or {}
+    encoding: Encoding | None = environment.get("encoding")
+    if encoding is None:
+        what = "the model does not say how it sees the town"
+        raise UserError(what, where=str(path), remedy="export it with a recipe whose environment has an encoding")
 
     def q_values(episode: GridworldEpisode) -> list[list[float]]:
         level = find_level(episode.level)
