@@ -39,7 +39,8 @@ def run_inference(
     """
     errors: Counter[str] = Counter()
     num_resumed = _good_prefix(path, job.examples, row_type, model_id, errors)
-    with Appender(path, resume=num_resumed > 0) as appender:
+    # Each row at once: it may have taken a minute of a large model, and a kill must not cost those waiting in a buffer.
+    with Appender(path, resume=num_resumed > 0, buffer_bytes=0) as appender:
         for example, prediction in _paired(part, job, num_resumed):
             if prediction.id != example.id or prediction.model != model_id:
                 raise AssertionError(f"predict gave {prediction.id} ({prediction.model}) for {example.id} ({model_id})")

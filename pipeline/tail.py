@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.errors import UserError
 from pipeline.jsonl import Appender
 from schemas.rows import Episode
 
@@ -51,7 +52,12 @@ class Tail:
 
     def drain(self) -> int:
         """Wait until everything queued is on disk; returns the size of the file in bytes. For checkpoints."""
-        self._queue.join()
+        self._queue.join()  # from here on the writer has nothing to do, and its file is this thread's
+        if self.error is None:
+            try:
+                self._appender.flush(sync=True)
+            except UserError as error:
+                self.error = error
         return self._appender.offset
 
     def close(self) -> None:

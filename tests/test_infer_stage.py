@@ -82,6 +82,18 @@ def test_a_run_cut_at_any_byte_ends_in_the_same_bytes(tmp_path: Path) -> None:
         assert path.read_bytes() == whole
 
 
+def test_an_answer_is_in_the_file_before_the_next_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+
+    class Counting(ToyPart):
+        def predict(self, job: InferJob) -> Iterator[Prediction]:
+            for number, row in enumerate(super().predict(job)):
+                assert path.read_bytes().count(b"\n") == number
+                yield row
+
+    toy_run(Counting(), path)
+
+
 def test_errors_are_counted_those_of_the_resumed_part_too(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         toy_run(ToyPart(errors=(0, 3), dies_at=2), tmp_path / "p.jsonl")

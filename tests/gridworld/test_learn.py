@@ -1,5 +1,6 @@
 """The training: the same seed gives the same bytes, interrupted and resumed or not; it learns; it tells the truth."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,28 @@ def test_the_same_seed_gives_the_same_bytes_stopped_and_resumed_or_not(tmp_path:
     whole, stopped = _results(tmp_path / "whole"), _results(tmp_path / "stopped")
     assert whole.keys() == stopped.keys() and SELECTED in whole and len(whole["progress.jsonl"]) > 100
     assert [name for name in whole if whole[name] != stopped[name]] == []
+
+
+def test_what_a_checkpoint_counts_on_is_on_the_disk_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut loses what was not synced: never a file's end without the checkpoint that remembers it."""
+    written: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        written.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        sync(descriptor)
+
+    def replaced(source: Path, target: Path) -> None:
+        written.append(target.name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    _train(tmp_path, SMALL)
+    saves = [number for number, name in enumerate(written) if name == RESUME]
+    assert len(saves) == 4
+    for start, end in zip([0, *saves], saves, strict=False):
+        assert {"progress.jsonl", "monitor.jsonl", "episodes.jsonl"} <= {*written[start:end]}
 
 
 def test_another_seed_gives_another_training(tmp_path: Path) -> None:

@@ -304,8 +304,9 @@ def _run(job: TrainJob, trainer: Trainer, progress: Appender, monitor: Appender,
     train, total = trainer.recipe.train, trainer.recipe.train.num_steps
 
     def save() -> None:
-        progress.flush()
-        monitor.flush()
+        # On the disk before the checkpoint that counts on them: a power cut must not leave it ahead of its files.
+        progress.flush(sync=True)
+        monitor.flush(sync=True)
         trainer.save({"progress": progress.offset, "monitor": monitor.offset, "episodes": tail.drain()})
 
     while trainer.step < total:
