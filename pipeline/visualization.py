@@ -39,7 +39,7 @@ class VisualizationJob:
     inputs: Mapping[str, Path]
     folder: Path
     options: Any
-    report: Progress
+    report: Progress = lambda done, total, facts: None
     train_folder: Path | None = None
     name: str = ""
     description: str = ""

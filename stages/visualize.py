@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from pipeline.errors import UserError
 from pipeline.progress import progress
-from pipeline.runs import StageRequest, StageRun, stage_run
+from pipeline.runs import StageRequest, stage_run
 from stages.common import Options, Result, command, finished, main, stage_config
 
 InputsOption = Annotated[
@@ -42,11 +42,7 @@ def app(options: Options, inputs: InputsOption = [], train: TrainOption = None) 
     recipe, run_name = options.recipe_or_defaults()
     folder = options.folder(run_name)
     files = label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
-    train_folder, notes = _training(options, run_name, train)
-    training: dict[str, Path] = {}
-    if train_folder is not None:
-        training, reason = visualization.training_inputs(train_folder, folder)
-        notes += [reason] if reason else []
+    train_folder, training, notes = _training(options, run_name, train)
     named = files if len(files) > 1 else dict(zip(["predictions"], files.values(), strict=True))
     request = StageRequest(
         stage="visualize",
@@ -58,42 +54,43 @@ def app(options: Options, inputs: InputsOption = [], train: TrainOption = None) 
         num_threads=options.threads,
         force=options.force,
     )
+    job = visualization.VisualizationJob(
+        task=options.task,
+        inputs=files,
+        folder=folder,
+        options=getattr(recipe, "evaluate", None),
+        train_folder=train_folder,
+        name=run_name or "",
+        description=recipe.description,
+        notes=notes,
+    )
     with stage_run(request) as run:
         if not run.up_to_date:
             with progress("visualize", options.progress_style) as report:
-                job = visualization.VisualizationJob(
-                    task=options.task,
-                    inputs=files,
-                    folder=folder,
-                    options=getattr(recipe, "evaluate", None),
-                    report=report,
-                    train_folder=train_folder if training else None,
-                    name=run_name or "",
-                    description=recipe.description,
-                    notes=notes,
-                )
-                _keep(run, visualization.run_visualization(job))
+                outcome = visualization.run_visualization(replace(job, report=report))
+            run.outputs.update(outcome.outputs)
+            run.counts.update(outcome.counts)
+            run.notes["missing"] = outcome.missing
     result = finished("visualize", run)
     return replace(result, lines=[result.lines[0], f"  report: {folder / visualization.REPORT}"])
 
 
-def _training(options: Options, run_name: str | None, given: Path | None) -> tuple[Path | None, list[str]]:
-    """The folder of the training, and what to note where there is none. Raises UserError for a wrong ``--train``."""
-    if given is not None:
-        if not given.is_dir():
-            raise UserError("there is no such training folder", where=str(given), remedy="check --train")
-        return given, []
-    folder = options.folder(run_name, "train") if run_name is not None else None
+def _training(
+    options: Options, run_name: str | None, given: Path | None
+) -> tuple[Path | None, dict[str, Path], list[str]]:
+    """The folder of the training, its files by name, and what to note where there are none.
+
+    Raises UserError for a wrong ``--train``.
+    """
+    from pipeline.visualization import training_inputs
+
+    if given is not None and not given.is_dir():
+        raise UserError("there is no such training folder", where=str(given), remedy="check --train")
+    folder = given or (options.folder(run_name, "train") if run_name is not None else None)
     if folder is None or not folder.is_dir():
-        return None, ["No training folder was given or found: no training curves."]
-    return folder, []
-
-
-def _keep(run: StageRun, outcome: Any) -> None:
-    for name, path in outcome.outputs.items():
-        run.output(name, path)
-    run.counts.update(outcome.counts)
-    run.notes["missing"] = outcome.missing
+        return None, {}, ["No training folder was given or found: no training curves."]
+    files, reason = training_inputs(folder, options.folder(run_name))
+    return folder if files else None, files, [reason] if reason else []
 
 
 if __name__ == "__main__":
