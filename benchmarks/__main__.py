@@ -36,10 +36,11 @@ def main() -> int:
         for name, summary in BENCHMARKS.items():
             print(f"{name:<12}  {summary}")
         return 0
-    machine = describe()
+    began, machine = time.monotonic(), describe()
     print("\n".join(machine))
     reports = {name: _run(name, arguments.quick) for name in arguments.only or BENCHMARKS}
     if not arguments.only and not arguments.quick:
+        machine.append(f"All benchmarks together took {(time.monotonic() - began) / 60:.1f} minutes")
         RESULTS.write_text(markdown(reports, "make bench", machine), encoding="utf-8")
         print(f"results: {RESULTS}")
     return 1 if any(isinstance(report, str) for report in reports.values()) else 0
