@@ -1,6 +1,6 @@
 """The bytes of an inference_v1 file: a safetensors container whose header carries hashes of everything in it.
 
-Standard library and hashes only, no torch: `baton inspect` reads and checks a model file on a machine without it, and
+No torch: `baton inspect` reads and checks a model file on a machine without it, and
 nothing in the file is ever run. `docs/using-a-model.md` shows the same with plain safetensors.
 
 Layout (https://huggingface.co/docs/safetensors): 8 bytes, the length N of the header, little-endian; N bytes of JSON,
@@ -34,6 +34,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pipeline.atomic import write_atomically
 from pipeline.errors import UserError
 
@@ -41,7 +43,7 @@ FORMAT_VERSION = "inference_v1"
 CHUNK_BYTES = 1 << 20
 ALIGNMENT_BYTES = 64  # a cache line, and what torch's own memory is aligned to
 MAX_HEADER_BYTES = 16 << 20  # the largest written so far has 6 kB; a safetensors reader's own limit is 100 MB
-_MAX_DIMENSIONS = 8
+_MAX_DIMENSIONS, _MAX_SIZE = 8, 1 << 62
 _PARALLEL_CHUNKS = 8  # from 8 MiB on, hashing in threads gains more than starting them costs
 
 ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -109,7 +111,7 @@ class ModelFile:
     def read(self, name: str, *, verify: bool = True) -> memoryview:
         """The bytes of a tensor, without copying; the chunks of the file it lies in are checked first."""
         entry = self.header.entries[name]
-        if verify and entry.stop > entry.start:
+        if verify and self._unchecked and entry.stop > entry.start:
             first = (entry.start - self.header.data_start) // CHUNK_BYTES
             last = (entry.stop - 1 - self.header.data_start) // CHUNK_BYTES
             self._check(range(first, last + 1))
@@ -171,13 +173,13 @@ def _read_header(file: mmap.mmap, where: str) -> Header:
         raise _bad(f"this is not a safetensors file: its header would be {length:,} bytes long", where)
     if 8 + length > len(file):
         raise _bad(f"the file is cut off: the header alone needs {8 + length:,} bytes", where, _DAMAGED)
-    table = _parse_object(file[8 : 8 + length], "header", where)
+    table = _parse_header(file[8 : 8 + length], where)
     strings = _strings(table.pop("__metadata__", None), where)
     entries = _entries(table, 8 + length, len(file), where)
     chunks = _chunks(strings, entries, len(file) - 8 - length, where)
     return Header(
-        brain_spec=_parse_object(strings["brain_spec"].encode(), "brain_spec", where),
-        metadata=_parse_object(strings["metadata"].encode(), "metadata", where),
+        brain_spec=_parse_string(strings, "brain_spec", where),
+        metadata=_parse_string(strings, "metadata", where),
         brain_spec_hash=strings["brain_spec_hash"],
         metadata_hash=strings["metadata_hash"],
         weights_hash=strings["weights_hash"],
@@ -188,7 +190,9 @@ def _read_header(file: mmap.mmap, where: str) -> Header:
     )
 
 
-def _parse_object(raw: bytes, name: str, where: str) -> dict[str, Any]:
+def _parse_header(raw: bytes, where: str) -> dict[str, Any]:
+    """The table of tensors. Keys that occur twice are refused: readers differ in which of them counts."""
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
@@ -203,10 +207,18 @@ def _parse_object(raw: bytes, name: str, where: str) -> dict[str, Any]:
         if b"\\u" in raw:  # half a surrogate pair is no text, and would fail wherever it is printed
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise _bad(f"the {name} is not readable JSON: {error}", f"{where}:{name}", _DAMAGED) from error
+        raise _bad(f"the header is not readable JSON: {error}", f"{where}:header", _DAMAGED) from error
     if not isinstance(value, dict):
-        raise _bad(f"the {name} is not a JSON object", f"{where}:{name}", _DAMAGED)
+        raise _bad("the header is not a JSON object", f"{where}:header", _DAMAGED)
     return value
+
+
+def _parse_string(strings: Mapping[str, str], name: str, where: str) -> dict[str, Any]:
+    """The JSON in a string of the header; its hash was checked."""
+    try:
+        return msgspec.json.decode(strings[name], type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _bad(f"{name} is not a readable JSON object: {error}", f"{where}:{name}", _DAMAGED) from error
 
 
 def _strings(found: Any, where: str) -> dict[str, str]:
@@ -251,21 +263,19 @@ def _entries(table: dict[str, Any], data_start: int, file_bytes: int, where: str
 
 
 def _entry(name: str, about: Any, data_start: int, where: str) -> Entry:
-    def natural(value: Any) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
-
-    def naturals(value: Any, most: int) -> bool:
-        return isinstance(value, list) and len(value) <= most and all(natural(item) for item in value)
-
-    right = isinstance(about, dict) and set(about) == {"dtype", "shape", "data_offsets"}
-    if not right or not naturals(about["shape"], _MAX_DIMENSIONS) or not naturals(about["data_offsets"], 2):
+    try:
+        dtype, shape, (start, stop) = about["dtype"], about["shape"], about["data_offsets"]
+        right = len(about) == 3 and isinstance(shape, list) and len(shape) <= _MAX_DIMENSIONS
+        right = right and all(type(one) is int and 0 <= one < _MAX_SIZE for one in (*shape, start, stop))
+    except (KeyError, TypeError, ValueError):
+        right = False
+    if not right:
         raise _bad("a tensor is not described by dtype, shape and data_offsets", f"{where}:{name[:80]}", _DAMAGED)
-    dtype, shape, offsets = about["dtype"], tuple(about["shape"]), about["data_offsets"]
     if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
         raise _bad(f"unknown tensor type {str(dtype)[:20]!r}", f"{where}:{name[:80]}", _DAMAGED)
-    if len(offsets) != 2 or offsets[1] - offsets[0] != ITEM_BYTES[dtype] * math.prod(shape):
+    if stop - start != ITEM_BYTES[dtype] * math.prod(shape):
         raise _bad("a tensor's shape does not fit its bytes", f"{where}:{name[:80]}", _DAMAGED)
-    return Entry(name, dtype, shape, data_start + offsets[0], data_start + offsets[1])
+    return Entry(name, dtype, tuple(shape), data_start + start, data_start + stop)
 
 
 def _chunks(strings: dict[str, str], entries: Mapping[str, Entry], data_bytes: int, where: str) -> tuple[str, ...]:

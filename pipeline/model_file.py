@@ -76,7 +76,7 @@ def load_model(path: Path | str, *, device: str = "cpu", verify: bool = True) ->
     Raises UserError when the file is not whole, is not what it says, or does not answer as it did when exported.
     """
     opened = open_model(path, device=device, verify=verify)
-    part = load_part(opened.brain.task, "predict")
+    part = _part(opened.brain.task, "predict")
     model: Model = part.wrap(opened.module, opened.brain, opened.metadata, opened.weights_hash)
     return model
 
@@ -143,7 +143,7 @@ def task_outputs(opened: OpenedModel, inputs: Mapping[str, Tensor]) -> dict[str,
     """What the network answers to golden inputs, its own or another's, on the CPU."""
     device = next(opened.module.parameters()).device
     moved = {name: tensor.to(device) for name, tensor in inputs.items()}
-    answers = _network_part(opened.brain.task).golden_outputs(opened.module, moved)
+    answers = _part(opened.brain.task, "network").golden_outputs(opened.module, moved)
     return {name: tensor.cpu() for name, tensor in answers.items()}
 
 
@@ -151,7 +151,7 @@ def largest_difference(a: Tensor, b: Tensor) -> float:
     """max |a - b|; infinite when the shapes differ, NaN when a value is NaN."""
     if a.shape != b.shape:
         return float("inf")
-    return float((a.double() - b.double()).abs().max()) if a.numel() else 0.0
+    return float(torch.dist(a, b, p=float("inf"))) if a.numel() else 0.0
 
 
 _EXPORT = "export the checkpoint again: baton export"
@@ -169,7 +169,7 @@ def save_model(path: Path | str, parts: ExportParts) -> str:
     if reserved:
         raise UserError("weights cannot have names that begin with 'golden.'", where=reserved[0])
     module = _rebuild(parts.brain, weights, "brain spec")
-    outputs = _network_part(parts.brain.task).golden_outputs(module, parts.golden_inputs)
+    outputs = _part(parts.brain.task, "network").golden_outputs(module, parts.golden_inputs)
     tensors = weights | {_GOLDEN_INPUT + name: tensor for name, tensor in parts.golden_inputs.items()}
     tensors |= {_GOLDEN_OUTPUT + name: tensor for name, tensor in outputs.items()}
     for name, tensor in tensors.items():
@@ -222,9 +222,9 @@ def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-@cache
-def _network_part(task: str) -> Any:
-    return load_part(task, "network")
+@cache  # finding a part looks into the folders of all tasks
+def _part(task: str, name: str) -> Any:
+    return load_part(task, name)
 
 
 def _brain(file: ModelFile) -> BrainSpec:
@@ -256,14 +256,22 @@ def _device(name: str) -> torch.device:
 def _rebuild(brain: BrainSpec, weights: Mapping[str, Tensor], where: str) -> torch.nn.Module:
     """The network with exactly these weights. Raises UserError when one is missing, too many or of another shape."""
     with torch.device("meta"):  # shapes only: a spec that asks for terabytes costs nothing
-        module: torch.nn.Module = _network_part(brain.task).build(brain)
-    parameters, buffers = dict(module.named_parameters()), dict(module.named_buffers())
-    _check_tensors(weights, {**parameters, **buffers}, where)
-    owners = dict(module.named_modules())
-    for name, tensor in weights.items():  # as load_state_dict(assign=True) does, in a fraction of its time
-        owner, _, leaf = name.rpartition(".")
-        setattr(owners[owner], leaf, torch.nn.Parameter(tensor, False) if name in parameters else tensor)
-    return module.eval()
+        module: torch.nn.Module = _part(brain.task, "network").build(brain)
+    # Like load_state_dict(assign=True), in a fraction of its time: one walk, and the slots are filled directly.
+    slots: dict[str, tuple[dict[str, Any], str]] = {}
+    expected: dict[str, Tensor] = {}
+    for prefix, owner in module.named_modules():
+        owner.training = False
+        for holder in (owner._parameters, owner._buffers):
+            for leaf, tensor in holder.items():
+                if tensor is not None:  # a linear layer without bias has a slot for it
+                    name = f"{prefix}.{leaf}" if prefix else leaf
+                    slots[name], expected[name] = (holder, leaf), tensor
+    _check_tensors(weights, expected, where)
+    for name, (holder, leaf) in slots.items():
+        is_parameter = isinstance(holder[leaf], torch.nn.Parameter)
+        holder[leaf] = torch.nn.Parameter(weights[name], False) if is_parameter else weights[name]
+    return module
 
 
 def _check_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: str) -> None:

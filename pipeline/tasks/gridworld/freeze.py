@@ -14,7 +14,7 @@ from pipeline.tasks.gridworld.rules import ACTIONS, METERS, PLACES
 from pipeline.tasks.interface import ExportParts
 from schemas.brain import BrainSpec
 
-GOLDEN_STEPS, GOLDEN_TOWNS = 4, 4
+GOLDEN_STEPS, GOLDEN_TOWNS = 3, 2
 _GOLDEN_WARMUP = 60  # steps of random play before the first golden input, so that meters differ and places were seen
 _GOLDEN_SEED = 0
 

@@ -69,6 +69,13 @@ class Linear(nn.Linear):
         return y if self.bias is None else y + self.bias
 
 
+class LayerNorm(nn.LayerNorm):
+    """`torch.nn.LayerNorm` with uninitialised parameters."""
+
+    def reset_parameters(self) -> None:
+        """Do nothing: see `initialise`."""
+
+
 class Layer(nn.Module):
     """Linear, LayerNorm, activation, dropout: [..., in] -> [..., out]."""
 
@@ -76,7 +83,7 @@ class Layer(nn.Module):
         super().__init__()
         # He et al. 2015: relu-like functions halve the variance, tanh does not.
         self.linear = Linear(in_features, out_features, gain=1.0 if style.activation == "tanh" else math.sqrt(2.0))
-        self.norm = nn.LayerNorm(out_features) if style.layer_norm else None
+        self.norm = LayerNorm(out_features) if style.layer_norm else None
         self.activation = ACTIVATIONS[style.activation]
         self.dropout = style.dropout
 
@@ -214,6 +221,9 @@ def initialise(module: nn.Module, generator: torch.Generator | None) -> None:
             nn.init.orthogonal_(part.weight, part.gain, generator=generator)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
+        if isinstance(part, LayerNorm):
+            nn.init.ones_(part.weight)
+            nn.init.zeros_(part.bias)
     for part in module.modules():
         if isinstance(part, Cell):
             n = part.hidden_size

@@ -49,7 +49,9 @@ class GridworldModel:
     ) -> None:
         if not isinstance(module, QNetwork):
             raise TypeError(f"a gridworld model needs a QNetwork, not {type(module).__name__}")
-        self.module, self.brain, self.metadata, self.weights_hash = module.eval(), brain, metadata, weights_hash
+        self.module, self.brain, self.metadata, self.weights_hash = module, brain, metadata, weights_hash
+        if module.training:
+            module.eval()
         for part in module.modules():
             if isinstance(part, Linear):
                 part.steady = True
