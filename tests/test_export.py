@@ -22,6 +22,10 @@ from pipeline.export import export_model, read_checkpoint
 from pipeline.model_file import open_model
 from pipeline.onnx_export import export_onnx
 from pipeline.tasks.gridworld.observation import layout
+from pipeline.tasks.gridworld.predict import predict
+from pipeline.tasks.gridworld.recipe import Infer
+from pipeline.tasks.gridworld.rows import GridworldExample
+from pipeline.tasks.interface import InferJob
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE, A = 158, 8
@@ -280,6 +284,14 @@ def test_what_was_filled_in_is_said_and_stays_in_the_file(tmp_path: Path) -> Non
     about = load_model(tmp_path / "m").metadata
     assert about["filled_in"] == list(made.filled_in)
     assert (about["episode"], about["epsilon"], about["step"]) == (42, 0.05, 0)
+
+
+def test_infer_says_that_a_model_without_encoding_cannot_be_used(tmp_path: Path) -> None:
+    export_model(save(tmp_path / "c", checkpoint_v0(old_simple(), "simple")), tmp_path / "m", task="gridworld")
+    example = GridworldExample(id="a", level="full", seed=1, multiplier=1.0)
+    job = InferJob(load_model(tmp_path / "m"), [example], 0, Infer(), "cpu", lambda done, total, facts: None)
+    with pytest.raises(UserError, match="does not say how its observations are encoded"):
+        next(predict(job))
 
 
 def test_nothing_is_filled_in_that_the_checkpoint_says(tmp_path: Path) -> None:

@@ -37,6 +37,17 @@ def _stream(example: GridworldExample, seed: int) -> int:
     return int.from_bytes(digest[:8], "little")
 
 
+def _encoding(model: GridworldModel) -> Encoding:
+    """How the model sees. Raises UserError if its file does not say, as when an old checkpoint did not either."""
+    encoding: Encoding | None = model.metadata["input"].get("encoding")
+    if encoding is None:
+        raise UserError(
+            "the model file does not say how its observations are encoded",
+            remedy="export its checkpoint again with --trained-in level=... --trained-in encoding=...",
+        )
+    return encoding
+
+
 def _scenarios(examples: Sequence[GridworldExample], encoding: Encoding, brain: BrainSpec, seed: int) -> Scenarios:
     """Examples of one level as scenarios. Raises UserError if the model cannot see that level."""
     level = find_level(examples[0].level)
@@ -81,7 +92,7 @@ def _row(example: GridworldExample, episode: Episode, model: GridworldModel, opt
 def predict(job: InferJob) -> Iterator[GridworldPrediction]:
     """One row for each of ``job.examples[job.first_index:]``, in their order."""
     model, options = cast(GridworldModel, job.model), cast(Infer, job.options)
-    encoding: Encoding = model.metadata["recipe"]["environment"]["encoding"]
+    encoding = _encoding(model)
 
     def answer(observations: NDArray[np.float32], hidden: Any) -> tuple[NDArray[np.float32], Any]:
         decision = model.predict(observations, hidden=None if options.forget else hidden)
