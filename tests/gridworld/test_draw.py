@@ -317,10 +317,11 @@ def test_nights_are_spans_of_steps(track: Track) -> None:
     assert draw_timelines.nights(track) == [(1.0, 4.0)]
 
 
-def test_the_raster_lists_uses_then_idleness_then_what_was_in_vain(track: Track) -> None:
+def test_the_raster_lists_uses_then_walking_and_idleness_then_what_was_in_vain(track: Track) -> None:
     doings = draw_timelines.list_doings(track)
     assert [(doing.name, doing.steps.tolist(), doing.ticks.tolist()) for doing in doings] == [
         ("bed", [3], [1]),
+        ("walking", [0], []),
         ("rest", [4], []),
         ("in vain", [2], []),
     ]
@@ -377,6 +378,17 @@ def test_principal_axes_find_the_direction_that_varies() -> None:
     assert np.abs(points[:, 0]).max() == pytest.approx(5.0)
     again, _ = draw_hidden.principal_components(-line[::-1])
     assert again[:, 0].tolist() == pytest.approx(points[:, 0].tolist())  # the sign is fixed
+
+
+@pytest.mark.parametrize(("clock", "labels"), [(1.0, 8), (0.0, 1)])
+def test_hours_are_written_on_the_hidden_states_only_where_they_lie_apart(clock: float, labels: int) -> None:
+    hour = np.arange(2400) % 24
+    noise = np.random.default_rng(0).normal(size=(2400, 2)) * 0.1
+    points = noise + clock * np.stack([np.cos(hour * np.pi / 12), np.sin(hour * np.pi / 12)], axis=1)
+    with plotting.style():
+        ax = plotting.new_figure(2.0).subplots()
+        draw_hidden.color_by_hour(ax, points, hour)
+    assert len(ax.texts) == labels
 
 
 def test_one_number_has_an_interval_of_its_own() -> None:

@@ -1,6 +1,7 @@
 """Pictures of what a recurrent network keeps in mind: its hidden states in two dimensions, and unit by unit."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +16,7 @@ from pipeline.tasks.gridworld.rules import HOURS_PER_DAY, METERS, NEEDS, PLACES
 
 SECTION = "What it keeps in mind"
 MAX_POINTS = 4000  # more points only cover each other
+SMALLEST_LOOP = 0.2  # of the width of all points: a smaller loop of hours has no room for their names
 MAX_UNITS = 96  # rows of the heat map; more cannot be told apart at this size
 
 
@@ -53,7 +55,7 @@ def hidden_map(rows: Sequence[GridworldPrediction]) -> Picture:
     kept = np.unique(np.linspace(0, len(points) - 1, min(len(points), MAX_POINTS)).astype(int))
     canvas = plotting.new_figure(4.4)
     panels = plotting.small_multiples(canvas, 3, 3)
-    _color_by_hour(panels[0], points[kept], hour[kept])
+    color_by_hour(panels[0], points[kept], hour[kept])
     meters = {METERS[need]: lowest == need for need in NEEDS if (lowest == need).any()}
     _color_by_group(panels[1], points, meters, kept)
     counts = np.bincount(underfoot[underfoot >= 0], minlength=len(PLACES))
@@ -76,8 +78,8 @@ def hidden_map(rows: Sequence[GridworldPrediction]) -> Picture:
     )
 
 
-def _color_by_hour(ax: Axes, points: NDArray[np.float64], hour: NDArray[np.int64]) -> Axes:
-    """Points by hour, and the mean of each hour as a loop with the hour written on it."""
+def color_by_hour(ax: Axes, points: NDArray[np.float64], hour: NDArray[np.int64]) -> Axes:
+    """Points [T, 2] by hour [T], and the mean of each hour as a loop with the hours written on it, if it is a loop."""
     ax.scatter(
         points[:, 0],
         points[:, 1],
@@ -90,8 +92,12 @@ def _color_by_hour(ax: Axes, points: NDArray[np.float64], hour: NDArray[np.int64
         alpha=0.7,
     )
     means = {h: points[hour == h].mean(axis=0) for h in range(HOURS_PER_DAY) if (hour == h).any()}
-    loop = np.array([*means.values(), next(iter(means.values()))])
-    ax.plot(*loop.T, color=plotting.INK, linewidth=1.2)
+    centres = np.array([*means.values()])
+    if np.ptp(centres, axis=0).max() < SMALLEST_LOOP * np.ptp(points, axis=0).max():
+        place: dict[str, Any] = {"ha": "center", "va": "bottom", "transform": ax.transAxes}
+        ax.text(0.5, 0.01, "the means of all hours lie together", fontsize=8, **place)
+        return ax
+    ax.plot(*np.concatenate([centres, centres[:1]]).T, color=plotting.INK, linewidth=1.2)
     box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": plotting.INK, "linewidth": 0.6}
     for h, at in means.items():
         if h % 3 == 0:

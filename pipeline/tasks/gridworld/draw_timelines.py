@@ -16,6 +16,7 @@ from pipeline.tasks.gridworld.rules import (
     CASCADE_THRESHOLD,
     ENERGY,
     HEALTH,
+    INTERACT,
     METERS,
     PLACES,
 )
@@ -49,8 +50,8 @@ def timeline(name: str, track: Track) -> Picture:
         caption=f"{track.row.id}: {track.summary}. One strip a meter, from 0 to 1; wellbeing is energy times "
         f"health. Below the dashed line at {CASCADE_THRESHOLD} a meter drags others down: filled dark. Grey columns "
         f"are nights ({NIGHT_STARTS}:00 to {NIGHT_ENDS}:00). The rows at the bottom mark completed uses of places "
-        "(low grey strokes: hours spent on a use) and idle actions; “in vain” is an INTERACT that was not paid for "
-        "or met a closed door.",
+        "(low grey strokes: hours spent on a use), walking and idle actions; “in vain” is an INTERACT that was not "
+        "paid for or met a closed door.",
         section=SECTION,
         canvas=canvas,
         record_ids=(track.row.id,),
@@ -99,7 +100,7 @@ class Doing:
 
 
 def list_doings(track: Track) -> list[Doing]:
-    """Each kind of place used, most used first, then idle actions, then what was in vain."""
+    """Each kind of place used, most used first, then walking, idle actions and what was in vain."""
     places = np.unique(np.concatenate([track.completed[track.completed >= 0], track.underfoot[track.ticks]]))
     uses = []
     for p in places[places >= 0]:
@@ -107,7 +108,8 @@ def list_doings(track: Track) -> list[Doing]:
         uses.append(Doing(PLACES[p], np.flatnonzero(track.completed == p), ticks, plotting.INK))
     uses.sort(key=lambda use: (-len(use.steps), -len(use.ticks), use.name))
     none = np.empty(0, dtype=np.int64)
-    others = [(a, np.flatnonzero(track.action == ACTIONS.index(a)), plotting.FAINT) for a in IDLE_ACTIONS]
+    others = [("walking", np.flatnonzero(track.action < INTERACT), plotting.FAINT)]
+    others += [(a, np.flatnonzero(track.action == ACTIONS.index(a)), plotting.FAINT) for a in IDLE_ACTIONS]
     others.append(("in vain", np.flatnonzero(track.in_vain), plotting.VERMILION))
     return uses + [Doing(name, steps, none, color) for name, steps, color in others if len(steps)]
 
