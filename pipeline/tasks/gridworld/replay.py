@@ -54,34 +54,42 @@ class _Ring(NamedTuple):
     flags: NDArray[np.uint8]  # [T, N]
 
 
+class _Return(NamedTuple):
+    """What an n-step return is; steps with a flag of ``cut`` are not looked into."""
+
+    num_steps: int
+    gamma: float
+    cut: int
+
+
 @compiled
-def _look_ahead(ring: _Ring, row: int, env: int, num_steps: int, gamma: float, cut: int) -> Any:
+def _look_ahead(ring: _Ring, row: int, env: int, options: _Return) -> Any:
     """n-step return from ring[row, env]: (return, discount of the bootstrap, steps to the bootstrap state).
 
-    A later step with a flag of `cut` is not looked into: the return is bootstrapped from the state it was taken in.
+    A later step with a flag of `options.cut` is not looked into: the return is bootstrapped from the state it was taken in.
     """
     num_rows = len(ring.actions)
     total, discount = 0.0, 1.0
-    for k in range(num_steps):
+    for k in range(options.num_steps):
         t = (row + k) % num_rows
-        if k > 0 and ring.flags[t, env] & cut:
+        if k > 0 and ring.flags[t, env] & options.cut:
             return total, discount, k
         total += discount * ring.rewards[t, env]
-        discount *= gamma
+        discount *= options.gamma
         if ring.flags[t, env] & 1:
             return total, 0.0, k + 1
         if ring.flags[t, env] & 2:
             return total, discount, k + 1
-    return total, discount, num_steps
+    return total, discount, options.num_steps
 
 
 @compiled
-def _gather(ring: _Ring, rows: Any, envs: Any, num_steps: int, gamma: float, cut: int, out: Any) -> None:
+def _gather(ring: _Ring, rows: Any, envs: Any, options: _Return, out: Any) -> None:
     states, actions, returns, bootstrap, discounts, valid = out
     num_rows = len(ring.actions)
     for b in range(len(rows)):
         row, env = rows[b], envs[b]
-        total, discount, steps = _look_ahead(ring, row, env, num_steps, gamma, cut)
+        total, discount, steps = _look_ahead(ring, row, env, options)
         ahead = (row + steps) % num_rows
         for s in range(states.shape[1]):
             states[b, s] = ring.packed[row, env, s]
@@ -93,9 +101,7 @@ def _gather(ring: _Ring, rows: Any, envs: Any, num_steps: int, gamma: float, cut
 
 
 @compiled
-def _gather_sequences(
-    ring: _Ring, rows: Any, envs: Any, burn_in: int, num_steps: int, gamma: float, cut: int, out: Any
-) -> None:
+def _gather_sequences(ring: _Ring, rows: Any, envs: Any, burn_in: int, options: _Return, out: Any) -> None:
     states, actions, returns, bootstrap, discounts, valid, resets = out
     num_rows = len(ring.actions)
     for b in range(len(rows)):
@@ -107,7 +113,7 @@ def _gather_sequences(
             resets[t, b] = (ring.flags[row, env] & 8) != 0 and t > 0
         for k in range(len(actions)):
             row = (rows[b] + burn_in + k) % num_rows
-            total, discount, steps = _look_ahead(ring, row, env, num_steps, gamma, cut)
+            total, discount, steps = _look_ahead(ring, row, env, options)
             actions[k, b] = ring.actions[row, env]
             returns[k, b] = total
             bootstrap[k, b] = burn_in + k + steps
@@ -150,8 +156,9 @@ class Replay:
 
     def __init__(self, options: ReplayOptions, q_learning: QLearning, num_envs: int, hidden_size: int) -> None:
         self.options = options
-        self.gamma, self.num_step_return = q_learning.gamma, q_learning.num_step_return
-        self.cut = EXPLORED if q_learning.cut_at_exploration else 0
+        self.num_step_return = q_learning.num_step_return
+        cut = EXPLORED if q_learning.cut_at_exploration else 0
+        self.returns = _Return(q_learning.num_step_return, q_learning.gamma, cut)
         self.num_envs, self.hidden_size = num_envs, hidden_size
         self.stride = max(options.sequence // 2, 1) if hidden_size else 1
         self.length = options.burn_in + options.sequence + self.num_step_return if hidden_size else 1
@@ -252,7 +259,7 @@ class Replay:
             np.empty(size, np.float32),
             np.empty(size, np.float32),
         )
-        _gather(self.ring, rows, envs, self.num_step_return, self.gamma, self.cut, out)
+        _gather(self.ring, rows, envs, self.returns, out)
         return Batch(*out, weights, slots, np.zeros((0, 0), bool), np.zeros((0, 0), np.float32))
 
     def _sequences(self, rows: Any, envs: Any, weights: Any, slots: Any) -> Batch:
@@ -266,7 +273,7 @@ class Replay:
             np.empty(learnt, np.float32),
             np.empty((self.length, size), np.bool_),
         )
-        _gather_sequences(self.ring, rows, envs, self.options.burn_in, self.num_step_return, self.gamma, self.cut, out)
+        _gather_sequences(self.ring, rows, envs, self.options.burn_in, self.returns, out)
         return Batch(*out[:6], weights, slots, out[6], self.hidden[rows // self.stride, envs])
 
     def update_priorities(self, slots: NDArray[np.int64], errors: NDArray[np.float32]) -> None:
