@@ -199,16 +199,20 @@ def headlines(metrics: Sequence[Metric], layout: TableLayout) -> list[Headline]:
 
 
 def split_columns(rows: Sequence[msgspec.Struct]) -> tuple[dict[str, str], Records]:
-    """The plain values of the rows: those that are the same in all rows as facts, the others as columns of a table."""
+    """The plain values of the rows: those that are the same in all rows as facts, the others as columns of a table.
+
+    Of a single row everything is a column: nothing can be said to be the same.
+    """
     names = [name for name in rows[0].__struct_fields__ if name not in ENVELOPE]
     plain = [name for name in names if all(isinstance(getattr(row, name), Cell) for row in rows)]
     facts, columns = {}, []
     for name in plain:
         values = {getattr(row, name) for row in rows}
-        if len(values) > 1 or name == "id":
+        if len(values) > 1 or len(rows) == 1 or name == "id":
             columns.append(name)
         elif values != {None}:
-            facts[name.replace("_", " ")] = str(values.pop())
+            value = values.pop()
+            facts[name.replace("_", " ")] = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     columns.sort(key=lambda name: name != "id")
     table = [[getattr(row, name) for name in columns] for row in rows[:MAX_RECORDS]]
     return facts, Records(columns=columns, rows=table)

@@ -174,11 +174,18 @@ def test_plain_values_that_never_change_are_facts_and_the_others_columns(rows: l
     facts, records = split_columns(rows)
     assert facts["level"] == "full"
     assert facts["cap"] == "500"
+    assert facts["died"] == "no"
     assert "stage" not in facts  # null everywhere says nothing
     assert records.columns[0] == "id"
     assert {"seed", "wellbeing"} <= set(records.columns)
     assert not {"trace", "final_meters", "level"} & set(records.columns)
     assert records.rows[2][0] == rows[2].id
+
+
+def test_of_a_single_record_everything_is_a_column(rows: list[GridworldPrediction]) -> None:
+    facts, records = split_columns(rows[:1])
+    assert facts == {}
+    assert {"id", "level", "wellbeing"} <= set(records.columns)
 
 
 def test_help_loads_none_of_the_heavy_libraries() -> None:
