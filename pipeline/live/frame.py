@@ -6,6 +6,8 @@ readings, beside them, or in their place); what just happened; the timeline; the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -137,8 +139,8 @@ def _timeline(view: View, width: int) -> Text:
         signs[cell], styles[cell] = mark.glyph, mark.style
     styles[place] = f"bold reverse {TEXT}"
     line = Text(" ")
-    for sign, style in zip(signs, styles, strict=True):
-        line.append(sign, style)
+    for style, run in groupby(zip(signs, styles, strict=True), key=itemgetter(1)):
+        line.append("".join(sign for sign, _ in run), style)
     return line.append(f" {speed} ", TEXT)
 
 

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from pipeline.errors import UserError
 from pipeline.jsonl import encode
 from pipeline.live.app import FollowApp, Watch
-from pipeline.live.canvas import Canvas
+from pipeline.live.canvas import Canvas, Tile
 from pipeline.live.feed import Feed
 from pipeline.live.scene import Size
 from pipeline.live.screenshot import Moment, take_screenshot
@@ -71,8 +71,7 @@ async def press(pilot: Pilot[int], *keys: str) -> str:
 
 def screen(app: Any) -> str:
     """What is on screen, as text."""
-    canvas = app.query_one(Canvas)
-    return "\n".join(canvas.render_line(y).text.rstrip() for y in range(app.size.height))
+    return "\n".join(strip.text.rstrip() for strip in app.query_one(Canvas).strips)
 
 
 async def test_it_waits_for_a_file_that_does_not_exist_yet_and_then_shows_it(tmp_path: Path) -> None:
@@ -243,7 +242,7 @@ async def test_without_colour_no_line_has_any(tmp_path: Path) -> None:
         async with running(watch(path, color=color)) as (app, pilot):
             await until(pilot, partial(is_showing, app))
             await press(pilot, "g")
-            strips = [app.query_one(Canvas).render_line(y) for y in range(SMALL.height)]
+            strips = [tile.render_line(y) for tile in app.query(Tile) for y in range(SMALL.height)]
             styles = [segment.style for strip in strips for segment in strip if segment.style]
             colored.append(any(style.color or style.bgcolor for style in styles))
             assert any(style.bold for style in styles)

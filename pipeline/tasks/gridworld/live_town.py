@@ -265,7 +265,7 @@ def _fenced(moment: Moment, row: Text, y: int, line: int, cell: Size) -> Text:
     for gutter, part in enumerate([*row.divide([(x + 1) * cell.width for x in range(side - 1)]), Text()]):
         sign = edges[0] if gutter == left else edges[1] if gutter == right else " "
         lit = left <= gutter < right
-        fenced.append(sign, f"{BLUE} on {LIT}" if lit or gutter == right else BLUE)
+        fenced.append(sign, f"{BLUE} on {LIT}" if lit or gutter == right else "")
         if lit:
             part.stylize(f"on {LIT}")
         fenced.append_text(part)
