@@ -66,7 +66,7 @@ class _Return(NamedTuple):
 def _look_ahead(ring: _Ring, row: int, env: int, options: _Return) -> Any:
     """n-step return from ring[row, env]: (return, discount of the bootstrap, steps to the bootstrap state).
 
-    A later step with a flag of `options.cut` is not looked into: the return is bootstrapped from the state it was taken in.
+    A later step with a flag of `options.cut` is not looked into: its state is where the return is bootstrapped.
     """
     num_rows = len(ring.actions)
     total, discount = 0.0, 1.0
