@@ -72,9 +72,18 @@ def _indent(line: Text) -> Text:
 def _header(view: View, scene: Scene, width: int) -> Text:
     playback = view.playback
     number = 0 if playback.number is None else playback.number
-    left = Text.assemble((f" episode {number + 1:,} of {len(playback.index):,} ", f"bold {TEXT}"), (" ", ""))
-    left.append_text(view.part.headline(scene))
-    return ends(left, _badge(playback), width)
+    left = Text.assemble((f" episode {number + 1:,} of {len(playback.index):,} ", f"bold {TEXT}"), " ")
+    badge = _badge(playback)
+    return ends(
+        left.append_text(_facts(view.part.headline(scene), width - left.cell_len - badge.cell_len - 1)), badge, width
+    )
+
+
+def _facts(headline: Text, room: int) -> Text:
+    """As many of the facts, which stand between dots, as have room."""
+    while headline.cell_len > room and " · " in headline.plain:
+        headline = headline[: headline.plain.rindex(" · ")]
+    return headline
 
 
 def _badge(playback: Playback) -> Text:
@@ -168,11 +177,12 @@ def _duration(seconds: float) -> str:
 
 
 def _keys(width: int) -> Text:
-    line = Text(" ")
+    line = Text()
     for key, what in REMINDERS:
-        if line.cell_len + len(key) + len(what) + 3 > width:
+        gap = "  " if line.cell_len else " "
+        if line.cell_len + len(gap) + len(key) + 1 + len(what) > width:
             break
-        line.append(f"{key}", f"bold {TEXT}").append(f" {what}  ", FAINT)
+        line.append(f"{gap}{key}", f"bold {TEXT}").append(f" {what}", FAINT)
     return line
 
 

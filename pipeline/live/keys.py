@@ -37,12 +37,12 @@ KEYS = (
 # The line at the bottom, most needed first: what does not fit is left out.
 REMINDERS = (
     ("?", "help"),
+    ("q", "quit"),
     ("space", "pause"),
     (", .", "step"),
     ("n p", "episode"),
     ("N", "live"),
-    ("f", "filter"),
     ("1-6", "panel"),
-    ("q", "quit"),
+    ("f", "filter"),
     ("+ -", "speed"),
 )

@@ -13,6 +13,7 @@ LIT = "#1a222b"  # the ground of what is in sight
 BLUE = "#56b4e9"
 ORANGE = "#e69f00"
 GREEN = "#2fc295"
+CALM = "#27765f"  # green for large areas
 YELLOW = "#f0e442"
 PURPLE = "#cc79a7"
 RED = "#ff7a45"  # vermillion, lighter than the original #d55e00 to be read on a dark ground

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from pipeline.live.lines import bar, box, columns, ends, sparkline
-from pipeline.live.palette import BLUE, FAINT, GREEN, LINE, RED, TEXT
+from pipeline.live.palette import BLUE, CALM, FAINT, GREEN, LINE, RED, TEXT
 from pipeline.live.scene import Lines, Scene, Size
 from pipeline.tasks.gridworld.events import DEADLY, meters_at, signed
 from pipeline.tasks.gridworld.live_town import METER_COLORS
@@ -37,6 +37,7 @@ TIERS = (
 RATE_STEPS = 10  # a meter's rate is its mean change over this many steps
 READINGS_SIZE = Size(34, 18)
 NUM_RECENT = 60
+_CHART_HEIGHT = 5
 
 
 def draw_readings(scene: Scene, size: Size) -> Lines:
@@ -199,5 +200,5 @@ def draw_trend(scene: Scene, size: Size) -> Lines:
         return [Text.assemble((f"{title} ", FAINT), (spark, GREEN), (f" {words}", TEXT))]
     shown = recent[-size.width :]
     wide = max(min(size.width // len(shown), 3), 1)
-    chart = columns([value for value in shown for _ in range(wide)], cap, size.height - 1)
-    return [ends(Text(title, FAINT), Text(words, TEXT), size.width), *(Text(row, GREEN) for row in chart)]
+    chart = columns([value for value in shown for _ in range(wide)], cap, min(size.height - 1, _CHART_HEIGHT))
+    return [ends(Text(title, FAINT), Text(words, TEXT), size.width), *(Text(row, CALM) for row in chart)]
