@@ -23,8 +23,8 @@ FOLDER = Path(__file__).parents[2] / "runs/pretrained/gridworld"
 LEVELS = sorted(path.name.split(".")[0] for path in FOLDER.glob("*.inference_v1"))
 # level: (survived steps, wellbeing), epsilon of decoding
 FLOORS = {
-    "minimal": (300.0, 200.0, 0.0),
-    "resources": (1900.0, 1600.0, 0.0),
+    "minimal": (330.0, 240.0, 0.0),
+    "resources": (1930.0, 1700.0, 0.0),
     "full": (495.0, 450.0, 0.0),
     "partial": (485.0, 420.0, 0.0),
     "temporal": (450.0, 370.0, 0.03),
