@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 import torch
 
 from pipeline.runs import load_manifest, verify
@@ -37,7 +36,7 @@ TRAIN = (
     "train.checkpoint_every=256",
 )
 INFER = ("infer.batch_size=2", "infer.num_traces=2")
-NUM_SCENARIOS = 40
+NUM_SCENARIOS = 12  # of recipe "tiny"
 
 
 @dataclass(frozen=True)
@@ -70,14 +69,6 @@ class Kills:
         return self.phases.total() >= NUM_KILLS and self.amid(job) >= NUM_AMID_WORK
 
 
-@pytest.fixture(scope="module")
-def examples(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("examples")
-    settings = ("--set", f"examples.num_scenarios={NUM_SCENARIOS}", "--out", folder)
-    assert zygote.run("examples", "gridworld", "--recipe", "tiny", *settings).code == 0
-    return folder / "examples.jsonl"
-
-
 def command(stage: str, *more: str | Path, settings: tuple[str, ...] = ()) -> tuple[str | Path, ...]:
     return (stage, "gridworld", "--recipe", "tiny", *more, *[text for value in settings for text in ("--set", value)])
 
@@ -96,7 +87,7 @@ def test_train_killed_fifty_times(zygote: Zygote, tmp_path: Path) -> None:
     kill_and_resume(job, tmp_path)
 
 
-def test_infer_killed_fifty_times(zygote: Zygote, tiny_runs: Path, examples: Path, tmp_path: Path) -> None:
+def test_infer_killed_fifty_times(zygote: Zygote, tiny_runs: Path, tmp_path: Path) -> None:
     def num_lines(folder: Path) -> int:
         path = folder / "predictions.jsonl"
         return path.read_bytes().count(b"\n") if path.exists() else 0
@@ -105,8 +96,8 @@ def test_infer_killed_fifty_times(zygote: Zygote, tiny_runs: Path, examples: Pat
         num = num_lines(folder)
         return "before the first line" if num == 0 else "between lines" if num < NUM_SCENARIOS else "behind the last"
 
-    explicit = ("--model", tiny_runs / "gridworld/tiny/export/model.inference_v1", "--input", examples)
-    job = Job(zygote, command("infer", *explicit, settings=INFER), phase, ("between lines",), num_lines)
+    arguments = command("infer", "--runs-dir", tiny_runs, settings=INFER)
+    job = Job(zygote, arguments, phase, ("between lines",), num_lines)
     last = kill_and_resume(job, tmp_path)
     assert 0 < load_manifest(last).counts["num_resumed"] <= NUM_SCENARIOS
 
@@ -116,8 +107,7 @@ def test_evaluate_killed_fifty_times(zygote: Zygote, tiny_runs: Path, tmp_path: 
         written = [name for name in ("metrics.jsonl", "scores.jsonl", "table.md") if (folder / name).exists()]
         return "between outputs" if written else "computing"
 
-    predictions = tiny_runs / "gridworld/tiny/infer/predictions.jsonl"
-    arguments = command("evaluate", "--input", predictions)
+    arguments = command("evaluate", "--runs-dir", tiny_runs)
     job = Job(zygote, arguments, phase, ("computing", "between outputs"), lambda folder: 0)
     kill_and_resume(job, tmp_path)
 

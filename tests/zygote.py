@@ -119,7 +119,7 @@ def serve() -> None:
         request = json.loads(line)
         answer: Any = True
         if request["op"] == "start":
-            answer = os.fork() or _become(request)
+            answer = _fork(request)
             children.add(answer)
         elif request["op"] == "wait":
             answer = _wait(request["pid"], request["timeout_s"])
@@ -140,14 +140,23 @@ def _load_everything() -> None:
     gc.freeze()  # the children's collector leaves these objects, and so the shared memory they lie in, alone
 
 
-def _become(request: dict[str, Any]) -> NoReturn:
+def _fork(request: dict[str, Any]) -> int:
+    """Start a child; its pid. Its output files are there however soon it is killed."""
+    outputs = [os.open(request["output"] + suffix, os.O_WRONLY | os.O_CREAT, 0o666) for suffix in (".out", ".err")]
+    pid = os.fork() or _become(request, outputs)
+    for descriptor in outputs:
+        os.close(descriptor)
+    return pid
+
+
+def _become(request: dict[str, Any], outputs: Sequence[int]) -> NoReturn:
     """The child: a command and nothing else."""
     code = 70
     try:
         os.setsid()
-        for number, suffix in ((1, ".out"), (2, ".err")):
-            os.dup2(os.open(request["output"] + suffix, os.O_WRONLY | os.O_CREAT, 0o666), number)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for number, descriptor in enumerate([os.open(os.devnull, os.O_RDONLY), *outputs]):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
         if request["max_file_bytes"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["max_file_bytes"], resource.RLIM_INFINITY))
         code = _run(request["arguments"])
