@@ -115,7 +115,7 @@ def _right(view: View, scene: Scene, size: Size) -> Lines:
     """Readings and the open panel: below one another, side by side, or the panel alone."""
     part, least = view.part, view.part.READINGS_SIZE
     if view.panel is None:
-        return part.draw_readings(scene, Size(size.width, least.height))
+        return part.draw_readings(scene, Size(size.width, min(size.height, least.height + 1)))
     if size.height >= least.height + 1 + _PANEL.height:
         readings = [*part.draw_readings(scene, Size(size.width, least.height + 1)), Text()]
         return [*readings, *_panel(view, scene, Size(size.width, size.height - len(readings)))]

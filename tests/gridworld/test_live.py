@@ -214,10 +214,11 @@ def test_a_step_without_q_values_says_so() -> None:
 
 
 def test_q_values_of_a_second_model_stand_beside_the_recorded_ones() -> None:
-    row = episode(step("left"))
+    row = episode(step("left", mask=[True] * 7 + [False]))
     second = [[8.0, 7.0, 6.0, 5.5, 4.5, 3.5, 2.5, 1.5]]
     text = "\n".join(plain(compose(view(row, opinion=second), Size(80, 24))))
     assert "recorded   model" in text
+    assert "maske" not in text.replace("masked", "")
     assert re.search(r"up .* 1.000 +8.000 ◆", text)
     assert text.count("◆") == 1
     assert re.search(r"▶ left .* 3.000 +6.000", text)

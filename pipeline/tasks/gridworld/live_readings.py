@@ -167,7 +167,7 @@ def _value(step: Step, action: int, second: Sequence[float] | None, width: int) 
         tail.append(" ◆" if action == best else "  ", BLUE)
     room = max(width - line.cell_len - tail.cell_len, 0)
     if not legal:
-        line.append("masked".ljust(room)[:room], LINE)
+        line.append(("masked" if room >= len("masked") else "").ljust(room), LINE)
     elif step.q is None:
         line.append(" " * room)
     else:
