@@ -32,7 +32,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -65,8 +65,7 @@ _EXPORT_AGAIN = "export the checkpoint again: baton export"
 _DAMAGED = f"copy the file again from where it came, or {_EXPORT_AGAIN}"
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One tensor: its bytes are ``[start:stop]`` of the file."""
 
     name: str

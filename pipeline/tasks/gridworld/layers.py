@@ -52,9 +52,10 @@ class Linear(nn.Linear):
     With `steady` set, narrow layers are computed with rows of zeros added to the weight, see `STEADY_OUTPUTS`.
     """
 
+    steady = False
+
     def __init__(self, in_features: int, out_features: int, *, bias: bool = True, gain: float = 1.0) -> None:
         self.gain = gain
-        self.steady = False
         super().__init__(in_features, out_features, bias)
 
     def reset_parameters(self) -> None:
