@@ -57,6 +57,8 @@ def app(
 
     Example: baton follow gridworld --input episodes.jsonl --plain --latency
     """
+    if plain and model is not None:
+        raise UserError("--model shows on the screen, and --plain has none", remedy="leave one of them out")
     part: LivePart = load_part(options.task, "live")
     chosen = _find_filter(part, filter)
     feed = _open_feed(_find_input(options, input), options.task, part)
@@ -69,8 +71,8 @@ def app(
     from pipeline.live.app import Watch, run_screen  # here: textual takes longer to load than most stages to start
 
     opinion = _open_model(options.task, model) if model is not None else None
-    watch = Watch(feed, part, opinion, ascii=ascii, color=not (no_color or os.environ.get("NO_COLOR")), from_start=from_start, choice=chosen.name)
-    if not run_screen(watch):
+    color = not (no_color or os.environ.get("NO_COLOR"))
+    if not run_screen(Watch(feed, part, opinion, ascii, color, from_start, chosen.name)):
         raise KeyboardInterrupt
     return Result()
 

@@ -221,6 +221,7 @@ def test_a_recipe_names_the_file_of_its_training(tmp_path: Path, baton: Baton, r
     [
         (["--filter", "nonsense", "--input", "x"], "use one of: all, deaths, best so far, stage changes"),
         ([], "--recipe NAME"),
+        (["--input", "x", "--model", "y"], "leave one of them out"),
         (["--input", "."], "only a plain file can be followed"),
     ],
 )

@@ -8,14 +8,14 @@ import argparse
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.jsonl import encode
 from pipeline.tasks.gridworld.environment import TownBatch
-from pipeline.tasks.gridworld.rows import GridworldEpisode, Step
+from pipeline.tasks.gridworld.rows import ExploreMode, GridworldEpisode, Step
 from pipeline.tasks.gridworld.rules import (
     ACTIONS,
     DOWN,
@@ -48,6 +48,16 @@ class Play:
     num_dropped_before: int = 0
 
 
+class Choice(NamedTuple):
+    """An action in the state that it was taken in."""
+
+    packed: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    q: NDArray[np.float64]
+    action: int
+    mode: ExploreMode
+
+
 def play(plan: Play) -> GridworldEpisode:
     """Play one episode. The same plan gives the same row, except for ``ended_unix_s``."""
     rng = np.random.default_rng(plan.seed)
@@ -63,7 +73,7 @@ def play(plan: Play) -> GridworldEpisode:
         q = np.round(20 + rng.normal(0, 0.4, len(ACTIONS)), 4)
         q[wanted] = q.max() + 0.1
         town.step(np.array([action]))
-        trace.append(_step(packed, mask, q, action, "greedy" if greedy else "random", town, level.size))
+        trace.append(_step(Choice(packed, mask, q, action, "greedy" if greedy else "random"), town))
     return _row(plan, town, trace)
 
 
@@ -90,16 +100,9 @@ def _wanted(packed: NDArray[np.float32], size: int) -> int:
     return DOWN if there_y > y else UP
 
 
-def _step(
-    packed: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    q: NDArray[np.float64],
-    action: int,
-    mode: Any,
-    town: TownBatch,
-    size: int,
-) -> Step:
-    y, x = divmod(int(packed[PACKED.agent_cell]), size)
+def _step(choice: Choice, town: TownBatch) -> Step:
+    packed = choice.packed
+    y, x = divmod(int(packed[PACKED.agent_cell]), town.level.size)
     here = np.flatnonzero(packed[PACKED.place_cells] == packed[PACKED.agent_cell])
     return Step(
         hour=int(packed[PACKED.hour]),
@@ -108,10 +111,10 @@ def _step(
         underfoot=int(here[0]) if len(here) else -1,
         use_place=int(packed[PACKED.place_in_use]),
         use_ticks=int(packed[PACKED.ticks_done]),
-        mask=mask.tolist(),
-        q=q.tolist(),
-        action=action,
-        mode=mode,
+        mask=choice.mask.tolist(),
+        q=choice.q.tolist(),
+        action=choice.action,
+        mode=choice.mode,
         rewards=[round(float(value), 4) for value in town.rewards[0]],
         completed=int(town.interacted[0]),
     )
