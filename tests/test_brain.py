@@ -34,7 +34,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_a_dict_a_struct_and_a_file_give_the_same_network(tmp_path: Path) -> None:
-    sources = [SPEC, BrainSpec(**SPEC), write(tmp_path, YAML), str(write(tmp_path, YAML))]
+    sources: list[Any] = [SPEC, BrainSpec(**SPEC), write(tmp_path, YAML), str(write(tmp_path, YAML))]
     modules = [compile_brain(source, torch.Generator().manual_seed(0)) for source in sources]
     observations = torch.ones(2, 158)
     answers = [module.eval()(observations)[0] for module in modules]

@@ -13,8 +13,9 @@ from pipeline.tasks.gridworld import recipe
 from pipeline.tasks.gridworld.layers import GruCell, LstmCell, initialise
 from pipeline.tasks.gridworld.model import TILE_ROWS, GridworldModel
 from pipeline.tasks.gridworld.network import PlacesBrain, QNetwork, build, golden_outputs, parse_network
-from pipeline.tasks.gridworld.observation import PLACE_FEATURES, layout, observation_size
+from pipeline.tasks.gridworld.observation import layout, observation_size
 from pipeline.tasks.gridworld.rules import ACTIONS, PLACES
+from pipeline.tasks.gridworld.tables import PLACE_FEATURES
 from schemas.brain import BrainSpec
 
 SIZE = observation_size("full", "places")
@@ -77,7 +78,7 @@ def test_every_option_gives_q_values_and_a_gradient_for_every_weight(network: di
     q, hidden = net.unroll(observations, net.initial_hidden(5) if net.hidden_size else None)
     assert q.shape == (6, 5, A)
     assert (hidden is None) == (net.hidden_size == 0)
-    q.square().sum().backward()
+    q.square().sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     without = [name for name, weight in net.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert without == []
 
@@ -133,7 +134,7 @@ def test_the_first_observation_changes_the_last_answer_and_gets_a_gradient(name:
     net = make(REMEMBERING[name])
     observations = draw(5, 1, SIZE).requires_grad_()
     q, _ = net.unroll(observations, None)
-    q[-1].sum().backward()
+    q[-1].sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     assert observations.grad is not None and observations.grad[0].any()
 
 
