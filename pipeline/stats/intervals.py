@@ -228,6 +228,8 @@ def _bca_interval(value: float, resampled: Floats, jackknife: Floats, options: B
     below = (np.count_nonzero(resampled < value) + np.count_nonzero(resampled <= value)) / (2 * num)
     bias = normal.inv_cdf(min(max(below, 0.5 / num), 1.0 - 0.5 / num))
     deviations = jackknife.mean() - jackknife
+    largest = float(np.abs(deviations).max())
+    deviations = deviations / largest if largest > 0.0 else deviations  # else cubes of small numbers underflow to 0 / 0
     spread = float((deviations**2).sum())
     acceleration = float((deviations**3).sum()) / (6.0 * spread**1.5) if spread > 0.0 else 0.0
     tail = (1.0 - options.confidence) / 2.0
