@@ -119,6 +119,12 @@ def test_bca_is_refused_where_it_is_not_defined() -> None:
         stats.bootstrap(SCORES, stats.mean, seeded(), BCA, strata=np.arange(11) % 2)
 
 
+def test_bca_does_not_depend_on_the_unit_however_small_the_numbers_are() -> None:
+    tiny = stats.bootstrap(SCORES * 1e-120, stats.mean, seeded(), BCA)
+    usual = stats.bootstrap(SCORES, stats.mean, seeded(), BCA)
+    assert [tiny.low * 1e120, tiny.high * 1e120] == pytest.approx([usual.low, usual.high])
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30),
