@@ -75,7 +75,16 @@ def test_a_full_disk_is_one_clear_error_and_the_same_command_goes_on_when_there_
     zygote: Zygote, tiny_runs: Path, tmp_path: Path, stage: str, kind: str
 ) -> None:
     settings = [text for value in SETTINGS[stage] for text in ("--set", value)]
-    arguments = (stage, "gridworld", "--recipe", "tiny", "--runs-dir", tiny_runs, *settings, "--out")
+    arguments: tuple[str | Path, ...] = (
+        stage,
+        "gridworld",
+        "--recipe",
+        "tiny",
+        "--runs-dir",
+        tiny_runs,
+        *settings,
+        "--out",
+    )
     whole = tmp_path / "whole"
     assert zygote.run(*arguments, whole).code == 0
     for number, fraction in enumerate(FRACTIONS):

@@ -249,6 +249,18 @@ def test_an_unfinished_stage_resumes_if_it_can_and_starts_over_if_not(
     assert "a: 1" in refusal(change(request, config={**CONFIG, "a": 1})).what.replace("(not there) -> ", "")
 
 
+def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(request_: StageRequest) -> None:
+    with pytest.raises(KeyboardInterrupt), stage_run(request_):
+        raise KeyboardInterrupt
+    left_over = (".manifest.json.7.tmp", "checkpoints/.step.checkpoint_v1.12345.tmp")
+    others = (".notes.tmp", "mine.7.tmp", "checkpoints/deeper/.step.7.tmp")
+    for name in (*left_over, *others):
+        (request_.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (request_.folder / name).write_text("half")
+    with stage_run(request_):
+        assert sorted(str(p.relative_to(request_.folder)) for p in request_.folder.rglob("*.tmp")) == sorted(others)
+
+
 def test_unfinished_work_of_another_configuration_is_refused(request_: StageRequest) -> None:
     with pytest.raises(KeyboardInterrupt), stage_run(request_):
         raise KeyboardInterrupt
