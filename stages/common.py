@@ -140,17 +140,19 @@ class Result:
         return FAILED if self.status == "failed" else DONE
 
 
-def stage_config(recipe: Any, stage: str) -> dict[str, Any]:
+def stage_config(recipe: Any, stage: str, keys: Sequence[str] | None = None) -> dict[str, Any]:
     """The part of a recipe that a stage's result depends on: what its manifest holds, and what outdates it.
 
-    A section named after a stage belongs to that stage alone. A stage that reads the recipe also depends on what is
-    left, but for the description; a stage that reads files depends on nothing else.
+    A section named after a stage belongs to that stage alone. A stage that reads the recipe also depends on ``keys``
+    (None: on all that is left, but for the description); a stage that reads files depends on nothing else.
     """
     plain: dict[str, Any] = msgspec.to_builtins(recipe)
     own = {key: value for key, value in plain.items() if key == stage}
     if "recipe" not in BY_NAME[stage].reads:
         return own
-    return {key: value for key, value in plain.items() if key not in BY_NAME and key != "description"} | own
+    if keys is None:
+        keys = [key for key in plain if key not in BY_NAME and key != "description"]
+    return {key: plain[key] for key in keys} | own
 
 
 def finished(stage: str, run: StageRun, lines: Sequence[str] = (), **facts: Any) -> Result:

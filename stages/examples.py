@@ -21,19 +21,19 @@ def app(options: Options) -> Result:
     Example: baton examples gridworld --recipe demo
     """
     recipe = options.load_recipe().recipe
+    part = load_part(options.task, "data")
     folder = options.folder(recipe.name)
     request = StageRequest(
         stage="examples",
         task=options.task,
         folder=folder,
-        config=stage_config(recipe, "examples"),
+        config=stage_config(recipe, "examples", part.RECIPE_KEYS),
         writes=(FILE,),
         force=options.force,
     )
     with stage_run(request) as run:
         if not run.up_to_date:
-            records = load_part(options.task, "data").make_examples(recipe)
-            run.counts["num_examples"] = write_all(folder / FILE, unique(records))
+            run.counts["num_examples"] = write_all(folder / FILE, unique(part.make_examples(recipe)))
             run.output("examples", folder / FILE)
     return finished("examples", run)
 

@@ -274,6 +274,14 @@ def test_a_section_of_another_stage_does_not_outdate_a_stage() -> None:
     }
     assert stage_config(recipe, "train") == {"name": "a", "network": {"type": "dueling"}, "train": {"num_steps": 1}}
     assert stage_config(recipe, "evaluate") == {"evaluate": {"seed": 2}}
+    assert stage_config(recipe, "examples", ("network",)) == {"network": {"type": "dueling"}, "examples": {"seed": 1}}
+
+
+def test_examples_stay_up_to_date_when_the_training_changes(baton: Baton) -> None:
+    arguments = ("examples", "gridworld", "--recipe", "tiny")
+    baton(*arguments)
+    assert baton(*arguments, "--seed", "5", "--set", "train.num_steps=1", "--json").json["status"] == "up_to_date"
+    assert baton(*arguments, "--set", "environment.level=minimal").code == 2
 
 
 def test_stages_without_a_folder_ask_for_one() -> None:

@@ -31,6 +31,20 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
+# Modules of the library, besides those of tasks, that may import torch.
+NEEDS_TORCH = {"brain", "export", "model_compare", "model_file", "onnx_export"}
+
+
+def test_the_library_imports_without_torch_but_for_what_says_so() -> None:
+    library = sorted(path for path in (ROOT / "pipeline").rglob("*.py") if "tasks" not in path.parts)
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in library]
+    free = [name for name in modules if name.split(".")[1] not in NEEDS_TORCH]
+    done = without(TORCH, f"import importlib; [importlib.import_module(name) for name in {free!r}]")
+    assert done.returncode == 0, done.stderr
+    needing = {name for name in NEEDS_TORCH if without(TORCH, f"import pipeline.{name}").returncode != 0}
+    assert needing == NEEDS_TORCH
+
+
 def test_a_blocked_import_fails() -> None:
     assert "import of torch halted" in without(TORCH, "import torch").stderr
 

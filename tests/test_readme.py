@@ -82,6 +82,14 @@ def test_every_link_leads_to_a_file(page: str, link: str) -> None:
     assert (ROOT / page).parent.joinpath(link).exists(), f"{page} links to {link}"
 
 
+def test_the_tree_of_the_architecture_page_is_that_of_the_library() -> None:
+    text = TEXTS["docs/architecture.md"]
+    tree = text[text.index("    pipeline/           the library") : text.index("      tasks/\n")]
+    named = {name.removesuffix("/") for name in re.findall(r"[a-z_]+(?:\.py|/)", tree)} - {"pipeline"}
+    there = {path.name for path in (ROOT / "pipeline").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert named == there - {"__init__.py", "__pycache__", "tasks"}
+
+
 def test_the_readme_has_commands_to_test() -> None:
     """Should the README change its form, the tests above must not pass for want of anything to test."""
     stages = {shlex.split(line)[0] for page, line in commands("baton") if page == "README.md"}

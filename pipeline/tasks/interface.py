@@ -138,7 +138,12 @@ class RecipePart(Protocol):
 
 
 class DataPart(Protocol):
-    """``data.py``: the fixed input records, seeded."""
+    """``data.py``: the fixed input records, seeded.
+
+    They depend on the recipe's section ``examples`` and on ``RECIPE_KEYS`` of it, such as ("environment",), alone.
+    """
+
+    RECIPE_KEYS: Sequence[str]
 
     def make_examples(self, recipe: Any) -> Iterator[Example]: ...
 

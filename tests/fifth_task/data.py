@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pipeline.tasks.fifth.recipe import LineRecipe
 from pipeline.tasks.fifth.rows import LineExample
 
+RECIPE_KEYS = ("seed",)
+
 
 def make_examples(recipe: LineRecipe) -> Iterator[LineExample]:
     generator = random.Random(recipe.seed)

@@ -14,6 +14,8 @@ from pipeline.tasks.gridworld.recipe import GridworldRecipe
 from pipeline.tasks.gridworld.rows import GridworldExample
 from pipeline.tasks.gridworld.seeds import EXAMPLES, derive
 
+RECIPE_KEYS = ("environment",)
+
 
 def make_examples(recipe: GridworldRecipe) -> Iterator[GridworldExample]:
     """Yield ``examples.num_scenarios`` scenarios for each of ``examples.multipliers``, in that order.
