@@ -13,6 +13,13 @@ from tests.conftest import ROOT
 STAGES_OF_A_RUN = [stage.name for stage in STAGES if stage.writes]
 
 
+@pytest.fixture(autouse=True)
+def _no_make_above(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make test` runs these tests: what it tells the makes below it must not reach those that are tested."""
+    for variable in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A folder with our Makefile, an installed baton that only writes what `schemas.flow` says, and one recipe."""
