@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.errors import UserError
 from pipeline.tasks.gridworld import rules
 from pipeline.tasks.gridworld.collect import epsilons
 from pipeline.tasks.gridworld.learn import RESUME, SELECTED, train
@@ -213,3 +214,9 @@ def test_every_optimizer_trains(tmp_path: Path, kind: str) -> None:
     _train(tmp_path, SMALL | {"optimizer": {"type": kind, "weight_decay": 0.01}, "train": train_options})
     weights = torch.load(tmp_path / SELECTED, weights_only=True)["weights"]
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
+
+
+def test_a_network_over_places_refuses_an_encoding_without_a_block_per_place(tmp_path: Path) -> None:
+    recipe = SMALL | {"environment": {"level": "full", "encoding": "grid"}, "network": {"type": "places"}}
+    with pytest.raises(UserError, match="cannot read encoding 'grid'"):
+        _train(tmp_path, recipe)

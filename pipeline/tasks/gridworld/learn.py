@@ -31,7 +31,7 @@ from pipeline.tasks.gridworld.collect import Collector, epsilons
 from pipeline.tasks.gridworld.learner import Learner, answer
 from pipeline.tasks.gridworld.network import parse_network
 from pipeline.tasks.gridworld.observation import observation_size
-from pipeline.tasks.gridworld.recipe import GridworldRecipe
+from pipeline.tasks.gridworld.recipe import GridworldRecipe, Places
 from pipeline.tasks.gridworld.replay import Replay
 from pipeline.tasks.gridworld.rollout import Scenarios, play
 from pipeline.tasks.gridworld.rows import GridworldMonitor, GridworldProgress
@@ -44,7 +44,17 @@ _REPORT_EVERY = 20  # vector steps between two reports of progress
 
 
 def brain_spec(recipe: GridworldRecipe) -> BrainSpec:
-    """The brain spec that a recipe asks for, every default spelled out."""
+    """The brain spec that a recipe asks for, every default spelled out.
+
+    Raises UserError when network and encoding do not fit.
+    """
+    encoding = recipe.environment.encoding
+    if isinstance(recipe.network, Places) and encoding not in ("places", "memory"):
+        raise UserError(
+            f"a network of type places cannot read encoding {encoding!r}, which has no block per place",
+            where="network.type, environment.encoding",
+            remedy="use encoding places or memory, or a network of type feedforward, dueling or recurrent",
+        )
     return BrainSpec(
         task=recipe.task,
         input_size=observation_size(recipe.environment.level, recipe.environment.encoding),
