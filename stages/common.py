@@ -40,6 +40,9 @@ DONE, FAILED, WRONG_INPUT, BUG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
 # Numeric libraries read these when they are loaded, so they are set before a stage loads any.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
+# Packages that not every installation has, and the extra that brings each.
+EXTRAS = {"torch": "torch", "safetensors": "torch", "onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx"}
+
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="Task, for example gridworld.")]
 RecipeOption = Annotated[
     str | None,
@@ -258,6 +261,10 @@ def _call(function: Stage, options: Options, values: Mapping[str, Any]) -> int:
         status, error = "cancelled", UserError("interrupted", remedy=_resume_hint(options.stage))
     except OSError as refusal:
         status, error = "error", _system_error(refusal)
+    except ModuleNotFoundError as missing:
+        known = missing.name in EXTRAS
+        status = "error" if known else "bug"
+        error = _not_installed(options.stage, missing.name or "") if known else _bug_report(options.stage, missing)
     except Exception as bug:
         status, error = "bug", _bug_report(options.stage, bug)
     return _fail(options.stage, error, status, json=options.json)
@@ -316,6 +323,12 @@ def _system_error(error: OSError) -> UserError:
         where=str(error.filename) if error.filename else None,
         remedy=hints.get(error.errno or 0, "check the path and the disk, then run the same command again"),
     )
+
+
+def _not_installed(stage: str, package: str) -> UserError:
+    """A package that the stage needs and this installation does not have."""
+    remedy = f"pip install 'baton-pipeline[{EXTRAS[package]}]'"
+    return UserError(f"the {stage} stage needs {package}, which is not installed", remedy=remedy)
 
 
 def _bug_report(stage: str, bug: BaseException) -> UserError:

@@ -17,7 +17,6 @@ from stages.common import (
     Options,
     Result,
     command,
-    finished,
     run_command,
     stage_config,
     stop_on_signal,
@@ -287,4 +286,3 @@ def test_examples_stay_up_to_date_when_the_training_changes(baton: Baton) -> Non
 def test_stages_without_a_folder_ask_for_one() -> None:
     with pytest.raises(UserError, match="no folder for the infer stage"):
         Options(stage="infer", task="gridworld").folder(None)
-    assert finished is not None

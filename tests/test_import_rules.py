@@ -86,12 +86,14 @@ def test_stages_that_need_no_torch_run_without_it(stage: str, tiny_runs: Path, t
     assert done.returncode == 0, done.stderr
 
 
-def test_stages_that_need_torch_say_so_without_it(tiny_runs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", [stage.name for stage in STAGES if stage.needs_torch])
+def test_stages_that_need_torch_say_so_without_it(stage: str, tiny_runs: Path, tmp_path: Path) -> None:
     code = "from stages.__main__ import dispatch; sys.exit(dispatch(sys.argv[1:]))"
-    given = ["gridworld", "--recipe", "tiny", "--runs-dir", str(tiny_runs), "--out", str(tmp_path / "infer")]
-    done = without(TORCH, code, "infer", *given)
+    given = ["gridworld", "--recipe", "tiny", "--runs-dir", str(tiny_runs), "--out", str(tmp_path / stage)]
+    done = without(TORCH, code, stage, *given)
     assert done.returncode == 2
     assert "needs torch, which is not installed" in done.stderr
+    assert "pip install 'baton-pipeline[torch]'" in done.stderr
 
 
 def test_using_a_model_loads_no_training_code(tiny_runs: Path) -> None:
