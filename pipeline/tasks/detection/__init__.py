@@ -1,0 +1,1 @@
+"""Detection: a vision-language model looks at an image and writes JSON with boxes and polygons."""
