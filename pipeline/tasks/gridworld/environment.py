@@ -14,17 +14,14 @@ from pipeline.tasks.gridworld import observation
 from pipeline.tasks.gridworld.compiled import compiled, inlined
 from pipeline.tasks.gridworld.rules import (
     ACTIONS,
-    DOWN,
     ENERGY,
     FITNESS,
     HEALTH,
     INTERACT,
-    LEFT,
     METERS,
     MONEY,
     PACKED,
     REWARDS,
-    UP,
     Level,
     find_level,
 )
@@ -96,12 +93,9 @@ def _look_around(row: NDArray[np.float32], level: Tables) -> None:
     """Add the places inside the visible square to the set of places seen."""
     at = level.at
     cell = np.int64(row[at.agent_cell])
-    y, x = level.row_of[cell], level.column_of[cell]
     seen = np.int64(row[at.seen])
     for place in level.places:
-        there = np.int64(row[at.place_cells + place])
-        if max(abs(level.row_of[there] - y), abs(level.column_of[there] - x)) <= level.sight:
-            seen |= 1 << place
+        seen |= np.int64(level.in_sight[cell, np.int64(row[at.place_cells + place])]) << place
     row[at.seen] = seen
 
 
@@ -153,17 +147,9 @@ def _move(action: int, row: NDArray[np.float32], level: Tables) -> None:
     """Move one cell unless a wall is there; leaving the cell ends the use in progress."""
     at = level.at
     cell = np.int64(row[at.agent_cell])
-    y, x = level.row_of[cell], level.column_of[cell]
-    if action == UP:
-        y = max(y - 1, 0)
-    elif action == DOWN:
-        y = min(y + 1, level.size - 1)
-    elif action == LEFT:
-        x = max(x - 1, 0)
-    else:
-        x = min(x + 1, level.size - 1)
-    if y * level.size + x != cell:
-        row[at.agent_cell] = y * level.size + x
+    there = level.neighbour[action, cell]
+    if there != cell:
+        row[at.agent_cell] = there
         row[at.place_in_use] = -1.0
         row[at.ticks_done] = 0.0
         if level.sight < level.size - 1:

@@ -11,18 +11,22 @@ from pipeline.tasks.gridworld.rules import (
     BASE_DECAY,
     CASCADE_THRESHOLD,
     CASCADES,
+    DOWN,
     HEALTH_BASE,
     HEALTH_DECAY,
     HEALTH_UNFIT,
     HOURS_PER_DAY,
     INITIAL_METERS,
+    LEFT,
     METERS,
     PACKED,
     PAYMENT_TOLERANCE,
     PLACE_TYPES,
     RETIREMENT_BONUS,
+    RIGHT,
     SHARE_DURING_TICKS,
     START_HOUR,
+    UP,
     Level,
     find_level,
 )
@@ -61,15 +65,19 @@ class Tables(NamedTuple):
     cap: int
     row_of: NDArray[np.int64]  # [cells]
     column_of: NDArray[np.int64]  # [cells]
-    relative: NDArray[np.float32]  # [2, 2 * size - 1, 2 * size - 1, 8], see `_relative`
+    neighbour: NDArray[np.int64]  # [4, cells] where UP, DOWN, LEFT and RIGHT lead; into a wall: nowhere else
+    in_sight: NDArray[np.int8]  # [cells, cells] 1 where the second cell is in the visible square around the first
+    offset_of: NDArray[np.int64]  # [cells] such that offset_of[there] - offset_of[cell] is an index into `relative`
+    relative: NDArray[np.float32]  # [3, (2 * size - 1) ** 2, 8], see `_relative`
     empty_window: NDArray[np.float32]  # [cells, side * side * 16] what the window shows where no place is
     start_hour: int
     places: NDArray[np.int64]  # [P] indices of the types that exist
-    disabled: NDArray[np.bool_]  # [8]
+    legal_in: NDArray[np.bool_]  # [cells, 8] enabled and not into a wall; INTERACT as if a place were everywhere
     initial: NDArray[np.float64]  # [8]
     decay: NDArray[np.float64]  # [8]
     action_effects: NDArray[np.float64]  # [8 actions, 8 meters]
     open_at: NDArray[np.bool_]  # [24, 14]
+    open_places: NDArray[np.int64]  # [24] the same as bits, place 0 the lowest
     ticks: NDArray[np.int64]  # [14]
     tick_price: NDArray[np.float64]  # [14]
     payment_tolerance: float
@@ -100,10 +108,11 @@ def _offsets() -> Offsets:
 
 
 def _relative(level: Level) -> NDArray[np.float32]:
-    """What an agent knows of a place dy rows and dx columns away, at [known, dy + size - 1, dx + size - 1].
+    """What an agent knows of a place dy rows and dx columns away.
 
-    All of PLACE_FEATURES but the last, which depends on the hour. known 0: only what is in sight, zeros
-    for the rest; known 1: a place remembered, in sight or not.
+    At [known, (dy + size - 1) * (2 * size - 1) + dx + size - 1]: all of PLACE_FEATURES but the last, which
+    depends on the hour. known 0: only what is in sight, zeros for the rest; known 1: a place remembered, in sight or
+    not; known 2: no such place in the town, zeros.
     """
     last = level.size - 1
     away = np.arange(-last, last + 1)
@@ -114,7 +123,30 @@ def _relative(level: Level) -> NDArray[np.float32]:
     present = np.ones_like(dx)
     features = (present, visible, dx / last, dy / last, np.sign(dx), np.sign(dy), here, distance)
     remembered = np.stack(features, axis=-1)
-    return np.stack([remembered * visible[..., None], remembered]).astype(np.float32)
+    known = np.stack([remembered * visible[..., None], remembered, 0 * remembered]).astype(np.float32)
+    return known.reshape(3, -1, len(features))
+
+
+def _neighbour(level: Level) -> NDArray[np.int64]:
+    """The cell that each move leads to, [4, cells]."""
+    y, x = np.divmod(np.arange(level.size**2), level.size)
+    last = level.size - 1
+    rows = {UP: np.maximum(y - 1, 0), DOWN: np.minimum(y + 1, last)}
+    columns = {LEFT: np.maximum(x - 1, 0), RIGHT: np.minimum(x + 1, last)}
+    return np.stack([rows.get(move, y) * level.size + columns.get(move, x) for move in range(4)])
+
+
+def _in_sight(level: Level) -> NDArray[np.int8]:
+    y, x = np.divmod(np.arange(level.size**2), level.size)
+    in_sight = np.maximum(abs(y[:, None] - y), abs(x[:, None] - x)) <= level.sight
+    return np.asarray(in_sight, dtype=np.int8)
+
+
+def _legal_in(level: Level, neighbour: NDArray[np.int64]) -> NDArray[np.bool_]:
+    legal = np.ones((level.size**2, len(ACTIONS)), dtype=np.bool_)
+    legal[:, :4] = np.arange(level.size**2)[:, None] != neighbour.T
+    legal[:, list(level.disabled_actions)] = False
+    return legal
 
 
 def _empty_window(level: Level) -> NDArray[np.float32]:
@@ -139,6 +171,9 @@ def tables(level: Level | str) -> Tables:
     share = SHARE_DURING_TICKS if level.temporal else 1.0
     angle = 2 * np.pi * np.arange(HOURS_PER_DAY) / HOURS_PER_DAY
     row_of, column_of = np.divmod(np.arange(level.size**2), level.size)
+    neighbour = _neighbour(level)
+    hours = range(HOURS_PER_DAY)
+    open_at = np.array([[place.is_open(hour) or not level.temporal for place in PLACE_TYPES] for hour in hours])
     return Tables(
         at=_offsets(),
         size=level.size,
@@ -146,17 +181,19 @@ def tables(level: Level | str) -> Tables:
         cap=level.cap,
         row_of=row_of,
         column_of=column_of,
+        neighbour=neighbour,
+        in_sight=_in_sight(level),
+        offset_of=row_of * (2 * level.size - 1) + column_of,
         relative=_relative(level),
         empty_window=_empty_window(level),
         start_hour=START_HOUR,
         places=np.array(level.places, dtype=np.int64),
-        disabled=np.isin(np.arange(len(ACTIONS)), level.disabled_actions),
+        legal_in=_legal_in(level, neighbour),
         initial=np.array(INITIAL_METERS),
         decay=np.array(BASE_DECAY),
         action_effects=_dense([ACTION_EFFECTS[action] for action in range(len(ACTIONS))]),
-        open_at=np.array(
-            [[p.is_open(hour) or not level.temporal for p in PLACE_TYPES] for hour in range(HOURS_PER_DAY)]
-        ),
+        open_at=open_at,
+        open_places=(open_at << np.arange(len(PLACE_TYPES))).sum(axis=1),
         ticks=ticks,
         tick_price=np.array([place.price for place in PLACE_TYPES]) / ticks,
         payment_tolerance=PAYMENT_TOLERANCE,
