@@ -96,6 +96,7 @@ class Town:
     places: dict[str, tuple[int, int]] = field(init=False)
     meters: dict[str, float] = field(init=False)
     seen: set[str] = field(init=False, default_factory=set)
+    cells_seen: set[tuple[int, int]] = field(init=False, default_factory=set)
     hour: int = field(init=False, default=START_HOUR)
     in_use: str | None = field(init=False, default=None)
     ticks_done: int = field(init=False, default=0)
@@ -116,9 +117,11 @@ class Town:
         self.look()
 
     def look(self) -> None:
-        """Remember the places that are inside the window now."""
+        """Remember the cells that are inside the window now, and the places in them."""
+        sight = self.size if self.window is None else self.window // 2
+        cells = [(x, y) for x in range(self.size) for y in range(self.size)]
+        self.cells_seen |= {(x, y) for x, y in cells if abs(x - self.x) <= sight and abs(y - self.y) <= sight}
         for key, (x, y) in self.places.items():
-            sight = self.size if self.window is None else self.window // 2
             if abs(x - self.x) <= sight and abs(y - self.y) <= sight:
                 self.seen.add(key)
 

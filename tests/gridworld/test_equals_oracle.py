@@ -27,6 +27,11 @@ def index(names: tuple[str, ...], name: str | None) -> int:
     return -1 if name is None else names.index(name)
 
 
+def cells_seen(row: NDArray[np.float32]) -> set[int]:
+    """Cell c is bit c % 24 of column c // 24."""
+    return {cell for cell in range(72) if int(row[PACKED.cells_seen][cell // 24]) >> (cell % 24) & 1}
+
+
 def assert_equal_to_oracle(batch: TownBatch, i: int, scalar: oracle.Town) -> None:
     row = batch.packed[i]
     places = [scalar.places.get(key) for key in rules.PLACES]
@@ -37,6 +42,7 @@ def assert_equal_to_oracle(batch: TownBatch, i: int, scalar: oracle.Town) -> Non
     assert row[PACKED.meters].tolist() == float32(meters)
     assert row[PACKED.agent_cell] == scalar.y * scalar.size + scalar.x
     assert row[PACKED.place_cells].tolist() == cells
+    assert cells_seen(row) == {y * scalar.size + x for x, y in scalar.cells_seen}
     assert (row[PACKED.seen], row[PACKED.hour], row[PACKED.num_steps]) == (seen, scalar.hour, scalar.num_steps)
     assert (row[PACKED.place_in_use], row[PACKED.ticks_done]) == (
         index(rules.PLACES, scalar.in_use),
@@ -144,6 +150,8 @@ def test_one_step_from_any_state_equals_the_scalar_rules(level: str) -> None:
         row[PACKED.agent_cell], row[PACKED.hour] = scalar.y * scalar.size + scalar.x, scalar.hour
         row[PACKED.place_in_use], row[PACKED.ticks_done] = index(rules.PLACES, scalar.in_use), scalar.ticks_done
         row[PACKED.seen] = sum(1 << rules.PLACES.index(seen) for seen in scalar.seen)
+        known = [y * scalar.size + x for x, y in scalar.cells_seen]
+        row[PACKED.cells_seen] = [sum(1 << c % 24 for c in known if c // 24 == column) for column in range(3)]
     batch.set_state(state)
     actions = np.where(rng.random(count) < 0.5, rules.INTERACT, rng.integers(0, 8, count))
     batch.step(actions)

@@ -43,10 +43,15 @@ def corners(*, but: dict[int, tuple[int, int]] | None = None) -> dict[int, tuple
     return {place: (6 + place % 2, place // 2) for place in range(14)} | (but or {})
 
 
-def read(level: str, encoding: Encoding, row: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """The named block of the observation, in its shape."""
+def read_all(level: str, encoding: Encoding, rows: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """The named block of the observations [N, ...], in its shape."""
     block = next(block for block in observation.layout(level, encoding) if block.name == name)
-    return observation.encode(row, level, encoding)[0, block.start : block.stop].reshape(block.shape)
+    return observation.encode(rows, level, encoding)[:, block.start : block.stop].reshape(len(rows), *block.shape)
+
+
+def read(level: str, encoding: Encoding, row: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """The named block of one observation, in its shape."""
+    return read_all(level, encoding, row, name)[0]
 
 
 def feature(level: str, encoding: Encoding, row: NDArray[np.float32], place: int) -> dict[str, float]:
@@ -216,3 +221,32 @@ def test_legal_actions_by_hand() -> None:
     row[0, PACKED.hour] = 18
     assert observation.legal_actions(row, "temporal").tolist() == [[1, 0, 0, 1, 1, 1, 1, 1]]
     assert observation.legal_actions(row, "partial")[0, rules.INTERACT]
+
+
+def test_the_nearest_unseen_cell_is_told_until_every_cell_was_seen() -> None:
+    """Against a plain search over the cells, in play that walks a lot."""
+    batch = TownBatch("temporal", 32)
+    batch.reset(np.arange(32, dtype=np.uint64), 0.2)
+    seen: list[set[tuple[int, int]]] = [set() for _ in range(32)]
+    rng = np.random.default_rng(3)
+    complete = 0
+    for _ in range(300):
+        unseen = read_all("temporal", "memory", batch.packed, "unseen")
+        for i, row in enumerate(batch.packed):
+            y, x = divmod(int(row[PACKED.agent_cell]), 8)
+            seen[i] |= {(r, c) for r in range(8) for c in range(8) if max(abs(r - y), abs(c - x)) <= 2}
+            left = [(abs(r - y) + abs(c - x), r, c) for r in range(8) for c in range(8) if (r, c) not in seen[i]]
+            expected = [0.0] * 7
+            if left:
+                steps, r, c = min(left)
+                signs = [float(np.sign(c - x)), float(np.sign(r - y))]
+                expected = [1.0, (c - x) / 7, (r - y) / 7, *signs, steps / 14, len(left) / 64]
+            assert unseen[i].tolist() == pytest.approx(expected, abs=1e-6)
+            complete += not left
+        batch.step(rng.integers(0, 4, 32))
+    assert 0 < complete < 32 * 300
+
+
+def test_only_a_memory_of_a_window_knows_of_unseen_cells() -> None:
+    with_block = [f for f in FITTING if any(block.name == "unseen" for block in observation.layout(*f))]
+    assert with_block == [("partial", "memory"), ("temporal", "memory")]

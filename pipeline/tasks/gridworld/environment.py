@@ -90,13 +90,15 @@ def _clamp(value: float) -> float:
 
 @inlined
 def _look_around(row: NDArray[np.float32], level: Tables) -> None:
-    """Add the places inside the visible square to the set of places seen."""
+    """Add the visible square and the places in it to the sets of cells and places seen."""
     at = level.at
     cell = np.int64(row[at.agent_cell])
     seen = np.int64(row[at.seen])
     for place in level.places:
         seen |= np.int64(level.in_sight[cell, np.int64(row[at.place_cells + place])]) << place
     row[at.seen] = seen
+    for k in range(level.cells_in_sight.shape[1]):
+        row[at.cells_seen + k] = np.int64(row[at.cells_seen + k]) | level.cells_in_sight[cell, k]
 
 
 @inlined
@@ -116,6 +118,8 @@ def _reset_one(i: int, seed: Any, multiplier: float, town: _Town, level: Tables,
         town.meters[i, m] = level.initial[m]
         row[at.meters + m] = level.initial[m]
     row[at.seen] = 0.0
+    for k in range(level.cells_in_sight.shape[1]):
+        row[at.cells_seen + k] = 0.0
     row[at.hour] = level.start_hour
     row[at.ticks_done] = 0.0
     row[at.num_steps] = 0.0

@@ -15,6 +15,7 @@ from pipeline.tasks.gridworld.model import GridworldModel
 from pipeline.tasks.gridworld.observation import Encoding, encode, observation_size
 from pipeline.tasks.gridworld.rows import GridworldEpisode
 from pipeline.tasks.gridworld.rules import PACKED, PLACES, Level, find_level
+from pipeline.tasks.gridworld.tables import tables
 from pipeline.tasks.interface import SecondOpinion
 
 
@@ -61,6 +62,8 @@ def answer(model: GridworldModel, observations: NDArray[np.float32]) -> NDArray[
 def packed_rows(episode: GridworldEpisode, level: Level) -> NDArray[np.float32]:
     """The packed state rows (`rules.PACKED`) float32 [L, S] of the recorded steps, meters to the recorded decimals."""
     rows = np.full((len(episode.trace), PACKED.width), -1, dtype=np.float32)
+    in_sight = tables(level).cells_in_sight
+    cells_seen = np.zeros_like(in_sight[0])
     seen = 0
     for row, (number, step) in zip(rows, enumerate(episode.trace), strict=True):
         x, y = step.position
@@ -68,9 +71,11 @@ def packed_rows(episode: GridworldEpisode, level: Level) -> NDArray[np.float32]:
             row[PACKED.place_cells.start + PLACES.index(key)] = place_y * level.size + place_x
             if max(abs(place_x - x), abs(place_y - y)) <= level.sight:
                 seen |= 1 << PLACES.index(key)
+        cells_seen |= in_sight[y * level.size + x]
         row[PACKED.agent_cell] = y * level.size + x
         row[PACKED.meters] = step.meters
         row[PACKED.seen] = seen
+        row[PACKED.cells_seen] = cells_seen
         row[PACKED.hour] = step.hour
         row[PACKED.place_in_use] = step.use_place
         row[PACKED.ticks_done] = step.use_ticks

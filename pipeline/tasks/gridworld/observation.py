@@ -4,7 +4,7 @@ An observation is a flat float32 vector made of named blocks (`layout`). Network
 find their way by these blocks and never by counting.
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -21,7 +21,7 @@ from pipeline.tasks.gridworld.rules import (
     Level,
     find_level,
 )
-from pipeline.tasks.gridworld.tables import PLACE_FEATURES, Tables, tables
+from pipeline.tasks.gridworld.tables import CELL_BITS, PLACE_FEATURES, Tables, tables
 
 Encoding = Literal["places", "memory", "window", "grid"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
@@ -57,6 +57,7 @@ _COMMON = (
 )
 _COMMON_SIZE = sum(len(labels) for _, _, labels, _ in _COMMON)
 _UNDERFOOT = 14  # where that block begins
+_UNSEEN = ("any", "dx", "dy", "sign_dx", "sign_dy", "distance", "share")
 
 
 def _last_block(level: Level, encoding: Encoding) -> tuple[str, float, tuple[int, ...], tuple[str, ...], str]:
@@ -95,6 +96,12 @@ def layout(level: Level | str, encoding: Encoding) -> tuple[Block, ...]:
     level = find_level(level)
     _check(level, encoding)
     common = [(name, low, (len(labels),), labels, about) for name, low, labels, about in _COMMON]
+    if _remembers_cells(level, encoding):
+        about = (
+            "nearest cell not seen so far in the episode: 1 if there is any, dx and dy from the agent over size - 1, "
+            "their signs, distance in steps over the longest possible; share of all cells not seen so far"
+        )
+        common.append(("unseen", -1.0, (len(_UNSEEN),), _UNSEEN, about))
     rows = [*common, _last_block(level, encoding)]
     blocks, start = [], 0
     for name, low, shape, labels, about in rows:
@@ -115,6 +122,11 @@ def layout(level: Level | str, encoding: Encoding) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
+def _remembers_cells(level: Level, encoding: Encoding) -> bool:
+    """Whether a block "unseen" stands before the places: it would be empty where everything is visible."""
+    return encoding == "memory" and level.window is not None
+
+
 def observation_size(level: Level | str, encoding: Encoding) -> int:
     """Length of the observation vector."""
     return layout(level, encoding)[-1].stop
@@ -126,9 +138,7 @@ def _legal_actions(packed: NDArray[np.float32], level: Tables, out: NDArray[np.b
     for i in range(len(packed)):
         row = packed[i]
         here = row[at.agent_cell]
-        underfoot = np.int64(
-            0
-        )  # a set of places, as bits: without branches the compiler compares several places at once
+        underfoot = np.int64(0)  # places as bits: without branches the compiler compares several of them at once
         for place in range(_NUM_PLACES):
             underfoot |= np.int64(row[at.place_cells + place] == here) << place
         for action in range(_NUM_ACTIONS):
@@ -162,14 +172,56 @@ def _encode_common(row: NDArray[np.float32], level: Tables, out: NDArray[np.floa
     out[31] = row[at.num_steps] / np.float32(level.cap)
 
 
+@inlined
+def _count_bits(bits: Any) -> Any:
+    """Number of ones in 64 bits (Warren, Hacker's Delight, section 5-1)."""
+    bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
+
+
+@inlined
+def _encode_unseen(row: NDArray[np.float32], level: Tables, out: NDArray[np.float32]) -> None:
+    """Write the block "unseen" into the last columns of `out`; of several nearest cells the first in reading order."""
+    start = len(out) - len(_UNSEEN)
+    for k in range(start, len(out)):
+        out[k] = 0.0
+    num_cells = level.size * level.size
+    seen = np.uint64(0)
+    for k in range(level.cells_in_sight.shape[1]):
+        seen |= np.uint64(np.int64(row[level.at.cells_seen + k])) << np.uint64(k * CELL_BITS)
+    unseen = ~seen & (~np.uint64(0) >> np.uint64(64 - num_cells))
+    if unseen == np.uint64(0):
+        return
+    cell = np.int64(row[level.at.agent_cell])
+    steps = 1
+    while level.rings[cell, steps] & unseen == np.uint64(0):
+        steps += 1
+    nearest = level.rings[cell, steps] & unseen
+    there = np.int64(_count_bits((nearest - np.uint64(1)) & ~nearest))  # ones below the lowest one
+    last = np.float32(level.size - 1)
+    dx, dy = level.column_of[there] - level.column_of[cell], level.row_of[there] - level.row_of[cell]
+    out[start] = 1.0
+    out[start + 1] = np.float32(dx) / last
+    out[start + 2] = np.float32(dy) / last
+    out[start + 3] = np.sign(dx)
+    out[start + 4] = np.sign(dy)
+    out[start + 5] = np.float32(steps) / (np.float32(2.0) * last)
+    out[start + 6] = np.float32(_count_bits(unseen)) / np.float32(num_cells)
+
+
 @compiled
 def _encode_places(packed: NDArray[np.float32], level: Tables, remember: bool, out: NDArray[np.float32]) -> None:
     """Common blocks and one row of PLACE_FEATURES a place; `remember`: seen so far instead of visible now."""
     at = level.at
     last = level.size - 1
+    first = out.shape[1] - _NUM_PLACES * _NUM_FEATURES
     for i in range(len(packed)):
         row = packed[i]
         _encode_common(row, level, out[i])
+        if first > _COMMON_SIZE:
+            _encode_unseen(row, level, out[i, :first])
         origin = level.offset_of[np.int64(row[at.agent_cell])] - 2 * level.size * last
         seen = np.int64(row[at.seen]) if remember else 0
         hour = np.int64(row[at.hour])
@@ -181,7 +233,7 @@ def _encode_places(packed: NDArray[np.float32], level: Tables, remember: bool, o
             # moves eight numbers at once only like this.
             present, visible, dx, dy = about[0], about[1], about[2], about[3]
             sign_dx, sign_dy, here, distance = about[4], about[5], about[6], about[7]
-            start = _COMMON_SIZE + place * _NUM_FEATURES
+            start = first + place * _NUM_FEATURES
             out[i, start] = present
             out[i, start + 1] = visible
             out[i, start + 2] = dx

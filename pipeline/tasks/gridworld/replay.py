@@ -1,7 +1,7 @@
 """Replay memory: packed state rows in a ring, encoded again when they are sampled.
 
-A packed row has 29 numbers where an observation has 158 (or 432 for a window), so the memory and the checkpoints that
-hold it are five times smaller, and the encoding costs little (it is compiled).
+A packed row has 32 numbers where an observation has 158 or more (432 for a window), so the memory and the checkpoints
+that hold it are five times smaller, and the encoding costs little (it is compiled).
 
 Rows are added a vector step at a time: ring[t, n] is environment n at ring row t. After an episode ended, its
 environment stays for one more row, a dummy whose state is the final state of the episode: an episode that was ended by

@@ -149,6 +149,9 @@ BED, LUXURY_BED, SHOWER, HOME_MEAL, FAST_FOOD, DOCTOR, HOSPITAL = range(7)
 THERAPIST, RECREATION, BAR, JOB, LABOR, GYM, PARK = range(7, 14)
 
 
+MAX_SIZE_WITH_WINDOW = 8  # which cells were seen is kept in 64 bits
+
+
 @dataclass(frozen=True, kw_only=True)
 class Level:
     """One town: `size` x `size` cells, the types of places in it, what can be seen, how time works."""
@@ -168,6 +171,8 @@ class Level:
             raise ValueError(f"{self.size}x{self.size} cells cannot hold {len(self.places)} places and an agent")
         if self.window is not None and (self.window < 1 or self.window % 2 == 0):
             raise ValueError(f"window must be an odd number of cells, not {self.window}")
+        if self.window is not None and self.size > MAX_SIZE_WITH_WINDOW:
+            raise ValueError(f"a town with a window is at most {MAX_SIZE_WITH_WINDOW} cells wide, not {self.size}")
         if WAIT in self.disabled_actions:
             raise ValueError("WAIT cannot be disabled: it is the one action that is always legal")
         if self.cap < 1:
@@ -217,7 +222,8 @@ class Packed(NamedTuple):
     ticks_done: int = 26  # of the use in progress
     num_steps: int = 27
     multiplier: int = 28  # of the base decay
-    width: int = 29
+    cells_seen: slice = slice(29, 32)  # like `seen` for the cells, 24 in each column: float32 holds 24 bits exactly
+    width: int = 32
 
 
 PACKED = Packed()

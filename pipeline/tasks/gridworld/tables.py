@@ -33,6 +33,8 @@ from pipeline.tasks.gridworld.rules import (
 
 PLACE_FEATURES = ("present", "visible", "dx", "dy", "sign_dx", "sign_dy", "here", "distance", "open")
 """What the encodings "places" and "memory" say about each place."""
+CELL_BITS = 24
+"""Cells in each column of `Packed.cells_seen`."""
 
 
 class Offsets(NamedTuple):
@@ -47,6 +49,7 @@ class Offsets(NamedTuple):
     ticks_done: int
     num_steps: int
     multiplier: int
+    cells_seen: int
 
 
 class Tables(NamedTuple):
@@ -67,6 +70,8 @@ class Tables(NamedTuple):
     column_of: NDArray[np.int64]  # [cells]
     neighbour: NDArray[np.int64]  # [4, cells] where UP, DOWN, LEFT and RIGHT lead; into a wall: nowhere else
     in_sight: NDArray[np.int8]  # [cells, cells] 1 where the second cell is in the visible square around the first
+    cells_in_sight: NDArray[np.int64]  # [cells, 3] the row of `in_sight` as bits, in the columns of `Packed.cells_seen`
+    rings: NDArray[np.uint64]  # [cells, 2 * size - 1] cells at 0, 1, 2, ... steps, as bits; only with a window
     offset_of: NDArray[np.int64]  # [cells] such that offset_of[there] - offset_of[cell] is an index into `relative`
     relative: NDArray[np.float32]  # [3, (2 * size - 1) ** 2, 8], see `_relative`
     empty_window: NDArray[np.float32]  # [cells, side * side * 16] what the window shows where no place is
@@ -142,6 +147,25 @@ def _in_sight(level: Level) -> NDArray[np.int8]:
     return np.asarray(in_sight, dtype=np.int8)
 
 
+def _cells_in_sight(in_sight: NDArray[np.int8]) -> NDArray[np.int64]:
+    num_columns = PACKED.cells_seen.stop - PACKED.cells_seen.start
+    columns = np.zeros((len(in_sight), num_columns), dtype=np.int64)
+    for cell in range(min(len(in_sight), num_columns * CELL_BITS)):
+        columns[:, cell // CELL_BITS] |= in_sight[:, cell].astype(np.int64) << (cell % CELL_BITS)
+    return columns
+
+
+def _rings(level: Level) -> NDArray[np.uint64]:
+    """For each cell, the cells at each distance in steps, cell c as bit c."""
+    rings = np.zeros((level.size**2, 2 * level.size - 1), dtype=np.uint64)
+    if level.window is not None:
+        y, x = np.divmod(np.arange(level.size**2), level.size)
+        distance = abs(y[:, None] - y) + abs(x[:, None] - x)
+        for cell, row in enumerate(distance):
+            np.bitwise_or.at(rings[cell], row, np.uint64(1) << np.arange(len(row), dtype=np.uint64))
+    return rings
+
+
 def _legal_in(level: Level, neighbour: NDArray[np.int64]) -> NDArray[np.bool_]:
     legal = np.ones((level.size**2, len(ACTIONS)), dtype=np.bool_)
     legal[:, :4] = np.arange(level.size**2)[:, None] != neighbour.T
@@ -183,6 +207,8 @@ def tables(level: Level | str) -> Tables:
         column_of=column_of,
         neighbour=neighbour,
         in_sight=_in_sight(level),
+        cells_in_sight=_cells_in_sight(_in_sight(level)),
+        rings=_rings(level),
         offset_of=row_of * (2 * level.size - 1) + column_of,
         relative=_relative(level),
         empty_window=_empty_window(level),
