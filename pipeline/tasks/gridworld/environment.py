@@ -356,7 +356,7 @@ class TownBatch:
             raise ValueError("multiplier must be finite and not negative")
         self._town.sparse[which] = self.reward.sparse
         _reset(self._town, self._tables, which, seeds, decay, self._cells)
-        self.mask[which] = observation.legal_actions(self.packed[which], self.level)
+        observation.legal_actions_where(which, self.packed, self._tables, self.mask)
 
     def step(self, actions: NDArray[np.int64]) -> None:
         """Advance every town by one step. `actions` int64 [N]; a finished town ignores its action.

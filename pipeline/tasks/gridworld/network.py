@@ -153,7 +153,9 @@ class PlacesNetwork(QNetwork):
 
     The kinds of places are told apart by a bias of their own in the first layer of the small net, and by their gates.
     With a memory every place has a recurrent cell (weights shared) that sees the place's features and the agent's
-    position, so that it can hold where the place was when it was last seen.
+    position, so that it can hold where the place was when it was last seen. What the small net knows of a place then
+    comes from that cell alone: with a path around it a model leans on what is in sight (measured on "partial": emptied
+    before each step it kept 305 of 439 wellbeing, and 135 of 440 without that path, what always resting gives).
     """
 
     def __init__(self, spec: BrainSpec, network: PlacesBrain) -> None:
@@ -167,7 +169,7 @@ class PlacesNetwork(QNetwork):
         if network.memory is not None:
             self.cell = CELLS[network.memory.cell](width + POSITION_SIZE, network.memory.hidden_size)
             self.hidden_size = network.num_places * self.cell.state_size
-            width += POSITION_SIZE + network.memory.hidden_size
+            width = network.memory.hidden_size
         self.place_bias = nn.Parameter(torch.empty(network.num_places, network.place[0]))
         self.place = nn.ModuleList(Perceptron(width, network.place, style))
         self.place_out = Linear(network.place[-1], network.mixed_size // NUM_HEADS, bias=False)
@@ -214,8 +216,7 @@ class PlacesNetwork(QNetwork):
         each = None if resets is None else resets.repeat_interleave(self.num_places, dim=1)
         outputs, state = run_cell(self.cell, projected, state, each)
         remembered = outputs.reshape(steps, batch, self.num_places, -1)
-        x = torch.cat((seen, remembered), dim=-1)
-        q = self._mix(common.flatten(0, 1), x.flatten(0, 1))
+        q = self._mix(common.flatten(0, 1), remembered.flatten(0, 1))
         return q.view(steps, batch, -1), state.reshape(batch, -1)
 
 

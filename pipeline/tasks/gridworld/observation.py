@@ -132,18 +132,33 @@ def observation_size(level: Level | str, encoding: Encoding) -> int:
     return layout(level, encoding)[-1].stop
 
 
+@inlined
+def _legal_actions_of(row: NDArray[np.float32], level: Tables, out: NDArray[np.bool_]) -> None:
+    """Write the legal actions of one packed row into `out` [8]."""
+    at = level.at
+    here = row[at.agent_cell]
+    underfoot = np.int64(0)  # places as bits: without branches the compiler compares several of them at once
+    for place in range(_NUM_PLACES):
+        underfoot |= np.int64(row[at.place_cells + place] == here) << place
+    for action in range(_NUM_ACTIONS):
+        out[action] = level.legal_in[np.int64(here), action]
+    out[INTERACT] &= (underfoot & level.open_places[np.int64(row[at.hour])]) != 0
+
+
 @compiled
 def _legal_actions(packed: NDArray[np.float32], level: Tables, out: NDArray[np.bool_]) -> None:
-    at = level.at
     for i in range(len(packed)):
-        row = packed[i]
-        here = row[at.agent_cell]
-        underfoot = np.int64(0)  # places as bits: without branches the compiler compares several of them at once
-        for place in range(_NUM_PLACES):
-            underfoot |= np.int64(row[at.place_cells + place] == here) << place
-        for action in range(_NUM_ACTIONS):
-            out[i, action] = level.legal_in[np.int64(here), action]
-        out[i, INTERACT] &= (underfoot & level.open_places[np.int64(row[at.hour])]) != 0
+        _legal_actions_of(packed[i], level, out[i])
+
+
+@compiled
+def legal_actions_where(
+    which: NDArray[np.bool_], packed: NDArray[np.float32], level: Tables, out: NDArray[np.bool_]
+) -> None:
+    """`legal_actions` of the rows where `which` [N], written into `out` [N, 8]; the other rows stay."""
+    for i in range(len(which)):
+        if which[i]:
+            _legal_actions_of(packed[i], level, out[i])
 
 
 @inlined
@@ -200,14 +215,12 @@ def _encode_unseen(row: NDArray[np.float32], level: Tables, out: NDArray[np.floa
         steps += 1
     nearest = level.rings[cell, steps] & unseen
     there = np.int64(_count_bits((nearest - np.uint64(1)) & ~nearest))  # ones below the lowest one
-    last = np.float32(level.size - 1)
-    dx, dy = level.column_of[there] - level.column_of[cell], level.row_of[there] - level.row_of[cell]
+    away = level.offset_of[there] - level.offset_of[cell] + 2 * level.size * (level.size - 1)
+    about = level.relative[1, away]
     out[start] = 1.0
-    out[start + 1] = np.float32(dx) / last
-    out[start + 2] = np.float32(dy) / last
-    out[start + 3] = np.sign(dx)
-    out[start + 4] = np.sign(dy)
-    out[start + 5] = np.float32(steps) / (np.float32(2.0) * last)
+    for k in range(4):  # dx, dy and their signs
+        out[start + 1 + k] = about[2 + k]
+    out[start + 5] = about[7]
     out[start + 6] = np.float32(_count_bits(unseen)) / np.float32(num_cells)
 
 
