@@ -30,9 +30,8 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.progress import Style, choose_style
-from pipeline.recipes import LoadedRecipe, load_recipe
+from pipeline.recipes import LoadedRecipe, default_recipe, load_recipe
 from pipeline.runs import StageRun
-from pipeline.tasks import load_part
 from schemas.flow import BY_NAME
 
 DONE, FAILED, WRONG_INPUT, BUG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
@@ -41,7 +40,15 @@ DONE, FAILED, WRONG_INPUT, BUG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 # Packages that not every installation has, and the extra that brings each.
-EXTRAS = {"torch": "torch", "safetensors": "torch", "onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx"}
+EXTRAS = {
+    "torch": "torch",
+    "safetensors": "torch",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "transformers": "huggingface",
+    "tokenizers": "huggingface",
+}
 
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="Task, for example gridworld.")]
 RecipeOption = Annotated[
@@ -93,18 +100,14 @@ class Options:
             raise UserError(f"the {self.stage} stage needs a recipe", remedy=f"baton {self.stage} TASK --recipe NAME")
         return load_recipe(self.recipe, self.task, (*self.settings, *more_settings), self.seed)
 
-    def recipe_or_defaults(self) -> tuple[Any, str | None]:
-        """The recipe and the name of its run; without ``--recipe`` the task's defaults, and None.
-
-        For stages that can do with explicit paths. Raises UserError when there is something to set and no recipe.
+    def recipe_or_defaults(self, *more_settings: str) -> tuple[Any, str | None]:
+        """The recipe and the name of its run; without ``--recipe`` the task's defaults, and None: for stages that can
+        do with explicit paths. ``--set``, ``more_settings`` and ``--seed`` are applied to either. Raises UserError.
         """
         if self.recipe is not None:
-            recipe = self.load_recipe().recipe
+            recipe = self.load_recipe(*more_settings).recipe
             return recipe, recipe.name
-        if self.settings or self.seed is not None:
-            raise UserError("--set and --seed change a recipe, and none is given", remedy="give --recipe NAME")
-        plain = {"schema": "recipe_v1", "task": self.task, "name": "defaults"}
-        return msgspec.convert(plain, load_part(self.task, "recipe").RECIPE), None
+        return default_recipe(self.task, (*self.settings, *more_settings), self.seed), None
 
     @property
     def progress_style(self) -> Style:

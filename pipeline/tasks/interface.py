@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.brain import Block, BrainSpec
+from schemas.manifest import FileRecord
 from schemas.recipe import Recipe
 from schemas.rows import Better, Example, Figure, Metric, Prediction, Progress, Row, Score
 
@@ -60,18 +61,57 @@ class ExportParts:
 
 
 @dataclass(frozen=True)
+class SourceRequest:
+    """What the user asks infer to answer from, for `SourcesPart.find_source`.
+
+    ``options`` is the section ``infer`` of the recipe. ``model``, ``replay`` and ``image_root`` are paths where they
+    were given; ``run_model()`` is the model file of the run, or raises UserError where there is no run.
+    """
+
+    task: str
+    options: Any
+    examples: Path
+    model: Path | None
+    replay: Path | None
+    image_root: Path | None
+    run_model: Callable[[], Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the answers of an inference come from.
+
+    ``model_file`` is the inference_v1 file that the stage opens, if there is one. ``files`` are all others that the
+    answers depend on, by name: the manifest records their hashes. ``config`` is what else they depend on; it joins the
+    configuration in the manifest, so that a change of it outdates the run. ``facts`` are worth noting there and outdate
+    nothing. ``image_root`` is where the images that records name are looked up.
+    """
+
+    model_file: Path | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    image_root: Path | None = None
+
+
+@dataclass(frozen=True)
 class InferJob:
     """What infer hands to a task. Predictions are yielded in input order, for ``examples[first_index:]``.
 
-    ``options`` is the resolved decoding section (``infer`` of the recipe).
+    ``options`` is the resolved decoding section (``infer`` of the recipe). ``model`` is None where ``source`` has no
+    model file. ``inputs`` are the files of ``source`` as the manifest records them, by name. ``note(name, value)``
+    leaves a fact in the manifest.
     """
 
-    model: "Model"
+    model: "Model | None"
     examples: Sequence[Any]
     first_index: int
     options: Any
     device: str
     report: Report
+    source: Source = Source()
+    inputs: Mapping[str, FileRecord] = field(default_factory=dict)
+    note: Callable[[str, Any], None] = lambda name, value: None
 
 
 @dataclass(frozen=True)
@@ -141,6 +181,9 @@ class DataPart(Protocol):
     """``data.py``: the fixed input records, seeded.
 
     They depend on the recipe's section ``examples`` and on ``RECIPE_KEYS`` of it, such as ("environment",), alone.
+
+    A part may also have ``read_examples(path) -> list[Example]``, for files of records that other tools wrote: infer
+    reads its input with it. Without one, the lines are those that ``make_examples`` makes.
     """
 
     RECIPE_KEYS: Sequence[str]
@@ -173,6 +216,15 @@ class LearnPart(Protocol):
     """
 
     def train(self, job: TrainJob) -> TrainOutcome: ...
+
+
+class SourcesPart(Protocol):
+    """``sources.py``, optional: what infer can answer from, for tasks that know more than inference_v1 files. No torch.
+
+    Raises UserError when what was asked for is not there or does not fit together.
+    """
+
+    def find_source(self, request: SourceRequest) -> Source: ...
 
 
 class PredictPart(Protocol):
@@ -265,6 +317,9 @@ __all__ = [
     "RowsPart",
     "ScorePart",
     "SecondOpinion",
+    "Source",
+    "SourceRequest",
+    "SourcesPart",
     "TableColumn",
     "TableLayout",
     "TrainJob",
