@@ -21,6 +21,7 @@ import json as jsonlib
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -38,6 +39,9 @@ DONE, FAILED, WRONG_INPUT, BUG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
 
 # Numeric libraries read these when they are loaded, so they are set before a stage loads any.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+# Of a folder with more outputs than this, the result names the folder alone.
+NUM_LISTED = 20
 
 # Packages that not every installation has, and the extra that brings each.
 EXTRAS = {
@@ -174,7 +178,7 @@ def finished(stage: str, run: StageRun, lines: Sequence[str] = (), **facts: Any)
             head,
             *(f"  {count:,} records failed: {text}" for text, count in errors.items()),
             *lines,
-            *(f"  {name}: {path}" for name, path in outputs.items()),
+            *listed(outputs),
         ],
         facts={
             "folder": str(run.folder),
@@ -185,6 +189,13 @@ def finished(stage: str, run: StageRun, lines: Sequence[str] = (), **facts: Any)
         },
         status="up_to_date" if run.up_to_date else "ok",
     )
+
+
+def listed(outputs: Mapping[str, Path]) -> list[str]:
+    """The outputs, a line each; of many files in one folder, a line for the folder."""
+    folders = Counter(path.parent for path in outputs.values())
+    lines = [f"  {name}: {path}" for name, path in outputs.items() if folders[path.parent] <= NUM_LISTED]
+    return lines + [f"  {count:,} files: {path}" for path, count in folders.items() if count > NUM_LISTED]
 
 
 class GateFailed(Exception):

@@ -7,7 +7,7 @@ else. ``rows``, ``recipe``, ``data``, ``score``, ``draw`` and ``live`` never imp
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from schemas.brain import Block, BrainSpec
 from schemas.manifest import FileRecord
@@ -58,6 +58,36 @@ class ExportParts:
     weights: Mapping[str, "torch.Tensor"]
     metadata: Mapping[str, Any]
     golden_inputs: Mapping[str, "torch.Tensor"]
+
+
+@dataclass(frozen=True)
+class WithFiles:
+    """An example, and the files that it names: their content by path, relative to the folder of ``examples.jsonl``."""
+
+    example: Example
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class ConvertJob:
+    """What convert hands to a task: ``files`` by the name of their option, to or from ``format``, into ``folder``.
+
+    ``direction`` is "from" (that format to our rows) or "to" (our rows to that format). ``files`` may hold "input"
+    (rows), "annotations" (the truth in the other format) and "results" (predictions in it).
+    """
+
+    direction: Literal["from", "to"]
+    format: str
+    files: Mapping[str, Path]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class ConvertOutcome:
+    """What a conversion wrote: files by name, and counts for the manifest."""
+
+    outputs: Mapping[str, Path]
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -182,13 +212,29 @@ class DataPart(Protocol):
 
     They depend on the recipe's section ``examples`` and on ``RECIPE_KEYS`` of it, such as ("environment",), alone.
 
+    Records that name files (images, recordings) are yielded with them (`WithFiles`): the stage writes them beside
+    ``examples.jsonl``, each before its record. ``FILES``, optional, are glob patterns of all such files.
+
     A part may also have ``read_examples(path) -> list[Example]``, for files of records that other tools wrote: infer
     reads its input with it. Without one, the lines are those that ``make_examples`` makes.
     """
 
     RECIPE_KEYS: Sequence[str]
 
-    def make_examples(self, recipe: Any) -> Iterator[Example]: ...
+    def make_examples(self, recipe: Any) -> Iterator[Example | WithFiles]: ...
+
+
+class ConvertPart(Protocol):
+    """``convert.py``, optional: rows from and to the files of other tools. No torch.
+
+    ``FORMATS`` are the formats by name; ``FILES`` are glob patterns of what a conversion may write, rows included.
+    Raises UserError when a file is not what it should be, or cannot be told in the other format.
+    """
+
+    FORMATS: Sequence[str]
+    FILES: Sequence[str]
+
+    def convert(self, job: ConvertJob) -> ConvertOutcome: ...
 
 
 class NetworkPart(Protocol):
@@ -298,6 +344,9 @@ class LiveModelPart(Protocol):
 
 __all__ = [
     "Block",
+    "ConvertJob",
+    "ConvertOutcome",
+    "ConvertPart",
     "DataPart",
     "DrawJob",
     "DrawPart",
@@ -324,4 +373,5 @@ __all__ = [
     "TableLayout",
     "TrainJob",
     "TrainOutcome",
+    "WithFiles",
 ]
