@@ -172,12 +172,30 @@ class TableColumn:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TableNote:
+    """A sentence below the table, shown where the count ``metric`` over all records is not 0.
+
+    ``{value}`` and ``{num_records}`` in it stand for the count and the number of records.
+    """
+
+    metric: str
+    text: str
+
+
+ERRORS_LEFT_OUT = TableNote(
+    metric="num_errors",
+    text="WARNING: {value} of {num_records} records have an error and are left out of every other metric.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableLayout:
-    """The table that evaluate shows: its columns, and the subject that is the bar to pass. ``TABLE`` of ``score.py``;
-    a task without one gets a column for each of its first metrics."""
+    """The table that evaluate shows: its columns, the subject that is the bar to pass, and notes. ``TABLE`` of
+    ``score.py``; a task without one gets a column for each of its first metrics."""
 
     columns: Sequence[TableColumn] = ()
     bar: str | None = None
+    notes: Sequence[TableNote] = (ERRORS_LEFT_OUT,)
 
 
 @dataclass(frozen=True)
@@ -284,7 +302,11 @@ class PredictPart(Protocol):
 
 
 class ScorePart(Protocol):
-    """``score.py``: predictions to scores and metrics. No torch."""
+    """``score.py``: predictions to scores and metrics. No torch.
+
+    Optional: ``TABLE`` (`TableLayout`), and ``files(options) -> Mapping[str, str]``, the paths of files that the
+    options name, by what they are for: they are inputs of evaluate as the predictions are.
+    """
 
     GLOSSARY: Sequence[MetricDefinition]
 
@@ -343,6 +365,7 @@ class LiveModelPart(Protocol):
 
 
 __all__ = [
+    "ERRORS_LEFT_OUT",
     "Block",
     "ConvertJob",
     "ConvertOutcome",
@@ -371,6 +394,7 @@ __all__ = [
     "SourcesPart",
     "TableColumn",
     "TableLayout",
+    "TableNote",
     "TrainJob",
     "TrainOutcome",
     "WithFiles",

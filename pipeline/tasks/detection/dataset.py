@@ -21,7 +21,7 @@ _NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How rows are read: which labels are the same class, where scores come from, and whether salvaged objects count."""
+    """How rows are read: which labels are one class, where scores come from, and whether salvaged objects count."""
 
     labels: Labels = Labels()  # noqa: RUF009  frozen
     score_from: ScoreFrom = "contract"
@@ -62,7 +62,7 @@ class Dataset:
     truths: Objects
 
 
-def collect(rows: Iterable[DetectionPrediction], reading: Reading = Reading()) -> Dataset:  # noqa: B008  frozen
+def collect(rows: Iterable[DetectionPrediction], reading: Reading = Reading()) -> Dataset:
     """The arrays of a file of predictions.
 
     Images are lined up by ``image_id`` (numbers before texts), as pycocotools does: between predictions of equal score
@@ -104,7 +104,7 @@ def _classes(
 ) -> tuple[dict[Any, str], list[Any]]:
     """A name for every class, and the class of each object, the true ones after the others."""
     both: list[Any] = [*objects, *true_objects]
-    if not labels.canonical and both and all([one.coco is not None for one in both]):
+    if not labels.canonical and both and all(one.coco is not None for one in both):
         return {one.coco.category_id: one.desc for one in reversed(both)}, [one.coco.category_id for one in both]
     descs = [one.desc for one in both]
     class_of = {desc: labels.class_of(desc) for desc in {*descs}}

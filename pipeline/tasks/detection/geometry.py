@@ -44,7 +44,7 @@ def coco_box(coco: CocoFields, width: int, height: int) -> Box | None:
     """The box as x, y, width, height: the given one, else the extent of the given mask as pycocotools measures it."""
     if coco.bbox is not None:
         return coco.bbox
-    if coco.segmentation is None:
+    if not coco.segmentation:
         return None
     from hotcoco import mask  # here: boxes need no masks, and loading it takes time
 
@@ -63,11 +63,11 @@ def true_area(one: TrueObject, mode: CoordMode, width: int, height: int) -> floa
     its polygon or its box."""
     if one.coco is not None and one.coco.area is not None:
         return one.coco.area
-    if one.coco is not None and one.coco.segmentation is not None:
+    if one.coco is not None and one.coco.segmentation:
         return mask_area(one.coco.segmentation, width, height)
     if one.poly is not None:
         return polygon_area(to_pixels(one.poly, mode, width, height))
-    x, y, across, down = box_of(one, mode, width, height)
+    _, _, across, down = box_of(one, mode, width, height)
     return across * down
 
 
@@ -77,9 +77,9 @@ def predicted_area(one: PredictedObject, mode: CoordMode, width: int, height: in
     As `COCO.loadRes` of pycocotools sets it, whatever the file says. It decides only whether a false prediction is
     left out of the figures for small, medium and large objects.
     """
-    if one.coco is not None and one.coco.bbox is None and one.coco.segmentation is not None:
+    if one.coco is not None and one.coco.bbox is None and one.coco.segmentation:
         return mask_area(one.coco.segmentation, width, height)
-    x, y, across, down = box_of(one, mode, width, height)
+    _, _, across, down = box_of(one, mode, width, height)
     return across * down
 
 
@@ -97,7 +97,7 @@ def segmentation_of(given: list[list[float]] | Rle) -> Segmentation:
 
 def segmentation(one: TrueObject | PredictedObject, mode: CoordMode, width: int, height: int) -> Segmentation:
     """What stands for an object where masks are compared: the given mask, its polygon, else its box as a rectangle."""
-    if one.coco is not None and one.coco.segmentation is not None:
+    if one.coco is not None and one.coco.segmentation:
         return segmentation_of(one.coco.segmentation)
     if one.poly is not None:
         return [to_pixels(one.poly, mode, width, height)]

@@ -47,9 +47,10 @@ def box_iou(a: Floats, i: int, b: Floats, j: int, crowd: bool) -> float:
     height = min(a[i, 3] + a[i, 1], b[j, 3] + b[j, 1]) - max(a[i, 1], b[j, 1])
     if height <= 0:
         return 0.0
-    both = width * height
+    both: float = width * height
     own = a[i, 2] * a[i, 3]
-    return both / (own if crowd else own + b[j, 2] * b[j, 3] - both)
+    union: float = own if crowd else own + b[j, 2] * b[j, 3] - both
+    return both / union
 
 
 @compiled

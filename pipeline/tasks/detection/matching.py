@@ -145,7 +145,7 @@ def counted_truths(truths: Objects, area: str = "all") -> NDArray[np.bool_]:
 def has_masks(rows: Sequence[Sequence[object]]) -> bool:
     """Whether any of the objects is more than a box."""
     return any(
-        getattr(one, "poly", None) is not None or getattr(getattr(one, "coco", None), "segmentation", None) is not None
+        getattr(one, "poly", None) or getattr(getattr(one, "coco", None), "segmentation", None)
         for row in rows
         for one in row
     )

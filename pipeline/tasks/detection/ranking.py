@@ -28,7 +28,7 @@ def _mean_probability(row: DetectionPrediction, one: PredictedObject) -> float:
         raise UserError(
             f"no log probabilities for the object {one.desc!r}",
             where=f"record {row.id}",
-            remedy="run `baton infer` with --set infer.keep_logprobs=true, or evaluate with evaluate.score_from=contract",
+            remedy="run `baton infer` with --set infer.keep_logprobs=true, or set evaluate.score_from to contract",
         )
     return math.exp(math.fsum(inside) / len(inside))
 

@@ -129,8 +129,31 @@ class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     num_workers: CountOrZero = 0
 
 
+class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An OpenAI-compatible server: ``url`` up to and with its version, as in http://127.0.0.1:8000/v1.
+
+    ``api_key_variable`` names the environment variable that holds the key; no name, no key is sent. A request that
+    fails is tried ``num_tries`` times in all, after waits that double from ``backoff_s`` and stay below ``max_wait_s``.
+    ``timeout_s`` is for one whole answer, ``num_parallel`` how many are asked for at once.
+    """
+
+    url: str = ""
+    model: str = ""
+    api_key_variable: str = ""
+    connect_timeout_s: Positive = 10.0
+    timeout_s: Positive = 300.0
+    num_tries: Count = 5
+    backoff_s: Positive = 0.5
+    max_wait_s: Positive = 60.0
+    num_parallel: Count = 8
+
+
 class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Decoding. ``temperature`` 0 is greedy; a sampled record's random stream depends on ``seed`` and its id alone."""
+    """Decoding. ``temperature`` 0 is greedy; a sampled record's random stream depends on ``seed`` and its id alone.
+
+    ``prompt`` "" is the backend's own. ``precision`` is what a Hugging Face model computes in. Images with more bytes
+    or pixels than the limits are not opened.
+    """
 
     backend: Backend = "own"
     batch_size: Count = 16
@@ -141,12 +164,28 @@ class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_new_tokens: Count = 512
     seed: Seed = 0
     keep_logprobs: bool = False
+    precision: Literal["stored", "float32", "bfloat16", "float16"] = "stored"
+    max_image_bytes: Count = 64_000_000
+    max_image_pixels: Count = 64_000_000
+    server: Server = Server()
 
 
 class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``use_salvaged`` counts the objects in that were complete before a text was cut."""
+    """How predictions are scored; everything else about it is fixed (docs/detection.md).
+
+    ``use_salvaged`` counts the objects in that were complete before a text was cut. ``score_from`` says what ranks
+    predictions: the ``score`` of the row ("contract": 1.0 for models that write text), or the log probabilities of the
+    object's tokens. Predictions below ``min_score`` count in average precision alone. Labels are one class when they
+    are equal after folding (space and case, ``label_match``), or by the table of the file ``synonyms``.
+    ``slice_by`` are keys of the records' ``metadata``: all metrics are also taken over the records of each value.
+    """
 
     use_salvaged: bool = False
+    score_from: Literal["contract", "logprobs"] = "contract"
+    min_score: Share = 0.0
+    label_match: Literal["folded", "exact"] = "folded"
+    synonyms: str | None = None
+    slice_by: tuple[str, ...] = ()
     num_resamples: CountOrZero = 1000
     confidence: Confidence = 0.95
     seed: Seed = 0
