@@ -4,7 +4,7 @@ Heavy to import (pandas, the task's score part): the command loads it when it ru
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from pipeline.tasks.interface import Evaluation, Report, ScorePart, TableLayout
 from schemas.rows import Metric, Score
 
 CHECKPOINT = "checkpoint"
+MAX_ROWS = 20  # of a table of slices, on the terminal
 ERROR_KEY_LENGTH = 120  # an error text in the manifest's counts is cut to this: it may quote what a model wrote
 
 
@@ -94,6 +95,12 @@ def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
     shown = {(column.metric, column.statistic) for column in layout.columns}
     main = [m for m in metrics if m.subject == tables.MODEL and m.slice_by in ("all", CHECKPOINT)]
     return lines, [msgspec.to_builtins(m) for m in main if (m.name, m.statistic) in shown]
+
+
+def named_files(task: str, options: Any) -> dict[str, Path]:
+    """The files that the section ``evaluate`` of a recipe names, by what they are for: inputs like the predictions."""
+    files = getattr(load_part(task, "score"), "files", None)
+    return {} if files is None else {name: Path(path) for name, path in files(options).items()}
 
 
 def _evaluate(part: ScorePart, predictions: Sequence[Any], path: Path, options: Any) -> Evaluation:
@@ -189,8 +196,10 @@ def terminal(checkpoints: Sequence[Checkpoint], layout: TableLayout) -> list[str
     else:
         metrics = checkpoints[0].metrics
         blocks = [tables.to_text(tables.main_table(metrics, layout))]
-        for by, value in slices(metrics):
-            blocks += ["", f"{by} {value}", tables.to_text(tables.main_table(metrics, layout, by, value))]
+        for title, table in tables.slice_tables(metrics, layout):
+            blocks += ["", title, tables.to_text(table.head(MAX_ROWS))]
+            if len(table) > MAX_ROWS:
+                blocks.append(f"... and {len(table) - MAX_ROWS:,} more in table.md")
     return "\n".join([*blocks, "", *_footnotes(checkpoints, layout)]).split("\n")
 
 
@@ -203,18 +212,10 @@ def markdown(task: str, checkpoints: Sequence[Checkpoint], layout: TableLayout) 
         metrics = checkpoint.metrics
         title = f"{checkpoint.label}: " if len(checkpoints) > 1 else ""
         lines += [f"## {title}all records", "", tables.to_markdown(tables.main_table(metrics, layout)), ""]
-        for by, value in slices(metrics):
-            table = tables.to_markdown(tables.main_table(metrics, layout, by, value))
-            lines += [f"## {title}{by} {value}", "", table, ""]
+        for name, table in tables.slice_tables(metrics, layout):
+            lines += [f"## {title}{name}", "", tables.to_markdown(table), ""]
         lines += [f"## {title}every metric of the model", "", tables.to_markdown(tables.all_metrics(metrics)), ""]
     return "\n".join([*lines, *(f"- {note}" for note in _footnotes(checkpoints, layout)), ""])
-
-
-def slices(metrics: Iterable[Metric]) -> list[tuple[str, str]]:
-    """The slices that split the records: (slice_by, slice_value) where there is more than one value."""
-    found = dict.fromkeys((m.slice_by, m.slice_value) for m in metrics if m.slice_by != "all")
-    counts = [by for by, _ in found]
-    return [(by, value) for by, value in found if counts.count(by) > 1]
 
 
 def _footnotes(checkpoints: Sequence[Checkpoint], layout: TableLayout) -> list[str]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.jsonl import Appender, scan
-from pipeline.tasks.interface import InferJob, PredictPart
+from pipeline.jsonl import Appender, read_all, scan
+from pipeline.tasks import find_part, load_part
+from pipeline.tasks.interface import InferJob, PredictPart, Source, SourceRequest
 from schemas.rows import Example, Prediction
 
 # An error text in the manifest's counts is cut to this many characters: texts may quote what a model wrote.
@@ -28,21 +29,40 @@ class InferenceCounts:
     error_counts: dict[str, int]
 
 
+def find_source(request: SourceRequest) -> Source:
+    """What to answer from: as the task's part ``sources`` says; without one, a model file. Raises UserError."""
+    part = find_part(request.task, "sources")
+    if part is not None:
+        source: Source = part.find_source(request)
+        return source
+    for flag, path in (("--replay", request.replay), ("--image-root", request.image_root)):
+        if path is not None:
+            raise UserError(f"task {request.task!r} has no use for {flag}", where=str(path), remedy=f"leave {flag} out")
+    return Source(model_file=request.model or request.run_model())
+
+
+def read_examples(task: str, path: Path) -> list[Any]:
+    """The input records: through the task's own reader where it has one. Raises UserError."""
+    reader = getattr(find_part(task, "data"), "read_examples", None)
+    return list(reader(path) if reader else read_all(path, load_part(task, "rows").ROW_TYPES["example_v1"]))
+
+
 def run_inference(
-    part: PredictPart, job: InferJob, path: Path, *, row_type: type[Prediction], model_id: str
+    part: PredictPart, job: InferJob, path: Path, *, row_type: type[Prediction], model_id: str | None
 ) -> InferenceCounts:
     """Write ``path``: the predictions of ``job.model`` on all of ``job.examples``.
 
     Goes on behind the whole lines that ``path`` holds, whatever ``job.first_index`` says; remove the file to start
-    anew. ``model_id`` is what the rows' ``model`` says. Raises UserError when ``path`` holds predictions of other
-    examples or of another model.
+    anew. ``model_id`` is what the rows' ``model`` says; None where the task alone knows. Raises UserError when two
+    examples share an id, and when ``path`` holds predictions of other examples or of another model.
     """
+    _refuse_duplicates(job.examples)
     errors: Counter[str] = Counter()
     num_resumed = _good_prefix(path, job.examples, row_type, model_id, errors)
     # Each row at once: it may have taken a minute of a large model, and a kill must not cost those waiting in a buffer.
     with Appender(path, resume=num_resumed > 0, buffer_bytes=0) as appender:
         for example, prediction in _paired(part, job, num_resumed):
-            if prediction.id != example.id or prediction.model != model_id:
+            if prediction.id != example.id or model_id not in (None, prediction.model):
                 raise AssertionError(f"predict gave {prediction.id} ({prediction.model}) for {example.id} ({model_id})")
             appender.append(prediction)
             _count(errors, prediction)
@@ -56,8 +76,20 @@ def _paired(part: PredictPart, job: InferJob, first: int) -> Iterator[tuple[Exam
     yield from zip(job.examples[first:], part.predict(replace(job, first_index=first)), strict=True)
 
 
+def _refuse_duplicates(examples: Sequence[Any]) -> None:
+    number_of: dict[str, int] = {}
+    for number, example in enumerate(examples):
+        if example.id in number_of:
+            raise UserError(
+                f"two examples are called {example.id!r}: rows are joined by id",
+                where=f"records {number_of[example.id] + 1} and {number + 1} of the input",
+                remedy="give every record an id of its own",
+            )
+        number_of[example.id] = number
+
+
 def _good_prefix(
-    path: Path, examples: Sequence[Any], row_type: type[Prediction], model_id: str, errors: Counter[str]
+    path: Path, examples: Sequence[Any], row_type: type[Prediction], model_id: str | None, errors: Counter[str]
 ) -> int:
     """Number of whole lines in ``path``, after checking that they answer the first of ``examples`` with this model."""
     if not path.exists():
@@ -65,10 +97,10 @@ def _good_prefix(
     found = scan(path, row_type).rows
     for number, row in enumerate(found):
         expected = examples[number].id if number < len(examples) else None
-        if row.id != expected or row.model != model_id:
+        if row.id != expected or model_id not in (None, row.model):
             raise UserError(
                 f"cannot go on with these predictions: this line is {row.id!r} by model {row.model}, "
-                f"expected {expected!r} by model {model_id}",
+                f"expected {expected!r} by model {model_id or row.model}",
                 where=f"{path}:{number + 1}",
                 remedy="they belong to other examples or another model; replace them with --force",
             )

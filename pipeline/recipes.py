@@ -51,35 +51,51 @@ def load_recipe(
     """
     from pipeline.yaml_text import parse  # here: yaml takes 10 ms to import, and `--help` loads no recipe
 
-    recipe_type = load_part(task, "recipe").RECIPE
+    load_part(task, "recipe")  # an unknown task is told before an unknown recipe
     path = find_recipe(path_or_name, task)
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the recipe: {error.strerror}", where=str(path)) from error
     document = parse(raw, str(path))
-    data = document.data
-    if not isinstance(data, dict):
+    if not isinstance(document.data, dict):
         raise UserError("a recipe is a mapping of keys to values", where=f"{path}:1", remedy="see runs/recipes/")
-    places = Places(str(path), document.lines)
+    recipe = _checked(document.data, task, Places(str(path), document.lines), overrides, seed)
+    return LoadedRecipe(recipe, path, hash_config(recipe), raw.decode("utf-8-sig"), tuple(overrides))
+
+
+def default_recipe(task: str, overrides: Sequence[str] = (), seed: int | None = None) -> Any:
+    """The recipe of a task that says nothing but ``overrides`` and ``seed``. Errors as `load_recipe`."""
+    data = {"schema": "recipe_v1", "task": task, "name": "defaults"}
+    return _checked(data, task, Places(f"defaults of {task}", {}), overrides, seed)
+
+
+def _checked(data: dict[str, Any], task: str, places: Places, overrides: Sequence[str], seed: int | None) -> Any:
+    """The task's Recipe of plain data, with what flags change in it."""
+    recipe_type = load_part(task, "recipe").RECIPE
     for text in overrides:
-        key, separator, value = text.partition("=")
-        keys = key.split(".")
-        if not separator or not all(keys):
-            raise UserError(f"--set takes key=value, not {text!r}", remedy="for example: --set train.num_steps=1000")
-        flag = f"--set {text}"
-        _put(data, keys, parse(value.encode(), flag).data if value else "", flag)
-        places.flags[tuple(keys)] = flag
+        _override(data, text, places)
     if seed is not None:
         data["seed"] = seed
         places.flags[("seed",)] = f"--seed {seed}"
     _check_head(data, task, recipe_type, places)
     try:
-        recipe = msgspec.convert(data, recipe_type)
+        return msgspec.convert(data, recipe_type)
     except msgspec.ValidationError as error:
         listing = f"schemas/generated/{task}.recipe_v1.json lists every key and its range"
         raise explain_value(error, data, recipe_type, places, listing) from error
-    return LoadedRecipe(recipe, path, hash_config(recipe), raw.decode("utf-8-sig"), tuple(overrides))
+
+
+def _override(data: dict[str, Any], text: str, places: Places) -> None:
+    from pipeline.yaml_text import parse
+
+    key, separator, value = text.partition("=")
+    keys = key.split(".")
+    if not separator or not all(keys):
+        raise UserError(f"--set takes key=value, not {text!r}", remedy="for example: --set train.num_steps=1000")
+    flag = f"--set {text}"
+    _put(data, keys, parse(value.encode(), flag).data if value else "", flag)
+    places.flags[tuple(keys)] = flag
 
 
 def find_recipe(path_or_name: Path | str, task: str) -> Path:

@@ -85,12 +85,14 @@ class StageRun(Struct, kw_only=True):
     """A stage at work. The stage reads the two flags, and fills in outputs, counts and notes as it goes.
 
     ``up_to_date``: everything is there already; do nothing. ``resuming``: go on from the files in ``folder``.
+    ``inputs`` are the files it reads, as they are recorded.
     """
 
     folder: Path
     up_to_date: bool
     resuming: bool
     previous: Manifest | None
+    inputs: Mapping[str, FileRecord] = {}
     outputs: dict[str, Path] = {}
     counts: dict[str, int] = {}
     error_counts: dict[str, int] = {}
@@ -115,6 +117,7 @@ def stage_run(request: StageRequest) -> Iterator[StageRun]:
         started = _started(request, inputs)
         previous = _previous(request)
         run = _decide(request, started, previous)
+        run.inputs = inputs
         if run.up_to_date:
             yield run
             return

@@ -5,7 +5,7 @@ Subjects are rows, the model first; the main metrics of the task are columns.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -31,13 +31,13 @@ class Checkpoint:
 
 def layout_of(part: object, glossary: Sequence[MetricDefinition], metrics: Sequence[Metric]) -> TableLayout:
     """The task's ``TABLE``; without one, a column for each of the first metrics of the glossary that has a value."""
-    layout = getattr(part, "TABLE", TableLayout())
+    layout: TableLayout = getattr(part, "TABLE", TableLayout())
     if layout.columns:
         return layout
     statistic = {m.name: m.statistic for m in reversed(metrics)}
     names = [definition.name for definition in glossary if definition.name in statistic][:NUM_DEFAULT_COLUMNS]
     columns = [TableColumn(metric=name, statistic=statistic[name], heading=name.replace("_", " ")) for name in names]
-    return TableLayout(columns=columns, bar=layout.bar)
+    return replace(layout, columns=columns)
 
 
 def main_table(
@@ -69,6 +69,26 @@ def learning_curve(
     return table
 
 
+def slice_tables(metrics: Sequence[Metric], layout: TableLayout) -> list[tuple[str, pd.DataFrame]]:
+    """The tables of all slices that split the records, with their titles.
+
+    A table for each value of a slice; where the model is the only subject, one for all values, a row each. What splits
+    into one value only, or has none of the columns, is left out.
+    """
+    found: list[tuple[str, pd.DataFrame]] = []
+    by_value: dict[str, dict[str, list[Metric]]] = {}
+    for m in metrics:
+        if m.slice_by != "all" and _is_shown(m, layout):
+            by_value.setdefault(m.slice_by, {}).setdefault(m.slice_value, []).append(m)
+    for by, values in by_value.items():
+        name = by.replace("_", " ")
+        if len(values) > 1 and all(m.subject == MODEL for rows in values.values() for m in rows):
+            found.append((f"by {name}", _table(values, layout).rename_axis(name)))
+        elif len(values) > 1:
+            found += [(f"{name} {value}", main_table(metrics, layout, by, value)) for value in values]
+    return found
+
+
 def all_metrics(metrics: Iterable[Metric], subject: str = MODEL) -> pd.DataFrame:
     """Every metric of one subject over all records, a row each."""
     chosen = [m for m in metrics if m.subject == subject and m.slice_by == "all"]
@@ -87,11 +107,10 @@ def footnotes(metrics: Sequence[Metric], layout: TableLayout) -> list[str]:
     counts = {m.name: m for m in metrics if m.statistic == "count" and m.slice_by == "all"}
     if "num_records" in counts:
         lines.append(f"Records: {counts['num_records'].value:,.0f}.")
-    if "num_errors" in counts and counts["num_errors"].value > 0:
-        lines.append(
-            f"WARNING: {counts['num_errors'].value:,.0f} of {counts['num_errors'].num_records:,} records have an error "
-            "and are left out of every other metric."
-        )
+    for note in layout.notes:
+        if note.metric in counts and counts[note.metric].value > 0:
+            count = counts[note.metric]
+            lines.append(note.text.format(value=f"{count.value:,.0f}", num_records=f"{count.num_records:,}"))
     return lines
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pandas as pd
 
 from pipeline import tables
 from pipeline.atomic import write_atomically
 from pipeline.errors import UserError
-from pipeline.evaluation import slices, training_step
+from pipeline.evaluation import training_step
 from pipeline.jsonl import read_all, write_all
 from pipeline.report import Cell, Headline, Records, Report, Table, render
 from pipeline.runs import check_input
@@ -128,8 +129,8 @@ def _report(
 ) -> Report:
     part: Any = load_part(job.task, "score")
     layout = tables.layout_of(part, part.GLOSSARY, metrics)
-    found = [as_table(metrics, layout, "All records", "all", "all")]
-    found += [as_table(metrics, layout, f"{by.replace('_', ' ')} {value}", by, value) for by, value in slices(metrics)]
+    found = [as_table("All records", tables.main_table(metrics, layout), layout)]
+    found += [as_table(title, frame, layout) for title, frame in tables.slice_tables(metrics, layout)]
     shown = {column.metric: column.heading for column in layout.columns}
     constant, records = split_columns(rows)
     if len(records.rows) < len(rows):
@@ -149,9 +150,8 @@ def _report(
     )
 
 
-def as_table(metrics: Sequence[Metric], layout: TableLayout, title: str, slice_by: str, slice_value: str) -> Table:
-    """The table that evaluate shows, with the intervals below the values."""
-    frame = tables.main_table(metrics, layout, slice_by, slice_value)
+def as_table(title: str, frame: pd.DataFrame, layout: TableLayout) -> Table:
+    """A table as evaluate shows it, with the intervals below the values."""
     kinds = {tables.MODEL: "model", f"{layout.bar} (bar)": "bar"}
     rows = [
         (str(name).replace("_", " "), kinds.get(str(name), ""), [_split(str(cell)) for cell in cells])
@@ -170,7 +170,7 @@ def headlines(metrics: Sequence[Metric], layout: TableLayout) -> list[Headline]:
     found = []
     for column in layout.columns:
         alone = TableLayout(columns=[column], bar=layout.bar)
-        table = as_table(metrics, alone, "", "all", "all")
+        table = as_table("", tables.main_table(metrics, alone), alone)
         by_subject = {
             m.subject: m
             for m in metrics

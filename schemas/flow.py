@@ -77,6 +77,14 @@ STAGES: tuple[Stage, ...] = (
         summary="pictures and a self-contained report, from the predictions alone",
     ),
     Stage(
+        name="convert",
+        reads=("files of other tools", "examples/examples.jsonl", "infer/predictions.jsonl"),
+        writes=(),
+        needs_torch=False,
+        part="convert",
+        summary="rows from the files of other tools, and back",
+    ),
+    Stage(
         name="inspect",
         reads=("any artifact",),
         writes=(),

@@ -21,6 +21,7 @@ import json as jsonlib
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -30,9 +31,8 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.progress import Style, choose_style
-from pipeline.recipes import LoadedRecipe, load_recipe
+from pipeline.recipes import LoadedRecipe, default_recipe, load_recipe
 from pipeline.runs import StageRun
-from pipeline.tasks import load_part
 from schemas.flow import BY_NAME
 
 DONE, FAILED, WRONG_INPUT, BUG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
@@ -40,8 +40,19 @@ DONE, FAILED, WRONG_INPUT, BUG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
 # Numeric libraries read these when they are loaded, so they are set before a stage loads any.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
+# Of a folder with more outputs than this, the result names the folder alone.
+NUM_LISTED = 20
+
 # Packages that not every installation has, and the extra that brings each.
-EXTRAS = {"torch": "torch", "safetensors": "torch", "onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx"}
+EXTRAS = {
+    "torch": "torch",
+    "safetensors": "torch",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "transformers": "huggingface",
+    "tokenizers": "huggingface",
+}
 
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="Task, for example gridworld.")]
 RecipeOption = Annotated[
@@ -93,18 +104,14 @@ class Options:
             raise UserError(f"the {self.stage} stage needs a recipe", remedy=f"baton {self.stage} TASK --recipe NAME")
         return load_recipe(self.recipe, self.task, (*self.settings, *more_settings), self.seed)
 
-    def recipe_or_defaults(self) -> tuple[Any, str | None]:
-        """The recipe and the name of its run; without ``--recipe`` the task's defaults, and None.
-
-        For stages that can do with explicit paths. Raises UserError when there is something to set and no recipe.
+    def recipe_or_defaults(self, *more_settings: str) -> tuple[Any, str | None]:
+        """The recipe and the name of its run; without ``--recipe`` the task's defaults, and None: for stages that can
+        do with explicit paths. ``--set``, ``more_settings`` and ``--seed`` are applied to either. Raises UserError.
         """
         if self.recipe is not None:
-            recipe = self.load_recipe().recipe
+            recipe = self.load_recipe(*more_settings).recipe
             return recipe, recipe.name
-        if self.settings or self.seed is not None:
-            raise UserError("--set and --seed change a recipe, and none is given", remedy="give --recipe NAME")
-        plain = {"schema": "recipe_v1", "task": self.task, "name": "defaults"}
-        return msgspec.convert(plain, load_part(self.task, "recipe").RECIPE), None
+        return default_recipe(self.task, (*self.settings, *more_settings), self.seed), None
 
     @property
     def progress_style(self) -> Style:
@@ -171,7 +178,7 @@ def finished(stage: str, run: StageRun, lines: Sequence[str] = (), **facts: Any)
             head,
             *(f"  {count:,} records failed: {text}" for text, count in errors.items()),
             *lines,
-            *(f"  {name}: {path}" for name, path in outputs.items()),
+            *listed(outputs),
         ],
         facts={
             "folder": str(run.folder),
@@ -182,6 +189,13 @@ def finished(stage: str, run: StageRun, lines: Sequence[str] = (), **facts: Any)
         },
         status="up_to_date" if run.up_to_date else "ok",
     )
+
+
+def listed(outputs: Mapping[str, Path]) -> list[str]:
+    """The outputs, a line each; of many files in one folder, a line for the folder."""
+    folders = Counter(path.parent for path in outputs.values())
+    lines = [f"  {name}: {path}" for name, path in outputs.items() if folders[path.parent] <= NUM_LISTED]
+    return lines + [f"  {count:,} files: {path}" for path, count in folders.items() if count > NUM_LISTED]
 
 
 class GateFailed(Exception):

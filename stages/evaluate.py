@@ -41,7 +41,7 @@ def app(options: Options, inputs: InputsOption = []) -> Result:  # noqa: B006 - 
         task=options.task,
         folder=options.folder(run_name),
         config=stage_config(recipe, "evaluate") | ({"checkpoints": list(files)} if several else {}),
-        inputs=files if several else dict(zip(["predictions"], files.values(), strict=True)),
+        inputs=_inputs(files) | evaluation.named_files(options.task, getattr(recipe, "evaluate", None)),
         writes=WRITES,
         num_threads=options.threads,
         force=options.force,
@@ -51,6 +51,11 @@ def app(options: Options, inputs: InputsOption = []) -> Result:  # noqa: B006 - 
             _evaluate(run, files, getattr(recipe, "evaluate", None), options)
     lines, main_metrics = evaluation.show(options.task, run.folder)
     return finished("evaluate", run, lines, metrics=main_metrics)
+
+
+def _inputs(files: dict[str, Path]) -> dict[str, Path]:
+    """Predictions by the names that the manifest has for them: their labels, where there are several."""
+    return files if len(files) > 1 else dict(zip(["predictions"], files.values(), strict=True))
 
 
 def _evaluate(run: StageRun, files: dict[str, Path], section: Any, options: Options) -> None:

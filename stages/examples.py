@@ -1,11 +1,14 @@
 """``baton examples``: make the fixed, seeded input records of a recipe."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
 
+from pipeline.atomic import write_atomically
 from pipeline.errors import UserError
 from pipeline.jsonl import write_all
-from pipeline.runs import StageRequest, stage_run
+from pipeline.runs import StageRequest, StageRun, stage_run
 from pipeline.tasks import load_part
+from pipeline.tasks.interface import WithFiles
 from schemas.rows import Example
 from stages.common import Options, Result, command, finished, main, stage_config
 
@@ -16,7 +19,8 @@ FILE = "examples.jsonl"
 def app(options: Options) -> Result:
     """Make the fixed, seeded input records of a recipe.
 
-    They depend on the recipe alone: the same recipe gives the same bytes.
+    They depend on the recipe alone: the same recipe gives the same bytes. Images and other files that the records name
+    are written beside them.
 
     Example: baton examples gridworld --recipe demo
     """
@@ -28,14 +32,44 @@ def app(options: Options) -> Result:
         task=options.task,
         folder=folder,
         config=stage_config(recipe, "examples", part.RECIPE_KEYS),
-        writes=(FILE,),
+        writes=(FILE, *getattr(part, "FILES", ())),
         force=options.force,
+        resumable=True,
     )
     with stage_run(request) as run:
         if not run.up_to_date:
-            run.counts["num_examples"] = write_all(folder / FILE, unique(part.make_examples(recipe)))
+            records = written(part.make_examples(recipe), run)
+            run.counts["num_examples"] = write_all(folder / FILE, unique(records))
             run.output("examples", folder / FILE)
     return finished("examples", run)
+
+
+def written(made: Iterable[Example | WithFiles], run: StageRun) -> Iterator[Example]:
+    """The records; the files of each are in the run's folder when it is yielded, and among the run's outputs.
+
+    A file that an interrupted run left, and that is the same, is not written again.
+    """
+    for one in made:
+        if not isinstance(one, WithFiles):
+            yield one
+            continue
+        for name, data in one.files.items():
+            if name in run.outputs:
+                raise AssertionError(f"two examples write {name}")
+            path = inside(run.folder, name)
+            if not (run.resuming and path.is_file() and path.read_bytes() == data):
+                write_atomically(path, [data])
+            run.output(name, path)
+        run.counts["num_files"] = run.counts.get("num_files", 0) + len(one.files)
+        yield one.example
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file that an example names, which lies in ``folder``."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise AssertionError(f"an example names the file {name!r}, which is not in the folder of the examples")
+    return folder / path
 
 
 def unique(records: Iterable[Example]) -> Iterator[Example]:

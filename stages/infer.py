@@ -1,27 +1,48 @@
 """``baton infer``: run a model once over a dataset, one prediction line per record."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pipeline.errors import UserError
-from pipeline.jsonl import read_all
-from pipeline.progress import progress
+from pipeline.inference import find_source, read_examples, run_inference
+from pipeline.progress import Report, progress
 from pipeline.runs import StageRequest, StageRun, stage_run
 from pipeline.tasks import load_part
-from pipeline.tasks.interface import InferJob
-from stages.common import ModelOption, Options, Result, command, finished, main, stage_config
+from pipeline.tasks.interface import InferJob, Source, SourceRequest
+from stages.common import Options, Result, command, finished, main, stage_config
 
 FILE = "predictions.jsonl"
 
+ModelOption = Annotated[
+    Path | None,
+    typer.Option("--model", metavar="PATH", help="inference_v1 file instead of the run's, or what --backend reads."),
+]
 ExamplesOption = Annotated[
     Path | None, typer.Option("--input", metavar="FILE", help="examples.jsonl instead of the run's.")
+]
+BackendOption = Annotated[
+    str | None, typer.Option("--backend", metavar="NAME", help="What answers, of a task that knows several.")
+]
+ReplayOption = Annotated[
+    Path | None, typer.Option("--replay", metavar="FILE", help="Answers by record id, for a backend that replays them.")
+]
+ImageRootOption = Annotated[
+    Path | None, typer.Option("--image-root", metavar="FOLDER", help="Where images are, instead of the input's folder.")
 ]
 
 
 @command("infer")
-def app(options: Options, model: ModelOption = None, examples: ExamplesOption = None) -> Result:
+def app(
+    options: Options,
+    model: ModelOption = None,
+    examples: ExamplesOption = None,
+    backend: BackendOption = None,
+    replay: ReplayOption = None,
+    image_root: ImageRootOption = None,
+) -> Result:
     """Run a model once over a dataset: one prediction line per record, in order.
 
     What was killed goes on where it stopped, and ends in the same bytes.
@@ -30,15 +51,27 @@ def app(options: Options, model: ModelOption = None, examples: ExamplesOption = 
 
     Example: baton infer gridworld --model a.inference_v1 --input examples.jsonl --out predictions-of-a
     """
-    recipe, run_name = options.recipe_or_defaults()
-    model = model or options.folder(run_name, "export") / "model.inference_v1"
+    recipe, run_name = options.recipe_or_defaults(*([f"infer.backend={backend}"] if backend else []))
+    section = getattr(recipe, "infer", None)
     examples = examples or options.folder(run_name, "examples") / "examples.jsonl"
+    source = find_source(
+        SourceRequest(
+            task=options.task,
+            options=section,
+            examples=examples,
+            model=model,
+            replay=replay,
+            image_root=image_root,
+            run_model=lambda: options.folder(run_name, "export") / "model.inference_v1",
+        )
+    )
+    inputs = {"model": source.model_file} if source.model_file else {}
     request = StageRequest(
         stage="infer",
         task=options.task,
         folder=options.folder(run_name),
-        config=stage_config(recipe, "infer") | {"device": options.device},
-        inputs={"model": model, "examples": examples},
+        config=stage_config(recipe, "infer") | {"device": options.device} | source.config,
+        inputs=inputs | dict(source.files) | {"examples": examples},
         writes=(FILE,),
         seed=recipe.seed,
         device=options.device,
@@ -48,33 +81,53 @@ def app(options: Options, model: ModelOption = None, examples: ExamplesOption = 
     )
     with stage_run(request) as run:
         if not run.up_to_date:
-            _infer(run, request, getattr(recipe, "infer", None), options)
+            with progress("infer", options.progress_style) as report:
+                _infer(run, request, Asked(source, section, report))
     return finished("infer", run)
 
 
-def _infer(run: StageRun, request: StageRequest, section: Any, options: Options) -> None:
-    from pipeline import inference, load_model  # loaded here: torch takes seconds, and wrong input is told before
+@dataclass(frozen=True)
+class Asked:
+    """What is inferred with, and to whom its progress is told."""
 
-    row_types = load_part(options.task, "rows").ROW_TYPES
-    records = read_all(request.inputs["examples"], row_types["example_v1"])
-    if not records:
+    source: Source
+    section: Any
+    report: Report
+
+
+def _infer(run: StageRun, request: StageRequest, asked: Asked) -> None:
+    source, task = asked.source, request.task
+    examples = read_examples(task, request.inputs["examples"])
+    if not examples:
         raise UserError("there are no examples in it", where=str(request.inputs["examples"]))
-    model = load_model(request.inputs["model"], device=options.device)
-    with progress("infer", options.progress_style) as report:
-        job = InferJob(
-            model=model, examples=records, first_index=0, options=section, device=options.device, report=report
-        )
-        counts = inference.run_inference(
-            load_part(options.task, "predict"),
-            job,
-            run.folder / FILE,
-            row_type=row_types["prediction_v1"],
-            model_id=model.weights_hash[:16],
-        )
+    model = None
+    if source.model_file is not None:
+        from pipeline import load_model  # loaded here: torch takes seconds, and wrong input is told before
+
+        model = load_model(source.model_file, device=request.device)
+        run.notes |= {"model": model.weights_hash[:16], "step": model.metadata.get("step")}
+    run.notes |= source.facts
+    job = InferJob(
+        model=model,
+        examples=examples,
+        first_index=0,
+        options=asked.section,
+        device=request.device,
+        report=asked.report,
+        source=source,
+        inputs={name: run.inputs[name] for name in source.files},
+        note=run.notes.__setitem__,
+    )
+    counts = run_inference(
+        load_part(task, "predict"),
+        job,
+        run.folder / FILE,
+        row_type=load_part(task, "rows").ROW_TYPES["prediction_v1"],
+        model_id=model.weights_hash[:16] if model else None,
+    )
     run.output("predictions", run.folder / FILE)
     run.counts |= {"num_predictions": counts.num_predictions, "num_resumed": counts.num_resumed}
     run.error_counts |= counts.error_counts
-    run.notes |= {"model": model.weights_hash[:16], "step": model.metadata.get("step")}
 
 
 if __name__ == "__main__":

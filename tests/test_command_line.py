@@ -131,9 +131,16 @@ def test_no_recipe_is_a_question_not_a_guess(baton: Baton) -> None:
     assert done.err == "error: the examples stage needs a recipe\n  next:  baton examples TASK --recipe NAME\n"
 
 
-def test_settings_without_a_recipe_are_refused() -> None:
-    with pytest.raises(UserError, match="change a recipe, and none is given"):
-        Options(stage="evaluate", task="gridworld", settings=("evaluate.seed=1",)).recipe_or_defaults()
+def test_settings_without_a_recipe_change_the_defaults() -> None:
+    options = Options(stage="evaluate", task="gridworld", settings=("evaluate.seed=7",), seed=3)
+    recipe, run_name = options.recipe_or_defaults("evaluate.num_resamples=20")
+    assert (recipe.evaluate.seed, recipe.evaluate.num_resamples, recipe.seed, run_name) == (7, 20, 3, None)
+
+
+def test_a_wrong_setting_without_a_recipe_names_the_flag() -> None:
+    with pytest.raises(UserError, match="seeed") as caught:
+        Options(stage="evaluate", task="gridworld", settings=("evaluate.seeed=7",)).recipe_or_defaults()
+    assert caught.value.where == "--set evaluate.seeed=7"
 
 
 def test_errors_are_objects_with_json(baton: Baton) -> None:

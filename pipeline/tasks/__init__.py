@@ -32,3 +32,10 @@ def load_part(task: str, part: str) -> ModuleType:
     if importlib.util.find_spec(name) is None:
         raise UserError(f"task {task!r} has no part {part!r}", where=f"pipeline/tasks/{task}/{part}.py")
     return importlib.import_module(name)
+
+
+def find_part(task: str, part: str) -> ModuleType | None:
+    """`load_part` of a part that a task may leave out: None where it does. Raises UserError on an unknown task."""
+    if task in task_names() and importlib.util.find_spec(f"{__name__}.{task}.{part}") is None:
+        return None
+    return load_part(task, part)

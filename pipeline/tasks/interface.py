@@ -7,9 +7,10 @@ else. ``rows``, ``recipe``, ``data``, ``score``, ``draw`` and ``live`` never imp
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from schemas.brain import Block, BrainSpec
+from schemas.manifest import FileRecord
 from schemas.recipe import Recipe
 from schemas.rows import Better, Example, Figure, Metric, Prediction, Progress, Row, Score
 
@@ -60,18 +61,87 @@ class ExportParts:
 
 
 @dataclass(frozen=True)
+class WithFiles:
+    """An example, and the files that it names: their content by path, relative to the folder of ``examples.jsonl``."""
+
+    example: Example
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class ConvertJob:
+    """What convert hands to a task: ``files`` by the name of their option, to or from ``format``, into ``folder``.
+
+    ``direction`` is "from" (that format to our rows) or "to" (our rows to that format). ``files`` may hold "input"
+    (rows), "annotations" (the truth in the other format) and "results" (predictions in it).
+    """
+
+    direction: Literal["from", "to"]
+    format: str
+    files: Mapping[str, Path]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class ConvertOutcome:
+    """What a conversion wrote: files by name, and counts for the manifest."""
+
+    outputs: Mapping[str, Path]
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class SourceRequest:
+    """What the user asks infer to answer from, for `SourcesPart.find_source`.
+
+    ``options`` is the section ``infer`` of the recipe. ``model``, ``replay`` and ``image_root`` are paths where they
+    were given; ``run_model()`` is the model file of the run, or raises UserError where there is no run.
+    """
+
+    task: str
+    options: Any
+    examples: Path
+    model: Path | None
+    replay: Path | None
+    image_root: Path | None
+    run_model: Callable[[], Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the answers of an inference come from.
+
+    ``model_file`` is the inference_v1 file that the stage opens, if there is one. ``files`` are all others that the
+    answers depend on, by name: the manifest records their hashes. ``config`` is what else they depend on; it joins the
+    configuration in the manifest, so that a change of it outdates the run. ``facts`` are worth noting there and outdate
+    nothing. ``image_root`` is where the images that records name are looked up.
+    """
+
+    model_file: Path | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    image_root: Path | None = None
+
+
+@dataclass(frozen=True)
 class InferJob:
     """What infer hands to a task. Predictions are yielded in input order, for ``examples[first_index:]``.
 
-    ``options`` is the resolved decoding section (``infer`` of the recipe).
+    ``options`` is the resolved decoding section (``infer`` of the recipe). ``model`` is None where ``source`` has no
+    model file. ``inputs`` are the files of ``source`` as the manifest records them, by name. ``note(name, value)``
+    leaves a fact in the manifest.
     """
 
-    model: "Model"
+    model: "Model | None"
     examples: Sequence[Any]
     first_index: int
     options: Any
     device: str
     report: Report
+    source: Source = Source()
+    inputs: Mapping[str, FileRecord] = field(default_factory=dict)
+    note: Callable[[str, Any], None] = lambda name, value: None
 
 
 @dataclass(frozen=True)
@@ -102,12 +172,30 @@ class TableColumn:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TableNote:
+    """A sentence below the table, shown where the count ``metric`` over all records is not 0.
+
+    ``{value}`` and ``{num_records}`` in it stand for the count and the number of records.
+    """
+
+    metric: str
+    text: str
+
+
+ERRORS_LEFT_OUT = TableNote(
+    metric="num_errors",
+    text="WARNING: {value} of {num_records} records have an error and are left out of every other metric.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableLayout:
-    """The table that evaluate shows: its columns, and the subject that is the bar to pass. ``TABLE`` of ``score.py``;
-    a task without one gets a column for each of its first metrics."""
+    """The table that evaluate shows: its columns, the subject that is the bar to pass, and notes. ``TABLE`` of
+    ``score.py``; a task without one gets a column for each of its first metrics."""
 
     columns: Sequence[TableColumn] = ()
     bar: str | None = None
+    notes: Sequence[TableNote] = (ERRORS_LEFT_OUT,)
 
 
 @dataclass(frozen=True)
@@ -141,11 +229,30 @@ class DataPart(Protocol):
     """``data.py``: the fixed input records, seeded.
 
     They depend on the recipe's section ``examples`` and on ``RECIPE_KEYS`` of it, such as ("environment",), alone.
+
+    Records that name files (images, recordings) are yielded with them (`WithFiles`): the stage writes them beside
+    ``examples.jsonl``, each before its record. ``FILES``, optional, are glob patterns of all such files.
+
+    A part may also have ``read_examples(path) -> list[Example]``, for files of records that other tools wrote: infer
+    reads its input with it. Without one, the lines are those that ``make_examples`` makes.
     """
 
     RECIPE_KEYS: Sequence[str]
 
-    def make_examples(self, recipe: Any) -> Iterator[Example]: ...
+    def make_examples(self, recipe: Any) -> Iterator[Example | WithFiles]: ...
+
+
+class ConvertPart(Protocol):
+    """``convert.py``, optional: rows from and to the files of other tools. No torch.
+
+    ``FORMATS`` are the formats by name; ``FILES`` are glob patterns of what a conversion may write, rows included.
+    Raises UserError when a file is not what it should be, or cannot be told in the other format.
+    """
+
+    FORMATS: Sequence[str]
+    FILES: Sequence[str]
+
+    def convert(self, job: ConvertJob) -> ConvertOutcome: ...
 
 
 class NetworkPart(Protocol):
@@ -175,6 +282,15 @@ class LearnPart(Protocol):
     def train(self, job: TrainJob) -> TrainOutcome: ...
 
 
+class SourcesPart(Protocol):
+    """``sources.py``, optional: what infer can answer from, for tasks that know more than inference_v1 files. No torch.
+
+    Raises UserError when what was asked for is not there or does not fit together.
+    """
+
+    def find_source(self, request: SourceRequest) -> Source: ...
+
+
 class PredictPart(Protocol):
     """``predict.py``: the model behind ``load_model(path).predict`` and the whole-dataset run."""
 
@@ -186,7 +302,11 @@ class PredictPart(Protocol):
 
 
 class ScorePart(Protocol):
-    """``score.py``: predictions to scores and metrics. No torch."""
+    """``score.py``: predictions to scores and metrics. No torch.
+
+    Optional: ``TABLE`` (`TableLayout`), and ``files(options) -> Mapping[str, str]``, the paths of files that the
+    options name, by what they are for: they are inputs of evaluate as the predictions are.
+    """
 
     GLOSSARY: Sequence[MetricDefinition]
 
@@ -245,7 +365,11 @@ class LiveModelPart(Protocol):
 
 
 __all__ = [
+    "ERRORS_LEFT_OUT",
     "Block",
+    "ConvertJob",
+    "ConvertOutcome",
+    "ConvertPart",
     "DataPart",
     "DrawJob",
     "DrawPart",
@@ -265,8 +389,13 @@ __all__ = [
     "RowsPart",
     "ScorePart",
     "SecondOpinion",
+    "Source",
+    "SourceRequest",
+    "SourcesPart",
     "TableColumn",
     "TableLayout",
+    "TableNote",
     "TrainJob",
     "TrainOutcome",
+    "WithFiles",
 ]

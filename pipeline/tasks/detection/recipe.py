@@ -4,44 +4,156 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.recipe import Count, CountOrZero, NotNegative, Positive, Recipe, Section, Seed
+from schemas.recipe import (
+    Count,
+    CountOrZero,
+    NotNegative,
+    Positive,
+    Recipe,
+    Section,
+    Seed,
+    Share,
+    ShareBelowOne,
+)
 
 Confidence = Annotated[float, Meta(gt=0, lt=1)]
 Backend = Literal["own", "huggingface", "server", "replay"]
+Split = Literal["train", "monitor", "heldout", "unseen"]
+EvaluationSplit = Literal["heldout", "unseen"]
+Geometry = Literal["bbox", "poly", "both"]
+Shape = Literal["circle", "square", "triangle", "star"]
+Side = Annotated[int, Meta(ge=16, le=1024)]
+ImageSize = tuple[Side, Side]
+Photograph = Literal[
+    "china", "flower", "astronaut", "brick", "camera", "chelsea", "coffee", "moon",
+    "grass", "gravel", "ihc", "motorcycle", "rocket",
+]  # fmt: skip
+
+TRAINED_PHOTOGRAPHS: tuple[Photograph, ...] = (
+    "china", "flower", "astronaut", "brick", "camera", "chelsea", "coffee", "moon",
+)  # fmt: skip
+UNSEEN_PHOTOGRAPHS: tuple[Photograph, ...] = ("grass", "gravel", "ihc", "motorcycle", "rocket")
+REFERENCE_SIDE = 64  # `Scenes.object_size` is in pixels of an image whose shorter side has this many
 
 
 class VisionText(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="vision_text"):
-    """Convolutional image encoder, causal text decoder with cross-attention."""
+    """Convolutional image encoder, causal text decoder with cross-attention.
+
+    ``num_blocks`` residual blocks stand in each of the two coarser stages of the encoder, ``num_encoder_layers`` layers
+    of self-attention behind it. ``vocabulary``: pieces of JSON and coordinates as tokens, or one token a character.
+    """
 
     width: Count = 128
+    num_blocks: CountOrZero = 2
+    num_encoder_layers: CountOrZero = 1
     num_layers: Count = 3
     num_heads: Count = 4
+    vocabulary: Literal["fragments", "characters"] = "fragments"
 
 
 Network = VisionText
 
 
 class Scenes(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The generated scenes that the model is trained on."""
+    """The generated scenes: coloured shapes over photographs.
 
-    image_size: Count = 64
+    ``image_sizes`` are [width, height] in pixels, one drawn for each scene; ``num_objects`` and ``object_size`` are
+    [least, most]. ``object_size`` is the longer side of a shape's box, in pixels of an image whose shorter side has 64,
+    and grows with the image. ``max_overlap`` is what two boxes may share, of the smaller one's area. ``geometry`` is
+    what the truth is written as; with "both", a coin decides for each object. ``photographs`` are behind the scenes of
+    training, monitoring and held-out images, each split with a part of its own, ``unseen_photographs`` behind the
+    unseen ones. Of the training scenes, ``varied_share`` show the photograph in other light and turned, ``mixed_share``
+    two photographs at once.
+    """
+
+    image_sizes: Annotated[tuple[ImageSize, ...], Meta(min_length=1)] = ((64, 64),)
+    num_objects: tuple[CountOrZero, CountOrZero] = (0, 4)
+    object_size: tuple[Positive, Positive] = (9.0, 30.0)
+    max_overlap: Share = 0.3
+    geometry: Geometry = "bbox"
+    shapes: Annotated[tuple[Shape, ...], Meta(min_length=1)] = ("circle", "square", "triangle", "star")
+    photographs: Annotated[tuple[Photograph, ...], Meta(min_length=1)] = TRAINED_PHOTOGRAPHS
+    unseen_photographs: Annotated[tuple[Photograph, ...], Meta(min_length=1)] = UNSEEN_PHOTOGRAPHS
+    varied_share: Share = 0.8
+    mixed_share: Share = 0.2
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in (("num_objects", self.num_objects), ("object_size", self.object_size)):
+            if least > most:
+                raise ValueError(f"{name} is [least, most], and {least:g} is more than {most:g}")
+        if self.object_size[1] > REFERENCE_SIDE:
+            raise ValueError(f"object_size is more than the image, which has {REFERENCE_SIDE} in these units")
+        both = sorted(set(self.photographs) & set(self.unseen_photographs))
+        if both:
+            raise ValueError(f"{', '.join(both)} cannot be among photographs and among unseen_photographs")
 
 
 class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The fixed images that the model is evaluated on."""
+    """The fixed images that the model is evaluated on: scenes 0 to ``num_images`` of ``split`` and ``seed``."""
 
     num_images: Count = 500
+    split: EvaluationSplit = "heldout"
     seed: Seed = 0
 
 
 class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long, and what is written on the way."""
+    """How the model learns, and what is written on the way. A step is one batch of ``batch_size`` new scenes.
+
+    ``geometries`` are the answers that are learned for each image: boxes, polygons, or both, each to its own prompt.
+    ``sigma`` spreads the target over neighbouring coordinates, ``jitter`` moves those read so far (standard
+    deviations, in thousandths of the image). ``dense_weight`` weighs the loss on the encoder's fine map.
+    ``augment_share`` of the images are seen in other colours, light, sharpness and noise. ``precision`` is what
+    products are computed in. ``num_workers`` processes draw scenes ahead; what is learned does not depend on them.
+    """
 
     num_steps: Count = 20_000
+    batch_size: Count = 32
+    geometries: tuple[Literal["bbox_2d", "poly"], ...] = ("bbox_2d", "poly")
+    learning_rate: Positive = 1.5e-3
+    warmup_steps: CountOrZero = 200
+    final_fraction: Share = 0.01
+    weight_decay: NotNegative = 0.05
+    max_grad_norm: Positive = 1.0
+    average_decay: ShareBelowOne = 0.998
+    sigma: Positive = 4.0
+    jitter: NotNegative = 6.0
+    dense_weight: NotNegative = 1.0
+    augment_share: Share = 0.5
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    monitor_every: Count = 1000
+    monitor_images: Count = 100
+    checkpoint_every: Count = 500
+    progress_every: Count = 20
+    sample_every: Count = 50
+    num_threads: Count = 1
+    num_workers: CountOrZero = 0
+
+
+class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An OpenAI-compatible server: ``url`` up to and with its version, as in http://127.0.0.1:8000/v1.
+
+    ``api_key_variable`` names the environment variable that holds the key; no name, no key is sent. A request that
+    fails is tried ``num_tries`` times in all, after waits that double from ``backoff_s`` and stay below ``max_wait_s``.
+    ``timeout_s`` is for one whole answer, ``num_parallel`` how many are asked for at once.
+    """
+
+    url: str = ""
+    model: str = ""
+    api_key_variable: str = ""
+    connect_timeout_s: Positive = 10.0
+    timeout_s: Positive = 300.0
+    num_tries: Count = 5
+    backoff_s: Positive = 0.5
+    max_wait_s: Positive = 60.0
+    num_parallel: Count = 8
 
 
 class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Decoding. ``temperature`` 0 is greedy; a sampled record's random stream depends on ``seed`` and its id alone."""
+    """Decoding. ``temperature`` 0 is greedy; a sampled record's random stream depends on ``seed`` and its id alone.
+
+    ``prompt`` "" is the backend's own. ``precision`` is what a Hugging Face model computes in. Images with more bytes
+    or pixels than the limits are not opened.
+    """
 
     backend: Backend = "own"
     batch_size: Count = 16
@@ -52,12 +164,28 @@ class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_new_tokens: Count = 512
     seed: Seed = 0
     keep_logprobs: bool = False
+    precision: Literal["stored", "float32", "bfloat16", "float16"] = "stored"
+    max_image_bytes: Count = 64_000_000
+    max_image_pixels: Count = 64_000_000
+    server: Server = Server()
 
 
 class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``use_salvaged`` counts the objects in that were complete before a text was cut."""
+    """How predictions are scored; everything else about it is fixed (docs/detection.md).
+
+    ``use_salvaged`` counts the objects in that were complete before a text was cut. ``score_from`` says what ranks
+    predictions: the ``score`` of the row ("contract": 1.0 for models that write text), or the log probabilities of the
+    object's tokens. Predictions below ``min_score`` count in average precision alone. Labels are one class when they
+    are equal after folding (space and case, ``label_match``), or by the table of the file ``synonyms``.
+    ``slice_by`` are keys of the records' ``metadata``: all metrics are also taken over the records of each value.
+    """
 
     use_salvaged: bool = False
+    score_from: Literal["contract", "logprobs"] = "contract"
+    min_score: Share = 0.0
+    label_match: Literal["folded", "exact"] = "folded"
+    synonyms: str | None = None
+    slice_by: tuple[str, ...] = ()
     num_resamples: CountOrZero = 1000
     confidence: Confidence = 0.95
     seed: Seed = 0

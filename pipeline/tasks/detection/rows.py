@@ -7,40 +7,47 @@ inferred from values. Boxes are [x1, y1, x2, y2], polygons are flat [x1, y1, x2,
 
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from schemas import rows
 
 TASK = "detection"
 CoordMode = Literal["pixel", "norm1000"]
 Box = tuple[float, float, float, float]
+Number = int | float
 Status = Literal["ok", "repaired", "empty", "truncated", "empty_output", "no_json", "not_run"]
 
 
 class Rle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A run-length encoded mask as COCO writes it: ``size`` [height, width], ``counts`` compressed or as numbers."""
+    """A run-length encoded mask as COCO writes it: ``size`` [height, width], ``counts`` compressed or as numbers.
+
+    The pixels are taken column by column, from the top; ``counts`` are the lengths of runs of pixels outside and
+    within the object in turn, outside first.
+    """
 
     size: tuple[int, int]
     counts: str | list[int]
 
 
-class CocoFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CocoFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a COCO annotation or result said, unrounded: the way back to the same file, and what AP is computed from.
 
-    ``bbox`` is [x, y, width, height] in pixels. ``segmentation`` is a list of flat polygons, or a mask. ``extra``
-    keeps the keys that COCO does not define.
+    ``bbox`` is [x, y, width, height] in pixels. ``segmentation`` is a list of flat polygons, or a mask. Numbers stay
+    whole or broken as they were written; what was not there is null here. ``index`` is the place in the file's list,
+    from 0. ``extra`` keeps the keys that COCO does not define, and those whose value was null.
     """
 
     id: int | None = None
     category_id: int
-    bbox: tuple[float, float, float, float] | None = None
-    segmentation: list[list[float]] | Rle | None = None
-    area: float | None = None
+    bbox: tuple[Number, Number, Number, Number] | None = None
+    segmentation: list[list[Number]] | Rle | None = None
+    area: Number | None = None
     iscrowd: Literal[0, 1] | None = None
+    index: int | None = None
     extra: dict[str, Any] | None = None
 
 
-class TrueObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TrueObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One object of the ground truth: ``desc`` and exactly one of ``bbox_2d`` and ``poly``."""
 
     desc: str
@@ -49,7 +56,7 @@ class TrueObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     coco: CocoFields | None = None
 
 
-class PredictedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PredictedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One object that the model wrote: ``desc`` and exactly one of ``bbox_2d`` and ``poly``.
 
     ``span`` is where it stands in ``raw_output``: [start, stop) in characters; null for rows that were converted from
@@ -59,7 +66,7 @@ class PredictedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     desc: str
     bbox_2d: Box | None = None
     poly: list[float] | None = None
-    score: float = 1.0
+    score: float = field(default_factory=lambda: 1.0)  # a factory: 1.0 is written too, all other defaults are left out
     span: tuple[int, int] | None = None
     coco: CocoFields | None = None
 
@@ -97,7 +104,8 @@ class DetectionPrediction(rows.Prediction, frozen=True, kw_only=True, forbid_unk
     ``raw_output`` is the text, verbatim. ``preds`` are in the order of the text, in ``coord_mode``; ``gt`` are the
     input's objects in ``gt_coord_mode``. ``status`` says how the text was read, ``repairs`` what had to be repaired,
     ``dropped`` what was no valid object. ``salvaged`` are the objects that were complete before a text was cut;
-    ``preds`` is empty then. ``error`` is a code (see docs/detection.md), ``error_detail`` a sentence.
+    ``preds`` is empty then. ``error`` is a code (see docs/detection.md), ``error_detail`` a sentence. ``cut``: the
+    text was cut at the most tokens that it may have; false where that is not known.
     """
 
     task: Literal["detection"] = "detection"
@@ -107,6 +115,7 @@ class DetectionPrediction(rows.Prediction, frozen=True, kw_only=True, forbid_unk
     height: int
     coord_mode: CoordMode = "norm1000"
     raw_output: str
+    cut: bool = False
     status: Status
     preds: list[PredictedObject]
     gt: list[TrueObject]
@@ -122,28 +131,44 @@ class DetectionPrediction(rows.Prediction, frozen=True, kw_only=True, forbid_unk
 class ReplayText(Struct, frozen=True, kw_only=True):
     """One line of a replay file: the text that some model wrote for the record ``id``. Other fields are passed over.
 
-    ``model`` (kept in the prediction) and ``tokens`` are taken over where given, so that a predictions.jsonl is itself
-    a replay file and gives the same rows again.
+    ``model``, ``cut`` and ``tokens`` are taken over where given; so are ``error`` and ``error_detail`` where
+    ``status`` says that no model ran. A predictions.jsonl is itself a replay file, and gives the same rows again.
     """
 
-    id: str
+    id: str | int
     raw_output: str
     model: str | None = None
+    cut: bool = False
     tokens: TokenLogprobs | None = None
+    status: str | None = None
     error: str | None = None
     error_detail: str | None = None
 
 
 class DetectionScore(rows.Score, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one image scored at IoU ``iou``: one-to-one matches of predicted and true objects of the same class."""
+    """What one image scored: predicted and true objects of the same class, matched one to one at IoU ``iou``.
+
+    ``num_gt`` leaves crowds out, ``num_preds`` counts every predicted object. The false ones are counted by kind
+    (``num_localisation`` to ``num_both``), ``num_missed`` are true objects that no prediction came near: see
+    docs/detection.md. ``num_repeats`` predictions repeat an earlier one. Null where there is nothing to divide by.
+    """
 
     task: Literal["detection"] = "detection"
     image_id: str | int
     status: Status
+    error: str | None
+    iou: float
     num_gt: int
     num_preds: int
     num_matched: int
-    num_duplicates: int
+    num_false: int
+    num_localisation: int
+    num_classification: int
+    num_duplicate: int
+    num_background: int
+    num_both: int
+    num_missed: int
+    num_repeats: int
     num_dropped: int
     num_salvaged: int
     precision: float | None

@@ -1,0 +1,164 @@
+"""COCO's twelve figures, for boxes or masks, as functions of the weights of images.
+
+With all weights 1 they are pycocotools' to 1e-9; with how often a resample drew each image they are the bootstrap's
+(copies of an image stand next to each other in the ranking). See `kernels` for the loops.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.stats import Floats
+from pipeline.tasks.detection import kernels
+from pipeline.tasks.detection.dataset import Dataset
+from pipeline.tasks.detection.kernels import IGNORED, Ints, States, Weights
+from pipeline.tasks.detection.matching import COCO_IOUS, Cells, counted_truths, match
+
+# COCOeval's own expression, to the last bit.
+RECALLS: Floats = np.linspace(0.0, 1.00, int(np.round((1.00 - 0.0) / 0.01)) + 1, endpoint=True)
+MAX_DETECTIONS = 100  # of one class in one image; the rest does not count (COCO)
+_AT_50, _AT_75 = 0, 5  # indices of COCO_IOUS
+
+FIGURES = (
+    "average_precision",
+    "average_precision_50",
+    "average_precision_75",
+    "average_precision_small",
+    "average_precision_medium",
+    "average_precision_large",
+    "average_recall_1",
+    "average_recall_10",
+    "average_recall_100",
+    "average_recall_small",
+    "average_recall_medium",
+    "average_recall_large",
+)
+"""In the order of `COCOeval.stats`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """Predictions by class, best first, with what they are at T thresholds: what a precision-recall curve runs along.
+
+    Class k has the predictions from ``starts[k]`` to before ``starts[k + 1]``, each of ``image[d]`` with
+    ``states[t, d]``; the true objects g with ``true_group[g]`` = k and ``true_image[g]``.
+    """
+
+    starts: Ints
+    image: Ints
+    states: States
+    true_image: Ints
+    true_group: Ints
+    hit_starts: Ints
+    hits: Ints
+    has_ignored: NDArray[np.bool_]
+
+    def curves(self, weights: Weights) -> tuple[Floats, Floats]:
+        """Average precision and highest recall, both [B, K, T], NaN for a class without true objects.
+
+        ``weights[b, n]`` is how often image n counts in case b.
+        """
+        num_classes, num_thresholds = len(self.starts) - 1, len(self.states)
+        num_true = np.zeros((len(weights), num_classes))
+        kernels.sum_by_group(weights, self.true_image, self.true_group, num_true)
+        precision = np.empty((len(weights), num_classes, num_thresholds))
+        recall = np.empty_like(precision)
+        kernels.average_precisions(
+            weights,
+            num_true,
+            self.starts,
+            self.image,
+            self.states,
+            self.hit_starts,
+            self.hits,
+            self.has_ignored,
+            RECALLS,
+            np.empty((3, len(self.image) + 1)),
+            precision,
+            recall,
+        )
+        return precision, recall
+
+
+def rank(dataset: Dataset, order: Ints, labels: Ints, states: States, counted: NDArray[np.bool_]) -> Ranking:
+    """Line predictions up for their curves.
+
+    ``order[d]`` are predictions of the dataset by class, then image, then rank; ``labels[d]`` and ``states[t, d]``
+    theirs. ``counted[g]`` says which true objects are to be found. Equal scores keep their order.
+    """
+    scores, truths = dataset.predictions.scores[order], dataset.truths
+    if len(scores) and scores.min() != scores.max():
+        by_score = np.lexsort((-scores, labels))
+        order, labels, states = order[by_score], labels[by_score], states[:, by_score]
+    starts = np.searchsorted(labels, np.arange(dataset.num_true_classes + 1)).astype(np.int64)
+    hit_starts = np.zeros((dataset.num_true_classes, len(states) + 1), np.int64)
+    hits = np.empty(states.size, np.int64)
+    has_ignored = np.zeros((dataset.num_true_classes, len(states)), np.bool_)
+    states = np.ascontiguousarray(states)
+    kernels.list_hits(starts, states, hit_starts, hits, has_ignored)
+    return Ranking(
+        starts=starts,
+        image=dataset.predictions.image[order],
+        states=states,
+        true_image=truths.image,
+        true_group=np.where(counted, truths.label, -1),
+        hit_starts=hit_starts,
+        hits=hits,
+        has_ignored=has_ignored,
+    )
+
+
+class AveragePrecision:
+    """The figures of one kind of IoU (boxes or masks), matched once, for any weights of the images."""
+
+    def __init__(self, dataset: Dataset, cells: Cells, ious: Floats) -> None:
+        self._labels = dataset.predictions.label[cells.order]
+        self._rankings: dict[str, Ranking] = {}
+        for area in ("all", "small", "medium", "large"):
+            states = match(dataset, cells, ious, COCO_IOUS, area).states
+            counted = counted_truths(dataset.truths, area)
+            for most in (MAX_DETECTIONS, 10, 1) if area == "all" else (MAX_DETECTIONS,):
+                key = area if most == MAX_DETECTIONS else str(most)
+                left = np.where(cells.rank < most, states, np.uint8(IGNORED))
+                self._rankings[key] = rank(dataset, cells.order, self._labels, left, counted)
+
+    def by_class(self, weights: Weights) -> dict[str, Floats]:
+        """Average precision by class: [B, K] each, NaN for a class that the weighted images do not have."""
+        return _precisions(self._rankings["all"].curves(weights)[0])
+
+    def main(self, weights: Weights) -> dict[str, Floats]:
+        """AP, AP50 and AP75: [B] each."""
+        return {name: mean_over_classes(values) for name, values in self.by_class(weights).items()}
+
+    def figures(self, weights: Weights) -> dict[str, Floats]:
+        """All of `FIGURES`: [B] each, NaN where there is nothing to find."""
+        found: dict[str, Floats] = {}
+        for key, ranking in self._rankings.items():
+            precision, recall = ranking.curves(weights)
+            recalls = mean_over_classes(recall.mean(axis=2))
+            if key == "all":
+                found |= {name: mean_over_classes(values) for name, values in _precisions(precision).items()}
+                found["average_recall_100"] = recalls
+            elif key.isdigit():
+                found[f"average_recall_{key}"] = recalls
+            else:
+                found[f"average_precision_{key}"] = mean_over_classes(precision.mean(axis=2))
+                found[f"average_recall_{key}"] = recalls
+        return {name: found[name] for name in FIGURES}
+
+
+def _precisions(precision: Floats) -> dict[str, Floats]:
+    return {
+        "average_precision": precision.mean(axis=2),
+        "average_precision_50": precision[:, :, _AT_50],
+        "average_precision_75": precision[:, :, _AT_75],
+    }
+
+
+def mean_over_classes(values: Floats) -> Floats:
+    """Mean of ``values[b, k]`` over the classes that are not NaN: [B], NaN where all are."""
+    there = ~np.isnan(values)
+    count = there.sum(axis=1)
+    total = np.where(there, values, 0.0).sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,124 @@
+"""What all backends share: a request, an answer or a failure, and the order that holds them together. No torch."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, Protocol
+
+from PIL import Image
+
+from pipeline.errors import UserError
+from pipeline.tasks.detection.recipe import Infer
+from pipeline.tasks.detection.rows import TokenLogprobs
+
+Finish = Literal["stop", "length"]
+DETAIL_LENGTH = 300  # characters of an error's own words that a row keeps
+
+
+@dataclass(frozen=True)
+class Request:
+    """One record as a model sees it.
+
+    ``image`` is RGB, its pixels as stored: nothing is turned or resized yet. ``file`` are the bytes it was read from
+    and ``media_type`` what they are ("image/png"); both are None when there is no file. ``seed`` (64 bit) starts the
+    record's own random stream: it depends on the decoding seed and the record's id, on nothing else.
+    """
+
+    id: str
+    image: Image.Image | None
+    prompt: str
+    seed: int
+    file: bytes | None = None
+    media_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model wrote, verbatim but for the end-of-sequence token.
+
+    ``finish`` is "length" when the text was cut at ``max_new_tokens``, and None where nobody knows. ``model`` is set
+    where the rows of one run come from several models (a replay).
+    """
+
+    text: str
+    finish: Finish | None = "stop"
+    tokens: TokenLogprobs | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a record has no answer: a code (docs/detection.md lists them) and a sentence."""
+
+    code: str
+    detail: str
+    model: str | None = None
+
+
+Outcome = Answer | Failure
+
+
+class TextModel(Protocol):
+    """A model that answers a batch: one outcome a request, in order.
+
+    What it writes for a request must not depend on the others of the batch. Raises MemoryError when the batch does not
+    fit into memory (`backends.torch_errors` translates torch's); it is then asked again with half of it.
+    """
+
+    def answer(self, requests: Sequence[Request], options: Infer) -> Sequence[Outcome]: ...
+
+
+class Backend(Protocol):
+    """Where the answers of a run come from.
+
+    ``model_id`` is what rows' ``model`` says where an answer does not say otherwise. ``answers`` gives one outcome for
+    each request, in order, and passes a Failure that stands in a request's place through. It asks for requests only as
+    far ahead as it works on.
+    """
+
+    model_id: str
+
+    def answers(self, requests: Iterable[Request | Failure]) -> Iterator[Outcome]: ...
+
+
+def record_seed(seed: int, record_id: str) -> int:
+    """The seed (64 bit) of a record's own random stream: a hash of the decoding seed and the record's id."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{record_id}".encode()).digest()[:8], "little")
+
+
+AnswerBatch = Callable[[Sequence[Request]], Sequence[Outcome]]
+
+
+def in_batches(requests: Iterable[Request | Failure], batch_size: int, answer: AnswerBatch) -> Iterator[Outcome]:
+    """The outcomes of ``answer`` over batches of ``batch_size`` places, those of failures in them left out.
+
+    A batch that fails is halved, until one record is left; that one gets the failure.
+    """
+    places = iter(requests)
+    while batch := list(islice(places, batch_size)):
+        wanted = [place for place in batch if isinstance(place, Request)]
+        found = iter(_halving(wanted, answer)) if wanted else iter(())
+        for place in batch:
+            yield place if isinstance(place, Failure) else next(found)
+
+
+def _halving(requests: Sequence[Request], answer: AnswerBatch) -> list[Outcome]:
+    try:
+        outcomes = list(answer(requests))
+    except UserError:  # of the whole run, not of a record
+        raise
+    except Exception as error:
+        if len(requests) == 1:
+            return [_failure(error)]
+    else:
+        assert len(outcomes) == len(requests), f"{len(outcomes)} answers to {len(requests)} requests"
+        return outcomes
+    middle = len(requests) // 2  # outside of the handler: its error holds the memory of the batch that failed
+    return _halving(requests[:middle], answer) + _halving(requests[middle:], answer)
+
+
+def _failure(error: Exception) -> Failure:
+    if isinstance(error, MemoryError):
+        return Failure("out_of_memory", "the record alone does not fit into memory")
+    return Failure("model_failed", f"{type(error).__name__}: {error}"[:DETAIL_LENGTH])

@@ -1,0 +1,29 @@
+"""The project's own model, from an inference_v1 file."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
+
+from pipeline.tasks.detection.backends.interface import Failure, Outcome, Request, TextModel, in_batches
+from pipeline.tasks.detection.recipe import Infer
+from pipeline.tasks.interface import InferJob
+
+
+class OwnBackend:
+    """Batches of requests through a model that `pipeline.load_model` opened."""
+
+    def __init__(self, model: TextModel, model_id: str, options: Infer) -> None:
+        self.model_id = model_id
+        self._model, self._options = model, options
+
+    def answers(self, requests: Iterable[Request | Failure]) -> Iterator[Outcome]:
+        """One outcome a request, in order."""
+        return in_batches(requests, self._options.batch_size, self._answer)
+
+    def _answer(self, requests: Sequence[Request]) -> Sequence[Outcome]:
+        return self._model.answer(requests, self._options)
+
+
+def open_backend(job: InferJob) -> OwnBackend:
+    """The model that the stage opened, as a backend."""
+    assert job.model is not None, "the stage opens the model file"
+    return OwnBackend(cast(TextModel, job.model), job.model.weights_hash[:16], cast(Infer, job.options))

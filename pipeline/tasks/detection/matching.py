@@ -1,0 +1,151 @@
+"""Matching predicted with true objects, one to one, as COCO does it; all counts and figures of evaluate rest on it.
+
+Within an image (and a class, unless classes are left aside) predictions take turns, the highest score first and equal
+scores in order of generation; each takes the free true object it overlaps most, if the IoU reaches the threshold.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.stats import Floats
+from pipeline.tasks.detection import geometry, kernels
+from pipeline.tasks.detection.dataset import Dataset, Objects
+from pipeline.tasks.detection.kernels import Ints, States
+
+# COCOeval's own expressions, to the last bit.
+COCO_IOUS: Floats = np.linspace(0.5, 0.95, int(np.round((0.95 - 0.5) / 0.05)) + 1, endpoint=True)
+AREAS = {"all": (0.0, 1e5**2), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e5**2)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """Objects that may be matched with each other: those of one image and class, or of one image.
+
+    ``order[d]`` and ``true_order[g]`` are indices of the dataset's objects, cell by cell (classes first, then images),
+    predictions best first; ``rank[d]`` counts the better ones of the cell. ``table`` is as `kernels.fill_ious` says.
+    Cells without predictions are left out of it.
+    """
+
+    table: Ints
+    order: Ints
+    true_order: Ints
+    rank: Ints
+    num_ious: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matches:
+    """``states[t, d]`` (`kernels.FALSE`, TRUE, IGNORED) and ``matched[t, d]`` (index of the true object, or -1), in the
+    order of the cells or, from `in_order_of_rows`, of the dataset."""
+
+    states: States
+    matched: Ints
+
+    def in_order_of_rows(self, cells: Cells) -> "Matches":
+        """The same with d and the true objects as indices of the dataset."""
+        states, matched = np.empty_like(self.states), np.empty_like(self.matched)
+        states[:, cells.order] = self.states
+        if len(cells.true_order):
+            matched[:, cells.order] = np.where(self.matched >= 0, cells.true_order[self.matched], -1)
+        else:
+            matched.fill(-1)
+        return Matches(states=states, matched=matched)
+
+
+def make_cells(dataset: Dataset, *, by_class: bool = True) -> Cells:
+    """Line predictions and true objects up by what may be matched."""
+    num_images = len(dataset.rows)
+    predictions, truths = dataset.predictions, dataset.truths
+    key = predictions.image + (num_images * predictions.label if by_class else 0)
+    true_key = truths.image + (num_images * truths.label if by_class else 0)
+    best_first = _best_first(predictions.scores)
+    order = best_first[np.argsort(key[best_first], kind="stable")]
+    true_order = np.argsort(true_key, kind="stable")
+    key, true_key = key[order], true_key[true_order]
+    starts = np.flatnonzero(np.diff(key, prepend=-1))
+    stops = np.append(starts[1:], len(key))
+    true_starts, true_stops = (np.searchsorted(true_key, key[starts], side) for side in ("left", "right"))
+    sizes = (stops - starts) * (true_stops - true_starts)
+    offsets = np.cumsum(sizes) - sizes
+    rank = np.arange(len(key)) - np.repeat(starts, stops - starts)
+    table = np.stack([starts, stops, true_starts, true_stops, offsets], axis=1).astype(np.int64)
+    return Cells(table=table, order=order, true_order=true_order, rank=rank, num_ious=int(sizes.sum()))
+
+
+def _best_first(scores: Floats) -> Ints:
+    if len(scores) and scores.min() == scores.max():  # text models: all 1.0
+        return np.arange(len(scores))
+    return np.argsort(-scores, kind="stable")
+
+
+def box_ious(dataset: Dataset, cells: Cells) -> Floats:
+    """IoU of the boxes of each cell, flat, as `Cells.table` says."""
+    ious = np.empty(cells.num_ious)
+    truths = dataset.truths
+    boxes, true_boxes = dataset.predictions.boxes[cells.order], truths.boxes[cells.true_order]
+    kernels.fill_ious(cells.table, boxes, true_boxes, truths.crowd[cells.true_order], ious)
+    return ious
+
+
+def mask_ious(dataset: Dataset, cells: Cells) -> Floats:
+    """IoU of the masks of each cell, flat. An object that has only a box stands for the rectangle of it."""
+    from hotcoco import mask  # here: most evaluations compare boxes only, and loading it takes time
+
+    found = [one for row in dataset.predicted for one in row]
+    truths = [one for row in dataset.rows for one in row.gt]
+    crowd = dataset.truths.crowd[cells.true_order]
+    parts = []
+    for start, stop, true_start, true_stop, _ in cells.table.tolist():
+        if true_start == true_stop:
+            continue
+        members = cells.order[start:stop].tolist()
+        true_members = cells.true_order[true_start:true_stop].tolist()
+        row = dataset.rows[int(dataset.predictions.image[members[0]])]
+        size = row.width, row.height
+        masks = [geometry.encode(geometry.segmentation(found[d], row.coord_mode, *size), *size) for d in members]
+        true_masks = [
+            geometry.encode(geometry.segmentation(truths[g], row.gt_coord_mode, *size), *size) for g in true_members
+        ]
+        parts.append(mask.iou(masks, true_masks, crowd[true_start:true_stop].tolist()).ravel())
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def match(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area: str = "all") -> Matches:
+    """Match every cell at every threshold. Objects outside the range ``area`` are ignored as COCO ignores them."""
+    predictions, truths = dataset.predictions, dataset.truths
+    shape = len(thresholds), len(cells.order)
+    result = Matches(states=np.zeros(shape, np.uint8), matched=np.full(shape, -1, np.int64))
+    kernels.match_cells(
+        cells.table,
+        ious,
+        truths.crowd[cells.true_order],
+        _outside(predictions, area)[cells.order],
+        _outside(truths, area)[cells.true_order],
+        np.asarray(thresholds, dtype=np.float64),
+        np.empty(len(truths), np.bool_),
+        result.states,
+        result.matched,
+    )
+    return result
+
+
+def _outside(objects: Objects, area: str) -> NDArray[np.bool_]:
+    low, high = AREAS[area]
+    return (objects.areas < low) | (objects.areas > high)
+
+
+def counted_truths(truths: Objects, area: str = "all") -> NDArray[np.bool_]:
+    """Which true objects are to be found: no crowds, and none outside the range of areas."""
+    return ~(truths.crowd | _outside(truths, area))
+
+
+def has_masks(rows: Sequence[Sequence[object]]) -> bool:
+    """Whether any of the objects is more than a box."""
+    return any(
+        getattr(one, "poly", None) or getattr(getattr(one, "coco", None), "segmentation", None)
+        for row in rows
+        for one in row
+    )

@@ -1,0 +1,90 @@
+"""``baton convert``: rows from the files of other tools, and back."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Literal
+
+import typer
+
+from pipeline.errors import UserError
+from pipeline.runs import StageRequest, stage_run
+from pipeline.tasks import find_part
+from pipeline.tasks.interface import ConvertJob
+from stages.common import Options, Result, command, finished, main
+
+FromOption = Annotated[str | None, typer.Option("--from", metavar="FORMAT", help="Format to read, for example coco.")]
+ToOption = Annotated[str | None, typer.Option("--to", metavar="FORMAT", help="Format to write.")]
+RowsOption = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Rows to convert, with --to.")]
+AnnotationsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--annotations", metavar="FILE", help="The truth in the other format; with --to, whose categories are taken."
+    ),
+]
+ResultsOption = Annotated[
+    Path | None, typer.Option("--results", metavar="FILE", help="Predictions in the other format, with --from.")
+]
+
+
+@command("convert", shared=("task", "out", "force", "json"))
+def app(
+    options: Options,
+    source: FromOption = None,
+    target: ToOption = None,
+    rows: RowsOption = None,
+    annotations: AnnotationsOption = None,
+    results: ResultsOption = None,
+) -> Result:
+    """Rows from the files of other tools, and back. Nothing is rounded, and what came from a file goes back as it was.
+
+    Example: baton convert detection --from coco --annotations instances.json --results results.json --out rows
+
+    Example: baton convert detection --to coco --input predictions.jsonl --out files
+    """
+    part = _part(options.task)
+    direction, name = _asked(part, source, target)
+    if options.out is None:
+        raise UserError("convert does not know where to write", remedy="give --out FOLDER")
+    given = {"input": rows, "annotations": annotations, "results": results}
+    files = {key: path for key, path in given.items() if path is not None}
+    request = StageRequest(
+        stage="convert",
+        task=options.task,
+        folder=options.out,
+        config={"direction": direction, "format": name},
+        inputs=files,
+        writes=tuple(part.FILES),
+        force=options.force,
+    )
+    with stage_run(request) as run:
+        if not run.up_to_date:
+            outcome = part.convert(ConvertJob(direction, name, files, options.out))
+            for label, path in outcome.outputs.items():
+                run.output(label, path)
+            run.counts |= outcome.counts
+    return finished("convert", run)
+
+
+def _part(task: str) -> ModuleType:
+    """The task's part `convert`. Raises UserError where it has none."""
+    part = find_part(task, "convert")
+    if part is None:
+        raise UserError(f"task {task!r} knows no other formats", where=f"pipeline/tasks/{task}/convert.py")
+    return part
+
+
+def _asked(part: ModuleType, source: str | None, target: str | None) -> tuple[Literal["from", "to"], str]:
+    """Which way, and which format. Raises UserError unless exactly one of both is given, and known."""
+    if source is not None and target is not None:
+        raise UserError("--from and --to at once", remedy="convert in two steps: from one format to rows, then on")
+    name = target if source is None else source
+    known = ", ".join(part.FORMATS)
+    if name is None:
+        raise UserError("convert needs a format", remedy=f"give --from or --to; known: {known}")
+    if name not in part.FORMATS:
+        raise UserError(f"there is no format {name!r}", remedy=f"known: {known}")
+    return ("to" if source is None else "from"), name
+
+
+if __name__ == "__main__":
+    main(app)
