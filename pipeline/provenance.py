@@ -12,6 +12,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _LIBRARIES = (
     "baton-pipeline",
     "gymnasium",
+    "httpx",
     "matplotlib",
     "msgspec",
     "numba",
@@ -22,7 +23,9 @@ _LIBRARIES = (
     "pandas",
     "pillow",
     "safetensors",
+    "tokenizers",
     "torch",
+    "transformers",
     "zstandard",
 )
 

@@ -70,7 +70,7 @@ def app(
         stage="infer",
         task=options.task,
         folder=options.folder(run_name),
-        config=stage_config(recipe, "infer") | {"device": options.device} | source.config,
+        config=stage_config(recipe, "infer") | {"device": options.device} | dict(source.config),
         inputs=inputs | dict(source.files) | {"examples": examples},
         writes=(FILE,),
         seed=recipe.seed,

@@ -20,31 +20,29 @@ DETAIL_LENGTH = 300  # characters of an error's own words that a row keeps
 class Request:
     """One record as a model sees it.
 
-    ``image`` is RGB, its pixels as stored: nothing is turned or resized yet. ``file`` are the bytes it was read from
-    and ``media_type`` what they are ("image/png"); both are None when there is no file. ``seed`` (64 bit) starts the
-    record's own random stream: it depends on the decoding seed and the record's id, on nothing else.
+    ``image`` is RGB, its pixels as stored: nothing is turned or resized yet. ``file`` are the bytes it was read from,
+    ``media_type`` says what they are ("image/png"). ``image`` is None for backends that need none. ``seed`` (64 bit)
+    starts the record's own random stream: it depends on the decoding seed and the record's id, on nothing else.
     """
 
     id: str
     image: Image.Image | None
     prompt: str
     seed: int
-    file: bytes | None = None
-    media_type: str | None = None
+    file: bytes = b""
+    media_type: str = ""
 
 
 @dataclass(frozen=True)
 class Answer:
     """What a model wrote, verbatim but for the end-of-sequence token.
 
-    ``finish`` is "length" when the text was cut at ``max_new_tokens``, and None where nobody knows. ``model`` is set
-    where the rows of one run come from several models (a replay).
+    ``finish`` is "length" when the text was cut at ``max_new_tokens``.
     """
 
     text: str
-    finish: Finish | None = "stop"
+    finish: Finish = "stop"
     tokens: TokenLogprobs | None = None
-    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,6 @@ class Failure:
 
     code: str
     detail: str
-    model: str | None = None
 
 
 Outcome = Answer | Failure
@@ -62,8 +59,8 @@ Outcome = Answer | Failure
 class TextModel(Protocol):
     """A model that answers a batch: one outcome a request, in order.
 
-    What it writes for a request must not depend on the others of the batch. Raises MemoryError when the batch does not
-    fit into memory (`backends.torch_errors` translates torch's); it is then asked again with half of it.
+    What it writes for a request must not depend on the others of the batch. When it raises anything but UserError, such
+    as for want of memory, it is asked again with half of the batch.
     """
 
     def answer(self, requests: Sequence[Request], options: Infer) -> Sequence[Outcome]: ...
@@ -72,12 +69,14 @@ class TextModel(Protocol):
 class Backend(Protocol):
     """Where the answers of a run come from.
 
-    ``model_id`` is what rows' ``model`` says where an answer does not say otherwise. ``answers`` gives one outcome for
-    each request, in order, and passes a Failure that stands in a request's place through. It asks for requests only as
-    far ahead as it works on.
+    ``model_of`` says what a row's ``model`` is: 16 hexadecimal digits. ``answers`` gives one outcome for each request,
+    in order, and passes a Failure that stands in a request's place through. It asks for requests only as far ahead as
+    it works on. Where ``needs_images`` is false, requests come without.
     """
 
-    model_id: str
+    needs_images: bool
+
+    def model_of(self, record_id: str) -> str: ...
 
     def answers(self, requests: Iterable[Request | Failure]) -> Iterator[Outcome]: ...
 
@@ -119,6 +118,6 @@ def _halving(requests: Sequence[Request], answer: AnswerBatch) -> list[Outcome]:
 
 
 def _failure(error: Exception) -> Failure:
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
         return Failure("out_of_memory", "the record alone does not fit into memory")
     return Failure("model_failed", f"{type(error).__name__}: {error}"[:DETAIL_LENGTH])

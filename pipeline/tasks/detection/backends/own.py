@@ -11,9 +11,14 @@ from pipeline.tasks.interface import InferJob
 class OwnBackend:
     """Batches of requests through a model that `pipeline.load_model` opened."""
 
+    needs_images = True
+
     def __init__(self, model: TextModel, model_id: str, options: Infer) -> None:
-        self.model_id = model_id
-        self._model, self._options = model, options
+        self._model, self._model_id, self._options = model, model_id, options
+
+    def model_of(self, record_id: str) -> str:
+        """The first digits of the weights' hash."""
+        return self._model_id
 
     def answers(self, requests: Iterable[Request | Failure]) -> Iterator[Outcome]:
         """One outcome a request, in order."""

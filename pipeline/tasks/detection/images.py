@@ -1,0 +1,156 @@
+"""Images that records name: looked up below one folder, and opened with limits, so that a file can only fail itself.
+
+Pixels are as stored. An orientation that the file's EXIF asks for is not applied, because width, height and coordinates
+of a record are of the image as it is stored; where they are not, the size differs, and the record says so.
+"""
+
+import hashlib
+import io
+import os
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from pipeline.errors import UserError
+
+# What models take and people have. Formats that PIL hands to other programs (EPS to Ghostscript), and those whose
+# decoders few have looked at, are left out.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+
+class ImageError(Exception):
+    """One record's image cannot be used: ``code`` is one of `failures.FAILURES`."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """Most bytes of a file, and most pixels of an image."""
+
+    num_bytes: int
+    num_pixels: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as RGB, the bytes of its file, and what they are ("image/png")."""
+
+    image: Image.Image
+    file: bytes
+    media_type: str
+
+
+class ImageFolder:
+    """The folder below which images are looked up. Raises UserError when there is none."""
+
+    def __init__(self, root: Path, limits: ImageLimits) -> None:
+        if not root.is_dir():
+            raise UserError("there is no such folder of images", where=str(root), remedy="check --image-root")
+        self.root, self.limits = root.resolve(), limits
+
+    def path(self, name: str) -> Path:
+        """Where an image lies, links followed. Raises ImageError when that is outside of the root, or nothing."""
+        if not name or "\0" in name:
+            raise ImageError("image_missing", f"{name!r} is no path")
+        if Path(name).is_absolute():
+            raise ImageError("image_outside_root", f"{name!r} is an absolute path")
+        try:
+            path = (self.root / name).resolve(strict=True)
+        except (OSError, RuntimeError):  # not there, a name too long, a loop of links
+            path = Path(os.path.normpath(self.root / name))
+            if path.is_relative_to(self.root):
+                raise ImageError("image_missing", f"{name!r} is not there") from None
+        if not path.is_relative_to(self.root):
+            raise ImageError("image_outside_root", f"{name!r} leads out of the root")
+        return path
+
+    def read(self, name: str, width: int, height: int) -> Picture:
+        """The image called ``name``, which a record says is ``width`` by ``height``. Raises ImageError."""
+        data = self._bytes(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            try:
+                return self._decoded(name, data, (width, height))
+            except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+                raise ImageError("image_too_large", f"{name!r} has too many pixels") from None
+
+    def sha256(self, name: str) -> str:
+        """sha256 of the file; the code of the error where it cannot be read."""
+        try:
+            return hashlib.sha256(self._bytes(name)).hexdigest()
+        except ImageError as error:
+            return error.code
+
+    def _bytes(self, name: str) -> bytes:
+        path = self.path(name)
+        try:
+            # Not blocking, and no link: a pipe would wait for ever, and the path was resolved a moment ago.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        except OSError as error:
+            raise ImageError("image_unreadable", f"{name!r} cannot be opened: {error.strerror}") from None
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ImageError("image_unreadable", f"{name!r} is not a file")
+            try:
+                data = file.read(self.limits.num_bytes + 1)
+            except OSError as error:
+                raise ImageError("image_unreadable", f"{name!r} cannot be read: {error.strerror}") from None
+        if len(data) > self.limits.num_bytes:
+            raise ImageError("image_too_large", f"{name!r} has more than {self.limits.num_bytes} bytes")
+        return data
+
+    def _decoded(self, name: str, data: bytes, size: tuple[int, int]) -> Picture:
+        try:
+            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+        except UnidentifiedImageError:
+            raise ImageError("image_unreadable", f"{name!r} is no image of a known format") from None
+        except Image.DecompressionBombError:
+            raise
+        except Exception as error:  # decoders raise what they like on bytes that are no image
+            raise _unreadable(name, error) from None
+        with opened:
+            if opened.width * opened.height > self.limits.num_pixels:
+                detail = f"{name!r} is {opened.width}x{opened.height}, more than {self.limits.num_pixels} pixels"
+                raise ImageError("image_too_large", detail)
+            if opened.size != size:
+                raise ImageError("image_size_differs", _difference(name, opened, size))
+            try:
+                image = opened.convert("RGB")
+            except Exception as error:
+                raise _unreadable(name, error) from None
+            return Picture(image, data, Image.MIME.get(opened.format or "", "application/octet-stream"))
+
+
+def _unreadable(name: str, error: Exception) -> ImageError:
+    text = str(error)
+    if "truncated" in text or "Truncated" in text:
+        return ImageError("image_truncated", f"{name!r} ends before the image does")
+    return ImageError("image_unreadable", f"{name!r} cannot be decoded: {type(error).__name__}")
+
+
+def _difference(name: str, opened: Image.Image, size: tuple[int, int]) -> str:
+    detail = f"{name!r} is {opened.width}x{opened.height}, the record says {size[0]}x{size[1]}"
+    if _orientation(opened) in _TURNED and opened.size == (size[1], size[0]):
+        detail += "; its EXIF orientation asks to turn it, which is not done: store it turned"
+    return detail
+
+
+def orientation(data: bytes) -> int:
+    """The EXIF orientation of an image file: 1 (as it is stored) to 8; 1 where it says nothing that can be read."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+        return _orientation(opened)
+
+
+def _orientation(opened: Image.Image) -> int:
+    try:
+        found = opened.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a damaged EXIF block says nothing; what it raises depends on where it is damaged
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
