@@ -21,8 +21,17 @@ InputsOption = Annotated[
 ]
 
 
+SalvagedOption = Annotated[
+    bool,
+    typer.Option(
+        "--use-salvaged",
+        help="Count what was complete before an answer was cut: --set evaluate.use_salvaged=true, where a task has it.",
+    ),
+]
+
+
 @command("evaluate", shared=("task", "recipe", "settings", "seed", "out", "runs_dir", "force", "threads", "json"))
-def app(options: Options, inputs: InputsOption = []) -> Result:  # noqa: B006 - typer copies it
+def app(options: Options, inputs: InputsOption = [], use_salvaged: SalvagedOption = False) -> Result:  # noqa: B006 - typer copies it
     """Metrics with intervals, beside the baselines, from the predictions alone.
 
     Writes metrics.jsonl, scores.jsonl and table.md, and shows the table.
@@ -33,7 +42,7 @@ def app(options: Options, inputs: InputsOption = []) -> Result:  # noqa: B006 - 
     """
     from pipeline import evaluation  # loaded here: `--help` need not wait for pandas
 
-    recipe, run_name = options.recipe_or_defaults()
+    recipe, run_name = options.recipe_or_defaults(*(["evaluate.use_salvaged=true"] if use_salvaged else []))
     files = evaluation.label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
     several = len(files) > 1
     request = StageRequest(

@@ -20,7 +20,7 @@ REPEAT_IOU = 0.9  # a prediction that overlaps an earlier one of its class so mu
 @dataclass(frozen=True, kw_only=True)
 class Looked:
     """One look at a dataset: matches in the order of rows at `IOUS` (classes told apart, and left aside), errors and
-    duplicates. Predictions below ``min_score`` are IGNORED in all of them."""
+    duplicates. Predictions below the lowest score are IGNORED in all of them."""
 
     dataset: Dataset
     by_class: Matches
@@ -29,9 +29,10 @@ class Looked:
     is_duplicate: NDArray[np.bool_]
 
 
-def look(dataset: Dataset, min_score: float = 0.0) -> Looked:
+def look(dataset: Dataset, min_score: float | None = None) -> Looked:
     """Match boxes, and say what every prediction is."""
-    by_class, agnostic = (_matches(dataset, make_cells(dataset, by_class=by), min_score) for by in (True, False))
+    lowest = -np.inf if min_score is None else min_score
+    by_class, agnostic = (_matches(dataset, make_cells(dataset, by_class=by), lowest) for by in (True, False))
     at_match = IOUS.index(MATCH_IOU)
     errors = find_errors(
         dataset, Matches(states=by_class.states[at_match, None], matched=by_class.matched[at_match, None])
@@ -39,7 +40,7 @@ def look(dataset: Dataset, min_score: float = 0.0) -> Looked:
     repeats = np.zeros(len(dataset.predictions), np.bool_)
     starts = np.searchsorted(dataset.predictions.image, np.arange(len(dataset.rows) + 1)).astype(np.int64)
     kernels.find_repeats(starts, dataset.predictions.boxes, dataset.predictions.label, REPEAT_IOU, repeats)
-    repeats &= dataset.predictions.scores >= min_score
+    repeats &= dataset.predictions.scores >= lowest
     return Looked(dataset=dataset, by_class=by_class, agnostic=agnostic, errors=errors, is_duplicate=repeats)
 
 

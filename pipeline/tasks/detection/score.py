@@ -123,7 +123,7 @@ def _check(predictions: Sequence[DetectionPrediction], options: Evaluate) -> Non
 class _Figures:
     """All that depends on how often images count, of one dataset: by name, [B] each, NaN where undefined."""
 
-    def __init__(self, dataset: Dataset, min_score: float) -> None:
+    def __init__(self, dataset: Dataset, min_score: float | None) -> None:
         self.dataset = dataset
         self.looked = look(dataset, min_score)
         counts = count_images(self.looked)
