@@ -20,6 +20,7 @@ BENCHMARKS = {
     "delivery": "how late a follower in another process sees an episode",
     "model_file": "opening and checking inference_v1, against torch.load; its size, against the checkpoint",
     "jsonl": "decoding rows to keep them all, against a plain orjson loop",
+    "detection_metrics": "AP from files and its intervals, against faster-coco-eval and hotcoco",
     "help": "`baton evaluate --help`, against a bare typer program",
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"

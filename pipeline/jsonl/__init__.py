@@ -2,6 +2,7 @@
 
 - `encode` one row; NaN and infinity are refused by name
 - `read`, `read_all`, `scan`, `head`: typed, streaming, errors name file:line:field; ``.zst`` is read as it is
+- `gc_paused`: for work that makes and keeps as many objects as there are rows
 - `Appender`, `write_all`: whole lines only, resumable; or all at once, beside the place and renamed
 - `pipeline.jsonl.follow.Follower`: rows of a file that is still being written (imported by itself)
 
@@ -11,6 +12,6 @@ offset of its first byte and the reason; `read` and `read_all` refuse such a fil
 
 from pipeline.jsonl.append import Appender, write_all
 from pipeline.jsonl.encode import encode
-from pipeline.jsonl.read import Head, Scan, head, read, read_all, scan
+from pipeline.jsonl.read import Head, Scan, gc_paused, head, read, read_all, scan
 
-__all__ = ["Appender", "Head", "Scan", "encode", "head", "read", "read_all", "scan", "write_all"]
+__all__ = ["Appender", "Head", "Scan", "encode", "gc_paused", "head", "read", "read_all", "scan", "write_all"]

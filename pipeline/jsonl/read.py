@@ -73,7 +73,7 @@ def read_all(path: Path | str, row_type: type[T] | None) -> list[T] | list[dict[
     rows: list[Any] = []
     decoder = LineDecoder(Path(path), row_type, accept_unfinished=True)
     source = blocks(Path(path))
-    with _gc_paused():
+    with gc_paused():
         while decoder.feed(source, rows):
             pass
     return rows
@@ -93,7 +93,7 @@ def scan(path: Path | str, row_type: type[T] | None) -> Scan[Any]:
     decoder = LineDecoder(Path(path), row_type, accept_unfinished=False)
     source = blocks(Path(path))
     try:
-        with _gc_paused():
+        with gc_paused():
             while decoder.feed(source, rows):
                 pass
     except BrokenLine as broken:
@@ -118,7 +118,7 @@ _gc_was_enabled = False
 
 
 @contextmanager
-def _gc_paused() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """No garbage collection within, in any thread; nested and concurrent pauses end with the last of them.
 
     Each collection walks all rows decoded so far, of which none is garbage: on rows of 0.7 kB that was measured to cost

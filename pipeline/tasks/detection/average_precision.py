@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pipeline.stats import Floats
 from pipeline.tasks.detection import kernels
 from pipeline.tasks.detection.dataset import Dataset
-from pipeline.tasks.detection.kernels import IGNORED, Ints, States, Weights
-from pipeline.tasks.detection.matching import COCO_IOUS, Cells, counted_truths, match
+from pipeline.tasks.detection.kernels import IGNORED, TRUE, Ints, States, Weights
+from pipeline.tasks.detection.matching import COCO_IOUS, Cells, best_first, counted_truths, match_states, sort_stably
 
 # COCOeval's own expression, to the last bit.
 RECALLS: Floats = np.linspace(0.0, 1.00, int(np.round((1.00 - 0.0) / 0.01)) + 1, endpoint=True)
@@ -84,18 +84,14 @@ class Ranking:
 def rank(dataset: Dataset, order: Ints, labels: Ints, states: States, counted: NDArray[np.bool_]) -> Ranking:
     """Line predictions up for their curves.
 
-    ``order[d]`` are predictions of the dataset by class, then image, then rank; ``labels[d]`` and ``states[t, d]``
-    theirs. ``counted[g]`` says which true objects are to be found. Equal scores keep their order.
+    ``order[d]`` are predictions of the dataset as `line_up` gives them; ``labels[d]`` and ``states[t, d]`` theirs.
+    ``counted[g]`` says which true objects are to be found.
     """
-    scores, truths = dataset.predictions.scores[order], dataset.truths
-    if len(scores) and scores.min() != scores.max():
-        by_score = np.lexsort((-scores, labels))
-        order, labels, states = order[by_score], labels[by_score], states[:, by_score]
-    starts = np.searchsorted(labels, np.arange(dataset.num_true_classes + 1)).astype(np.int64)
-    hit_starts = np.zeros((dataset.num_true_classes, len(states) + 1), np.int64)
-    hits = np.empty(states.size, np.int64)
-    has_ignored = np.zeros((dataset.num_true_classes, len(states)), np.bool_)
-    states = np.ascontiguousarray(states)
+    truths, num_classes = dataset.truths, dataset.num_true_classes
+    starts = np.searchsorted(labels, np.arange(num_classes + 1)).astype(np.int64)
+    hit_starts = np.zeros((num_classes, len(states) + 1), np.int64)
+    hits = np.empty(np.count_nonzero(states == TRUE), np.int64)
+    has_ignored = np.zeros((num_classes, len(states)), np.bool_)
     kernels.list_hits(starts, states, hit_starts, hits, has_ignored)
     return Ranking(
         starts=starts,
@@ -109,19 +105,30 @@ def rank(dataset: Dataset, order: Ints, labels: Ints, states: States, counted: N
     )
 
 
+def line_up(dataset: Dataset, labels: Ints) -> Ints:
+    """Predictions by class (``labels``), best first, and equal scores by image and order of generation."""
+    order = best_first(dataset.predictions.scores)
+    return order[sort_stably(labels[order], len(dataset.classes))]
+
+
 class AveragePrecision:
     """The figures of one kind of IoU (boxes or masks), matched once, for any weights of the images."""
 
     def __init__(self, dataset: Dataset, cells: Cells, ious: Floats) -> None:
-        self._labels = dataset.predictions.label[cells.order]
         self._rankings: dict[str, Ranking] = {}
+        order = line_up(dataset, dataset.predictions.label)
+        labels = dataset.predictions.label[order]
+        place = np.empty_like(order)
+        place[cells.order] = np.arange(len(order))
+        line = place[order]
+        ranks = cells.rank[line]
         for area in ("all", "small", "medium", "large"):
-            states = match(dataset, cells, ious, COCO_IOUS, area).states
+            states = match_states(dataset, cells, ious, COCO_IOUS, area)[:, line]
             counted = counted_truths(dataset.truths, area)
             for most in (MAX_DETECTIONS, 10, 1) if area == "all" else (MAX_DETECTIONS,):
+                left = np.where(ranks < most, states, np.uint8(IGNORED)) if ranks.max(initial=0) >= most else states
                 key = area if most == MAX_DETECTIONS else str(most)
-                left = np.where(cells.rank < most, states, np.uint8(IGNORED))
-                self._rankings[key] = rank(dataset, cells.order, self._labels, left, counted)
+                self._rankings[key] = rank(dataset, order, labels, np.ascontiguousarray(left), counted)
 
     def by_class(self, weights: Weights) -> dict[str, Floats]:
         """Average precision by class: [B, K] each, NaN for a class that the weighted images do not have."""

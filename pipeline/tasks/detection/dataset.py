@@ -1,14 +1,16 @@
 """Prediction rows as flat arrays: what everything that evaluate computes is computed from."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
+from pipeline.jsonl import gc_paused
 from pipeline.stats import Floats
 from pipeline.tasks.detection import geometry
 from pipeline.tasks.detection.kernels import Ints
@@ -70,16 +72,17 @@ def collect(rows: Iterable[DetectionPrediction], reading: Reading = Reading()) -
     predicted, carries a COCO category, that is its class; else its label is (`synonyms`). Raises UserError when labels
     put two COCO categories into one class, or a score cannot be had.
     """
+    with gc_paused():
+        return _collect(rows, reading)
+
+
+def _collect(rows: Iterable[DetectionPrediction], reading: Reading) -> Dataset:
     ordered = sorted(rows, key=lambda row: (isinstance(row.image_id, str), row.image_id, row.id))
     predicted = [_counted(row, reading.use_salvaged) for row in ordered]
     objects = list(chain.from_iterable(predicted))
     true_objects = list(chain.from_iterable([row.gt for row in ordered]))
-    names, keys = _classes(objects, true_objects, reading.labels)
-    true_keys = keys[len(objects) :]
-    in_order = sorted({*true_keys}, key=lambda key: (names[key], key))
-    unknown = sorted({*keys} - {*in_order}, key=lambda key: (names[key], key))
-    code = {key: index for index, key in enumerate([*in_order, *unknown])}
-    labels = np.array([code[key] for key in keys], dtype=np.int64)
+    naming = _naming(objects, true_objects, reading.labels)
+    labels = naming.labels
     if reading.score_from == "contract":
         scores = [one.score for one in objects]
     else:
@@ -88,8 +91,8 @@ def collect(rows: Iterable[DetectionPrediction], reading: Reading = Reading()) -
     return Dataset(
         rows=ordered,
         predicted=predicted,
-        classes=_distinct([names[key] for key in code], list(code)),
-        num_true_classes=len(in_order),
+        classes=naming.classes,
+        num_true_classes=naming.num_true_classes,
         predictions=_objects(ordered, predicted, objects, labels[: len(objects)], scores),
         truths=_objects(ordered, [row.gt for row in ordered], true_objects, labels[len(objects) :], None),
     )
@@ -99,31 +102,47 @@ def _counted(row: DetectionPrediction, use_salvaged: bool) -> list[PredictedObje
     return [*row.preds, *row.salvaged] if use_salvaged and row.salvaged else row.preds
 
 
-def _classes(
-    objects: Sequence[PredictedObject], true_objects: Sequence[TrueObject], labels: Labels
-) -> tuple[dict[Any, str], list[Any]]:
-    """A name for every class, and the class of each object, the true ones after the others."""
+@dataclass(frozen=True)
+class _Naming:
+    """``labels`` of all objects, the true ones last, as indices of ``classes``."""
+
+    labels: Ints
+    classes: Sequence[str]
+    num_true_classes: int
+
+
+def _naming(objects: Sequence[PredictedObject], true_objects: Sequence[TrueObject], labels: Labels) -> _Naming:
     both: list[Any] = [*objects, *true_objects]
-    if not labels.canonical and both and all(one.coco is not None for one in both):
-        return {one.coco.category_id: one.desc for one in reversed(both)}, [one.coco.category_id for one in both]
-    descs = [one.desc for one in both]
-    class_of = {desc: labels.class_of(desc) for desc in {*descs}}
+    by_category = not labels.canonical and bool(both) and all(one.coco is not None for one in both)
+    keys: list[Any] = [one.coco.category_id for one in both] if by_category else [one.desc for one in both]
+    seen: defaultdict[Any, int] = defaultdict(count().__next__)  # numbers keys as they come
+    numbers = np.fromiter(map(seen.__getitem__, keys), np.int64, len(keys))
+    if by_category:
+        names = {one.coco.category_id: one.desc for one in reversed(both)}
+        classes = list(seen)
+    else:
+        classes = [labels.class_of(desc) for desc in seen]
+        names = {name: name for name in classes}
+        _check_categories(true_objects, dict(zip(seen, classes, strict=True)), labels)
+    known = {classes[number] for number in np.unique(numbers[len(objects) :])}
+    in_order = sorted(names, key=lambda one: (one not in known, names[one], one))
+    written = [names[one] for one in in_order]
+    distinct = [f"{names[one]} ({one})" if written.count(names[one]) > 1 else names[one] for one in in_order]
+    code = {one: index for index, one in enumerate(in_order)}
+    return _Naming(np.array([code[one] for one in classes], dtype=np.int64)[numbers], distinct, len(known))
+
+
+def _check_categories(true_objects: Sequence[TrueObject], class_of: dict[str, str], labels: Labels) -> None:
+    """Raises UserError when labels put two COCO categories into one class."""
     categories: dict[str, tuple[int, str]] = {}
-    for one in true_objects:
-        if one.coco is not None:
-            name = class_of[one.desc]
-            category, desc = categories.setdefault(name, (one.coco.category_id, one.desc))
-            if category != one.coco.category_id and name not in labels.canonical:
-                raise UserError(
-                    f"{desc!r} and {one.desc!r} are two categories of the COCO file, and one class by their labels",
-                    remedy="evaluate with evaluate.label_match=exact, or give their names apart in the COCO file",
-                )
-    return {name: name for name in class_of.values()}, [class_of[desc] for desc in descs]
-
-
-def _distinct(names: Sequence[str], keys: Sequence[Any]) -> list[str]:
-    """Names of classes; where two COCO categories have the same one, with the category's number."""
-    return [f"{n} ({k})" if names.count(n) > 1 else n for n, k in zip(names, keys, strict=True)]
+    for id, desc in {(one.coco.category_id, one.desc) for one in true_objects if one.coco is not None}:
+        name = class_of[desc]
+        category, other = categories.setdefault(name, (id, desc))
+        if category != id and name not in labels.canonical:
+            raise UserError(
+                f"{other!r} and {desc!r} are two categories of the COCO file, and one class by their labels",
+                remedy="evaluate with evaluate.label_match=exact, or give them different names in the COCO file",
+            )
 
 
 def _objects(
@@ -135,28 +154,30 @@ def _objects(
 ) -> Objects:
     """All objects of one side; ``scores`` None says that they are the true ones."""
     are_true = scores is None
-    image = np.repeat(np.arange(len(rows)), [len(found) for found in by_row])
+    counts = [len(found) for found in by_row]
+    image = np.repeat(np.arange(len(rows)), counts)
     modes = [row.gt_coord_mode if are_true else row.coord_mode for row in rows]
-    boxes = _plain_boxes(rows, modes, objects, image)
+    boxes = _plain_boxes(rows, modes, objects, counts)
     areas = boxes[:, 2] * boxes[:, 3]
     area_of: Callable[..., float] = geometry.true_area if are_true else geometry.predicted_area
     crowd = np.zeros(len(objects), dtype=np.bool_)
-    for m, one in enumerate(objects):
-        if one.bbox_2d is None or one.coco is not None:
-            row, mode = rows[image[m]], modes[image[m]]
-            boxes[m] = geometry.box_of(one, mode, row.width, row.height)
-            areas[m] = area_of(one, mode, row.width, row.height)
-            crowd[m] = are_true and one.coco is not None and one.coco.iscrowd == 1
+    for m in [m for m, one in enumerate(objects) if one.bbox_2d is None or one.coco is not None]:
+        one, row, mode = objects[m], rows[image[m]], modes[image[m]]
+        boxes[m] = geometry.box_of(one, mode, row.width, row.height)
+        areas[m] = area_of(one, mode, row.width, row.height)
+        crowd[m] = are_true and one.coco is not None and one.coco.iscrowd == 1
     given = np.ones(len(objects)) if scores is None else np.array(scores, dtype=np.float64)
     return Objects(image=image, label=labels, boxes=boxes, areas=areas, scores=given, crowd=crowd)
 
 
-def _plain_boxes(rows: Sequence[Any], modes: Sequence[str], objects: Sequence[Any], image: Ints) -> Floats:
+def _plain_boxes(rows: Sequence[Any], modes: Sequence[str], objects: Sequence[Any], counts: Sequence[int]) -> Floats:
     """x, y, width, height in pixels of objects that have a ``bbox_2d``; zeros for others: [M, 4]."""
     flat = chain.from_iterable([one.bbox_2d or _NO_BOX for one in objects])
-    written = np.fromiter(flat, dtype=np.float64, count=4 * len(objects)).reshape(-1, 4)
-    is_norm = np.array([mode == "norm1000" for mode in modes], dtype=np.bool_)[image]
-    sizes = np.array([(row.width, row.height) * 2 for row in rows], dtype=np.float64).reshape(-1, 4)
-    pixels = np.where(is_norm[:, None], written * sizes[image] / geometry.NORM_MAX, written)
-    near = np.minimum(pixels[:, :2], pixels[:, 2:])
-    return np.concatenate([near, np.maximum(pixels[:, :2], pixels[:, 2:]) - near], axis=1)
+    pixels = np.fromiter(flat, dtype=np.float64, count=4 * len(objects)).reshape(-1, 4)
+    is_norm = np.array([mode == "norm1000" for mode in modes], dtype=np.bool_)
+    if is_norm.any():
+        sizes = np.array([[row.width for row in rows], [row.height for row in rows]], dtype=np.float64).T
+        pixels *= np.tile(np.repeat(np.where(is_norm[:, None], sizes, 1.0), counts, axis=0), 2)
+        pixels /= np.repeat(np.where(is_norm, float(geometry.NORM_MAX), 1.0), counts)[:, None]
+    near, far = pixels[:, :2], pixels[:, 2:]
+    return np.concatenate([np.minimum(near, far), np.abs(far - near)], axis=1)

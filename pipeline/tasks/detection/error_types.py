@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.stats import Floats
 from pipeline.tasks.detection import kernels
-from pipeline.tasks.detection.average_precision import MAX_DETECTIONS, Ranking, mean_over_classes, rank
+from pipeline.tasks.detection.average_precision import MAX_DETECTIONS, Ranking, line_up, mean_over_classes, rank
 from pipeline.tasks.detection.dataset import Dataset
 from pipeline.tasks.detection.kernels import FALSE, IGNORED, KINDS, TRUE, Ints, States, Weights
 from pipeline.tasks.detection.matching import Cells, Matches, counted_truths
@@ -116,10 +116,8 @@ def _mended(
 
 
 def _rank(dataset: Dataset, labels: Ints, states: States, counted: NDArray[np.bool_]) -> Ranking:
-    """Predictions of the dataset by class and image, best first: what `rank` takes."""
-    predictions = dataset.predictions
-    order = np.lexsort((-predictions.scores, predictions.image, labels))
-    return rank(dataset, order, labels[order], states[None, order], counted)
+    order = line_up(dataset, labels)
+    return rank(dataset, order, labels[order], np.ascontiguousarray(states[None, order]), counted)
 
 
 def _average(ranking: Ranking, weights: Weights) -> Floats:

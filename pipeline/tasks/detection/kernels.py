@@ -84,13 +84,23 @@ def match_cells(
     Within a cell predictions stand with the best first. Each takes the true object of the highest IoU that is not
     taken, and the later one of two that are equal; crowds, and true objects ``true_outside`` the range of areas, only
     when nothing else will do, and then it is ignored. One without a match is ignored where it is ``outside`` itself.
-    ``taken[g]`` is scratch.
+    ``taken[g]`` is scratch; a ``matched`` without rows is not filled.
     """
+    keeps = len(matched) > 0
     for c in range(len(cells)):
         start, stop, offset = cells[c, 0], cells[c, 1], cells[c, 4]
         true_start, true_stop = cells[c, 2], cells[c, 3]
         num_true = true_stop - true_start
+        highest = 0.0
+        for at in range(offset, offset + (stop - start) * num_true):
+            highest = max(highest, ious[at])
         for t in range(len(thresholds)):
+            if highest < min(thresholds[t], 1.0 - 1e-10):  # as in most cells: nothing to look for
+                for d in range(start, stop):
+                    states[t, d] = 2 if outside[d] else 0
+                    if keeps:
+                        matched[t, d] = -1
+                continue
             for g in range(true_start, true_stop):
                 taken[g] = False
             for d in range(start, stop):
@@ -106,7 +116,8 @@ def match_cells(
                             found = g
                     if found >= 0:
                         break
-                matched[t, d] = found
+                if keeps:
+                    matched[t, d] = found
                 if found >= 0:
                     taken[found] = True
                     states[t, d] = 2 if crowd[found] or true_outside[found] else 1

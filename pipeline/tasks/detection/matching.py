@@ -57,14 +57,19 @@ class Matches:
 
 def make_cells(dataset: Dataset, *, by_class: bool = True) -> Cells:
     """Line predictions and true objects up by what may be matched."""
-    num_images = len(dataset.rows)
+    num_images, num_classes = len(dataset.rows), len(dataset.classes)
     predictions, truths = dataset.predictions, dataset.truths
-    key = predictions.image + (num_images * predictions.label if by_class else 0)
-    true_key = truths.image + (num_images * truths.label if by_class else 0)
-    best_first = _best_first(predictions.scores)
-    order = best_first[np.argsort(key[best_first], kind="stable")]
-    true_order = np.argsort(true_key, kind="stable")
-    key, true_key = key[order], true_key[true_order]
+    order = best_first(predictions.scores)
+    order = order[sort_stably(predictions.image[order], num_images)]
+    true_order = np.arange(len(truths))
+    key, true_key = predictions.image[order], truths.image
+    if by_class:
+        by_label, true_by_label = (
+            sort_stably(label, num_classes) for label in (predictions.label[order], truths.label)
+        )
+        order, true_order = order[by_label], true_by_label
+        key = num_images * predictions.label[order] + predictions.image[order]
+        true_key = num_images * truths.label[true_order] + truths.image[true_order]
     starts = np.flatnonzero(np.diff(key, prepend=-1))
     stops = np.append(starts[1:], len(key))
     true_starts, true_stops = (np.searchsorted(true_key, key[starts], side) for side in ("left", "right"))
@@ -75,10 +80,16 @@ def make_cells(dataset: Dataset, *, by_class: bool = True) -> Cells:
     return Cells(table=table, order=order, true_order=true_order, rank=rank, num_ious=int(sizes.sum()))
 
 
-def _best_first(scores: Floats) -> Ints:
+def best_first(scores: Floats) -> Ints:
+    """The order of falling scores; equal ones stay as they stand."""
     if len(scores) and scores.min() == scores.max():  # text models: all 1.0
         return np.arange(len(scores))
     return np.argsort(-scores, kind="stable")
+
+
+def sort_stably(values: Ints, bound: int) -> Ints:
+    """The stable order of values from 0 to below ``bound``. numpy sorts 16 bits by radix: 40,000 in .1 ms, not 2.4."""
+    return np.argsort(values.astype(np.uint16) if bound <= 2**16 else values, kind="stable")
 
 
 def box_ious(dataset: Dataset, cells: Cells) -> Floats:
@@ -115,9 +126,21 @@ def mask_ious(dataset: Dataset, cells: Cells) -> Floats:
 
 def match(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area: str = "all") -> Matches:
     """Match every cell at every threshold. Objects outside the range ``area`` are ignored as COCO ignores them."""
-    predictions, truths = dataset.predictions, dataset.truths
     shape = len(thresholds), len(cells.order)
-    result = Matches(states=np.zeros(shape, np.uint8), matched=np.full(shape, -1, np.int64))
+    result = Matches(states=np.empty(shape, np.uint8), matched=np.empty(shape, np.int64))
+    _match(dataset, cells, ious, thresholds, area, result)
+    return result
+
+
+def match_states(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area: str) -> States:
+    """`match` without saying what was matched with what: [T, D]."""
+    states = np.empty((len(thresholds), len(cells.order)), np.uint8)
+    _match(dataset, cells, ious, thresholds, area, Matches(states=states, matched=np.empty((0, 0), np.int64)))
+    return states
+
+
+def _match(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area: str, into: Matches) -> None:
+    predictions, truths = dataset.predictions, dataset.truths
     kernels.match_cells(
         cells.table,
         ious,
@@ -126,10 +149,9 @@ def match(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area
         _outside(truths, area)[cells.true_order],
         np.asarray(thresholds, dtype=np.float64),
         np.empty(len(truths), np.bool_),
-        result.states,
-        result.matched,
+        into.states,
+        into.matched,
     )
-    return result
 
 
 def _outside(objects: Objects, area: str) -> NDArray[np.bool_]:
