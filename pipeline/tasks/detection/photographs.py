@@ -26,12 +26,13 @@ SOURCES: dict[Photograph, tuple[str, str, str]] = {  # package, file within it, 
     "camera": ("skimage", "data/camera.png", "b0793d2adda0fa6a"),
     "chelsea": ("skimage", "data/chelsea.png", "596aa1e7cb875eb7"),
     "coffee": ("skimage", "data/coffee.png", "cc02f8ca188b167c"),
-    "moon": ("skimage", "data/moon.png", "78739619d11f7eb9"),
+    "retina": ("skimage", "data/retina.jpg", "38a07f36f27f095e"),
     "grass": ("skimage", "data/grass.png", "b6b6022426b38936"),
     "gravel": ("skimage", "data/gravel.png", "c48615b451bf1e60"),
+    "hubble": ("skimage", "data/hubble_deep_field.jpg", "3a19c5dd8a927a93"),
     "ihc": ("skimage", "data/ihc.png", "f8dd1aa387ddd1f4"),
-    "motorcycle": ("skimage", "data/motorcycle_left.png", "db18e9c415761740"),
     "rocket": ("skimage", "data/rocket.jpg", "c2dd0de7c538df8d"),
+    "text": ("skimage", "data/text.png", "bd84aa3a6e3c9887"),
 }
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "skimage": "scikit-image"}
 

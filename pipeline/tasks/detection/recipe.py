@@ -25,14 +25,14 @@ Shape = Literal["circle", "square", "triangle", "star"]
 Side = Annotated[int, Meta(ge=16, le=1024)]
 ImageSize = tuple[Side, Side]
 Photograph = Literal[
-    "china", "flower", "astronaut", "brick", "camera", "chelsea", "coffee", "moon",
-    "grass", "gravel", "ihc", "motorcycle", "rocket",
+    "china", "flower", "astronaut", "brick", "camera", "chelsea", "coffee", "retina",
+    "grass", "gravel", "hubble", "ihc", "rocket", "text",
 ]  # fmt: skip
 
 TRAINED_PHOTOGRAPHS: tuple[Photograph, ...] = (
-    "china", "flower", "astronaut", "brick", "camera", "chelsea", "coffee", "moon",
+    "china", "flower", "astronaut", "brick", "camera", "chelsea", "coffee", "retina",
 )  # fmt: skip
-UNSEEN_PHOTOGRAPHS: tuple[Photograph, ...] = ("grass", "gravel", "ihc", "motorcycle", "rocket")
+UNSEEN_PHOTOGRAPHS: tuple[Photograph, ...] = ("grass", "gravel", "hubble", "ihc", "rocket", "text")
 REFERENCE_SIDE = 64  # `Scenes.object_size` is in pixels of an image whose shorter side has this many
 
 
@@ -103,13 +103,14 @@ class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ``sigma`` spreads the target over neighbouring coordinates, ``jitter`` moves those read so far (standard
     deviations, in thousandths of the image). ``dense_weight`` weighs the loss on the encoder's fine map.
     ``augment_share`` of the images are seen in other colours, light, sharpness and noise. ``precision`` is what
-    products are computed in. ``num_workers`` processes draw scenes ahead; what is learned does not depend on them.
+    products are computed in.
     """
 
     num_steps: Count = 20_000
     batch_size: Count = 32
     geometries: tuple[Literal["bbox_2d", "poly"], ...] = ("bbox_2d", "poly")
-    learning_rate: Positive = 1.5e-3
+    optimizer: Literal["adamw", "muon"] = "muon"
+    learning_rate: Positive = 2e-3
     warmup_steps: CountOrZero = 200
     final_fraction: Share = 0.01
     weight_decay: NotNegative = 0.05
@@ -126,7 +127,6 @@ class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     progress_every: Count = 20
     sample_every: Count = 50
     num_threads: Count = 1
-    num_workers: CountOrZero = 0
 
 
 class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -166,7 +166,7 @@ class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keep_logprobs: bool = False
     precision: Literal["stored", "float32", "bfloat16", "float16"] = "stored"
     max_image_bytes: Count = 64_000_000
-    max_image_pixels: Count = 64_000_000
+    max_image_pixels: Annotated[int, Meta(ge=1, le=178_000_000)] = 64_000_000  # PIL opens no larger ones
     server: Server = Server()
 
 
@@ -175,14 +175,15 @@ class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ``use_salvaged`` counts the objects in that were complete before a text was cut. ``score_from`` says what ranks
     predictions: the ``score`` of the row ("contract": 1.0 for models that write text), or the log probabilities of the
-    object's tokens. Predictions below ``min_score`` count in average precision alone. Labels are one class when they
-    are equal after folding (space and case, ``label_match``), or by the table of the file ``synonyms``.
-    ``slice_by`` are keys of the records' ``metadata``: all metrics are also taken over the records of each value.
+    object's tokens. Predictions below ``min_score`` (null: none) count in average precision and the costs of errors
+    alone. Labels are one class when they are equal after folding (space and case, ``label_match``), or by the table of
+    the file ``synonyms``. ``slice_by`` are keys of the records' ``metadata``: metrics are also taken over the records
+    of each value.
     """
 
     use_salvaged: bool = False
     score_from: Literal["contract", "logprobs"] = "contract"
-    min_score: Share = 0.0
+    min_score: float | None = None
     label_match: Literal["folded", "exact"] = "folded"
     synonyms: str | None = None
     slice_by: tuple[str, ...] = ()

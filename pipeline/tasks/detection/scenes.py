@@ -113,11 +113,17 @@ def _paint(canvas: Image.Image, shape: DrawnShape, rng: Random) -> None:
     left, top, right, bottom = int(x1), int(y1), min(int(x2) + 1, canvas.width), min(int(y2) + 1, canvas.height)
     mean = canvas.resize((1, 1), Image.Resampling.BOX, box=(left, top, right, bottom)).tobytes()
     colour = _colour(mean, rng)
+    canvas.paste(colour, (left, top, right, bottom), coverage(shape.outline, (left, top, right, bottom)))
+
+
+def coverage(outline: shapes.Outline, part: tuple[int, int, int, int]) -> Image.Image:
+    """How much of each pixel of ``part`` (left, top, right, bottom) a polygon covers: 0 to 255."""
+    left, top, right, bottom = part
     mask = Image.new("L", ((right - left) * SUPERSAMPLING, (bottom - top) * SUPERSAMPLING))
-    # Pillow counts from the middle of the first pixel
-    corners = [((x - left) * SUPERSAMPLING - 0.5, (y - top) * SUPERSAMPLING - 0.5) for x, y in shape.outline]
+    # Pillow counts from the middle of the first pixel, and fills what an edge touches
+    corners = [((x - left) * SUPERSAMPLING - 0.5, (y - top) * SUPERSAMPLING - 0.5) for x, y in outline]
     ImageDraw.Draw(mask).polygon(corners, fill=255)
-    canvas.paste(colour, (left, top, right, bottom), mask.reduce(SUPERSAMPLING))
+    return mask.reduce(SUPERSAMPLING)
 
 
 def _colour(behind: bytes, rng: Random) -> tuple[int, int, int]:
