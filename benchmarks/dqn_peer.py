@@ -43,7 +43,7 @@ def make_training(num_envs: int, batch_size: int, seed: int, plan: Plan) -> Any:
         buffer_size=dqn_task.CAPACITY,
         learning_starts=plan.warmup,
         batch_size=batch_size,
-        tau=dqn_task.POLYAK,
+        tau=dqn_task.POLYAK[batch_size],
         gamma=dqn_task.GAMMA,
         train_freq=batch_size // num_envs,
         gradient_steps=1,
