@@ -75,10 +75,10 @@ class ImageFolder:
         """The image called ``name``, which a record says is ``width`` by ``height``. Raises ImageError."""
         data = self._bytes(name)
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # of damaged EXIF, and of sizes, which are checked here
             try:
                 return self._decoded(name, data, (width, height))
-            except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            except Image.DecompressionBombError:
                 raise ImageError("image_too_large", f"{name!r} has too many pixels") from None
 
     def sha256(self, name: str) -> str:
@@ -95,9 +95,10 @@ class ImageFolder:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         except OSError as error:
             raise ImageError("image_unreadable", f"{name!r} cannot be opened: {error.strerror}") from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise ImageError("image_unreadable", f"{name!r} is not a file")
         with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ImageError("image_unreadable", f"{name!r} is not a file")
             try:
                 data = file.read(self.limits.num_bytes + 1)
             except OSError as error:
@@ -144,8 +145,10 @@ def _difference(name: str, opened: Image.Image, size: tuple[int, int]) -> str:
 
 def orientation(data: bytes) -> int:
     """The EXIF orientation of an image file: 1 (as it is stored) to 8; 1 where it says nothing that can be read."""
-    with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-        return _orientation(opened)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            return _orientation(opened)
 
 
 def _orientation(opened: Image.Image) -> int:

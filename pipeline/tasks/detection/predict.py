@@ -41,7 +41,7 @@ def predict(job: InferJob) -> Iterator[DetectionPrediction]:
     as in a run that nothing disturbed, and so in the same last bits. The answers before ``first_index`` are dropped.
     """
     options, backend = cast(Infer, job.options), open_backend(job)
-    start = job.first_index - job.first_index % options.batch_size if backend.needs_images else job.first_index
+    start = job.first_index - job.first_index % backend.batch_size
     outcomes = backend.answers(_requests(job.examples[start:], options, _images(job, backend)))
     num_errors = 0
     for index, outcome in enumerate(outcomes, start=start):

@@ -99,12 +99,13 @@ def _common_length(text: str, start: str) -> int:
 
 
 class HuggingFaceBackend:
-    """Batches of requests through a checkpoint. ``model_id`` is a hash of all its files."""
+    """Batches of requests through a checkpoint. ``model_id`` comes from a hash of all its files."""
 
     needs_images = True
 
     def __init__(self, model: HuggingFaceModel, model_id: str, options: Infer) -> None:
         self._model, self._model_id, self._options = model, model_id, options
+        self.batch_size = options.batch_size
 
     def model_of(self, record_id: str) -> str:
         """The first digits of the hash."""
@@ -112,7 +113,7 @@ class HuggingFaceBackend:
 
     def answers(self, requests: Iterable[Request | Failure]) -> Iterator[Outcome]:
         """One outcome a request, in order."""
-        return in_batches(requests, self._options.batch_size, lambda batch: self._model.answer(batch, self._options))
+        return in_batches(requests, self.batch_size, lambda batch: self._model.answer(batch, self._options))
 
 
 def open_backend(job: InferJob) -> HuggingFaceBackend:

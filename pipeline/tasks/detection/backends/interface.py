@@ -71,10 +71,12 @@ class Backend(Protocol):
 
     ``model_of`` says what a row's ``model`` is: 16 hexadecimal digits. ``answers`` gives one outcome for each request,
     in order, and passes a Failure that stands in a request's place through. It asks for requests only as far ahead as
-    it works on. Where ``needs_images`` is false, requests come without.
+    it works on. Where ``needs_images`` is false, requests come without. Answers may depend, in their last bits, on the
+    ``batch_size`` places that are answered together; 1 where each is answered by itself.
     """
 
     needs_images: bool
+    batch_size: int
 
     def model_of(self, record_id: str) -> str: ...
 

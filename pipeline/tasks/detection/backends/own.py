@@ -15,6 +15,7 @@ class OwnBackend:
 
     def __init__(self, model: TextModel, model_id: str, options: Infer) -> None:
         self._model, self._model_id, self._options = model, model_id, options
+        self.batch_size = options.batch_size
 
     def model_of(self, record_id: str) -> str:
         """The first digits of the weights' hash."""
@@ -22,7 +23,7 @@ class OwnBackend:
 
     def answers(self, requests: Iterable[Request | Failure]) -> Iterator[Outcome]:
         """One outcome a request, in order."""
-        return in_batches(requests, self._options.batch_size, self._answer)
+        return in_batches(requests, self.batch_size, self._answer)
 
     def _answer(self, requests: Sequence[Request]) -> Sequence[Outcome]:
         return self._model.answer(requests, self._options)

@@ -13,7 +13,7 @@ from pipeline.tasks.interface import InferJob
 class ReplayBackend:
     """Texts by record id. ``file_id`` stands as the model of texts that do not say which model wrote them."""
 
-    needs_images = False
+    needs_images, batch_size = False, 1
 
     def __init__(self, texts: Sequence[ReplayText], file_id: str, where: str) -> None:
         self._file_id, self._where = file_id, where

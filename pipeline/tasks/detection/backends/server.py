@@ -42,7 +42,7 @@ class _FailedTry(Exception):
 class ServerBackend:
     """Requests to one server. ``key`` is sent with each and never written anywhere."""
 
-    needs_images = True
+    needs_images, batch_size = True, 1
 
     def __init__(self, options: Infer, key: str | None) -> None:
         self._options, self._server, self._key = options, options.server, key
