@@ -105,15 +105,16 @@ def _answered(answer: Answer) -> dict[str, Any]:
     cut = answer.finish == "length"
     parsed = parse(answer.text, cut=cut)
     return {
-        "raw_output": answer.text,
+        "raw_output": parsed.raw_output,
         "cut": cut,
         "tokens": answer.tokens if _is_finite(answer.tokens) else None,
         "status": parsed.status,
-        "preds": list(parsed.preds),
+        "preds": parsed.preds,
         "repairs": parsed.repairs,
         "dropped": parsed.dropped,
         "salvaged": parsed.salvaged,
         "error": parsed.error,
+        "error_detail": parsed.error_detail,
     }
 
 
