@@ -71,7 +71,7 @@ def make_cells(dataset: Dataset, *, by_class: bool = True) -> Cells:
         key = num_images * predictions.label[order] + predictions.image[order]
         true_key = num_images * truths.label[true_order] + truths.image[true_order]
     starts = np.flatnonzero(np.diff(key, prepend=-1))
-    stops = np.append(starts[1:], len(key))
+    stops = np.append(starts, len(key))[1:]
     true_starts, true_stops = (np.searchsorted(true_key, key[starts], side) for side in ("left", "right"))
     sizes = (stops - starts) * (true_stops - true_starts)
     offsets = np.cumsum(sizes) - sizes
