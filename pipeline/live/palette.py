@@ -25,6 +25,7 @@ _PAIRS = {
     **dict.fromkeys("▍▎▏", "-"),
     **dict(zip("▁▂▃▄▅▆▇", "_.-=+*%", strict=True)),
     **dict(zip("░▒▓", ".:%", strict=True)),
+    **dict(zip("▀▄", "'.", strict=True)),
     **dict.fromkeys("─╌┄", "-"),
     **dict.fromkeys("━═", "="),
     **dict.fromkeys("│╎┆", "|"),

@@ -125,8 +125,8 @@ def fourier_features(num_features: int, positions: Tensor) -> Tensor:
     """
     half = num_features // 2
     rates = torch.logspace(0.0, math.log10(128.0), half, dtype=torch.float64, device="cpu") * math.pi
-    angles = positions.to(torch.float64).unsqueeze(-1) * rates.to(positions.device)
-    return torch.cat((angles.sin(), angles.cos()), -1).to(torch.float32)
+    angles = positions.to(torch.float32).unsqueeze(-1) * rates.to(positions.device, torch.float32)
+    return torch.cat((angles.sin(), angles.cos()), -1)
 
 
 def channels_last(module: nn.Module) -> None:

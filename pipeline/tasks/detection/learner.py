@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.tasks.detection.layers import Conv, ConvNorm, channels_last, initialise
 from pipeline.tasks.detection.network import FINE_STRIDE, VisionTextNetwork, build
+from pipeline.tasks.detection.optimizer import MuonAdamW
 from pipeline.tasks.detection.recipe import Train
 from pipeline.tasks.detection.scenes import DrawnShape
 from pipeline.tasks.detection.targets import DenseTargets, dense_targets, pad_texts, written
@@ -34,23 +34,8 @@ def learning_rate(options: Train, step: int) -> float:
     return options.learning_rate * fraction * warmup
 
 
-class DenseHead(nn.Module):
-    """What lies where on the fine map: classes and the distances to the four edges. Not part of the exported model."""
-
-    def __init__(self, channels: int, num_labels: int) -> None:
-        super().__init__()
-        self.trunk = ConvNorm(channels, channels)
-        self.heat, self.distances = Conv(channels, num_labels, 1, gain=0.1), Conv(channels, 4, 1, gain=0.1)
-
-    def forward(self, fine: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, C, G, G] -> logits [B, K, G, G] and distances [B, 4, G, G], in places."""
-        x = self.trunk(fine)
-        return self.heat(x) - 3.0, self.distances(x) + 2.0  # few places answer; an edge is about 2 places away
-
-
 def dense_loss(heat: Tensor, distances: Tensor, targets: dict[str, Tensor]) -> Tensor:
     """Focal loss of the classes and an absolute loss of the distances, by place that answers for an object."""
-    heat, distances = heat.float(), distances.float()
     each = F.binary_cross_entropy_with_logits(heat, targets["heat"], reduction="none")
     chance = torch.sigmoid(heat)
     wrong = torch.where(targets["heat"] > 0, 1.0 - chance, chance)
@@ -72,17 +57,13 @@ class Losses:
 
 
 class Learner:
-    """Online and average network, dense head, optimizer."""
+    """Online and average network, optimizer."""
 
     def __init__(self, options: Train, brain: BrainSpec, seed: int, device: str) -> None:
         self.options, self.device = options, torch.device(device)
         self.online = self._network(brain, seed)
         self.average = self._network(brain, seed).requires_grad_(False).eval()
         config = self.online.config
-        self.dense = DenseHead(self.online.encoder.fine_channels, len(config.labels))
-        initialise(self.dense, torch.Generator().manual_seed(seed + 1))
-        channels_last(self.dense)
-        self.dense.to(self.device)
         self._weights: list[Tensor] = list(self.online.parameters())
         self._average_weights: list[Tensor] = list(self.average.parameters())
         self.optimizer = self._make_optimizer()
@@ -95,13 +76,14 @@ class Learner:
         return build(brain, torch.Generator().manual_seed(seed)).to(self.device)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
-        """AdamW that pulls matrices towards 0, but neither biases nor norms."""
-        every = [*self.online.parameters(), *self.dense.parameters()]
+        options = self.options
+        if options.optimizer == "muon":
+            return MuonAdamW(self.online, options.learning_rate, options.weight_decay)
         groups = [
-            {"params": [w for w in every if w.dim() > 1], "weight_decay": self.options.weight_decay},
-            {"params": [w for w in every if w.dim() <= 1], "weight_decay": 0.0},
+            {"params": [w for w in self._weights if w.dim() > 1], "weight_decay": options.weight_decay},
+            {"params": [w for w in self._weights if w.dim() <= 1], "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, self.options.learning_rate, betas=(0.9, 0.98), fused=True)
+        return torch.optim.AdamW(groups, options.learning_rate, betas=(0.9, 0.98), fused=True)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).clone().to(self.device)  # a copy, for torch's alignment in memory
@@ -128,9 +110,9 @@ class Learner:
         """Token loss (mean over tokens, then over geometries), dense loss, number of tokens."""
         enabled = self.options.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
-            memory, fine = self.online.encode(self._tensor(images))
+            memory, said = self.online.encode(self._tensor(images))
             image = self.online.remember(memory)
-            dense = self._dense_loss(fine, dense_targets(drawn, self.labels, self.side, FINE_STRIDE))
+            dense = self._dense_loss(said, dense_targets(drawn, self.labels, self.side, FINE_STRIDE))
             parts, num_tokens = [], 0
             for geometry in self.options.geometries:
                 texts = [written(shapes, geometry, self.online.config.image_size) for shapes in drawn]
@@ -142,10 +124,9 @@ class Learner:
                 num_tokens += int((tokens[:, 1:] != PAD).sum())
         return torch.stack(parts).mean(), dense, num_tokens
 
-    def _dense_loss(self, fine: Tensor, targets: DenseTargets) -> Tensor:
+    def _dense_loss(self, said: tuple[Tensor, Tensor], targets: DenseTargets) -> Tensor:
         wanted = {name: self._tensor(getattr(targets, name)) for name in ("heat", "distances", "mask")}
-        heat, distances = self.dense(fine)
-        return dense_loss(heat, distances, wanted)
+        return dense_loss(*said, wanted)
 
     def _token_loss(self, states: Tensor, wanted: Tensor) -> Tensor:
         """Cross-entropy with spread coordinates, less the entropy that the spread has by itself."""
@@ -169,7 +150,6 @@ class Learner:
         return {
             "weights": self.online.state_dict(),
             "average_weights": self.average.state_dict(),
-            "dense_weights": self.dense.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "update_count": self.update_count,
         }
@@ -178,7 +158,6 @@ class Learner:
         """Continue from what `get_state` returned."""
         self.online.load_state_dict(state["weights"])
         self.average.load_state_dict(state["average_weights"])
-        self.dense.load_state_dict(state["dense_weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.update_count = state["update_count"]
 

@@ -13,6 +13,7 @@ from pipeline.recipe_errors import explain_value
 from pipeline.tasks.detection.freeze import export_parts
 from pipeline.tasks.detection.layers import (
     Attention,
+    Conv,
     ConvNorm,
     LayerNorm,
     Linear,
@@ -47,38 +48,66 @@ KeysValues = list[tuple[Tensor, Tensor]]
 """Keys and values [B, H, S, D] of every decoder layer."""
 
 
-class Encoder(nn.Module):
-    """Images to a memory of places, and a fine map at twice its resolution that holds where edges are.
+class DenseHead(nn.Module):
+    """What lies where on the fine map: classes, and the distances to the four edges of the object there."""
 
-    Three stages halve the image; the fine map sees the coarse one again from above (Lin et al. 2017, feature
-    pyramids), and the memory takes the four fine places below each of its own.
+    def __init__(self, channels: int, num_labels: int) -> None:
+        super().__init__()
+        self.trunk = ConvNorm(channels, channels)
+        self.heat, self.distances = Conv(channels, num_labels, 1, gain=0.1), Conv(channels, 4, 1, gain=0.1)
+
+    def forward(self, fine: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, C, G, G] -> logits float32 [B, K, G, G] and distances float32 [B, 4, G, G], in places."""
+        x = self.trunk(fine)
+        # Few places answer for an object; an edge is about two places away.
+        return self.heat(x).float() - 3.0, self.distances(x).float() + 2.0
+
+
+class Encoder(nn.Module):
+    """Images to a memory of places.
+
+    Three stages halve the image. The fine map, at twice the resolution of the memory, sees the coarse one again from
+    above (Lin et al. 2017, feature pyramids). What the dense head reads from it, classes and boxes, is written back
+    into it, the boxes as Fourier features of their coordinates: the text decoder has to choose and to copy, not to
+    measure. The memory takes the four fine places below each of its own.
     """
 
-    def __init__(self, width: int, num_blocks: int) -> None:
+    def __init__(self, width: int, num_blocks: int, num_labels: int) -> None:
         super().__init__()
         small, half = width // 4, width // 2
-        self.fine_channels = half
         self.stem = nn.Sequential(ConvNorm(3, small, stride=2), ConvNorm(small, small))
         self.middle = nn.Sequential(ConvNorm(small, half, stride=2), *(Residual(half) for _ in range(num_blocks)))
         self.coarse = nn.Sequential(ConvNorm(half, width, stride=2), *(Residual(width) for _ in range(num_blocks)))
         self.down = Linear(width, half)
         self.refine = Residual(half)
+        self.dense = DenseHead(half, num_labels)
+        self.write_back = Linear(4 * NUM_FEATURES + num_labels, half)
         self.gather = Linear(4 * half, width)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """images float32 [B, 3, S, S] -> memory [B, (S / 8)^2, C], fine map [B, C / 2, S / 4, S / 4]."""
+    def forward(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """images float32 [B, 3, S, S] -> memory [B, (S / 8)^2, C], what the dense head says (see there)."""
         middle = self.middle(self.stem(images))
         coarse = self.coarse(middle).permute(0, 2, 3, 1)
         above = self.down(coarse).permute(0, 3, 1, 2)
         fine = self.refine(middle + above.repeat_interleave(2, 2).repeat_interleave(2, 3))
+        heat, distances = self.dense(fine)
+        read = dense_features(heat.detach(), distances.detach())
+        told = fine.permute(0, 2, 3, 1) + self.write_back(read)
         batch, side = coarse.shape[0], coarse.shape[1]
-        blocks = (
-            fine.permute(0, 2, 3, 1)
-            .reshape(batch, side, 2, side, 2, -1)
-            .transpose(2, 3)
-            .reshape(batch, side * side, -1)
-        )
-        return coarse.reshape(batch, side * side, -1) + self.gather(blocks), fine
+        blocks = told.reshape(batch, side, 2, side, 2, -1).transpose(2, 3).reshape(batch, side * side, -1)
+        return coarse.reshape(batch, side * side, -1) + self.gather(blocks), (heat, distances)
+
+
+def dense_features(heat: Tensor, distances: Tensor) -> Tensor:
+    """What the dense head says of each place as features float32 [B, G, G, 4 F + K], faint where it sees nothing."""
+    side = heat.shape[-1]
+    middles = torch.arange(side, device=heat.device, dtype=torch.float32) + 0.5
+    left, top, right, bottom = distances.unbind(1)
+    x, y = middles, middles.unsqueeze(1)
+    edges = torch.stack((x - left, y - top, x + right, y + bottom), -1) / side
+    features = fourier_features(NUM_FEATURES, edges.clamp(0.0, 1.0)).flatten(-2)
+    chances = torch.sigmoid(heat).permute(0, 2, 3, 1)
+    return torch.cat((features * chances.sum(-1, keepdim=True).clamp(max=1.0), chances), -1)
 
 
 class EncoderLayer(nn.Module):
@@ -135,7 +164,7 @@ class VisionTextNetwork(nn.Module):
         self.config = network
         self.vocabulary: Vocabulary = VOCABULARIES[network.vocabulary](labels=network.labels)
         self.num_pieces = self.vocabulary.first_coordinate
-        self.encoder = Encoder(width, network.num_blocks)
+        self.encoder = Encoder(width, network.num_blocks, len(network.labels))
         self.place = Linear(2 * NUM_FEATURES, width, bias=False)
         self.encoder_layers = nn.ModuleList(
             EncoderLayer(width, network.num_heads) for _ in range(network.num_encoder_layers)
@@ -145,19 +174,19 @@ class VisionTextNetwork(nn.Module):
         self.piece_table = nn.Parameter(torch.empty(self.num_pieces, width))
         self.order_table = nn.Parameter(torch.empty(network.max_tokens, width))
         self.out_norm = LayerNorm(width)
-        self.piece_out = Linear(width, self.num_pieces)
+        self.piece_out = Linear(width, self.num_pieces, gain=0.3)
         if self.vocabulary.num_coordinates:
             self.coordinate_in = Linear(NUM_FEATURES, width)
-            self.coordinate_out = Linear(width, NUM_FEATURES)
+            self.coordinate_out = Linear(width, NUM_FEATURES, gain=0.2)
 
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """images uint8 [B, S, S, 3] -> memory [B, N, C] with its places added, fine map [B, C / 2, S / 4, S / 4]."""
+    def encode(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """images uint8 [B, S, S, 3] -> memory [B, N, C] with its places added, what the dense head says."""
         x = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
-        memory, fine = self.encoder((x - 127.5) / 64.0)
+        memory, dense = self.encoder((x - 127.5) / 64.0)
         memory = memory + self.place(_place_features(self.config.image_size, images.device))
         for layer in self.encoder_layers:
             memory = layer(memory)
-        return self.memory_norm(memory), fine
+        return self.memory_norm(memory), dense
 
     def remember(self, memory: Tensor) -> KeysValues:
         """What every decoder layer keeps of the image."""

@@ -190,12 +190,18 @@ class DetectionProgress(rows.Progress, frozen=True, kw_only=True, forbid_unknown
 
 
 class DetectionMonitor(rows.Monitor, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The averaged weights, greedy, on the monitoring images. ``selected_by`` is AP."""
+    """The averaged weights, greedy, on the monitoring images. Scores are 1.0, as in the contract.
+
+    Boxes and masks (polygons) as far as they are learned; ``selected_by`` is the mean of their AP. ``malformed_share``
+    counts texts that had to be repaired or hold anything that is no valid object.
+    """
 
     task: Literal["detection"] = "detection"
     num_images: int
-    average_precision: float
-    average_precision_50: float
+    average_precision: float | None
+    average_precision_50: float | None
+    mask_average_precision: float | None
+    mask_average_precision_50: float | None
     malformed_share: float
     loss: float
 
@@ -203,7 +209,8 @@ class DetectionMonitor(rows.Monitor, frozen=True, kw_only=True, forbid_unknown_f
 class DetectionEpisode(rows.Episode, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole sample of the training: an image, what the model in training wrote for it, and the truth.
 
-    ``image_png`` is the image as base64 of a PNG file.
+    ``image_png`` is the image as base64 of a PNG file. ``num_matched`` predictions match the truth at IoU 0.5 (by
+    their boxes); ``loss`` is a running mean; ``average_precision`` is the best one monitored so far.
     """
 
     task: Literal["detection"] = "detection"
@@ -216,6 +223,8 @@ class DetectionEpisode(rows.Episode, frozen=True, kw_only=True, forbid_unknown_f
     gt: list[TrueObject]
     gt_coord_mode: CoordMode
     loss: float
+    num_gt: int
+    num_preds: int
     num_matched: int
     average_precision: float | None = None
 

@@ -12,16 +12,15 @@ What it leaves in its folder:
 
 import hashlib
 import json
-import sys
 from collections import deque
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 import numpy as np
 import torch
 
-from pipeline.atomic import replacing, write_atomically
+from pipeline.atomic import write_atomically
+from pipeline.checkpoints import load_checkpoint, save_checkpoint
 from pipeline.errors import UserError
 from pipeline.jsonl import Appender
 from pipeline.runs import canonical_json
@@ -61,49 +60,6 @@ def brain_spec(recipe: GridworldRecipe) -> BrainSpec:
         output_size=len(ACTIONS),
         network=msgspec.to_builtins(parse_network(msgspec.to_builtins(recipe.network))),
     )
-
-
-def _plain(value: Any) -> Any:
-    """The same value in new containers and interned strings.
-
-    A pickle refers back to objects it has seen, so equal values that share objects differently make different bytes;
-    a resumed training, whose strings come from a file, would not write what an uninterrupted one does.
-    """
-    if isinstance(value, str):
-        return sys.intern(value)
-    if isinstance(value, dict):
-        return {_plain(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_plain(entry) for entry in value)
-    return value
-
-
-class _Sink:
-    """A file as torch.save is given it: the first error is kept, for torch tells of a failed write in other words."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.error: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        try:
-            if self.error is None:
-                self._file.write(data)
-        except OSError as error:
-            self.error = error
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing to do: the file is synced at the end."""
-
-
-def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
-    """Write a checkpoint: it is whole or it is not there. Raises UserError when the disk is full."""
-    with replacing(path) as file:
-        sink = _Sink(file)
-        torch.save(_plain(checkpoint), sink)  # type: ignore[arg-type]  # asks for a whole IO[bytes], uses no more
-        if sink.error:
-            raise sink.error
 
 
 class Trainer:
@@ -239,11 +195,7 @@ class Trainer:
 
     def load(self) -> dict[str, int]:
         """Go on from `save`; returns the offsets it was given. Raises UserError when the checkpoint does not read."""
-        try:
-            checkpoint = torch.load(self.folder / RESUME, weights_only=True)
-        except Exception as error:  # a damaged file can make the reader fail in any way
-            what = f"the checkpoint to go on from is damaged: {(str(error).splitlines() or ['?'])[0][:160]}"
-            raise UserError(what, where=str(self.folder / RESUME), remedy="start anew with --fresh") from error
+        checkpoint = load_checkpoint(self.folder / RESUME)
         self.step, self.num_episodes = checkpoint["step"], checkpoint["facts"]["num_episodes"]
         self.learner.set_state(checkpoint)
         replay = {k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in checkpoint["replay"].items()}
