@@ -20,7 +20,10 @@ from pipeline.model_container import describe
 from pipeline.recipes import load_recipe
 from pipeline.tasks import load_part, task_names
 from schemas.flow import BY_NAME
-from schemas.manifest import Manifest
+from schemas.manifest import FileRecord, Manifest
+
+# Of a folder with more outputs than this, their number and size are told.
+NUM_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -116,10 +119,25 @@ def _stage_folder(folder: Path) -> Finding:
         "counts": manifest.counts,
         "error_counts": manifest.error_counts,
         "inputs": {name: record.path for name, record in manifest.inputs.items()},
-        "outputs": {name: f"{record.path} ({record.num_bytes:,} B)" for name, record in manifest.outputs.items()},
+        "outputs": _listed(manifest.outputs),
         "versions": manifest.provenance.versions,
     }
     return Finding(folder, f"{manifest.stage} stage folder", facts, tuple(verify(folder)))
+
+
+def _listed(outputs: Mapping[str, FileRecord]) -> dict[str, str]:
+    """Outputs with their sizes; of a folder with many, all in one."""
+    groups: dict[str, list[tuple[str, FileRecord]]] = {}
+    for name, record in outputs.items():
+        groups.setdefault(record.path.rpartition("/")[0], []).append((name, record))
+    listed = {}
+    for folder, files in groups.items():
+        if len(files) > NUM_LISTED:
+            num_bytes = sum(record.num_bytes for _, record in files)
+            listed[f"{folder}/"] = f"{len(files):,} files ({num_bytes:,} B)"
+        else:
+            listed |= {name: f"{record.path} ({record.num_bytes:,} B)" for name, record in files}
+    return listed
 
 
 def _rows(path: Path) -> Finding:

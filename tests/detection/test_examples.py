@@ -46,6 +46,13 @@ def test_the_shipped_folders_are_whole(name: str) -> None:
     assert {record.path for record in manifest.outputs.values()} == there | {"examples.jsonl"}
 
 
+def test_many_files_are_told_as_one_folder(baton: Baton) -> None:
+    shown = baton("inspect", SHIPPED / "heldout").out
+    assert "images/ 500 files (" in shown
+    assert "heldout-1-000007.png" not in shown
+    assert "examples examples.jsonl (" in shown
+
+
 def test_the_shipped_sets_have_scenes_of_every_number_and_nothing_in_common() -> None:
     sets = [read_all(SHIPPED / name / "examples.jsonl", DetectionExample) for name in ("heldout", "unseen")]
     for rows in sets:
