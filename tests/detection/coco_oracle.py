@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from hotcoco import mask
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -109,7 +110,7 @@ def _segmentation(box: tuple[float, ...], random: np.random.Generator) -> list[l
     encoded = mask_utils.merge(mask_utils.frPyObjects([whole], SIDE, SIDE))
     if random.random() < 0.5:
         return Rle(size=(SIDE, SIDE), counts=encoded["counts"].decode())
-    flat = mask_utils.decode([encoded])[:, :, 0].ravel(order="F")
+    flat = mask.decode(encoded).ravel(order="F")
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flat, [1 - flat[-1]]])))
     return Rle(size=(SIDE, SIDE), counts=np.diff(np.concatenate([[0], edges])).tolist())
 
@@ -167,9 +168,9 @@ def _nothing(truth: COCO) -> COCO:
 def _entry(coco: CocoFields | None, image_id: str | int) -> dict[str, Any]:
     """As a COCO file would hold it. Detections get their area from pycocotools, true objects have one."""
     said: dict[str, Any] = json.loads(msgspec.json.encode(coco))
-    mask = said.get("segmentation")
-    if "bbox" not in said and not isinstance(mask["counts"] if isinstance(mask, dict) else mask, str):
-        parts = mask_utils.frPyObjects(mask, SIDE, SIDE)  # `loadRes` takes the area of compressed masks alone
+    given = said.get("segmentation")
+    if "bbox" not in said and not isinstance(given["counts"] if isinstance(given, dict) else given, str):
+        parts = mask_utils.frPyObjects(given, SIDE, SIDE)  # `loadRes` takes the area of compressed masks alone
         said["segmentation"] = mask_utils.merge(parts) if isinstance(parts, list) else parts
     return {"image_id": image_id} | {key: value for key, value in said.items() if value is not None}
 
