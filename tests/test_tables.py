@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import tables
 from pipeline.tables import Checkpoint
-from pipeline.tasks.interface import MetricDefinition, TableColumn, TableLayout
+from pipeline.tasks.interface import MetricDefinition, TableColumn, TableLayout, TableNote
 from schemas.rows import Metric
 
 LAYOUT = TableLayout(
@@ -158,3 +158,30 @@ def test_a_task_without_a_layout_shows_its_first_metrics() -> None:
     layout = tables.layout_of(SimpleNamespace(), glossary, METRICS)
     assert [(c.metric, c.statistic) for c in layout.columns] == [("survival", "rate"), ("steps", "mean")]
     assert tables.layout_of(SimpleNamespace(TABLE=LAYOUT), glossary, METRICS) is LAYOUT
+
+
+def test_a_task_may_say_what_its_counts_mean() -> None:
+    layout = TableLayout(columns=LAYOUT.columns, notes=(TableNote(metric="num_cut", text="{value} of {num_records}."),))
+    notes = tables.footnotes([count("num_errors", 3), count("num_cut", 1200), count("num_other", 1)], layout)
+    assert notes == ["1,200 of 1,000."]
+    assert tables.footnotes([count("num_cut", 0)], layout) == []
+
+
+def sliced(by: str, value: str, subject: str = "model") -> Metric:
+    return metric("steps", subject, (7.0, 6.0, 8.0), slice_by=by, slice_value=value)
+
+
+def test_slices_of_the_model_alone_share_one_table() -> None:
+    metrics = [*METRICS, sliced("kind_of_day", "wet"), sliced("kind_of_day", "dry"), sliced("season", "only one")]
+    found = tables.slice_tables(metrics, LAYOUT)
+    assert [(title, list(table.index)) for title, table in found] == [("by kind of day", ["wet", "dry"])]
+    assert tables.to_text(found[0][1]).split("\n")[0].split() == ["kind", "of", "day", "steps"]
+
+
+def test_slices_with_baselines_have_a_table_each() -> None:
+    metrics = [sliced("level", "full"), sliced("level", "small"), sliced("level", "small", "random")]
+    found = tables.slice_tables(metrics, LAYOUT)
+    assert [(title, list(table.index)) for title, table in found] == [
+        ("level full", ["model"]),
+        ("level small", ["model", "random"]),
+    ]
