@@ -50,8 +50,8 @@ class ToyPart:
             yield Prediction(task="toy", id=example.id, model="m", error=error)
 
 
-def toy_run(part: ToyPart, path: Path, model_id: str = "m") -> InferenceCounts:
-    job = InferJob(None, EXAMPLES, 0, None, "cpu", lambda done, total, facts: None)  # type: ignore[arg-type]
+def toy_run(part: ToyPart, path: Path, model_id: str | None = "m") -> InferenceCounts:
+    job = InferJob(None, EXAMPLES, 0, None, "cpu", lambda done, total, facts: None)
     return run_inference(part, job, path, row_type=Prediction, model_id=model_id)
 
 
@@ -115,6 +115,22 @@ def test_predictions_of_other_examples_are_not_continued(tmp_path: Path) -> None
     path.write_bytes(b"".join([second, first, *rest]))
     with pytest.raises(UserError, match="this line is 'record-1'"):
         toy_run(ToyPart(), path)
+
+
+def test_examples_that_share_an_id_are_refused(tmp_path: Path) -> None:
+    job = InferJob(None, [*EXAMPLES, EXAMPLES[1]], 0, None, "cpu", lambda done, total, facts: None)
+    with pytest.raises(UserError, match="two examples are called 'record-1'") as caught:
+        run_inference(ToyPart(), job, tmp_path / "p.jsonl", row_type=Prediction, model_id="m")
+    assert caught.value.where == "records 2 and 6 of the input"
+    assert not (tmp_path / "p.jsonl").exists()
+
+
+def test_rows_of_several_models_are_taken_and_continued_where_the_task_says_which(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        toy_run(ToyPart(dies_at=2), path, model_id=None)
+    path.write_bytes(path.read_bytes().replace(b'"model":"m"', b'"model":"n"', 1))
+    assert toy_run(ToyPart(), path, model_id=None) == InferenceCounts(5, 2, {})
 
 
 def test_more_predictions_than_examples_are_not_continued(tmp_path: Path) -> None:
@@ -206,6 +222,17 @@ def test_without_a_model_it_says_what_to_run(tmp_path: Path, capsys: pytest.Capt
     error = capsys.readouterr().err
     assert "input 'model' does not exist" in error
     assert str(tmp_path / "empty" / RUN / "export/model.inference_v1") in error
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"), [("--replay", "has no use for --replay"), ("--backend", "backend"), ("--image-root", "no use")]
+)
+def test_a_task_that_answers_from_model_files_alone_refuses_other_sources(
+    flag: str, message: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_infer(runs, flag, "replay", "--out", tmp_path / "out") == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_damaged_model_is_refused(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
