@@ -41,15 +41,20 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def record_file(path: Path, folder: Path) -> FileRecord:
-    """Path, hash and size of a file, as a manifest in ``folder`` lists it.
+    """Path, hash and size of a file, as a manifest in ``folder`` lists it."""
+    size = path.stat().st_size
+    return FileRecord(path=recorded_path(path, folder), sha256=sha256_file(path), num_bytes=size)
 
-    The path is relative for what lies in the folder or beside it (another stage of the same run), so that a run can be
-    moved as a whole; absolute for all else.
+
+def recorded_path(path: Path, folder: Path) -> str:
+    """The path of a file as a manifest in ``folder`` has it.
+
+    It is relative for what lies in the folder or beside it (another stage of the same run), so that a run can be moved
+    as a whole; absolute for all else.
     """
     path, folder = path.resolve(), folder.resolve()
     near = path.is_relative_to(folder.parent)
-    recorded = os.path.relpath(path, folder) if near else str(path)
-    return FileRecord(path=Path(recorded).as_posix(), sha256=sha256_file(path), num_bytes=path.stat().st_size)
+    return Path(os.path.relpath(path, folder) if near else path).as_posix()
 
 
 def verify(folder: Path | str) -> list[str]:

@@ -1,4 +1,3 @@
-"use strict";
 // Everything here reads the page itself: nothing is loaded, and text goes in as text, never as markup.
 
 (function theme() {
@@ -34,32 +33,113 @@
 })();
 
 (function enlarge() {
-  const dialog = document.querySelector("dialog"), figures = [...document.querySelectorAll("figure[id]")];
-  if (!dialog || !figures.length) return;
+  const dialog = document.querySelector("dialog");
+  const shown = () => [...document.querySelectorAll("figure[id]")].filter((figure) => !figure.hidden);
+  if (!dialog || !shown().length) return;
   const picture = dialog.querySelector("img");
-  let index = 0;
-  function show(number) {
-    index = (number + figures.length) % figures.length;
-    const source = figures[index].querySelector("img");
+  let current = null;
+  function show(figure) {
+    current = figure;
+    const source = figure.querySelector("img");
     picture.src = source.src;
     picture.alt = source.alt;
     picture.classList.remove("whole");
-    dialog.querySelector("h3").textContent = figures[index].querySelector("h3").textContent;
-    dialog.querySelector("p").textContent = figures[index].querySelector("figcaption").textContent;
+    dialog.querySelector("h3").textContent = figure.querySelector("h3").textContent;
+    dialog.querySelector("p").textContent = figure.querySelector("figcaption").textContent;
   }
-  figures.forEach((figure, number) => figure.querySelector(".open").addEventListener("click", () => {
-    show(number);
+  function go(by) {
+    const figures = shown();
+    show(figures[(figures.indexOf(current) + by + figures.length) % figures.length]);
+  }
+  shown().forEach((figure) => figure.querySelector(".open").addEventListener("click", () => {
+    show(figure);
     dialog.showModal();
   }));
   picture.addEventListener("click", () => picture.classList.toggle("whole"));
-  dialog.querySelector("[data-go='-1']").addEventListener("click", () => show(index - 1));
-  dialog.querySelector("[data-go='1']").addEventListener("click", () => show(index + 1));
+  dialog.querySelector("[data-go='-1']").addEventListener("click", () => go(-1));
+  dialog.querySelector("[data-go='1']").addEventListener("click", () => go(1));
   dialog.querySelector("[data-go='0']").addEventListener("click", () => dialog.close());
   dialog.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowLeft") show(index - 1);
-    if (event.key === "ArrowRight") show(index + 1);
+    if (event.key === "ArrowLeft") go(-1);
+    if (event.key === "ArrowRight") go(1);
   });
 })();
+
+document.querySelectorAll(".gallery").forEach(function gallery(box) {
+  const list = box.querySelector(".figures"), filters = box.querySelector(".filters");
+  const count = box.querySelector(".count"), none = box.querySelector(".none");
+  const elements = [...list.querySelectorAll("figure")];
+  const figures = elements.map((element) => ({
+    facts: Object.fromEntries([...element.querySelectorAll(".facts li")].map((li) => [
+      li.dataset.name, JSON.parse(li.dataset.value),
+    ])),
+    text: [element.querySelector("h3"), element.querySelector("figcaption"), element.querySelector("pre")]
+      .map((part) => part ? part.textContent : "").join("\n"),
+  }));
+  const controls = choice.controls(figures);
+
+  function add(label, element) {
+    const wrap = document.createElement("label");
+    wrap.append(label, element);
+    filters.insertBefore(wrap, count);
+    element.addEventListener("input", draw);
+    return element;
+  }
+  function select(label, texts) {
+    const element = document.createElement("select");
+    texts.forEach((text, index) => element.append(new Option(text, String(index))));
+    return add(label, element);
+  }
+  const search = add("", document.createElement("input"));
+  search.type = "search";
+  search.placeholder = "Search id and text";
+  search.setAttribute("aria-label", "Search id and text");
+  const chosen = controls.filter((control) => control.values).map((control) => {
+    const texts = control.values.map(({ word, count: number }) => `${word === null ? "(none)" : word} (${number})`);
+    return { ...control, element: select(`${control.name} `, ["any", ...texts]) };
+  });
+  const orders = [{ name: null, upward: true, text: box.dataset.order || "as listed" }];
+  for (const { name } of controls.filter((control) => !control.values)) {
+    orders.push({ name, upward: true, text: `${name}, lowest first` }, { name, upward: false, text: `${name}, highest first` });
+  }
+  const order = select("order ", orders.map(({ text }) => text));
+  const small = add("", document.createElement("input"));
+  small.type = "checkbox";
+  small.after("small pictures");
+  const reset = document.createElement("button");
+  reset.type = "button";
+  reset.textContent = "Show all";
+  filters.insertBefore(reset, count);
+
+  function draw() {
+    const words = Object.fromEntries(chosen.filter(({ element }) => element.selectedIndex > 0)
+      .map(({ name, values, element }) => [name, values[element.selectedIndex - 1].word]));
+    const { name, upward } = orders[order.selectedIndex];
+    const found = choice.ordered(figures, choice.matching(figures, words, search.value), name, upward);
+    elements.forEach((element) => { element.hidden = true; });
+    for (const index of found) {
+      elements[index].hidden = false;
+      list.append(elements[index]);
+    }
+    list.classList.toggle("small", small.checked);
+    none.hidden = found.length > 0;
+    reset.disabled = found.length === figures.length;
+    count.textContent = `${found.length.toLocaleString("en")} of ${figures.length.toLocaleString("en")}`;
+  }
+  function showAll() {
+    search.value = "";
+    for (const { element } of chosen) element.selectedIndex = 0;
+    draw();
+  }
+  reset.addEventListener("click", showAll);
+  addEventListener("hashchange", () => {
+    const target = elements.find((element) => `#${element.id}` === location.hash);
+    if (!target) return;
+    if (target.hidden) showAll();
+    target.scrollIntoView();
+  });
+  draw();
+});
 
 (function records() {
   const box = document.querySelector(".records"), data = document.getElementById("records-data");

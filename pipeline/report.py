@@ -13,13 +13,16 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from schemas.rows import Figure
+from schemas.rows import Fact, Figure, FigureText, TextMark
 
 MAX_LINKED_RECORDS = 3  # a picture of more records than these is not a picture of one of them
 MAX_TEXT = 200  # characters of a text in the table of records
+MAX_FIGURE_TEXT = 20_000  # characters of a text beside a figure
+SCRIPTS = ("report_choice.js", "report.js")
 MEDIA_TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".webp": "image/webp"}
 Cell = str | int | float | bool | None
 
@@ -65,8 +68,9 @@ class Records:
 class Report:
     """What the page says.
 
-    ``folder`` is where the paths of ``figures`` begin; ``meanings`` explain the numbers, by name; ``footnotes`` stand
-    under the tables; ``missing`` says what is not in the report, and why.
+    ``folder`` is where the paths of ``figures`` begin; ``orders`` says, by section, how they are ordered; ``meanings``
+    explain the numbers, by name; ``footnotes`` stand under the tables; ``missing`` says what is not in the report, and
+    why.
     """
 
     title: str
@@ -80,6 +84,7 @@ class Report:
     meanings: Mapping[str, str] = field(default_factory=dict)
     records: Records = field(default_factory=Records)
     missing: Sequence[str] = ()
+    orders: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(report: Report) -> str:
@@ -88,7 +93,9 @@ def render(report: Report) -> str:
     numbers = {figure.id: number for number, figure in enumerate(report.figures, start=1)}
     for name in dict.fromkeys(figure.section for figure in report.figures):
         chosen = [figure for figure in report.figures if figure.section == name]
-        sections.append((name, "\n".join(_figure(figure, numbers[figure.id], report.folder) for figure in chosen)))
+        shown = "\n".join(_figure(figure, numbers[figure.id], report.folder) for figure in chosen)
+        has_facts = any(figure.facts for figure in chosen)
+        sections.append((name, _gallery(shown, report.orders.get(name, "")) if has_facts else shown))
     if report.records.rows:
         sections.append(("Record by record", _records(report)))
     if report.missing:
@@ -97,7 +104,7 @@ def render(report: Report) -> str:
 
 
 def _page(report: Report, sections: Sequence[tuple[str, str]]) -> str:
-    style, script = _asset("report.css"), _asset("report.js")
+    style, script = _asset("report.css"), "\n".join(map(_asset, SCRIPTS))
     links = "\n".join(f'<li><a href="#section-{n}">{_text(name)}</a></li>' for n, (name, _) in enumerate(sections))
     body = "\n".join(
         f'<section id="section-{n}">{f"<h2>{_text(name)}</h2>" if n else ""}\n{content}\n</section>'
@@ -205,8 +212,60 @@ def _figure(figure: Figure, number: int, folder: Path) -> str:
 <h3>{_text(figure.title)} <span class="number">Figure {number}</span></h3>
 <button type="button" class="open" aria-label="Enlarge figure {number}">
 <img src="{source}" alt="{_text(figure.title)}"{_size(data)}></button>
-<figcaption>{_text(figure.caption)}</figcaption>
+<figcaption>{_text(figure.caption)}</figcaption>{_facts(figure.facts)}{_figure_text(figure.text)}
 </figure>"""
+
+
+def _gallery(figures: str, order: str) -> str:
+    """Figures that can be filtered and sorted by their facts; the script makes the controls of them."""
+    return f"""<div class="gallery" data-order="{_text(order)}">
+<div class="filters"><span class="count" aria-live="polite"></span></div>
+<p class="none" hidden>No picture is like that.</p>
+<div class="figures">
+{figures}
+</div>
+</div>"""
+
+
+def _facts(facts: Mapping[str, Fact]) -> str:
+    """Facts as they are read, each with its value for the script. What is unknown or empty is not shown."""
+    entries = []
+    for name, value in facts.items():
+        shown = ", ".join(value) if isinstance(value, tuple) else f"{value:.3g}" if isinstance(value, float) else value
+        hidden = " hidden" if value is None or shown == "" else ""
+        data = f'data-name="{_text(name)}" data-value="{_text(json.dumps(value, allow_nan=False))}"'
+        entries.append(f"<li {data}{hidden}><b>{_text(name)}</b> {_text(shown)}</li>")
+    return f'\n<ul class="facts">{"".join(entries)}</ul>' if entries else ""
+
+
+def _figure_text(given: FigureText | None) -> str:
+    """The text beside a figure, closed at first, with its marks."""
+    if given is None:
+        return ""
+    left = len(given.text) - MAX_FIGURE_TEXT
+    rest = f"\n<i>… and {left:,} more characters</i>" if left > 0 else ""
+    heading = f"{_text(given.heading)} ({len(given.text):,} characters)"
+    body = _marked(given.text[:MAX_FIGURE_TEXT], given.marks)
+    # the first line feed of a <pre> is not shown, so that one of the text needs another before it
+    return f'\n<details class="text"><summary>{heading}</summary><pre>\n{body}{rest}</pre></details>'
+
+
+def _marked(text: str, marks: Sequence[TextMark]) -> str:
+    """``text`` escaped, every part of it set off as the innermost mark that it lies in."""
+    inside = [mark for mark in marks if 0 <= mark.start < min(mark.stop, len(text))]
+    edges = sorted({0, len(text), *(end for mark in inside for end in (mark.start, min(mark.stop, len(text))))})
+    waiting = sorted(inside, key=lambda mark: (-mark.start, mark.stop))
+    open_marks: list[TextMark] = []
+    parts = []
+    for start, stop in pairwise(edges):
+        while waiting and waiting[-1].start <= start:
+            open_marks.append(waiting.pop())
+        while open_marks and open_marks[-1].stop <= start:
+            open_marks.pop()
+        part = _text(text[start:stop])
+        here = open_marks[-1] if open_marks else None
+        parts.append(f'<mark class="{here.kind}" title="{_text(here.note)}">{part}</mark>' if here else part)
+    return "".join(parts)
 
 
 def _size(data: bytes) -> str:
@@ -226,10 +285,7 @@ def _records(report: Report) -> str:
     rows = [[_short(value) for value in row] for row in report.records.rows]
     columns = [column.replace("_", " ") for column in report.records.columns]
     data = json_for_script({"columns": columns, "rows": rows, "figures": figures})
-    numeric = [
-        all(isinstance(row[k], int | float) and not isinstance(row[k], bool) for row in rows)
-        for k in range(len(columns))
-    ]
+    numeric = [_is_numeric(rows, k) for k in range(len(columns))]
     heads = "".join(
         f'<th scope="col"{"" if is_number else " class=left"}><button type="button">{_text(column)}</button></th>'
         for column, is_number in zip(columns, numeric, strict=True)

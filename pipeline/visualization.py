@@ -4,7 +4,8 @@ Headline numbers come from the task's score part over the same predictions, and 
 run at the same moment. Heavy to import (pandas, matplotlib): the command loads it when it runs, never for ``--help``.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from pipeline.atomic import write_atomically
 from pipeline.errors import UserError
 from pipeline.evaluation import training_step
 from pipeline.jsonl import read_all, write_all
+from pipeline.manifests import FILE_NAME as MANIFEST
+from pipeline.manifests import load_manifest
 from pipeline.report import Cell, Headline, Records, Report, Table, render
 from pipeline.runs import check_input
 from pipeline.tasks import load_part
-from pipeline.tasks.interface import DrawJob, TableLayout
+from pipeline.tasks.interface import DrawJob, Evaluation, TableLayout
 from pipeline.tasks.interface import Report as Progress
-from schemas.rows import Figure, Metric
+from schemas.rows import Figure, Metric, Score
 
 FIGURES, REPORT = "figures.jsonl", "report.html"
 WRITES = ("figures/*", FIGURES, REPORT)
@@ -33,15 +36,20 @@ ENVELOPE = frozenset({"schema", "task", "model"})  # said once, above the table
 
 @dataclass(frozen=True, kw_only=True)
 class VisualizationJob:
-    """``inputs`` are predictions files by label, the last is looked at closely; ``options`` is the recipe's section
-    ``evaluate``; ``name`` and ``description`` head the report; ``notes`` are already known gaps."""
+    """``inputs`` are predictions files by label, the last is looked at closely.
+
+    ``options`` and ``draw_options`` are the recipe's sections ``evaluate`` and ``visualize``; ``image_root`` is the
+    folder of the images that records name; ``name`` and ``description`` head the report; ``notes`` are known gaps.
+    """
 
     task: str
     inputs: Mapping[str, Path]
     folder: Path
     options: Any
     report: Progress = lambda done, total, facts: None
+    draw_options: Any = None
     train_folder: Path | None = None
+    image_root: Path | None = None
     name: str = ""
     description: str = ""
     notes: Sequence[str] = ()
@@ -64,15 +72,44 @@ def run_visualization(job: VisualizationJob) -> VisualizationOutcome:
     if not rows:
         raise UserError("there are no predictions to draw", where=str(job.inputs[label]), remedy="run `baton infer`")
     missing = list(job.notes)
-    metrics = _metrics(job, rows)
+    evaluation = _evaluate(job, rows)
     figures = _draw(job, _with_steps(predictions, job.inputs), missing)
-    page = _report(job, rows, metrics, figures, missing)
+    page = _report(job, rows, evaluation, figures, missing)
     outputs = {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
     outputs |= {"figures": job.folder / FIGURES, "report": job.folder / REPORT}
     write_all(outputs["figures"], figures)
     write_atomically(outputs["report"], [render(page).encode()])
     counts = {"num_figures": len(figures), "num_predictions": len(rows)}
     return VisualizationOutcome(outputs=outputs, missing=missing, counts=counts)
+
+
+def image_root_of(predictions: Path) -> Path:
+    """Where the images lie that the records of a predictions file name, as the manifest beside it says.
+
+    The folder that infer was given, else that of its examples, else that of the predictions.
+    """
+    beside = predictions.parent
+    if not (beside / MANIFEST).is_file():
+        return beside
+    manifest = load_manifest(beside)
+    examples = manifest.inputs.get("examples")
+    found = [manifest.notes.get("image_root")] + ([str(Path(examples.path).parent)] if examples else [])
+    for folder in found:
+        if isinstance(folder, str) and (beside / folder).is_dir():
+            return Path(os.path.normpath(beside / folder))
+    return beside
+
+
+def image_inputs(task: str, predictions: Path, image_root: Path) -> dict[str, str]:
+    """What the pictures depend on besides the files of rows: one hash over the images, of tasks that show any.
+
+    Raises UserError for predictions that cannot be read. Where there are none, the stage says so.
+    """
+    hash_images = getattr(load_part(task, "draw"), "hash_images", None)
+    if hash_images is None or not predictions.is_file():
+        return {}
+    row_type = load_part(task, "rows").ROW_TYPES["prediction_v1"]
+    return {"images_sha256": hash_images(read_all(predictions, row_type), image_root)}
 
 
 def training_inputs(folder: Path, out: Path) -> tuple[dict[str, Path], str | None]:
@@ -91,15 +128,15 @@ def training_inputs(folder: Path, out: Path) -> tuple[dict[str, Path], str | Non
     return found, None
 
 
-def _metrics(job: VisualizationJob, rows: Sequence[Any]) -> Sequence[Metric]:
+def _evaluate(job: VisualizationJob, rows: Sequence[Any]) -> Evaluation:
     part: Any = load_part(job.task, "score")
     path = list(job.inputs.values())[-1]
     try:
-        metrics: Sequence[Metric] = part.evaluate(rows, job.options).metrics
+        evaluation: Evaluation = part.evaluate(rows, job.options)
     except UserError as error:
         where = f"{path}, {error.where}" if error.where else str(path)
         raise UserError(error.what, where=where, remedy=error.remedy) from error
-    return metrics
+    return evaluation
 
 
 def _with_steps(predictions: Mapping[str, Sequence[Any]], inputs: Mapping[str, Path]) -> dict[str, Sequence[Any]]:
@@ -112,7 +149,15 @@ def _with_steps(predictions: Mapping[str, Sequence[Any]], inputs: Mapping[str, P
 
 
 def _draw(job: VisualizationJob, predictions: Mapping[str, Sequence[Any]], missing: list[str]) -> list[Figure]:
-    draw_job = DrawJob(predictions=predictions, folder=job.folder, train_folder=job.train_folder, note=missing.append)
+    draw_job = DrawJob(
+        predictions=predictions,
+        folder=job.folder,
+        train_folder=job.train_folder,
+        note=missing.append,
+        options=job.draw_options,
+        score_options=job.options,
+        image_root=job.image_root,
+    )
     figures = []
     for figure in load_part(job.task, "draw").draw(draw_job):
         figures.append(figure)
@@ -123,16 +168,17 @@ def _draw(job: VisualizationJob, predictions: Mapping[str, Sequence[Any]], missi
 def _report(
     job: VisualizationJob,
     rows: Sequence[Any],
-    metrics: Sequence[Metric],
+    evaluation: Evaluation,
     figures: Sequence[Figure],
     missing: list[str],
 ) -> Report:
     part: Any = load_part(job.task, "score")
+    metrics = evaluation.metrics
     layout = tables.layout_of(part, part.GLOSSARY, metrics)
     found = [as_table("All records", tables.main_table(metrics, layout), layout)]
     found += [as_table(title, frame, layout) for title, frame in tables.slice_tables(metrics, layout)]
     shown = {column.metric: column.heading for column in layout.columns}
-    constant, records = split_columns(rows)
+    constant, records = split_columns(rows, evaluation.scores)
     if len(records.rows) < len(rows):
         missing.append(f"The table shows the first {MAX_RECORDS:,} of {len(rows):,} records.")
     return Report(
@@ -147,6 +193,7 @@ def _report(
         meanings={shown[d.name]: d.definition for d in part.GLOSSARY if d.name in shown},
         records=records,
         missing=missing,
+        orders=getattr(load_part(job.task, "draw"), "ORDERS", {}),
     )
 
 
@@ -198,24 +245,45 @@ def headlines(metrics: Sequence[Metric], layout: TableLayout) -> list[Headline]:
     return found
 
 
-def split_columns(rows: Sequence[msgspec.Struct]) -> tuple[dict[str, str], Records]:
+def split_columns(rows: Sequence[msgspec.Struct], scores: Sequence[Score] = ()) -> tuple[dict[str, str], Records]:
     """The plain values of the rows: those that are the same in all rows as facts, the others as columns of a table.
 
-    Of a single row everything is a column: nothing can be said to be the same.
+    With the model's ``scores`` of the same records, what only they know is added to the columns. Of a single row
+    everything is a column: nothing can be said to be the same.
     """
-    names = [name for name in rows[0].__struct_fields__ if name not in ENVELOPE]
-    plain = [name for name in names if all(isinstance(getattr(row, name), Cell) for row in rows)]
-    facts, columns = {}, []
-    for name in plain:
-        values = {getattr(row, name) for row in rows}
-        if len(values) > 1 or len(rows) == 1 or name == "id":
-            columns.append(name)
-        elif values != {None}:
-            value = values.pop()
+    columns = {name: [getattr(row, name) for row in rows] for name in rows[0].__struct_fields__ if name not in ENVELOPE}
+    columns = {name: values for name, values in columns.items() if _is_plain(values)}
+    facts = {}
+    for name in [name for name in columns if len(rows) > 1 and name != "id" and len(set(columns[name])) == 1]:
+        value = columns.pop(name)[0]
+        if value is not None:
             facts[name.replace("_", " ")] = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-    columns.sort(key=lambda name: name != "id")
-    table = [[getattr(row, name) for name in columns] for row in rows[:MAX_RECORDS]]
-    return facts, Records(columns=columns, rows=table)
+    columns |= _scored(rows, scores, {*columns, *(name.replace(" ", "_") for name in facts)})
+    names = sorted(columns, key=lambda name: name != "id")
+    table = [[columns[name][n] for name in names] for n in range(min(len(rows), MAX_RECORDS))]
+    return facts, Records(columns=names, rows=table)
 
 
-__all__ = ["VisualizationJob", "VisualizationOutcome", "run_visualization", "training_inputs"]
+def _scored(rows: Sequence[Any], scores: Sequence[Score], known: Container[str]) -> dict[str, list[Cell]]:
+    """Plain values of the model's scores that are not the same for all records, by name."""
+    by_id = {score.id: score for score in scores if score.subject == tables.MODEL}
+    found: list[Any] = [by_id.get(f"{row.id}/{tables.MODEL}") for row in rows]
+    if not by_id or None in found:
+        return {}
+    names = [name for name in found[0].__struct_fields__ if name not in ENVELOPE | {"id", "subject"}]
+    columns = {name: [getattr(score, name) for score in found] for name in names if name not in known}
+    return {name: values for name, values in columns.items() if _is_plain(values) and len(set(values)) > 1}
+
+
+def _is_plain(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, Cell) for value in values)
+
+
+__all__ = [
+    "VisualizationJob",
+    "VisualizationOutcome",
+    "image_inputs",
+    "image_root_of",
+    "run_visualization",
+    "training_inputs",
+]

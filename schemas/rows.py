@@ -106,8 +106,33 @@ class Metric(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     num_records: int
 
 
+Fact = str | int | float | tuple[str, ...] | None
+MarkKind = Literal["good", "bad", "doubtful"]
+
+
+class TextMark(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a text, [start, stop) in characters, that is set off, and what it is."""
+
+    start: int
+    stop: int
+    kind: MarkKind
+    note: str
+
+
+class FigureText(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A text that is read beside a picture, such as the one that a model wrote. ``marks`` may lie in one another."""
+
+    heading: str
+    text: str
+    marks: tuple[TextMark, ...] = ()
+
+
 class Figure(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One picture that visualize made. ``path`` is relative to the folder of ``figures.jsonl``."""
+    """One picture that visualize made. ``path`` is relative to the folder of ``figures.jsonl``.
+
+    ``facts`` are what the figures of a section are filtered and sorted by, by name: a word, several words (of which one
+    may be asked for), or a number; null where there is none.
+    """
 
     schema: Literal["figure_v1"] = "figure_v1"
     path: str
@@ -115,6 +140,8 @@ class Figure(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     caption: str
     section: str
     record_ids: tuple[str, ...] = ()
+    facts: dict[str, Fact] = {}
+    text: FigureText | None = None
 
 
 ENVELOPES: dict[str, type[Row]] = {

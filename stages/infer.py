@@ -8,6 +8,7 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.inference import find_source, read_examples, run_inference
+from pipeline.manifests import recorded_path
 from pipeline.progress import Report, progress
 from pipeline.runs import StageRequest, StageRun, stage_run
 from pipeline.tasks import load_part
@@ -107,6 +108,8 @@ def _infer(run: StageRun, request: StageRequest, asked: Asked) -> None:
         model = load_model(source.model_file, device=request.device)
         run.notes |= {"model": model.weights_hash[:16], "step": model.metadata.get("step")}
     run.notes |= source.facts
+    if source.image_root is not None:
+        run.notes["image_root"] = recorded_path(source.image_root, run.folder)
     job = InferJob(
         model=model,
         examples=examples,

@@ -23,13 +23,22 @@ TrainOption = Annotated[
     Path | None,
     typer.Option("--train", metavar="FOLDER", help="Folder of the training, for its curves, instead of the run's."),
 ]
+ImageRootOption = Annotated[
+    Path | None,
+    typer.Option("--image-root", metavar="FOLDER", help="Where images are, instead of where infer found them."),
+]
 
 
 @command("visualize", shared=("task", "recipe", "settings", "seed", "out", "runs_dir", "force", "threads", "json"))
-def app(options: Options, inputs: InputsOption = [], train: TrainOption = None) -> Result:  # noqa: B006 - typer copies it
+def app(
+    options: Options,
+    inputs: InputsOption = [],  # noqa: B006 - typer copies it
+    train: TrainOption = None,
+    image_root: ImageRootOption = None,
+) -> Result:
     """Pictures and a self-contained report, from the predictions alone.
 
-    Writes figures/*.png, figures.jsonl and report.html, which opens in any browser and needs nothing beside it.
+    Writes figures/*, figures.jsonl and report.html, which opens in any browser and needs nothing beside it.
     What is not there to be drawn (traces, a training) is left out, and the report says so.
 
     Example: baton visualize gridworld --recipe demo
@@ -37,19 +46,30 @@ def app(options: Options, inputs: InputsOption = [], train: TrainOption = None) 
     Example: baton visualize gridworld --input elsewhere/predictions.jsonl --out pictures
     """
     from pipeline import visualization  # loaded here: `--help` need not wait for matplotlib
-    from pipeline.evaluation import label_inputs
+    from pipeline.evaluation import label_inputs, named_files
 
     recipe, run_name = options.recipe_or_defaults()
     folder = options.folder(run_name)
     files = label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
     train_folder, training, notes = _training(options, run_name, train)
+    if image_root is not None and not image_root.is_dir():
+        raise UserError("there is no such folder of images", where=str(image_root), remedy="check --image-root")
+    looked_at = list(files.values())[-1]
+    image_root = image_root or visualization.image_root_of(looked_at)
+    images = visualization.image_inputs(options.task, looked_at, image_root)
+    section = getattr(recipe, "evaluate", None)
     named = files if len(files) > 1 else dict(zip(["predictions"], files.values(), strict=True))
     request = StageRequest(
         stage="visualize",
         task=options.task,
         folder=folder,
-        config=stage_config(recipe, "evaluate") | {"labels": list(files), "title": run_name},
-        inputs=named | {f"training {name}": path for name, path in training.items()},
+        config=stage_config(recipe, "evaluate")
+        | stage_config(recipe, "visualize")
+        | {"labels": list(files), "title": run_name}
+        | images,
+        inputs=named
+        | named_files(options.task, section)
+        | {f"training {name}": path for name, path in training.items()},
         writes=visualization.WRITES,
         num_threads=options.threads,
         force=options.force,
@@ -58,8 +78,10 @@ def app(options: Options, inputs: InputsOption = [], train: TrainOption = None) 
         task=options.task,
         inputs=files,
         folder=folder,
-        options=getattr(recipe, "evaluate", None),
+        options=section,
+        draw_options=getattr(recipe, "visualize", None),
         train_folder=train_folder,
+        image_root=image_root,
         name=run_name or "",
         description=recipe.description,
         notes=notes,

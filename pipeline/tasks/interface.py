@@ -205,12 +205,18 @@ class DrawJob:
     Predictions by label (one per predictions file; the last is the one looked at closely), where to write, and, where
     given, the folder of the training (progress.jsonl, monitor.jsonl) for training curves. The task calls ``note`` with
     a sentence for each part that cannot be drawn, and why; the report prints it.
+
+    ``options`` and ``score_options`` are the sections ``visualize`` and ``evaluate`` of the recipe, where it has them.
+    ``image_root`` is the folder of the images that records name.
     """
 
     predictions: Mapping[str, Sequence[Any]]
     folder: Path
     train_folder: Path | None = None
     note: Callable[[str], None] = lambda text: None
+    options: Any = None
+    score_options: Any = None
+    image_root: Path | None = None
 
 
 class RowsPart(Protocol):
@@ -314,7 +320,12 @@ class ScorePart(Protocol):
 
 
 class DrawPart(Protocol):
-    """``draw.py``: predictions to figures. No torch. Figures are yielded as they are written."""
+    """``draw.py``: predictions to figures. No torch. Figures are yielded as they are written.
+
+    Optional: ``ORDERS``, by section, says in a few words how its figures are ordered ("worst first");
+    ``hash_images(predictions, image_root) -> str`` is one hash over all images that may be shown: with it they are
+    inputs of visualize as the predictions are.
+    """
 
     def draw(self, job: DrawJob) -> Iterator[Figure]: ...
 
