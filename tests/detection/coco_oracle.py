@@ -134,20 +134,10 @@ def row(id: str, **fields: Any) -> DetectionPrediction:
 
 def coco_stats(rows: Sequence[DetectionPrediction], iou_type: str) -> np.ndarray:
     """The twelve figures of pycocotools, -1 where it has none, from what the rows say under ``coco``."""
-    truths, results = [], []
-    for one in rows:
-        for true in one.gt:
-            entry = _entry(true.coco, one.image_id)
-            truths.append(entry | {"id": len(truths) + 1})
-        results += [_entry(found.coco, one.image_id) | {"score": found.score} for found in one.preds]
-    categories = sorted({entry["category_id"] for entry in [*truths, *results]})
+    truth, results = coco_files(rows)
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
-        coco.dataset = {
-            "images": [{"id": one.image_id, "width": one.width, "height": one.height} for one in rows],
-            "annotations": truths,
-            "categories": [{"id": category, "name": str(category)} for category in categories],
-        }
+        coco.dataset = truth
         coco.createIndex()
         found = coco.loadRes(results) if results else _nothing(coco)
         evaluation = COCOeval(coco, found, iou_type)
@@ -155,6 +145,23 @@ def coco_stats(rows: Sequence[DetectionPrediction], iou_type: str) -> np.ndarray
         evaluation.accumulate()
         evaluation.summarize()
     return np.asarray(evaluation.stats)
+
+
+def coco_files(rows: Sequence[DetectionPrediction]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Annotations and results, as COCO files hold them."""
+    truths, results = [], []
+    for one in rows:
+        for true in one.gt:
+            entry = _entry(true.coco, one.image_id)
+            truths.append(entry | {"id": len(truths) + 1})
+        results += [_entry(found.coco, one.image_id) | {"score": found.score} for found in one.preds]
+    categories = sorted({entry["category_id"] for entry in [*truths, *results]})
+    truth = {
+        "images": [{"id": one.image_id, "width": one.width, "height": one.height} for one in rows],
+        "annotations": truths,
+        "categories": [{"id": category, "name": f"class {category}"} for category in categories],
+    }
+    return truth, results
 
 
 def _nothing(truth: COCO) -> COCO:

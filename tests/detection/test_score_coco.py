@@ -1,15 +1,20 @@
 """All twelve figures of COCO equal pycocotools', for boxes and masks."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
+from pipeline.jsonl import read_all
+from pipeline.tasks.detection.convert import convert
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import CocoFields, DetectionPrediction, PredictedObject, TrueObject
 from pipeline.tasks.detection.score import evaluate
-from tests.detection.coco_oracle import Kind, coco_stats, generate, our_stats, row
+from pipeline.tasks.interface import ConvertJob
+from tests.detection.coco_oracle import Kind, coco_files, coco_stats, generate, our_stats, row
 
 POINT = Evaluate(num_resamples=0)
 KINDS = {
@@ -144,3 +149,17 @@ def _rectangles(one: DetectionPrediction) -> DetectionPrediction:
         )
 
     return msgspec.structs.replace(one, gt=list(map(masked, one.gt)), preds=list(map(masked, one.preds)))
+
+
+@pytest.mark.parametrize("kind", [Kind(seed=13, crowds=True, masks=True, ties=True), Kind(seed=14, equal=True)])
+def test_coco_files_that_went_through_convert_equal_pycocotools(kind: Kind, tmp_path: Path) -> None:
+    rows = generate(kind)
+    truth, results = coco_files(rows)
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    files = {"annotations": tmp_path / "truth.json", "results": tmp_path / "results.json"}
+    convert(ConvertJob(direction="from", format="coco", files=files, folder=tmp_path / "out"))
+    metrics = evaluate(read_all(tmp_path / "out/predictions.jsonl", DetectionPrediction), POINT).metrics
+    assert our_stats(metrics) == pytest.approx(coco_stats(rows, "bbox"), abs=1e-9)
+    if kind.masks:
+        assert our_stats(metrics, "mask_") == pytest.approx(coco_stats(rows, "segm"), abs=1e-9)
