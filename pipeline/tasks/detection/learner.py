@@ -19,7 +19,7 @@ from pipeline.tasks.detection.optimizer import MuonAdamW
 from pipeline.tasks.detection.recipe import Train
 from pipeline.tasks.detection.scenes import DrawnShape
 from pipeline.tasks.detection.targets import DenseTargets, dense_targets, pad_texts, written
-from pipeline.tasks.detection.tokens import NUM_COORDINATES, PAD
+from pipeline.tasks.detection.tokens import NUM_COORDINATES, PAD, Geometry
 from schemas.brain import BrainSpec
 
 _AVERAGE_WARMUP = 10  # the average starts as a plain mean of the first weights, not as their initial value
@@ -115,14 +115,22 @@ class Learner:
             dense = self._dense_loss(said, dense_targets(drawn, self.labels, self.side, FINE_STRIDE))
             parts, num_tokens = [], 0
             for geometry in self.options.geometries:
-                texts = [written(shapes, geometry, self.online.config.image_size) for shapes in drawn]
+                asked = self._num_asked(geometry, len(drawn))
+                texts = [written(shapes, geometry, self.online.config.image_size) for shapes in drawn[:asked]]
                 tokens = pad_texts(self.online.vocabulary, texts, geometry)
                 jitter = generator.normal(0.0, self.options.jitter, tokens[:, :-1].shape).astype(np.float32)
-                states = self.online(self._tensor(tokens[:, :-1]), image, self._tensor(jitter))
+                seen = [(keys[:asked], values[:asked]) for keys, values in image]
+                states = self.online(self._tensor(tokens[:, :-1]), seen, self._tensor(jitter))
                 wanted = self._tensor(tokens[:, 1:])
                 parts.append(self._token_loss(states[wanted != PAD], wanted[wanted != PAD]))
                 num_tokens += int((tokens[:, 1:] != PAD).sum())
         return torch.stack(parts).mean(), dense, num_tokens
+
+    def _num_asked(self, geometry: Geometry, num_images: int) -> int:
+        """Polygons take three times as many tokens as boxes: beside boxes, they are asked for in part of the images."""
+        if geometry == "bbox_2d" or len(self.options.geometries) == 1:
+            return num_images
+        return max(round(self.options.polygon_share * num_images), 1)
 
     def _dense_loss(self, said: tuple[Tensor, Tensor], targets: DenseTargets) -> Tensor:
         wanted = {name: self._tensor(getattr(targets, name)) for name in ("heat", "distances", "mask")}

@@ -84,10 +84,10 @@ def orthogonal(matrix: Tensor) -> Tensor:
     x = matrix.to(torch.bfloat16)
     turned = x.shape[0] > x.shape[1]
     if turned:
-        x = x.t()
+        x = x.t().contiguous()
     x = x / (x.norm() + 1e-7)
     for _ in range(_ITERATIONS):
         gram = x @ x.t()
-        x = _A * x + (_B * gram + _C * gram @ gram) @ x
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
     y: Tensor = (x.t() if turned else x).to(matrix.dtype)
     return y

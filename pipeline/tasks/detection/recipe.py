@@ -99,7 +99,8 @@ class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the model learns, and what is written on the way. A step is one batch of ``batch_size`` new scenes.
 
-    ``geometries`` are the answers that are learned for each image: boxes, polygons, or both, each to its own prompt.
+    ``geometries`` are the answers that are learned for each image: boxes, polygons, or both, each to its own prompt;
+    beside boxes, polygons are asked for in ``polygon_share`` of the images, as they take most of the tokens.
     ``sigma`` spreads the target over neighbouring coordinates, ``jitter`` moves those read so far (standard
     deviations, in thousandths of the image). ``dense_weight`` weighs the loss on the encoder's fine map.
     ``augment_share`` of the images are seen in other colours, light, sharpness and noise. ``precision`` is what
@@ -108,7 +109,8 @@ class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     num_steps: Count = 20_000
     batch_size: Count = 32
-    geometries: tuple[Literal["bbox_2d", "poly"], ...] = ("bbox_2d", "poly")
+    geometries: Annotated[tuple[Literal["bbox_2d", "poly"], ...], Meta(min_length=1)] = ("bbox_2d", "poly")
+    polygon_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     optimizer: Literal["adamw", "muon"] = "muon"
     learning_rate: Positive = 2e-3
     warmup_steps: CountOrZero = 200
