@@ -33,7 +33,8 @@ def make_predictions(num_images: int, seed: int) -> list[DetectionPrediction]:
 
 
 def _row(index: int, truth: np.random.Generator, guess: np.random.Generator) -> DetectionPrediction:
-    true_objects, preds = [], []
+    true_objects: list[TrueObject] = []
+    preds: list[PredictedObject] = []
     for _ in range(truth.poisson(7)):
         label = int(truth.zipf(1.6) - 1) % NUM_CLASSES
         corner, size = truth.integers(0, 800, 2), np.exp(truth.uniform(np.log(15), np.log(199), 2)).astype(int)
@@ -82,7 +83,8 @@ def write_files(rows: Sequence[DetectionPrediction], folder: Path) -> Files:
     files = Files(folder / "predictions.jsonl", folder / "annotations.json", folder / "results.json")
     write_all(files.rows, rows)
     category = {_name(label): label + 1 for label in range(NUM_CLASSES)}
-    annotations, results = [], []
+    annotations: list[dict[str, object]] = []
+    results: list[dict[str, object]] = []
     for row in rows:
         for one in row.gt:
             box = box_of(one, "norm1000", _WIDTH, _HEIGHT)

@@ -39,45 +39,24 @@ FIGURES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """Predictions by class, best first, with what they are at T thresholds: what a precision-recall curve runs along.
+    """Ranked predictions and, of each true object that is to be found, its image and class (-1 for the others)."""
 
-    Class k has the predictions from ``starts[k]`` to before ``starts[k + 1]``, each of ``image[d]`` with
-    ``states[t, d]``; the true objects g with ``true_group[g]`` = k and ``true_image[g]``.
-    """
-
-    starts: Ints
-    image: Ints
-    states: States
+    line: kernels.Line
     true_image: Ints
     true_group: Ints
-    hit_starts: Ints
-    hits: Ints
-    has_ignored: NDArray[np.bool_]
 
     def curves(self, weights: Weights) -> tuple[Floats, Floats]:
         """Average precision and highest recall, both [B, K, T], NaN for a class without true objects.
 
         ``weights[b, n]`` is how often image n counts in case b.
         """
-        num_classes, num_thresholds = len(self.starts) - 1, len(self.states)
+        num_classes, num_thresholds = len(self.line.starts) - 1, len(self.line.states)
         num_true = np.zeros((len(weights), num_classes))
         kernels.sum_by_group(weights, self.true_image, self.true_group, num_true)
         precision = np.empty((len(weights), num_classes, num_thresholds))
         recall = np.empty_like(precision)
-        kernels.average_precisions(
-            weights,
-            num_true,
-            self.starts,
-            self.image,
-            self.states,
-            self.hit_starts,
-            self.hits,
-            self.has_ignored,
-            RECALLS,
-            np.empty((3, len(self.image) + 1)),
-            precision,
-            recall,
-        )
+        scratch = np.empty((3, len(self.line.image) + 1))
+        kernels.average_precisions(weights, num_true, self.line, RECALLS, scratch, (precision, recall))
         return precision, recall
 
 
@@ -88,21 +67,16 @@ def rank(dataset: Dataset, order: Ints, labels: Ints, states: States, counted: N
     ``counted[g]`` says which true objects are to be found.
     """
     truths, num_classes = dataset.truths, dataset.num_true_classes
-    starts = np.searchsorted(labels, np.arange(num_classes + 1)).astype(np.int64)
-    hit_starts = np.zeros((num_classes, len(states) + 1), np.int64)
-    hits = np.empty(np.count_nonzero(states == TRUE), np.int64)
-    has_ignored = np.zeros((num_classes, len(states)), np.bool_)
-    kernels.list_hits(starts, states, hit_starts, hits, has_ignored)
-    return Ranking(
-        starts=starts,
+    line = kernels.Line(
+        starts=np.searchsorted(labels, np.arange(num_classes + 1)).astype(np.int64),
         image=dataset.predictions.image[order],
         states=states,
-        true_image=truths.image,
-        true_group=np.where(counted, truths.label, -1),
-        hit_starts=hit_starts,
-        hits=hits,
-        has_ignored=has_ignored,
+        hit_starts=np.zeros((num_classes, len(states) + 1), np.int64),
+        hits=np.empty(np.count_nonzero(states == TRUE), np.int64),
+        has_ignored=np.zeros((num_classes, len(states)), np.bool_),
     )
+    kernels.list_hits(line)
+    return Ranking(line=line, true_image=truths.image, true_group=np.where(counted, truths.label, -1))
 
 
 def line_up(dataset: Dataset, labels: Ints) -> Ints:

@@ -40,22 +40,17 @@ class Errors:
 def find_errors(dataset: Dataset, matches: Matches) -> Errors:
     """The kind of every error. ``matches`` are in the order of rows, at one threshold, `MATCH_IOU`."""
     predictions, truths = dataset.predictions, dataset.truths
-    states, matched = matches.states[0], matches.matched[0]
+    states, matched = np.ascontiguousarray(matches.states[0]), matches.matched[0]
     is_matched = np.zeros(len(truths), np.bool_)
     is_matched[matched[states == TRUE]] = True
     kinds, targets = np.zeros(len(predictions), np.uint8), np.full(len(predictions), -1, np.int64)
     kernels.explain_errors(
         _images(dataset),
-        predictions.boxes,
-        predictions.label,
-        truths.boxes,
-        truths.label,
-        truths.crowd,
-        states,
-        is_matched,
+        kernels.Side(predictions.boxes, predictions.label),
+        kernels.Side(truths.boxes, truths.label),
+        kernels.Outcome(states, is_matched, truths.crowd),
         (BACKGROUND_IOU, MATCH_IOU),
-        kinds,
-        targets,
+        (kinds, targets),
     )
     mends = _best_of_each(targets, is_matched, predictions.scores)
     found = is_matched.copy()

@@ -5,7 +5,7 @@ weights, so it is done once; what is computed from it is computed again for ever
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -23,6 +23,45 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 FALSE, TRUE, IGNORED = 0, 1, 2
 # Why a prediction is false; 0 for one that is not.
 KINDS = ("", "localisation", "classification", "duplicate", "background", "both")
+
+
+class Ignored(NamedTuple):
+    """``crowd[g]``, and which predictions and true objects lie outside the range of areas: in order of the cells."""
+
+    crowd: NDArray[np.bool_]
+    outside: NDArray[np.bool_]
+    true_outside: NDArray[np.bool_]
+
+
+class Line(NamedTuple):
+    """Predictions by class, best first, with what they are at T thresholds: what a precision-recall curve runs along.
+
+    Class k has those from ``starts[k]`` to before ``starts[k + 1]``, each of ``image[d]``, with ``states[t, d]``.
+    ``hits`` from ``hit_starts[k, t]`` to before the next are those that are TRUE at threshold t.
+    """
+
+    starts: Ints
+    image: Ints
+    states: States
+    hit_starts: Ints
+    hits: Ints
+    has_ignored: NDArray[np.bool_]
+
+
+class Side(NamedTuple):
+    """Boxes (x, y, width, height) and labels of the predictions, or of the true objects, image by image."""
+
+    boxes: Floats
+    labels: Ints
+
+
+class Outcome(NamedTuple):
+    """``states[d]`` of predictions; of true objects, which are matched and which are crowds."""
+
+    states: States
+    is_matched: NDArray[np.bool_]
+    crowd: NDArray[np.bool_]
+
 
 _njit: Any = numba.njit
 
@@ -68,61 +107,59 @@ def fill_ious(cells: Ints, boxes: Floats, true_boxes: Floats, crowd: NDArray[np.
 
 
 @compiled
+def best_free(
+    ious: Floats, row: int, edges: tuple[int, int], ignored: Ignored, taken: NDArray[np.bool_], least: float
+) -> int:
+    """The true object g between ``edges`` that a prediction takes, whose IoU is ``ious[row + g]``; -1 for none."""
+    found = -1
+    for to_ignore in (False, True):
+        best = least
+        for g in range(edges[0], edges[1]):
+            if (ignored.crowd[g] or ignored.true_outside[g]) != to_ignore or (taken[g] and not ignored.crowd[g]):
+                continue
+            if ious[row + g] >= best:
+                best = ious[row + g]
+                found = g
+        if found >= 0:
+            break
+    return found
+
+
+@compiled
 def match_cells(
-    cells: Ints,
-    ious: Floats,
-    crowd: NDArray[np.bool_],
-    outside: NDArray[np.bool_],
-    true_outside: NDArray[np.bool_],
-    thresholds: Floats,
-    taken: NDArray[np.bool_],
-    states: States,
-    matched: Ints,
+    cells: Ints, ious: Floats, ignored: Ignored, thresholds: Floats, taken: NDArray[np.bool_], into: tuple[States, Ints]
 ) -> None:
     """Fill ``states[t, d]`` and ``matched[t, d]`` (a true object, or -1) as COCOeval.evaluateImg does.
 
     Within a cell predictions stand with the best first. Each takes the true object of the highest IoU that is not
-    taken, and the later one of two that are equal; crowds, and true objects ``true_outside`` the range of areas, only
-    when nothing else will do, and then it is ignored. One without a match is ignored where it is ``outside`` itself.
+    taken, and the later one of two that are equal; crowds, and true objects outside the range of areas, only when
+    nothing else will do, and then it is ignored. One without a match is ignored where it is outside itself.
     ``taken[g]`` is scratch; a ``matched`` without rows is not filled.
     """
+    states, matched = into
     keeps = len(matched) > 0
     for c in range(len(cells)):
-        start, stop, offset = cells[c, 0], cells[c, 1], cells[c, 4]
-        true_start, true_stop = cells[c, 2], cells[c, 3]
+        start, stop, true_start, true_stop, offset = cells[c, 0], cells[c, 1], cells[c, 2], cells[c, 3], cells[c, 4]
         num_true = true_stop - true_start
         highest = 0.0
         for at in range(offset, offset + (stop - start) * num_true):
             highest = max(highest, ious[at])
         for t in range(len(thresholds)):
-            if highest < min(thresholds[t], 1.0 - 1e-10):  # as in most cells: nothing to look for
-                for d in range(start, stop):
-                    states[t, d] = 2 if outside[d] else 0
-                    if keeps:
-                        matched[t, d] = -1
-                continue
+            least = min(thresholds[t], 1.0 - 1e-10)
             for g in range(true_start, true_stop):
                 taken[g] = False
             for d in range(start, stop):
-                row = offset + (d - start) * num_true - true_start
                 found = -1
-                for ignored in (False, True):
-                    best = min(thresholds[t], 1.0 - 1e-10)
-                    for g in range(true_start, true_stop):
-                        if (crowd[g] or true_outside[g]) != ignored or (taken[g] and not crowd[g]):
-                            continue
-                        if ious[row + g] >= best:
-                            best = ious[row + g]
-                            found = g
-                    if found >= 0:
-                        break
+                if highest >= least:  # in most cells there is nothing to look for
+                    row = offset + (d - start) * num_true - true_start
+                    found = best_free(ious, row, (true_start, true_stop), ignored, taken, least)
                 if keeps:
                     matched[t, d] = found
                 if found >= 0:
                     taken[found] = True
-                    states[t, d] = 2 if crowd[found] or true_outside[found] else 1
+                    states[t, d] = 2 if ignored.crowd[found] or ignored.true_outside[found] else 1
                 else:
-                    states[t, d] = 2 if outside[d] else 0
+                    states[t, d] = 2 if ignored.outside[d] else 0
 
 
 @compiled
@@ -135,102 +172,95 @@ def sum_by_group(weights: Weights, image: Ints, group: Ints, sums: Floats) -> No
 
 
 @compiled
-def list_hits(starts: Ints, states: States, hit_starts: Ints, hits: Ints, has_ignored: NDArray[np.bool_]) -> None:
-    """Fill what `average_precisions` walks along, from ``states[t, d]`` and ``starts[k]``."""
+def list_hits(line: Line) -> None:
+    """Fill ``hit_starts``, ``hits`` and ``has_ignored`` from the rest."""
     count = 0
-    for k in range(len(starts) - 1):
-        for t in range(states.shape[0]):
-            hit_starts[k, t] = count
-            has_ignored[k, t] = False
-            for d in range(starts[k], starts[k + 1]):
-                if states[t, d] == 1:
-                    hits[count] = d
+    num_thresholds = line.states.shape[0]
+    for k in range(len(line.starts) - 1):
+        for t in range(num_thresholds):
+            line.hit_starts[k, t] = count
+            line.has_ignored[k, t] = False
+            for d in range(line.starts[k], line.starts[k + 1]):
+                if line.states[t, d] == 1:
+                    line.hits[count] = d
                     count += 1
-                elif states[t, d] == 2:
-                    has_ignored[k, t] = True
-        hit_starts[k, states.shape[0]] = count
+                elif line.states[t, d] == 2:
+                    line.has_ignored[k, t] = True
+        line.hit_starts[k, num_thresholds] = count
+
+
+@compiled
+def count_predictions(weights: Weights, line: Line, t: int, edges: tuple[int, int], counts: Floats) -> None:
+    """Fill ``counts[d]`` with the weight of the predictions up to d, from the first edge on, less the IGNORED ones."""
+    count = 0.0
+    for d in range(edges[0], edges[1]):
+        if line.states[t, d] != 2:
+            count += weights[line.image[d]]
+        counts[d] = count
+
+
+@compiled
+def walk_hits(
+    weights: Weights, line: Line, edges: tuple[int, int], total: float, recalls: Floats, scratch: Floats
+) -> float:
+    """The weight of the hits between ``edges``; for each of them, how many ``recalls`` are reached there first
+    (``scratch[1]``) and the precision there (``scratch[2]``), with ``scratch[0]`` as `count_predictions` fills it.
+
+    Precision rises at hits alone, so that the highest precision at or after any recall is found at one of them.
+    """
+    last = len(recalls) - 1
+    num_hits, covered = 0.0, -1
+    for h in range(edges[0], edges[1]):
+        num_hits += weights[line.image[line.hits[h]]]
+        reached = num_hits / total
+        guess = min(int(reached * last), last)
+        if guess < last and recalls[guess + 1] <= reached:
+            guess += 1
+        if recalls[guess] > reached:
+            guess -= 1
+        if num_hits == 0.0:
+            guess = -1
+        scratch[1, h - edges[0]] = guess - covered
+        covered = guess
+        scratch[2, h - edges[0]] = num_hits / (scratch[0, line.hits[h]] + 2.220446049250313e-16)  # np.spacing(1)
+    return num_hits
 
 
 @compiled
 def average_precisions(
-    weights: Weights,
-    num_true: Floats,
-    starts: Ints,
-    image: Ints,
-    states: States,
-    hit_starts: Ints,
-    hits: Ints,
-    has_ignored: NDArray[np.bool_],
-    recalls: Floats,
-    scratch: Floats,
-    precision: Floats,
-    recall: Floats,
+    weights: Weights, num_true: Floats, line: Line, recalls: Floats, scratch: Floats, into: tuple[Floats, Floats]
 ) -> None:
     """Fill ``precision[b, k, t]`` (mean of the interpolated precision over ``recalls``) and ``recall[b, k, t]``.
 
-    Class k has ``num_true[b, k]`` true objects and the predictions from ``starts[k]`` to before ``starts[k + 1]``, best
-    first. ``hits`` from ``hit_starts[k, t]`` to before the next are those that are TRUE at threshold t: precision
-    rises at them alone, so that the highest precision at or after any recall is found at one of them. ``scratch`` is
-    [3, predictions]. A class without true objects gets NaN.
+    Class k has ``num_true[b, k]`` true objects; one without any gets NaN. ``scratch`` is [3, predictions].
     """
-    last = len(recalls) - 1
+    precision, recall = into
     for b in range(len(weights)):
-        for k in range(len(starts) - 1):
+        for k in range(len(line.starts) - 1):
             total = num_true[b, k]
-            if total == 0.0:
-                for t in range(states.shape[0]):
-                    precision[b, k, t] = np.nan
-                    recall[b, k, t] = np.nan
-                continue
             stale = True  # scratch[0] holds no count of predictions, or one that left out what is ignored
-            for t in range(states.shape[0]):
-                first, after = hit_starts[k, t], hit_starts[k, t + 1]
-                if first == after:
-                    precision[b, k, t] = 0.0
-                    recall[b, k, t] = 0.0
+            for t in range(line.states.shape[0]):
+                first, after = line.hit_starts[k, t], line.hit_starts[k, t + 1]
+                if total == 0.0 or first == after:
+                    precision[b, k, t] = recall[b, k, t] = np.nan if total == 0.0 else 0.0
                     continue
-                if stale or has_ignored[k, t]:
-                    count = 0.0
-                    for d in range(starts[k], hits[after - 1] + 1 if has_ignored[k, t] else starts[k + 1]):
-                        if states[t, d] != 2:
-                            count += weights[b, image[d]]
-                        scratch[0, d] = count
-                    stale = has_ignored[k, t]
-                num_hits, covered = 0.0, -1
-                for h in range(first, after):
-                    num_hits += weights[b, image[hits[h]]]
-                    reached = num_hits / total
-                    guess = min(int(reached * last), last)
-                    if guess < last and recalls[guess + 1] <= reached:
-                        guess += 1
-                    if recalls[guess] > reached:
-                        guess -= 1
-                    if num_hits == 0.0:
-                        guess = -1
-                    scratch[1, h - first] = guess - covered  # how many of the recalls are reached here first
-                    covered = guess
-                    scratch[2, h - first] = num_hits / (scratch[0, hits[h]] + 2.220446049250313e-16)
+                has_ignored = line.has_ignored[k, t]
+                if stale or has_ignored:
+                    stop = line.hits[after - 1] + 1 if has_ignored else line.starts[k + 1]
+                    count_predictions(weights[b], line, t, (line.starts[k], stop), scratch[0])
+                    stale = has_ignored
+                num_hits = walk_hits(weights[b], line, (first, after), total, recalls, scratch)
+                recall[b, k, t] = num_hits / total
                 highest, added = 0.0, 0.0
                 for h in range(after - first - 1, -1, -1):
                     highest = max(highest, scratch[2, h])
                     added += scratch[1, h] * highest
-                precision[b, k, t] = added / (last + 1)
-                recall[b, k, t] = num_hits / total
+                precision[b, k, t] = added / len(recalls)
 
 
 @compiled
 def explain_errors(
-    cells: Ints,
-    boxes: Floats,
-    labels: Ints,
-    true_boxes: Floats,
-    true_labels: Ints,
-    crowd: NDArray[np.bool_],
-    states: States,
-    is_matched: NDArray[np.bool_],
-    limits: tuple[float, float],
-    kinds: States,
-    targets: Ints,
+    cells: Ints, found: Side, true: Side, outcome: Outcome, limits: tuple[float, float], into: tuple[States, Ints]
 ) -> None:
     """Fill ``kinds[d]`` (an index of `KINDS`) and, where mending it would find one, ``targets[d]`` (a true object).
 
@@ -240,35 +270,31 @@ def explain_errors(
     for the rest. A prediction that is TRUE or IGNORED has kind 0; crowds are no targets.
     """
     background, match = limits
+    kinds, targets = into
     for c in range(len(cells)):
         for d in range(cells[c, 0], cells[c, 1]):
-            kinds[d] = 0
-            targets[d] = -1
-            if states[d] != 0:
+            kinds[d], targets[d] = 0, -1
+            if outcome.states[d] != 0:
                 continue
             same, same_at, other, other_at, duplicate = 0.0, -1, 0.0, -1, False
             for g in range(cells[c, 2], cells[c, 3]):
-                if crowd[g]:
+                if outcome.crowd[g]:
                     continue
-                iou = box_iou(boxes, d, true_boxes, g, False)
-                if true_labels[g] == labels[d]:
-                    duplicate = duplicate or (iou >= match and is_matched[g])
+                iou = box_iou(found.boxes, d, true.boxes, g, False)
+                if true.labels[g] == found.labels[d]:
+                    duplicate = duplicate or (iou >= match and outcome.is_matched[g])
                     if iou > same:
                         same, same_at = iou, g
                 elif iou > other:
                     other, other_at = iou, g
             if background <= same < match:
-                kinds[d] = 1
-                targets[d] = same_at
+                kinds[d], targets[d] = 1, same_at
             elif other >= match:
-                kinds[d] = 2
-                targets[d] = other_at
+                kinds[d], targets[d] = 2, other_at
             elif duplicate:
                 kinds[d] = 3
-            elif max(same, other) < background:
-                kinds[d] = 4
             else:
-                kinds[d] = 5
+                kinds[d] = 4 if max(same, other) < background else 5
 
 
 @compiled

@@ -144,13 +144,14 @@ def _match(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, are
     kernels.match_cells(
         cells.table,
         ious,
-        truths.crowd[cells.true_order],
-        _outside(predictions, area)[cells.order],
-        _outside(truths, area)[cells.true_order],
+        kernels.Ignored(
+            truths.crowd[cells.true_order],
+            _outside(predictions, area)[cells.order],
+            _outside(truths, area)[cells.true_order],
+        ),
         np.asarray(thresholds, dtype=np.float64),
         np.empty(len(truths), np.bool_),
-        into.states,
-        into.matched,
+        (into.states, into.matched),
     )
 
 
