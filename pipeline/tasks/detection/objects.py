@@ -1,0 +1,91 @@
+"""Objects of an answer: what one looks like when nothing is wrong with it, and what becomes of one with faults."""
+
+import re
+
+from pipeline.tasks.detection.coordinates import Geometry, fault
+from pipeline.tasks.detection.lexer import BOX, DESC, JSON_SPACE, LINES
+from pipeline.tasks.detection.rows import Box, PredictedObject
+
+_COORDINATE = r"(0|[1-9][0-9]{0,2})"
+_BOX = rf"\[{JSON_SPACE}" + rf"{JSON_SPACE},{JSON_SPACE}".join([_COORDINATE] * 4) + rf"{JSON_SPACE}\]"
+_STRING = r'"([^"\\\x00-\x1f]*+)"'
+_COLON = rf"{JSON_SPACE}:{JSON_SPACE}"
+_COMMA = rf"{JSON_SPACE},{JSON_SPACE}"
+
+GOOD_OBJECT = (
+    rf'\{{{JSON_SPACE}(?:"{BOX}"{_COLON}{_BOX}{_COMMA}"{DESC}"{_COLON}{_STRING}'
+    rf'|"{DESC}"{_COLON}{_STRING}{_COMMA}"{BOX}"{_COLON}{_BOX}){JSON_SPACE}\}}'
+)
+"""Pattern of a box and a text in either order, whole numbers of three digits at most, no escapes: valid JSON, and most
+of what models write. Groups 1 to 5 are the box and the text, or 6 to 10 the text and the box."""
+
+
+class Frame:
+    """An object whose brace is open, and what was read of it so far.
+
+    ``end`` is behind its last value, ``key`` its last key. ``keys`` are the known ones, each as often as it was
+    written. ``has_child``: an object was found inside it. ``has_numbers``: a list of numbers stands under another key.
+    """
+
+    __slots__ = ("code", "desc", "end", "geometries", "has_child", "has_numbers", "is_quoted", "key", "keys", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.end = start + 1
+        self.key = ""
+        self.is_quoted = True
+        self.keys: tuple[str, ...] = ()
+        self.geometries: tuple[tuple[str, Geometry], ...] = ()
+        self.desc: str | None = None
+        self.code: str | None = None
+        self.has_child = False
+        self.has_numbers = False
+
+    def judge(self) -> PredictedObject | str | None:
+        """The object; the code of why it is none; or None when it is not meant as one: a wrapper, or something else."""
+        if not self.keys and not self.has_numbers:
+            return None
+        code = self._fault()
+        if code is not None:
+            return code or None
+        name, geometry = self.geometries[0]
+        numbers = geometry.numbers or ()
+        span = (self.start, self.end)
+        if name == BOX:
+            x1, y1, x2, y2 = numbers
+            return PredictedObject(desc=self.desc or "", bbox_2d=(x1, y1, x2, y2), score=1.0, span=span)
+        return PredictedObject(desc=self.desc or "", poly=list(numbers), score=1.0, span=span)
+
+    def _fault(self) -> str | None:
+        """The first code that applies; "" for a wrapper."""
+        if self.code is not None:
+            return self.code
+        if len(set(self.keys)) < len(self.keys):
+            return "duplicate_key"
+        if len(self.geometries) > 1:
+            return "both_geometries"
+        if not self.geometries:
+            if self.has_child:
+                return ""
+            return "unknown_geometry" if self.has_numbers else "no_geometry"
+        name, geometry = self.geometries[0]
+        if name in LINES:
+            return "line_geometry"
+        code = geometry.code or fault(name, geometry.numbers or ())
+        if code is None and not (self.desc and self.desc.strip()):
+            return "no_desc"
+        return code
+
+
+def good_object(match: re.Match[str], desc: str | None = None) -> PredictedObject | str:
+    """The object that `GOOD_OBJECT` matched, or the code of why it is none. ``desc`` replaces the text it matched."""
+    groups = match.groups()
+    texts = groups[:5] if groups[0] is not None else (*groups[6:10], groups[5])
+    x1, y1, x2, y2 = map(float, texts[:4])
+    box: Box = (x1, y1, x2, y2)
+    desc = texts[4] if desc is None else desc
+    if x1 >= x2 or y1 >= y2:
+        return fault(BOX, box) or ""
+    if not desc or desc.isspace():
+        return "no_desc"
+    return PredictedObject(desc=desc, bbox_2d=box, score=1.0, span=(match.start(), match.end()))
