@@ -48,7 +48,7 @@ def test_every_record_gets_one_row_in_order_with_its_truth(model: Path, tmp_path
     assert [row.image_id for row in rows] == [0, 1, 2, 3, 4]  # without one, the place in the input
     assert rows[3].metadata == {"split": "val"}
     assert {(row.coord_mode, row.gt_coord_mode) for row in rows} == {("norm1000", "pixel")}
-    assert rows[1].gt[0].desc == "cat" and rows[1].gt[0].bbox_2d == (1, 2, 30, 30)
+    assert rows[1].gt[0].desc == "cat" and rows[1].gt[0].bbox_2d == (1.0, 2.0, 30.0, 30.0)
     assert {row.model for row in rows} == {load_model(model).weights_hash[:16]}
     assert len({row.raw_output for row in rows}) > 2
 
@@ -66,7 +66,7 @@ def test_record_seeds_differ_by_seed_and_by_id() -> None:
     assert len({record_seed(seed, name) for seed in (0, 1, 12) for name in ("a", "b", "2/a")}) == 9
 
 
-BAD = {
+BAD: dict[int, tuple[dict[str, Any], str]] = {
     0: ({"images": []}, "no_image"),
     1: ({"images": ["1.png", "2.png"]}, "multi_image_not_supported"),
     2: ({"images": ["../2.png"]}, "image_outside_root"),
@@ -168,7 +168,7 @@ def test_the_manifest_keeps_decoding_prompt_and_model(model: Path, tmp_path: Pat
 
 
 def test_texts_of_other_systems_become_rows(tmp_path: Path) -> None:
-    texts = [
+    texts: list[dict[str, Any]] = [
         {"id": 0, "raw_output": CAT, "latency_s": 3.5},
         {"id": "1", "raw_output": "I see nothing."},
         {"id": 2, "raw_output": '[{"bbox_2d":[1,2,300,4', "cut": True},
@@ -178,7 +178,7 @@ def test_texts_of_other_systems_become_rows(tmp_path: Path) -> None:
     assert replay(write_lines(tmp_path / "texts.jsonl", texts), examples, tmp_path / "out") == 0
     rows = predictions(tmp_path / "out")
     assert [row.status for row in rows] == ["ok", "no_json", "truncated", "empty"]
-    assert rows[0].preds[0].bbox_2d == (1, 2, 300, 400)
+    assert rows[0].preds[0].bbox_2d == (1.0, 2.0, 300.0, 400.0)
     assert rows[2].cut and rows[3].model == "other"
     sha256 = load_manifest(tmp_path / "out").inputs["replay"].sha256
     assert {row.model for row in rows[:3]} == {sha256[:16]}
@@ -298,7 +298,14 @@ def request(name: str) -> Request:
 
 
 def test_failures_keep_their_places_between_answers() -> None:
-    places = [request("a"), Failure("x", ""), Failure("y", ""), request("b"), Failure("z", ""), request("c")]
+    places: list[Request | Failure] = [
+        request("a"),
+        Failure("x", ""),
+        Failure("y", ""),
+        request("b"),
+        Failure("z", ""),
+        request("c"),
+    ]
     for size in (1, 2, 3, 10):
         found = list(in_batches(places, size, lambda batch: [Answer(asked.id) for asked in batch]))
         told = [outcome.code if isinstance(outcome, Failure) else outcome.text for outcome in found]

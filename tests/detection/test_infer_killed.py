@@ -4,6 +4,7 @@ How moments are chosen, and what must hold, is told in `tests.test_killed`.
 """
 
 from pathlib import Path
+from typing import Any
 
 from pipeline.runs import load_manifest
 from tests.detection.input_records import write_records
@@ -25,11 +26,11 @@ def test_infer_killed_fifty_times(zygote: Zygote, tmp_path: Path) -> None:
         return "before the first line" if num == 0 else "between lines" if num < NUM_RECORDS else "behind the last"
 
     (tmp_path / "data").mkdir()
-    changes = {5: {"images": []}, 10: {"images": ["none.png"]}, 11: {"width": 1}}
+    changes: dict[int, dict[str, Any]] = {5: {"images": []}, 10: {"images": ["none.png"]}, 11: {"width": 1}}
     examples = write_records(tmp_path / "data", NUM_RECORDS, changes)
     model = write_model(tmp_path / "data/tiny.inference_v1", "characters")
     settings = [text for value in SETTINGS for text in ("--set", value)]
-    arguments = ("infer", "detection", "--model", model, "--input", examples, *settings)
+    arguments: tuple[str | Path, ...] = ("infer", "detection", "--model", model, "--input", examples, *settings)
     kill_and_resume(Job(zygote, arguments, phase, ("between lines",), num_lines), tmp_path)
     num_resumed = [load_manifest(folder).counts["num_resumed"] for folder in tmp_path.glob("run-*")]
     assert 0 < max(num_resumed) <= NUM_RECORDS
