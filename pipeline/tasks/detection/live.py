@@ -53,7 +53,7 @@ def _malformed() -> Callable[[Summary], bool]:
 SUMMARY: type[Any] = Summary
 FILTERS: Sequence[Filter] = (
     Filter(key="m", name="mistakes", start=_mistakes),
-    Filter(key="b", name="malformed texts", start=_malformed),
+    Filter(key="b", name="malformed", start=_malformed),
 )
 END_PANEL: int | None = None
 
