@@ -258,7 +258,7 @@ def split_columns(rows: Sequence[msgspec.Struct], scores: Sequence[Score] = ()) 
         value = columns.pop(name)[0]
         if value is not None:
             facts[name.replace("_", " ")] = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-    columns |= _scored(rows, scores, {*columns, *(name.replace(" ", "_") for name in facts)})
+    columns |= _scored(rows, scores, {*rows[0].__struct_fields__})
     names = sorted(columns, key=lambda name: name != "id")
     table = [[columns[name][n] for name in names] for n in range(min(len(rows), MAX_RECORDS))]
     return facts, Records(columns=names, rows=table)

@@ -13,7 +13,7 @@ from pipeline.stats import Floats
 from pipeline.tasks.detection import kernels
 from pipeline.tasks.detection.dataset import Dataset
 from pipeline.tasks.detection.kernels import IGNORED, TRUE, Ints, States, Weights
-from pipeline.tasks.detection.matching import COCO_IOUS, Cells, best_first, counted_truths, match_states, sort_stably
+from pipeline.tasks.detection.matching import AREAS, COCO_IOUS, Cells, counted_truths, match_states, sort_stably
 
 # COCOeval's own expression, to the last bit.
 RECALLS: Floats = np.linspace(0.0, 1.00, int(np.round((1.00 - 0.0) / 0.01)) + 1, endpoint=True)
@@ -50,14 +50,30 @@ class Ranking:
 
         ``weights[b, n]`` is how often image n counts in case b.
         """
-        num_classes, num_thresholds = len(self.line.starts) - 1, len(self.line.states)
-        num_true = np.zeros((len(weights), num_classes))
-        kernels.sum_by_group(weights, self.true_image, self.true_group, num_true)
-        precision = np.empty((len(weights), num_classes, num_thresholds))
+        num_true = self._num_true(weights)
+        precision = np.empty((*num_true.shape, len(self.line.states)))
         recall = np.empty_like(precision)
         scratch = np.empty((3, len(self.line.image) + 1))
         kernels.average_precisions(weights, num_true, self.line, RECALLS, scratch, (precision, recall))
         return precision, recall
+
+    def recalls(self, weights: Weights, counted: NDArray[np.bool_]) -> Floats:
+        """Recall of those predictions d alone that are ``counted[d]``: [B, K, T], NaN as in `curves`."""
+        num_true = self._num_true(weights)
+        hits, group = self.line.hits, np.repeat(np.arange(self.line.has_ignored.size), self._num_hits())
+        sums = np.zeros((len(weights), self.line.has_ignored.size))
+        kernels.sum_by_group(weights, self.line.image[hits], np.where(counted[hits], group, -1), sums)
+        shares = np.full((*num_true.shape, len(self.line.states)), np.nan)
+        np.divide(sums.reshape(shares.shape), num_true[:, :, None], out=shares, where=num_true[:, :, None] > 0)
+        return shares
+
+    def _num_hits(self) -> Ints:
+        return np.diff(self.line.hit_starts, axis=1).ravel()
+
+    def _num_true(self, weights: Weights) -> Floats:
+        num_true = np.zeros((len(weights), len(self.line.starts) - 1))
+        kernels.sum_by_group(weights, self.true_image, self.true_group, num_true)
+        return num_true
 
 
 def rank(dataset: Dataset, order: Ints, labels: Ints, states: States, counted: NDArray[np.bool_]) -> Ranking:
@@ -79,10 +95,9 @@ def rank(dataset: Dataset, order: Ints, labels: Ints, states: States, counted: N
     return Ranking(line=line, true_image=truths.image, true_group=np.where(counted, truths.label, -1))
 
 
-def line_up(dataset: Dataset, labels: Ints) -> Ints:
+def line_up(best_first: Ints, labels: Ints, num_classes: int) -> Ints:
     """Predictions by class (``labels``), best first, and equal scores by image and order of generation."""
-    order = best_first(dataset.predictions.scores)
-    return order[sort_stably(labels[order], len(dataset.classes))]
+    return best_first[sort_stably(labels[best_first], num_classes)]
 
 
 class AveragePrecision:
@@ -90,19 +105,19 @@ class AveragePrecision:
 
     def __init__(self, dataset: Dataset, cells: Cells, ious: Floats) -> None:
         self._rankings: dict[str, Ranking] = {}
-        order = line_up(dataset, dataset.predictions.label)
-        labels = dataset.predictions.label[order]
+        label = dataset.predictions.label
+        order = line_up(cells.best_first, label, len(dataset.classes))
         place = np.empty_like(order)
         place[cells.order] = np.arange(len(order))
         line = place[order]
         ranks = cells.rank[line]
-        for area in ("all", "small", "medium", "large"):
+        for area in AREAS:
             states = match_states(dataset, cells, ious, COCO_IOUS, area)[:, line]
+            if ranks.max(initial=0) >= MAX_DETECTIONS:
+                states = np.where(ranks < MAX_DETECTIONS, states, np.uint8(IGNORED))
             counted = counted_truths(dataset.truths, area)
-            for most in (MAX_DETECTIONS, 10, 1) if area == "all" else (MAX_DETECTIONS,):
-                left = np.where(ranks < most, states, np.uint8(IGNORED)) if ranks.max(initial=0) >= most else states
-                key = area if most == MAX_DETECTIONS else str(most)
-                self._rankings[key] = rank(dataset, order, labels, np.ascontiguousarray(left), counted)
+            self._rankings[area] = rank(dataset, order, label[order], np.ascontiguousarray(states), counted)
+        self._ranks = ranks
 
     def by_class(self, weights: Weights) -> dict[str, Floats]:
         """Average precision by class: [B, K] each, NaN for a class that the weighted images do not have."""
@@ -115,17 +130,19 @@ class AveragePrecision:
     def figures(self, weights: Weights) -> dict[str, Floats]:
         """All of `FIGURES`: [B] each, NaN where there is nothing to find."""
         found: dict[str, Floats] = {}
-        for key, ranking in self._rankings.items():
+        for area, ranking in self._rankings.items():
             precision, recall = ranking.curves(weights)
             recalls = mean_over_classes(recall.mean(axis=2))
-            if key == "all":
+            if area == "all":
                 found |= {name: mean_over_classes(values) for name, values in _precisions(precision).items()}
-                found["average_recall_100"] = recalls
-            elif key.isdigit():
-                found[f"average_recall_{key}"] = recalls
+                found[f"average_recall_{MAX_DETECTIONS}"] = recalls
+                for most in (1, 10):
+                    found[f"average_recall_{most}"] = mean_over_classes(
+                        ranking.recalls(weights, self._ranks < most).mean(axis=2)
+                    )
             else:
-                found[f"average_precision_{key}"] = mean_over_classes(precision.mean(axis=2))
-                found[f"average_recall_{key}"] = recalls
+                found[f"average_precision_{area}"] = mean_over_classes(precision.mean(axis=2))
+                found[f"average_recall_{area}"] = recalls
         return {name: found[name] for name in FIGURES}
 
 

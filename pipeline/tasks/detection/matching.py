@@ -26,13 +26,14 @@ class Cells:
 
     ``order[d]`` and ``true_order[g]`` are indices of the dataset's objects, cell by cell (classes first, then images),
     predictions best first; ``rank[d]`` counts the better ones of the cell. ``table`` is as `kernels.fill_ious` says.
-    Cells without predictions are left out of it.
+    Cells without predictions are left out of it. ``best_first`` are all predictions by score.
     """
 
     table: Ints
     order: Ints
     true_order: Ints
     rank: Ints
+    best_first: Ints
     num_ious: int
 
 
@@ -59,8 +60,8 @@ def make_cells(dataset: Dataset, *, by_class: bool = True) -> Cells:
     """Line predictions and true objects up by what may be matched."""
     num_images, num_classes = len(dataset.rows), len(dataset.classes)
     predictions, truths = dataset.predictions, dataset.truths
-    order = best_first(predictions.scores)
-    order = order[sort_stably(predictions.image[order], num_images)]
+    best = best_first(predictions.scores)
+    order = best[sort_stably(predictions.image[best], num_images)]
     true_order = np.arange(len(truths))
     key, true_key = predictions.image[order], truths.image
     if by_class:
@@ -77,7 +78,8 @@ def make_cells(dataset: Dataset, *, by_class: bool = True) -> Cells:
     offsets = np.cumsum(sizes) - sizes
     rank = np.arange(len(key)) - np.repeat(starts, stops - starts)
     table = np.stack([starts, stops, true_starts, true_stops, offsets], axis=1).astype(np.int64)
-    return Cells(table=table, order=order, true_order=true_order, rank=rank, num_ious=int(sizes.sum()))
+    num_ious = int(sizes.sum())
+    return Cells(table=table, order=order, true_order=true_order, rank=rank, best_first=best, num_ious=num_ious)
 
 
 def best_first(scores: Floats) -> Ints:
@@ -126,33 +128,29 @@ def mask_ious(dataset: Dataset, cells: Cells) -> Floats:
 
 def match(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area: str = "all") -> Matches:
     """Match every cell at every threshold. Objects outside the range ``area`` are ignored as COCO ignores them."""
-    shape = len(thresholds), len(cells.order)
-    result = Matches(states=np.empty(shape, np.uint8), matched=np.empty(shape, np.int64))
-    _match(dataset, cells, ious, thresholds, area, result)
-    return result
+    matched = np.full((len(thresholds), len(cells.order)), -1, np.int64)
+    return Matches(states=_match(dataset, cells, ious, thresholds, area, matched), matched=matched)
 
 
 def match_states(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area: str) -> States:
     """`match` without saying what was matched with what: [T, D]."""
-    states = np.empty((len(thresholds), len(cells.order)), np.uint8)
-    _match(dataset, cells, ious, thresholds, area, Matches(states=states, matched=np.empty((0, 0), np.int64)))
-    return states
+    return _match(dataset, cells, ious, thresholds, area, np.empty((0, 0), np.int64))
 
 
-def _match(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area: str, into: Matches) -> None:
+def _match(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area: str, matched: Ints) -> States:
     predictions, truths = dataset.predictions, dataset.truths
+    outside = _outside(predictions, area)[cells.order]
+    states = np.tile(np.where(outside, np.uint8(kernels.IGNORED), np.uint8(kernels.FALSE)), (len(thresholds), 1))
+    crowd = truths.crowd[cells.true_order]
     kernels.match_cells(
         cells.table,
         ious,
-        kernels.Ignored(
-            truths.crowd[cells.true_order],
-            _outside(predictions, area)[cells.order],
-            _outside(truths, area)[cells.true_order],
-        ),
+        kernels.Ignored(crowd, crowd | _outside(truths, area)[cells.true_order]),
         np.asarray(thresholds, dtype=np.float64),
         np.empty(len(truths), np.bool_),
-        (into.states, into.matched),
+        (states, matched),
     )
+    return states
 
 
 def _outside(objects: Objects, area: str) -> NDArray[np.bool_]:
