@@ -145,7 +145,7 @@ document.querySelectorAll(".gallery").forEach(function gallery(box) {
   const box = document.querySelector(".records"), data = document.getElementById("records-data");
   if (!box || !data) return;
   const { columns, rows, figures } = JSON.parse(data.textContent);
-  const PAGE = 50, MAX_CHOICES = 12;
+  const PAGE = 50, MAX_CHOICES = 12, LONG = 60;
   const filters = box.querySelector(".filters"), body = box.querySelector("tbody");
   const count = box.querySelector(".count"), more = box.querySelector(".more"), heads = [...box.querySelectorAll("th")];
   let shown = PAGE, sorted = -1, upward = true;
@@ -202,8 +202,10 @@ document.querySelectorAll(".gallery").forEach(function gallery(box) {
       const line = document.createElement("tr");
       row.forEach((value) => {
         const cell = document.createElement("td");
-        cell.textContent = asText(value);
-        if (typeof value !== "number") cell.className = "text";
+        const text = asText(value);
+        if (typeof value !== "number") cell.className = text.length > LONG ? "text long" : "text";
+        if (text.length > LONG) cell.append(Object.assign(document.createElement("span"), { textContent: text, title: text }));
+        else cell.textContent = text;
         line.append(cell);
       });
       if (Object.keys(figures).length) {

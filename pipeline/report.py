@@ -8,14 +8,16 @@ the same bytes.
 import base64
 import hashlib
 import html
+import io
 import json
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from PIL import Image, UnidentifiedImageError
 
 from schemas.rows import Fact, Figure, FigureText, TextMark
 
@@ -269,11 +271,12 @@ def _marked(text: str, marks: Sequence[TextMark]) -> str:
 
 
 def _size(data: bytes) -> str:
-    """Width and height of a PNG as attributes, so that the page does not jump while it loads."""
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 24:
+    """Width and height of a picture of pixels as attributes, so that the page does not jump while it loads."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return f' width="{picture.width}" height="{picture.height}"'
+    except UnidentifiedImageError:  # an SVG says its size itself
         return ""
-    width, height = struct.unpack(">II", data[16:24])
-    return f' width="{width}" height="{height}"'
 
 
 def _records(report: Report) -> str:
