@@ -164,6 +164,7 @@ def test_what_was_trained_is_exported_opened_again_and_writes(trained: Path, tmp
     assert exported.golden_difference == 0.0
     model: Any = load_model(tmp_path / "model.inference_v1")
     assert isinstance(model, DetectionModel) and model.image_size == 32
+    assert exported.num_bytes < 2.5 * exported.num_parameters + 200_000  # in half precision; golden tensors besides
     assert model.metadata["output"]["labels"] == ["circle", "square", "triangle", "star"]
     (writing,) = model.predict(np.zeros((1, 32, 32, 3), np.uint8))
     assert len(writing.text) > 0 or writing.finished

@@ -188,3 +188,15 @@ def test_sizes_that_are_not_the_networks_are_refused() -> None:
     spec = msgspec.structs.replace(brain_spec(parse_network(SMALL)), output_size=7)
     with pytest.raises(UserError, match="input_size and output_size are 3072 and 7"):
         build(spec)
+
+
+@torch.no_grad()
+def test_weights_kept_in_half_precision_are_computed_with_in_single_precision() -> None:
+    net = build(brain_spec(parse_network({**SMALL, "stored_as": "float16"})), torch.Generator().manual_seed(0))
+    assert {weight.dtype for weight in net.parameters()} == {torch.float16}
+    answers = golden_outputs(net, {"images": images(), "tokens": tokens(net)})["logits"]
+    assert answers.dtype == torch.float32 and {weight.dtype for weight in net.parameters()} == {torch.float32}
+    rounded = make(SMALL)
+    for weight in rounded.parameters():
+        weight.copy_(weight.half())
+    torch.testing.assert_close(answers, golden_outputs(rounded, {"images": images(), "tokens": tokens(net)})["logits"])

@@ -1,7 +1,7 @@
 """Brain spec to vision-text network: a convolutional image encoder and a causal text decoder with cross-attention."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import torch
@@ -29,11 +29,15 @@ from schemas.brain import BrainSpec
 
 
 class VisionTextBrain(VisionText, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="vision_text"):
-    """`VisionText`, with what scenes and training say of it: the image's side, the classes, the longest text."""
+    """`VisionText`, with what scenes and training say of it: the image's side, the classes, the longest text.
+
+    ``stored_as`` is what the weights are in a file; they are widened to float32 before anything is computed.
+    """
 
     image_size: int
     labels: tuple[str, ...]
     max_tokens: int
+    stored_as: Literal["float32", "float16"] = "float32"
 
 
 NETWORK = VisionTextBrain
@@ -181,6 +185,8 @@ class VisionTextNetwork(nn.Module):
 
     def encode(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """images uint8 [B, S, S, 3] -> memory [B, N, C] with its places added, what the dense head says."""
+        if self.piece_table.dtype != torch.float32:
+            self.float()
         x = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
         memory, dense = self.encoder((x - 127.5) / 64.0)
         memory = memory + self.place(_place_features(self.config.image_size, images.device))
@@ -339,7 +345,7 @@ def build(spec: BrainSpec, generator: torch.Generator | None = None) -> VisionTe
     if next(module.parameters()).device.type != "meta":
         initialise(module, generator)
         channels_last(module)
-    return module
+    return module.half() if network.stored_as == "float16" else module
 
 
 @torch.inference_mode()
