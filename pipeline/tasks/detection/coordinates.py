@@ -31,6 +31,7 @@ _TOKEN = re.compile(
 )
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+")
 _CLOSING_QUOTE = re.compile(rf"\s*+{QUOTE}")
+_AFTER_VALUE = re.compile(rf"\s*+(?:\}}|,\s*+(?:{KEY_AHEAD.pattern}))", re.DOTALL)
 _NULLS = ("null", "None")
 
 
@@ -146,7 +147,9 @@ class _Numbers:
 
     def _close(self, token: re.Match[str]) -> bool:
         if self.depth == 0:
-            self.repairs.add("opening_bracket" if self.numbers else "stray_bracket")
+            if not _AFTER_VALUE.match(self.text, token.end()):
+                return self._stop()  # it closes the list around the object
+            self.repairs.add("opening_bracket")
         if self.after == "comma":
             self.repairs.add("trailing_comma")
         self.depth -= 1

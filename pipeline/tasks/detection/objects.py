@@ -23,17 +23,31 @@ of what models write. Groups 1 to 5 are the box and the text, or 6 to 10 the tex
 class Frame:
     """An object whose brace is open, and what was read of it so far.
 
-    ``end`` is behind its last value, ``key`` its last key. ``keys`` are the known ones, each as often as it was
-    written. ``has_child``: an object was found inside it. ``has_numbers``: a list of numbers stands under another key.
+    ``end`` is behind its last value, ``key`` its last key, ``key_quote`` the quote around that. ``keys`` are the known
+    ones, each as often as it was written. ``has_child``: an object was found inside it. ``has_numbers``: a list of
+    numbers stands under another key.
     """
 
-    __slots__ = ("code", "desc", "end", "geometries", "has_child", "has_numbers", "is_quoted", "key", "keys", "start")
+    __slots__ = (
+        "code",
+        "desc",
+        "end",
+        "geometries",
+        "has_child",
+        "has_numbers",
+        "is_in_list",
+        "key",
+        "key_quote",
+        "keys",
+        "start",
+    )
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, start: int, *, is_in_list: bool) -> None:
         self.start = start
+        self.is_in_list = is_in_list
         self.end = start + 1
         self.key = ""
-        self.is_quoted = True
+        self.key_quote = ""
         self.keys: tuple[str, ...] = ()
         self.geometries: tuple[tuple[str, Geometry], ...] = ()
         self.desc: str | None = None
@@ -60,10 +74,9 @@ class Frame:
         """The first code that applies; "" for a wrapper."""
         if self.code is not None:
             return self.code
-        if len(set(self.keys)) < len(self.keys):
-            return "duplicate_key"
-        if len(self.geometries) > 1:
-            return "both_geometries"
+        if len(self.geometries) > 1 or self.keys.count(DESC) > 1:
+            names = {name for name, _ in self.geometries}
+            return "both_geometries" if len(names) > 1 else "duplicate_key"
         if not self.geometries:
             if self.has_child:
                 return ""

@@ -7,11 +7,12 @@ judged; only the end of the text does not, for the object may have been cut ther
 
 import re
 
-from pipeline.tasks.detection import lexer
+from pipeline.tasks.detection import lexer, texts
 from pipeline.tasks.detection.coordinates import Geometry, read_geometry
-from pipeline.tasks.detection.lexer import DESC, KNOWN, LINES, QUOTE, Text
+from pipeline.tasks.detection.lexer import DESC, KNOWN, LINES, QUOTE
 from pipeline.tasks.detection.objects import GOOD_OBJECT, Frame, good_object
 from pipeline.tasks.detection.rows import DroppedObject, PredictedObject
+from pipeline.tasks.detection.texts import Text
 
 _GOOD_OBJECT = re.compile(GOOD_OBJECT)
 _SPACE = re.compile(r"\s*+")
@@ -20,7 +21,8 @@ _COMMENT = re.compile(r"//[^\n{}\[\]]*+|\#[^\n{}\[\]]*+")
 _KEY = re.compile(rf"({QUOTE})?+\s*+([A-Za-z_][\w\-]*+)\s*+({QUOTE})?+\s*+([:=])?+")
 _VALUE_AHEAD = re.compile(rf"{QUOTE}|[\[(\d\-<]")
 _AFTER_STRAY = re.compile(rf"[\])]\s*+,\s*+(?:{QUOTE})?+[A-Za-z_][\w\-]*+(?:{QUOTE})?+\s*+:")
-_NUMBERS = re.compile(r"[\[(][\[(\s]*+(?:[-+.]?[0-9]|<\|coord_)")
+_NUMBER = r"\s*+(?:[-+.0-9][0-9.eE+\-]*+|<\|coord_[0-9]++\|>)\s*+"
+_NUMBERS = re.compile(rf"\[(?:{_NUMBER},?+|\s*+\[(?:{_NUMBER},?+)++\]\s*+,?+)++\]")
 _SCALAR = re.compile(
     r"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+|true|false|null|NaN|-?Infinity)"
     rf"(?=\s*+(?:[,}}\]]|\Z|{lexer.KEY_AHEAD.pattern}))"
@@ -43,6 +45,7 @@ class Reader:
     def __init__(self, text: str) -> None:
         self.original = text
         self.text = lexer.plain_width(text)
+        self._is_ascii = text.isascii()
         self.pos = 0
         self.preds: list[PredictedObject] = []
         self.dropped: list[DroppedObject] = []
@@ -119,7 +122,7 @@ class Reader:
             self.pos += 1
 
     def _push_frame(self) -> None:
-        frame = Frame(self.pos)
+        frame = Frame(self.pos, is_in_list=bool(self._stack) and isinstance(self._stack[-1], int))
         self._stack.append(frame)
         self._frames.append(frame)
         self._state = _OPENED
@@ -141,20 +144,39 @@ class Reader:
             self._close_list()
         elif char == "}":
             self._stray_brace()
-        elif lexer.KNOWN_KEY_AHEAD.match(text, pos):
-            self.repairs.add("opening_bracket")
-            self._need_comma()
-            self._push_frame()
+        elif self._is_key_in_list(pos):
+            self._key_in_list()
         elif text.startswith("```", pos):
             self._close_all()
         elif not self._comment():
             self._element(pos)
 
+    def _is_key_in_list(self, pos: int) -> bool:
+        """A known key, which no list has; or any key, where an object is around the list for it to belong to."""
+        if lexer.KNOWN_KEY_AHEAD.match(self.text, pos):
+            return True
+        return self._is_in_object() and bool(lexer.ANY_KEY_AHEAD.match(self.text, pos))
+
+    def _is_in_object(self) -> bool:
+        """The list on top of the stack is the value of a key."""
+        return len(self._stack) > 1 and isinstance(self._stack[-2], Frame)
+
+    def _key_in_list(self) -> None:
+        """The list around it lacks its bracket, or an object in the list its brace."""
+        is_known = bool(lexer.KNOWN_KEY_AHEAD.match(self.text, self.pos))
+        if not is_known or (self._is_in_object() and not self._frames[-1].has_child and self._state != _OPENED):
+            self.repairs.add("closing_bracket")
+            self._stack.pop()
+            return
+        self.repairs.add("opening_bracket")
+        self._need_comma()
+        self._push_frame()
+
     def _element(self, pos: int) -> None:
         """A string, a number or words in a list."""
         end = None
         if self._state != _VALUE:
-            found = lexer.list_text(self.text, pos)
+            found = texts.list_text(self.text, pos)
             if found is not None:
                 end = found.end
                 self._note_text(found)
@@ -259,11 +281,12 @@ class Reader:
         """A key with its value, or words."""
         key = _KEY.match(self.text, self.pos)
         if key is None or key.group(4) is None:
-            named = lexer.quoted_key(self.text, self.pos)
+            named = texts.quoted_key(self.text, self.pos)
             if named is not None:
                 self._need_comma()
                 self._note_text(named)
                 name = lexer.unescape(self.original[named.start : named.stop], self.repairs)
+                frame.key_quote = self.text[named.stop : named.end]
                 self._value(frame, name, self.text.index(":", named.end) + 1)
                 return
             if key is None or key.group(2) not in KNOWN or not _VALUE_AHEAD.match(self.text, key.end()):
@@ -275,7 +298,7 @@ class Reader:
             self.repairs.add("quotes")
         if colon != ":":
             self.repairs.add("colon")
-        frame.is_quoted = opening is not None
+        frame.key_quote = opening or closing or ""
         self._value(frame, name, key.end())
 
     def _value(self, frame: Frame, name: str, pos: int) -> None:
@@ -325,7 +348,7 @@ class Reader:
         if scalar is not None:
             self.pos = frame.end = scalar.end()
             return None
-        found = lexer.text_value(self.text, pos, quoted_keys=frame.is_quoted)
+        found = texts.text_value(self.text, pos, frame.key_quote)
         self.pos = frame.end = found.end
         if found.cut:
             return None
@@ -337,7 +360,9 @@ class Reader:
         if found.unfinished:
             frame.code = "unfinished"
         if found.start == pos or not found.closed:
-            content = content.strip()
+            content = lexer.without_lone_quote(content.strip().rstrip(",").rstrip())
+        if found.start > pos + 1:  # JSON in a JSON string: escaped twice
+            content = lexer.unescape(content, self.repairs)
         return lexer.unescape(content, self.repairs)
 
     # What closes
@@ -346,7 +371,7 @@ class Reader:
         """An object that one pattern matched whole."""
         start, self.pos = match.span()
         desc = None
-        if self.text is not self.original:
+        if not self._is_ascii:
             span = match.span(5) if match.start(5) >= 0 else match.span(6)
             self._texts.append(span)
             desc = self.original[slice(*span)]
@@ -416,13 +441,14 @@ class Reader:
     def _ends_in_object(self) -> bool:
         if any(frame.keys for frame in self._frames):
             return True
-        top, bottom = self._stack[-1], self._stack[0]
-        if isinstance(top, Frame) and not top.has_child:
-            if len(self._stack) > 1 and isinstance(self._stack[-2], int):
+        inner = self._frames[-1] if self._frames else None
+        if inner is not None and not inner.has_child:
+            if inner.is_in_list:
                 return True
-            return not self._is_list_closed and bool(_LOOKS_LIKE_JSON.match(self.text, top.start))
+            return not self._is_list_closed and bool(_LOOKS_LIKE_JSON.match(self.text, inner.start))
         if self.preds or self.dropped or self.is_empty:
             return False
+        bottom = self._stack[0]
         return bool(_LOOKS_LIKE_JSON.match(self.text, bottom if isinstance(bottom, int) else bottom.start))
 
     def _report_the_rest(self) -> None:
@@ -501,5 +527,5 @@ class Reader:
     def _note_text(self, found: Text) -> None:
         self._texts.append((found.start, found.stop))
         if not (found.clean and found.closed):
-            is_escaped = self.text.startswith("\\", found.start - 2) and found.closed
+            is_escaped = found.closed and self.text.startswith("\\", found.start - 2)
             self.repairs.add("escapes" if is_escaped else "quotes")
