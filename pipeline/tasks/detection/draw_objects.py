@@ -18,7 +18,7 @@ from pipeline.tasks.detection.rows import CoordMode, PredictedObject, Rle, TrueO
 
 Points = NDArray[np.float64]
 
-LABEL_SIZE = 7.0  # points
+LABEL_SIZE = 8.0  # points
 LABEL_PAD = 2.0  # pixels between the letters and the edge of their ground
 GAP = 2.5  # pixels between an outline and its label, and between labels
 REACHES = (14.0, 30.0, 52.0, 80.0, 115.0)  # pixels from an outline at which a label is still tried, with a line to it
@@ -155,7 +155,8 @@ def _groups(ax: Axes, objects: Sequence[Drawn]) -> list[_Group]:
 def _small_boxes(boxes: Sequence[Bbox]) -> NDArray[np.float64]:
     """Those that a label would hide: [K, 4]."""
     extents = np.array([box.extents for box in boxes], dtype=np.float64).reshape(-1, 4)
-    return extents[(extents[:, 2:] - extents[:, :2]).max(axis=1, initial=0.0) < SMALL]
+    is_small = (extents[:, 2:] - extents[:, :2]).max(axis=1, initial=0.0) < SMALL
+    return np.compress(is_small, extents, axis=0)
 
 
 def _window_box(ax: Axes, one: Drawn) -> Bbox:

@@ -16,7 +16,7 @@ OBJECT_LOOKS: Mapping[str, plotting.Look] = {
     FOUND: plotting.Look("#7cc7f2", (0, (1.2, 1.0)), width=2.4),
     NOT_FOUND: plotting.Look("#ffd54a", (0, (3.6, 1.8)), width=2.4),
     MATCHED: plotting.Look("#2fe0a0", "-", width=1.3),
-    FALSE: plotting.Look("#ff7a45", (0, (7.5, 2.2, 1.6, 2.2)), width=1.5),
+    FALSE: plotting.Look("#ff7a45", (0, (7.5, 2.2, 1.6, 2.2)), width=1.7),
     UNCOUNTED: plotting.Look("#d7d9e0", (0, (1.0, 3.0)), width=1.5),
 }
 OBJECT_MEANINGS: Mapping[str, str] = {
