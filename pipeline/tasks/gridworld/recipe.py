@@ -46,7 +46,7 @@ class Recurrent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, t
 
 
 class PlaceMemory(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A recurrent cell per place, weights shared over places: all that the network knows of places passes through it."""
+    """A recurrent cell per place, weights shared over places: what the network knows of places passes through it."""
 
     cell: Literal["lstm", "gru"] = "gru"
     hidden_size: Count = 16
