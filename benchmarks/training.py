@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 
+from pipeline.checkpoints import save_checkpoint
 from pipeline.jsonl import Appender
 from pipeline.recipes import load_recipe
 from pipeline.tail import Tail
-from pipeline.tasks.gridworld.learn import RESUME, Trainer, save_checkpoint
+from pipeline.tasks.gridworld.learn import RESUME, Trainer
 from pipeline.tasks.gridworld.recipe import GridworldRecipe
 from pipeline.tasks.interface import TrainJob
 
