@@ -1,4 +1,4 @@
-"""What visualize does: predictions files to figures/*.png, figures.jsonl and report.html.
+"""What visualize does: predictions files to figures/*, figures.jsonl and report.html.
 
 Headline numbers come from the task's score part over the same predictions, and not from what evaluate wrote: both may
 run at the same moment. Heavy to import (pandas, matplotlib): the command loads it when it runs, never for ``--help``.
@@ -31,6 +31,7 @@ FIGURES, REPORT = "figures.jsonl", "report.html"
 WRITES = ("figures/*", FIGURES, REPORT)
 TRAINING_FILES = ("progress.jsonl", "monitor.jsonl")
 MAX_RECORDS = 20_000  # rows of the table in the report: about 2 MB of it
+LONG_TEXT = 60  # characters
 ENVELOPE = frozenset({"schema", "task", "model"})  # said once, above the table
 
 
@@ -259,7 +260,7 @@ def split_columns(rows: Sequence[msgspec.Struct], scores: Sequence[Score] = ()) 
         if value is not None:
             facts[name.replace("_", " ")] = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     columns |= _scored(rows, scores, {*rows[0].__struct_fields__})
-    names = sorted(columns, key=lambda name: name != "id")
+    names = sorted(columns, key=lambda name: (name != "id", _is_long(columns[name])))
     table = [[columns[name][n] for name in names] for n in range(min(len(rows), MAX_RECORDS))]
     return facts, Records(columns=names, rows=table)
 
@@ -273,6 +274,11 @@ def _scored(rows: Sequence[Any], scores: Sequence[Score], known: Container[str])
     names = [name for name in found[0].__struct_fields__ if name not in ENVELOPE | {"id", "subject"}]
     columns = {name: [getattr(score, name) for score in found] for name in names if name not in known}
     return {name: values for name, values in columns.items() if _is_plain(values) and len(set(values)) > 1}
+
+
+def _is_long(values: Sequence[Cell]) -> bool:
+    """Whether these are texts rather than names: they stand last."""
+    return any(isinstance(value, str) and len(value) > LONG_TEXT for value in values)
 
 
 def _is_plain(values: Sequence[Any]) -> bool:

@@ -14,7 +14,7 @@ from pipeline.manifests import load_manifest
 from pipeline.runs import StageRequest, stage_run
 from pipeline.tasks.gridworld.rows import GridworldPrediction
 from pipeline.tasks.gridworld.score import evaluate
-from pipeline.visualization import split_columns, training_inputs
+from pipeline.visualization import image_root_of, split_columns, training_inputs
 from schemas.rows import Figure
 from stages.common import run_command
 from stages.visualize import app
@@ -186,6 +186,23 @@ def test_of_a_single_record_everything_is_a_column(rows: list[GridworldPredictio
     facts, records = split_columns(rows[:1])
     assert facts == {}
     assert {"id", "level", "wellbeing"} <= set(records.columns)
+
+
+def test_images_lie_where_infer_noted_that_it_took_them_from(tmp_path: Path) -> None:
+    predictions = tmp_path / "run/infer/predictions.jsonl"
+    for noted, there in (("../photographs", True), ("../gone", False)):
+        request = StageRequest(stage="infer", task="gridworld", folder=predictions.parent, config={}, force=True)
+        with stage_run(request) as run:
+            run.notes["image_root"] = noted
+        (tmp_path / "run/photographs").mkdir(exist_ok=True)
+        assert image_root_of(predictions) == (tmp_path / "run/photographs" if there else predictions.parent)
+
+
+def test_long_texts_stand_last_in_the_table(rows: list[GridworldPrediction]) -> None:
+    texts = [msgspec.structs.replace(row, level=f"{k} {'long ' * 20}") for k, row in enumerate(rows)]
+    _, records = split_columns(texts)
+    assert records.columns[0] == "id"
+    assert records.columns[-1] == "level"
 
 
 def test_help_loads_none_of_the_heavy_libraries() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, PercentFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from pipeline import jsonl, plotting, stats
 from pipeline.errors import UserError
@@ -24,6 +24,7 @@ from pipeline.tasks.detection.rows import DetectionMonitor, DetectionPrediction,
 SECTION = "How it learned"
 NUM_POINTS = 200  # of a smoothed curve
 NUM_RESAMPLES = 300
+PLAIN = FuncFormatter(lambda value, place: f"{value:g}")
 STEPS = EngFormatter(places=None, sep="")  # 500k, 2M
 
 
@@ -72,20 +73,19 @@ def _training_curves(progress: Sequence[DetectionProgress], monitor: Sequence[De
         best = max(monitor, key=lambda row: row.selected_by)
         middle.axvline(best.step, color=plotting.FAINT, linewidth=1, linestyle=(0, (2, 2)), label="selected checkpoint")
         right.plot(x, [row.malformed_share for row in monitor], "-o", color=plotting.BLUE, markersize=4)
-    middle.set(ylim=(0, 1.02), title="averaged weights, on the monitoring images")
-    right.set(ylim=(0, None), title="texts that are not as they should be")
+    middle.set(ylim=(0, 1.02), title="average precision")
+    right.set(ylim=(0, None), title="malformed texts")
     right.yaxis.set_major_formatter(PercentFormatter(1.0))
     for ax in (left, middle, right):
         ax.xaxis.set_major_formatter(STEPS)
         ax.set_xlabel("training step")
-        ax.title.set_fontsize(8.5)
     plotting.legend_below(canvas, [left, middle])
     return Picture(
         slug="training",
         title="The course of the training",
         caption="Left: the loss in training, smoothed, and that of the averaged weights on monitoring images that the "
-        "training does not learn from. Middle: their average precision, with all scores 1. Right: the share of their "
-        "texts that had to be repaired or hold anything that is no valid object.",
+        "training does not learn from. Middle: their average precision there, with all scores 1. Right: the share of "
+        "their texts that had to be repaired or hold anything that is no valid object.",
         section=SECTION,
         canvas=canvas,
     )
@@ -105,6 +105,9 @@ def _draw_losses(ax: Axes, progress: Sequence[DetectionProgress], monitor: Seque
     losses = [*(row.loss for row in rows), *(row.loss for row in monitor)]
     if losses and min(losses) > 0:
         ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter(PLAIN)
+        ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_title("loss")
     return ax
 
@@ -121,11 +124,11 @@ def checkpoint_curve(predictions: Mapping[str, Sequence[DetectionPrediction]], o
         value, low, high = np.array([one[name] for one in found.values()]).T
         plotting.band(ax, x, value, (low, high), plotting.look(0))
         ax.errorbar(x, value, plotting.whiskers(value, (low, high)), fmt="o", color=plotting.BLUE, capsize=3)
-        for place, number in zip(x, value, strict=True):
-            where: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7.5}
-            ax.annotate(f"{number:.3f}", (place, number), (6, 4), **where)
+        for place, number, end in zip(x, value, high, strict=True):
+            where: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7.5, "ha": "center"}
+            ax.annotate(f"{number:.3f}", (place, end), (0, 5), **where)
         ax.set_xticks(x, list(found), rotation=30 if is_long else 0, ha="right" if is_long else "center")
-        ax.set(ylabel=label, ylim=(0, 1.02), xlim=(-0.4, len(x) - 0.4))
+        ax.set(ylabel=label, ylim=(0, 1.07), xlim=(-0.4, len(x) - 0.4))
     same = len({frozenset(row.id for row in file) for file in rows.values()}) == 1
     return Picture(
         slug="checkpoints",

@@ -118,7 +118,8 @@ def text_of(image: JudgedImage) -> FigureText | None:
     for dropped in row.dropped:
         start, stop = dropped.span
         marks.append(TextMark(start=start, stop=stop, kind="doubtful", note=f"dropped: {words(dropped.code)}"))
-    return FigureText(heading="What the model wrote", text=row.raw_output, marks=tuple(marks))
+    key = " - underlined: matched, doubly: false, dotted: not counted" if marks else ""
+    return FigureText(heading=f"What the model wrote{key}", text=row.raw_output, marks=tuple(marks))
 
 
 def _mark(one: ExplainedObject) -> TextMark | None:
