@@ -291,7 +291,7 @@ def other_keys(answer: Answer) -> None:
         if answer.rng.random() < 0.6 and answer.things[part.owner].fault != "no_geometry":
             part.text += answer.rng.choice(values) + ", "
     for part in answer.healthy("object}"):
-        if answer.rng.random() < 0.3 and part.text.startswith("}"):
+        if answer.rng.random() < 0.3 and part.text.startswith("}") and not answer.things[part.owner].fault:
             part.text = ", " + answer.rng.choice(values) + part.text
 
 

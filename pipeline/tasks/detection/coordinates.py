@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pipeline.tasks.detection.lexer import BOX, JSON_SPACE, KEY_AHEAD, OBJECT_AHEAD, QUOTE, QUOTES
+from pipeline.tasks.detection.lexer import BOX, JSON_SPACE, KEY_AHEAD, KNOWN_KEY_AHEAD, OBJECT_AHEAD, QUOTE, QUOTES
 
 MAX_COORDINATE = 999
 
@@ -96,7 +96,7 @@ class _Numbers:
             return self._close(token)
         elif kind == "brace":
             return self._brace(token)
-        elif kind == "fence" or (kind in ("quote", "word") and KEY_AHEAD.match(self.text, at)):
+        elif kind == "fence" or (kind in ("quote", "word") and self._is_key(at)):
             return self._stop()
         elif kind == "quote":
             self.is_quoted = True
@@ -106,6 +106,10 @@ class _Numbers:
         else:
             self._fault("not_a_number")
         return False
+
+    def _is_key(self, at: int) -> bool:
+        """A key stands here; of an object in place of the list, only a known one counts."""
+        return bool((KNOWN_KEY_AHEAD if self.num_braces else KEY_AHEAD).match(self.text, at))
 
     def _number(self, token: re.Match[str], kind: str) -> None:
         if self.after == "number":
@@ -167,6 +171,12 @@ class _Numbers:
             if not self.num_braces:
                 return self._stop()
             self.num_braces -= 1
+            self.end = token.end()
+            return self.num_braces == 0 and self.depth == 0
+        is_value = self.num_braces or (self.after == "open" and not self.depth)
+        if is_value and not KNOWN_KEY_AHEAD.match(self.text, token.end()):
+            self.num_braces += 1
+            self._fault("not_a_number")
         elif OBJECT_AHEAD.match(self.text, token.start()):
             if self.end == token.start() and self.after == "number":
                 self._fault("unfinished")

@@ -28,7 +28,7 @@ def object_ahead(quote: str, *, bare: bool) -> str:
 
 KNOWN_KEY_AHEAD = re.compile(key_pattern(KNOWN_NAME, QUOTE, bare=True))
 ANY_KEY = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+:'  # a key of valid JSON, whatever its characters
-ANY_KEY_AHEAD = re.compile(ANY_KEY, re.DOTALL)
+QUOTED_KEY_AHEAD = re.compile(rf"{key_pattern(WORD, QUOTE, bare=False)}|{ANY_KEY}", re.DOTALL)
 KEY_AHEAD = re.compile(rf"{key_pattern(WORD, QUOTE, bare=True)}|{ANY_KEY}", re.DOTALL)
 OBJECT_AHEAD = re.compile(object_ahead(QUOTE, bare=True))
 

@@ -24,7 +24,8 @@ class Frame:
     """An object whose brace is open, and what was read of it so far.
 
     ``end`` is behind its last value, ``key`` its last key, ``key_quote`` the quote around that. ``keys`` are the known
-    ones, each as often as it was written. ``has_child``: an object was found inside it. ``has_numbers``: a list of
+    ones, each as often as it was written. ``has_child``: an object was found inside it. ``has_list``: an empty list
+    of objects was. ``has_numbers``: a list of
     numbers stands under another key.
     """
 
@@ -34,6 +35,7 @@ class Frame:
         "end",
         "geometries",
         "has_child",
+        "has_list",
         "has_numbers",
         "is_in_list",
         "key",
@@ -53,6 +55,7 @@ class Frame:
         self.desc: str | None = None
         self.code: str | None = None
         self.has_child = False
+        self.has_list = False
         self.has_numbers = False
 
     def judge(self) -> PredictedObject | str | None:
@@ -78,7 +81,7 @@ class Frame:
             names = {name for name, _ in self.geometries}
             return "both_geometries" if len(names) > 1 else "duplicate_key"
         if not self.geometries:
-            if self.has_child:
+            if self.has_child or self.has_list:
                 return ""
             return "unknown_geometry" if self.has_numbers else "no_geometry"
         name, geometry = self.geometries[0]

@@ -59,11 +59,19 @@ def parse(text: str, *, cut: bool = False) -> Parsed:
         status=status,
         preds=[] if is_truncated else reader.preds,
         salvaged=tuple(reader.preds) if is_truncated else (),
-        repairs=() if status in ("empty_output", "no_json") else tuple(sorted(reader.repairs, key=_ORDER.__getitem__)),
+        repairs=_repairs(reader, status),
         dropped=tuple(reader.dropped),
         error=error,
         error_detail=None if error is None else ERRORS[error],
     )
+
+
+def _repairs(reader: Reader, status: Status) -> tuple[str, ...]:
+    """In the order of the list in `codes`."""
+    if status in ("empty_output", "no_json"):
+        return ()
+    repairs = reader.repairs_of_complete if status == "truncated" else reader.repairs
+    return tuple(sorted(repairs, key=_ORDER.__getitem__))
 
 
 def _status(reader: Reader, text: str, cut: bool) -> Status:

@@ -1,17 +1,12 @@
-"""Reads objects out of an answer that is not the JSON it should be: one pass, a stack, no recursion, no second guess.
-
-The stack holds what is open: a list is the offset of its bracket (a million brackets cost a million integers), an
-object is a `Frame`. Whatever closes an object - its own brace, or the next thing that cannot be inside it - has it
-judged; only the end of the text does not, for the object may have been cut there.
-"""
+"""Reads objects out of an answer that is not the JSON it should be: one pass, no recursion, no second guess."""
 
 import re
 
 from pipeline.tasks.detection import lexer, texts
 from pipeline.tasks.detection.coordinates import Geometry, read_geometry
 from pipeline.tasks.detection.lexer import DESC, KNOWN, LINES, QUOTE
-from pipeline.tasks.detection.objects import GOOD_OBJECT, Frame, good_object
-from pipeline.tasks.detection.rows import DroppedObject, PredictedObject
+from pipeline.tasks.detection.objects import GOOD_OBJECT, Frame
+from pipeline.tasks.detection.structure import COMMA, OPENED, VALUE, Structure
 from pipeline.tasks.detection.texts import Text
 
 _GOOD_OBJECT = re.compile(GOOD_OBJECT)
@@ -20,7 +15,7 @@ _OPENING = re.compile(r"[\[{]")
 _COMMENT = re.compile(r"//[^\n{}\[\]]*+|\#[^\n{}\[\]]*+")
 _KEY = re.compile(rf"({QUOTE})?+\s*+([A-Za-z_][\w\-]*+)\s*+({QUOTE})?+\s*+([:=])?+")
 _VALUE_AHEAD = re.compile(rf"{QUOTE}|[\[(\d\-<]")
-_AFTER_STRAY = re.compile(rf"[\])]\s*+,\s*+(?:{QUOTE})?+[A-Za-z_][\w\-]*+(?:{QUOTE})?+\s*+:")
+_AFTER_STRAY = re.compile(rf"[\])]\s*+,\s*+(?:{QUOTE})?+([A-Za-z_][\w\-]*+)(?:{QUOTE})?+\s*+:")
 _NUMBER = r"\s*+(?:[-+.0-9][0-9.eE+\-]*+|<\|coord_[0-9]++\|>)\s*+"
 _NUMBERS = re.compile(rf"\[(?:{_NUMBER},?+|\s*+\[(?:{_NUMBER},?+)++\]\s*+,?+)++\]")
 _SCALAR = re.compile(
@@ -33,35 +28,10 @@ _JUNK = re.compile(
     rf"[^\s\[\]{{}}(),/#{lexer.QUOTES}\\]++(?:['\u2019][^\W\d_]++)*+|\\++[{lexer.QUOTES}]?+|[{lexer.QUOTES}]"
 )
 _FENCE = re.compile(r"```(?:json[5l]?|JSON|python|py|js|javascript|text)?")
-_LOOKS_LIKE_JSON = re.compile(rf"[\[{{]\s*+(?:\Z|{QUOTE}|[\[{{]|-?[0-9]|[A-Za-z_][\w\-]*+\s*+(?:[:=]|\Z))")
-_ODD_SPACE = re.compile(r"[^\S \t\n\r]")
-
-_OPENED, _VALUE, _COMMA = range(3)  # what came last in the innermost bracket
 
 
-class Reader:
-    """What one text holds. `read` fills the attributes; offsets are characters of the text."""
-
-    def __init__(self, text: str) -> None:
-        self.original = text
-        self.text = lexer.plain_width(text)
-        self._is_ascii = text.isascii()
-        self.pos = 0
-        self.preds: list[PredictedObject] = []
-        self.dropped: list[DroppedObject] = []
-        self.repairs: set[str] = set()
-        self.is_truncated = False
-        self.is_empty = False
-        self._state = _OPENED
-        self._stack: list[Frame | int] = []
-        self._frames: list[Frame] = []  # those in the stack
-        self._root: int | None = None  # where the list of the objects, or what is around it, begins
-        self._num_roots = 0
-        self._lists: set[int] = set()  # lists that hold objects
-        self._others: list[tuple[str, int, int, int]] = []  # code, start, stop, list: dropped if the list holds objects
-        self._is_list_closed = False
-        self._texts: list[tuple[int, int]] = []  # prose and text values: their characters are no punctuation
-        self._has_comment_end = True
+class Reader(Structure):
+    """What one text holds: `read` fills the attributes of `Structure`."""
 
     def read(self) -> None:
         """Read all of it. Never raises."""
@@ -118,14 +88,8 @@ class Reader:
             self.pos += 1
         else:
             self._stack.append(self.pos)
-            self._state = _OPENED
+            self._state = OPENED
             self.pos += 1
-
-    def _push_frame(self) -> None:
-        frame = Frame(self.pos, is_in_list=bool(self._stack) and isinstance(self._stack[-1], int))
-        self._stack.append(frame)
-        self._frames.append(frame)
-        self._state = _OPENED
 
     # In a list
 
@@ -155,7 +119,7 @@ class Reader:
         """A known key, which no list has; or any key, where an object is around the list for it to belong to."""
         if lexer.KNOWN_KEY_AHEAD.match(self.text, pos):
             return True
-        return self._is_in_object() and bool(lexer.ANY_KEY_AHEAD.match(self.text, pos))
+        return self._is_in_object() and bool(lexer.QUOTED_KEY_AHEAD.match(self.text, pos))
 
     def _is_in_object(self) -> bool:
         """The list on top of the stack is the value of a key."""
@@ -164,7 +128,7 @@ class Reader:
     def _key_in_list(self) -> None:
         """The list around it lacks its bracket, or an object in the list its brace."""
         is_known = bool(lexer.KNOWN_KEY_AHEAD.match(self.text, self.pos))
-        if not is_known or (self._is_in_object() and not self._frames[-1].has_child and self._state != _OPENED):
+        if not is_known or (self._is_in_object() and not self._frames[-1].has_child and self._state != OPENED):
             self.repairs.add("closing_bracket")
             self._stack.pop()
             return
@@ -175,7 +139,7 @@ class Reader:
     def _element(self, pos: int) -> None:
         """A string, a number or words in a list."""
         end = None
-        if self._state != _VALUE:
+        if self._state != VALUE:
             found = texts.list_text(self.text, pos)
             if found is not None:
                 end = found.end
@@ -192,7 +156,7 @@ class Reader:
         if isinstance(top, int):
             self._others.append(("not_an_object", pos, end, top))
         self.pos = end
-        self._state = _VALUE
+        self._state = VALUE
 
     def _close_list(self) -> None:
         """The bracket at the current offset closes the list on top of the stack."""
@@ -201,11 +165,11 @@ class Reader:
         self._trailing_comma()
         if start in self._lists:
             self._is_list_closed = True
-        elif self._state == _OPENED and not self._texts_since(start):
+        elif self._state == OPENED and not self._texts_since(start):
             self._empty_list()
         if self._frames:
             self._frames[-1].end = self.pos
-        self._state = _VALUE
+        self._state = VALUE
 
     def _texts_since(self, start: Frame | int) -> bool:
         """Words or comments stand behind the bracket at ``start``."""
@@ -214,10 +178,14 @@ class Reader:
     def _empty_list(self) -> None:
         """A list without anything is an answer when it stands alone or under ``objects``."""
         parent = self._stack[-1] if self._stack else None
-        if parent is None or isinstance(parent, int) or parent.key == "objects":
-            self.is_empty = True
-            if isinstance(parent, int) or len(self._stack) > 1:
-                self.repairs.add("wrapper")
+        if isinstance(parent, Frame):
+            if parent.key != "objects":
+                return
+            parent.has_list = True
+        elif self._frames:
+            return
+        self.is_empty = True
+        self.is_empty_wrapped = self.is_empty_wrapped or isinstance(parent, int) or len(self._stack) > 1
 
     def _stray_brace(self) -> None:
         """A brace that closes an object closes the lists in it; without an open object it closes nothing."""
@@ -229,7 +197,7 @@ class Reader:
         self._trailing_comma()
         while not isinstance(self._stack[-1], Frame):
             self._stack.pop()
-        self._state = _VALUE
+        self._state = VALUE
 
     # In an object
 
@@ -248,7 +216,7 @@ class Reader:
         elif char == "{" or char == "[":
             self._unnamed(frame, char)
         elif char == "]" or char == ")":
-            self._stray_list_end()
+            self._stray_list_end(frame)
         elif text.startswith("```", pos):
             self._close_all()
         elif not self._comment():
@@ -266,10 +234,15 @@ class Reader:
         frame.key = ""
         self._open(bracket)
 
-    def _stray_list_end(self) -> None:
+    def _stray_list_end(self, frame: Frame) -> None:
         """``]`` in an object: it closes the list around the object, unless the object goes on behind it."""
         is_list_open = len(self._stack) > len(self._frames)
-        if not is_list_open or self.text[self.pos] == ")" or _AFTER_STRAY.match(self.text, self.pos):
+        key_behind = _AFTER_STRAY.match(self.text, self.pos)
+        if key_behind is not None and frame.is_in_list and len(self._stack) > 2:
+            name = key_behind.group(1)
+            if name not in KNOWN or name in frame.keys:
+                key_behind = None  # the key belongs to what is around the list
+        if not is_list_open or self.text[self.pos] == ")" or key_behind is not None:
             self.repairs.add("stray_bracket")
             self.pos += 1
             return
@@ -304,7 +277,7 @@ class Reader:
     def _value(self, frame: Frame, name: str, pos: int) -> None:
         self.pos = pos
         pos = self._skip_space()
-        self._state = _VALUE
+        self._state = VALUE
         frame.key = name
         char = self.text[pos : pos + 1]
         if name in KNOWN:
@@ -316,12 +289,19 @@ class Reader:
             if geometry.numbers is not None or geometry.code is not None:
                 frame.geometries += ((name, geometry),)
         elif _NUMBERS.match(self.text, pos):
-            frame.has_numbers = True
-            self._numbers(frame)
+            self._other_numbers(frame)
         elif char == "[" or char == "{":
             self._open(char)
         else:
             self._text(frame)
+
+    def _other_numbers(self, frame: Frame) -> None:
+        """A list of numbers under a key that is no geometry; only that it is there counts."""
+        frame.has_numbers = True
+        repairs: set[str] = set()
+        geometry = read_geometry(self.text, self.pos, repairs)
+        self.pos = frame.end = geometry.end
+        self.repairs |= repairs - {"nested_list"} | ({"number_format"} if geometry.code == "not_a_number" else set())
 
     def _numbers(self, frame: Frame) -> Geometry:
         geometry = read_geometry(self.text, self.pos, self.repairs)
@@ -365,119 +345,6 @@ class Reader:
             content = lexer.unescape(content, self.repairs)
         return lexer.unescape(content, self.repairs)
 
-    # What closes
-
-    def _good_object(self, match: re.Match[str]) -> None:
-        """An object that one pattern matched whole."""
-        start, self.pos = match.span()
-        desc = None
-        if not self._is_ascii:
-            span = match.span(5) if match.start(5) >= 0 else match.span(6)
-            self._texts.append(span)
-            desc = self.original[slice(*span)]
-        self._place(good_object(match, desc), start, self.pos)
-        self._state = _VALUE
-
-    def _close_frame(self) -> None:
-        """Judge the object on top of the stack, whose end is known."""
-        frame = self._frames.pop()
-        self._stack.pop()
-        found = frame.judge()
-        parent = self._stack[-1] if self._stack else None
-        is_meant = bool(frame.keys) or isinstance(parent, int)
-        if found is not None and is_meant:
-            self._place(found, frame.start, frame.end)
-        elif isinstance(parent, int) and not frame.has_child:
-            self._others.append(("no_geometry", frame.start, frame.end, parent))
-        if self._frames:
-            self._frames[-1].end = frame.end
-            self._frames[-1].has_child |= frame.has_child
-        self._state = _VALUE
-
-    def _place(self, found: PredictedObject | str, start: int, end: int) -> None:
-        """Keep an object, or the code of why it is none, and note where it stood."""
-        if isinstance(found, str):
-            self.dropped.append(DroppedObject(code=found, span=(start, end)))
-        else:
-            self.preds.append(found)
-        stack = self._stack
-        if not stack:
-            self.repairs.add("no_list")
-            return
-        bottom = stack[0]
-        root = bottom if isinstance(bottom, int) else bottom.start
-        if self._root is None:
-            self._root = root
-        elif self._root != root:
-            self.repairs.add("several_containers")
-        parent = stack[-1]
-        if isinstance(parent, int):
-            self._lists.add(parent)
-            if len(stack) > 2 or (len(stack) == 2 and (isinstance(bottom, int) or bottom.key != "objects")):
-                self.repairs.add("nested_objects" if self._frames and self._frames[-1].keys else "wrapper")
-        else:
-            self.repairs.add("nested_objects" if parent.keys else "no_list")
-        if self._frames:
-            self._frames[-1].end = end
-            self._frames[-1].has_child = True
-
-    def _close_all(self) -> None:
-        """A code fence ends here: nothing before it was cut, so what is open lacks its bracket."""
-        self.repairs.add("closing_bracket")
-        self._trailing_comma()
-        while self._stack:
-            if isinstance(self._stack[-1], Frame):
-                self._close_frame()
-            else:
-                self._is_list_closed |= self._stack.pop() in self._lists
-
-    def _unclosed(self) -> None:
-        """The text has ended, and brackets are open."""
-        self.is_truncated = self._ends_in_object()
-        if not self.is_truncated:
-            self.repairs.add("closing_bracket")
-            self._trailing_comma()
-
-    def _ends_in_object(self) -> bool:
-        if any(frame.keys for frame in self._frames):
-            return True
-        inner = self._frames[-1] if self._frames else None
-        if inner is not None and not inner.has_child:
-            if inner.is_in_list:
-                return True
-            return not self._is_list_closed and bool(_LOOKS_LIKE_JSON.match(self.text, inner.start))
-        if self.preds or self.dropped or self.is_empty:
-            return False
-        bottom = self._stack[0]
-        return bool(_LOOKS_LIKE_JSON.match(self.text, bottom if isinstance(bottom, int) else bottom.start))
-
-    def _report_the_rest(self) -> None:
-        """What is known only at the end."""
-        self.dropped += [
-            DroppedObject(code=code, span=(start, stop))
-            for code, start, stop, parent in self._others
-            if parent in self._lists
-        ]
-        self.dropped.sort(key=lambda dropped: dropped.span)
-        if "nested_objects" in self.repairs:
-            self.preds.sort(key=lambda pred: pred.span or (0, 0))
-        if self._num_roots > 1 and not self.repairs & {"no_list", "several_containers"}:
-            self.repairs.add("prose")
-        if self.text is not self.original and self._is_outside_texts(lexer.FULL_WIDTH):
-            self.repairs.add("full_width")
-        if self._is_outside_texts(_ODD_SPACE):
-            self.repairs.add("spaces")
-
-    def _is_outside_texts(self, pattern: re.Pattern[str]) -> bool:
-        """``pattern`` matches a character outside prose and text values."""
-        index = 0
-        for match in pattern.finditer(self.original):
-            while index < len(self._texts) and self._texts[index][1] <= match.start():
-                index += 1
-            if index == len(self._texts) or match.start() < self._texts[index][0]:
-                return True
-        return False
-
     # Small things
 
     def _skip_space(self) -> int:
@@ -486,16 +353,12 @@ class Reader:
         return self.pos
 
     def _need_comma(self) -> None:
-        if self._state == _VALUE:
+        if self._state == VALUE:
             self.repairs.add("missing_comma")
 
-    def _trailing_comma(self) -> None:
-        if self._state == _COMMA:
-            self.repairs.add("trailing_comma")
-
     def _comma(self) -> None:
-        if self._state == _VALUE:
-            self._state = _COMMA
+        if self._state == VALUE:
+            self._state = COMMA
         else:
             self.repairs.add("extra_comma")
         self.pos += 1

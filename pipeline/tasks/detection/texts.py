@@ -3,6 +3,7 @@
 Every scan either consumes what it looked at or stops at the next quote of its own kind, and every pattern is possessive
 or bounded: reading any text takes time linear in its length.
 """
+# ruff: noqa: RUF001  (characters that look like others are what this file is about)
 
 import functools
 import re
@@ -23,7 +24,8 @@ from pipeline.tasks.detection.lexer import (
 _CLOSERS = (
     {'"': '"', "'": "'"}
     | dict.fromkeys(DOUBLE.replace('"', ""), DOUBLE)
-    | dict.fromkeys(SINGLE.replace("'", ""), SINGLE)
+    | dict.fromkeys(SINGLE.strip("'´`"), SINGLE.strip("´`"))
+    | dict.fromkeys("´`", "'´`")
 )
 # From behind the opening quote to the next quote that could close it, which is not consumed.
 _BODY = {
@@ -87,7 +89,7 @@ def text_value(text: str, pos: int, key_quote: str) -> Text:
     boundary = None if key_quote or closer is None else _BARE_BOUNDARY.search(text, start, closer[0])
     if boundary is not None:
         return Text(start, boundary.start(), boundary.start(), closed=False)
-    if closer is not None and _FOLLOW.match(text, closer[1]) and not _opens_key(text, closer[0]):
+    if closer is not None and _FOLLOW.match(text, closer[1]) and not (key_quote and _opens_key(text, closer[0])):
         return Text(start, *closer, clean=opener.group() == '"')
     return _scan(text, start, _style(key_quote, opener.group()), bare=False)
 

@@ -1,0 +1,28 @@
+"""Coverage-guided fuzzing of the parser, not a test by itself: what it finds is kept in corpus/, which a test replays.
+
+    mkdir -p /tmp/found
+    timeout 3600 python -m tests.detection.fuzz_parse /tmp/found tests/detection/corpus -max_len=3000
+    python -m tests.detection.fuzz_parse -merge=1 tests/detection/corpus /tmp/found    # keeps what adds coverage
+
+A crash is a text that breaks a rule of `check_row`; libFuzzer writes it to a file and stops. Needs atheris.
+"""
+
+import sys
+
+import atheris  # type: ignore[import-untyped]  # it has no types
+
+with atheris.instrument_imports(include=["pipeline.tasks.detection"]):
+    from pipeline.tasks.detection import coordinates, lexer, objects, parse, reader, texts  # noqa: F401
+
+from tests.detection.test_parse_any_text import check_row
+
+
+def one_text(data: bytes) -> None:
+    """The first byte says whether the text counts as cut."""
+    if data:
+        check_row(data[1:].decode("utf-8", "replace"), bool(data[0] & 1))
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, one_text)
+    atheris.Fuzz()

@@ -1,0 +1,189 @@
+"""Any text gives exactly one valid row, in time that grows with its length and no faster."""
+# ruff: noqa: RUF001  (characters that look like others are part of the texts)
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipeline.jsonl import encode
+from pipeline.tasks.detection.codes import DROP_CODES, ERRORS, REPAIRS
+from pipeline.tasks.detection.parse import Parsed, parse
+from pipeline.tasks.detection.rows import DetectionPrediction
+
+CORPUS = Path(__file__).parent / "corpus"
+PIECES = (
+    *"[]{}(),:;=\"'`\\/#<|>-+.019 \n\t“”‘’\u00a0\ufeff\ud83d\udc00\u2028\x00，：［］｛｝",
+    "bbox_2d", '"bbox_2d"', '"desc"', "desc", '"poly"', '"line"', '"objects"', "```", "json", "//", "/*", "*/", "null",
+    "None", "True", "NaN", "1e999", "<|coord_", "|>", '":', '","', "},{", '"}', "[1,2,30,40]", "\\u0041", "\\ud83d",
+    '{"bbox_2d":[1,2,30,40],"desc":"cat"}', '{"desc":"', "<|coord_5|>", "[[1,2],[3,4],[5,9]]", "cat", "1000",
+)  # fmt: skip
+texts = st.one_of(
+    st.text(max_size=300),
+    st.text(st.characters(), max_size=100),  # surrogates, too
+    st.lists(st.sampled_from(PIECES), max_size=150).map("".join),
+    st.binary(max_size=300).map(lambda data: data.decode("utf-8", "replace")),
+)
+
+
+def check_row(text: str, cut: bool) -> Parsed:
+    """What holds of every parse, whatever the text."""
+    parsed = parse(text, cut=cut)
+    row = DetectionPrediction(
+        id="1", model="m", image_id=1, images=["a.png"], width=8, height=8, gt=[], gt_coord_mode="pixel", cut=cut,
+        raw_output=parsed.raw_output, status=parsed.status, preds=parsed.preds, repairs=parsed.repairs,
+        dropped=parsed.dropped, salvaged=parsed.salvaged, error=parsed.error, error_detail=parsed.error_detail,
+    )  # fmt: skip
+    line = encode(row)
+    assert line.count(b"\n") == 1
+    assert msgspec.json.decode(line, type=DetectionPrediction) == row
+    assert parse(parsed.raw_output, cut=cut) == parsed  # a replay
+    _check_facts(parsed)
+    return parsed
+
+
+def _check_facts(parsed: Parsed) -> None:
+    assert (parsed.error is not None) == (parsed.status in ERRORS)
+    assert not (parsed.error and parsed.preds)
+    assert not parsed.salvaged or parsed.status == "truncated"
+    assert set(parsed.repairs) <= set(REPAIRS)
+    assert (parsed.status != "ok") or not parsed.repairs
+    assert {one.code for one in parsed.dropped} <= set(DROP_CODES)
+    found = [*parsed.preds, *parsed.salvaged]
+    for one in found:
+        start, stop = one.span or (-1, -1)
+        assert 0 <= start < stop <= len(parsed.raw_output)
+        assert one.desc.strip() and one.score == 1.0
+        assert all(0 <= number <= 999 for number in one.bbox_2d or one.poly or ())
+        assert (one.bbox_2d is None) != (one.poly is None)
+        assert all(_stands_in(number, parsed.raw_output[start:stop]) for number in one.bbox_2d or one.poly or ())
+    starts = [one.span for one in found]
+    assert starts == sorted(starts, key=lambda span: span or (0, 0))
+
+
+FULL_WIDTH_DIGITS = str.maketrans("０１２３４５６７８９．", "0123456789.")
+
+
+def _stands_in(number: float, text: str) -> bool:
+    """Digits of the number are in the text: it was not made up."""
+    plain = text.translate(FULL_WIDTH_DIGITS)
+    return f"{number:g}".lstrip("0")[:1] in plain or "e" in plain.lower() or number == 0.0
+
+
+@settings(max_examples=1500, deadline=None)
+@given(texts, st.booleans())
+@example("", False)
+@example("\x00" * 50, True)
+@example("[" * 2000, False)
+@example('{"' * 1000, False)
+def test_any_text_gives_one_valid_row(text: str, cut: bool) -> None:
+    check_row(text, cut)
+
+
+names = st.one_of(st.sampled_from(["desc", "bbox_2d", "poly", "line", "objects", "x"]), st.text(max_size=5))
+numbers = st.one_of(st.integers(-5, 1005), st.floats(allow_nan=False, allow_infinity=False))
+values = st.recursive(
+    st.one_of(st.none(), st.booleans(), numbers, st.text(max_size=12), st.lists(numbers, min_size=4, max_size=6)),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(names, inner, max_size=4)),
+    max_leaves=12,
+)
+things = st.fixed_dictionaries(
+    {"desc": st.text(max_size=12), "bbox_2d": st.lists(st.integers(0, 1000), min_size=3, max_size=5)},
+    optional={"extra": values, "poly": values},
+)
+
+
+def as_json_has_them(data: Any) -> list[tuple[str, list[float]]]:
+    """Boxes of the list, told by a JSON decoder: the oracle for what is valid JSON."""
+    found = []
+    for item in data:
+        if not isinstance(item, dict) or not item["desc"].strip() or item.get("poly") is not None:
+            continue
+        box, desc = item["bbox_2d"], item["desc"]
+        if len(box) == 4 and all(0 <= number <= 999 for number in box) and box[0] < box[2] and box[1] < box[3]:
+            found.append((desc, [float(number) for number in box]))
+    return found
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.one_of(things, st.integers(), st.text(max_size=8)), max_size=5),
+    st.booleans(),
+    st.sampled_from([None, 1]),
+)
+def test_valid_json_is_read_as_a_decoder_reads_it(data: list[Any], ascii_only: bool, indent: int | None) -> None:
+    data = [{**item, "extra": None} if isinstance(item, dict) and "extra" in item else item for item in data]
+    text = json.dumps(data, ensure_ascii=ascii_only, indent=indent)
+    parsed = check_row(text, False)
+    assert [(one.desc, list(one.bbox_2d)) for one in parsed.preds if one.bbox_2d] == as_json_has_them(data)
+
+
+@settings(max_examples=500, deadline=None)
+@given(values)
+def test_no_value_of_another_key_disturbs_an_object(value: Any) -> None:
+    inner = json.dumps({"x": value})
+    if any(name in inner for name in ("desc", "bbox_2d", "poly", "line")):
+        return
+    parsed = check_row(f'[{{"y":{json.dumps(value)},"bbox_2d":[1,2,30,40],"desc":"cat","z":{inner}}}]', False)
+    assert (parsed.status, [one.desc for one in parsed.preds]) == ("ok", ["cat"])
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=60).map("".join))
+def test_a_text_without_repairs_is_json(text: str) -> None:
+    if parse(text).status == "ok":
+        json.loads(parse(text).raw_output)
+
+
+def test_the_corpus_of_the_fuzzer_gives_valid_rows() -> None:
+    files = sorted(CORPUS.glob("*"))
+    assert files
+    for file in files:
+        for cut in (False, True):
+            check_row(file.read_bytes()[1:].decode("utf-8", "replace"), cut)  # the first byte is the fuzzer's
+
+
+def num_calls(work: Callable[[], object]) -> int:
+    """Calls of Python functions and of functions written in C."""
+    count = 0
+
+    def profile(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+REPEATED = (
+    "[", "{", '"', "'", "\\", "[{", '{"', '{"a":', '{"a":[', '{"desc":"', '{"desc":"a"b', '{"desc":"a}', '{"bbox_2d":[',
+    '{"bbox_2d":[1', "/*", "```", "“‘", "],", "{},", "{a:b,", "desc:", '["a",', "here's [",
+    '{"bbox_2d":[1,2,3,4],"desc":"cat',
+    '{"bbox_2d":[1,2,3,4],"parts":[', "\u00a0", "，", "<|coord_1|>", "\\\"",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("before", ["", "[", '{"desc":"', '{"bbox_2d":['])
+@pytest.mark.parametrize("piece", REPEATED)
+def test_twice_the_text_is_twice_the_work(before: str, piece: str) -> None:
+    once, twice = (num_calls(lambda count=count: parse(before + piece * count)) for count in (500, 1000))  # type: ignore[misc]
+    assert twice <= 2.2 * once + 100
+
+
+@pytest.mark.parametrize(
+    "piece", ["[", "]", "{", "}", '"', "'", "\\", '[{"', '{"desc":', "[\\", "/*", "“", ",", " ", "[ "]
+)
+def test_a_million_of_anything_is_read(piece: str) -> None:
+    parsed = parse(piece * (1_000_000 // len(piece)))
+    assert parsed.preds == []

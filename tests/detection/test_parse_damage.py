@@ -1,0 +1,58 @@
+"""Damaged answers whose truth is known: everything that is complete is found, nothing is invented.
+
+``python -m tests.detection.damage --count 10000`` reads 10,000 of each kind; here are a few hundred.
+"""
+
+import random
+from collections import Counter
+
+import pytest
+
+from pipeline.tasks.detection.parse import parse
+from tests.detection.answers import BOX, Thing, written
+from tests.detection.damage import KINDS, combination, judge, make
+
+ANSWERS_OF_A_KIND, COMBINATIONS = 200, 1500
+
+
+@pytest.mark.parametrize("kind", ["none", *KINDS])
+def test_of_each_damage_all_complete_objects_are_found_and_no_others(kind: str) -> None:
+    for number in range(ANSWERS_OF_A_KIND):
+        rng = random.Random(f"{kind} {number}")
+        answer = make((kind,) if kind in KINDS else (), rng)
+        wrong = judge(answer, parse(answer.text(), cut=answer.is_cut))
+        assert not set(wrong) - {"complete"}, (number, answer.text())
+
+
+def test_of_damages_together_all_complete_objects_are_found_and_no_others() -> None:
+    seen: Counter[str] = Counter()
+    for number in range(COMBINATIONS):
+        rng = random.Random(f"together {number}")
+        kinds = combination(rng)
+        answer = make(kinds, rng)
+        wrong = judge(answer, parse(answer.text(), cut=answer.is_cut))
+        assert not set(wrong) - {"complete"}, (number, kinds, answer.text())
+        seen.update(kinds)
+    assert set(seen) == set(KINDS)
+
+
+def test_the_judge_tells_what_was_missed_and_what_was_invented() -> None:
+    cat, dog = Thing("cat", BOX, (1.0, 2.0, 3.0, 4.0)), Thing("dog", BOX, (5.0, 6.0, 7.0, 8.0))
+    answer = written([cat, dog], random.Random(0))
+    text = answer.text()
+    assert judge(answer, parse(text)) == Counter(complete=2)
+    assert judge(answer, parse(text.replace("dog", "fox"))) == Counter(complete=2, missed=1, invented=1)
+    assert judge(answer, parse("[]"))["missed"] == 2
+    assert judge(answer, parse(text + text))["invented"] == 2
+    assert judge(answer, parse(f"  {text}"))["span"] == 2
+
+
+def test_a_cut_answer_holds_what_ends_before_the_cut() -> None:
+    answer = written([Thing("cat", BOX, (1.0, 2.0, 3.0, 4.0))] * 2, random.Random(0))
+    start, stop = answer.spans()[0]
+    answer.cut_at = stop
+    assert (answer.complete(), answer.ends_inside()) == ([0], False)
+    answer.cut_at = stop - 1
+    assert (answer.complete(), answer.ends_inside()) == ([], True)
+    answer.cut_at = start
+    assert (answer.complete(), answer.ends_inside()) == ([], False)
