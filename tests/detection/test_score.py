@@ -320,15 +320,24 @@ def test_crowds_are_neither_to_be_found_nor_wrong_to_find() -> None:
 
 
 def test_masks_are_compared_where_the_truth_has_them() -> None:
-    """A triangle is half of its box: the box of the prediction is right, its area is not."""
+    """A triangle is half of its box: the box of the second prediction is right, its area is not."""
     triangle = [100.0, 100.0, 300.0, 100.0, 100.0, 300.0]
-    rows = [row("0", gt=[TrueObject(desc="cat", poly=triangle)], preds=[found("cat", (100, 100, 300, 300))])]
-    metrics = values(evaluate(rows, POINT))
+    truth = [TrueObject(desc="cat", poly=triangle)]
+    right = row("0", gt=truth, preds=[PredictedObject(desc="cat", poly=triangle)])
+    boxed = row("1", gt=truth, preds=[found("cat", (100, 100, 300, 300))])
+    assert value([right], "mask_average_precision") == pytest.approx(1.0)
+    metrics = values(evaluate([right, boxed], POINT))
     assert metrics["average_precision"] == pytest.approx(1.0)
-    assert metrics["mask_average_precision"] < 0.2
-    same = [msgspec.structs.replace(rows[0], preds=[PredictedObject(desc="cat", poly=triangle)])]
-    assert value(same, "mask_average_precision") == pytest.approx(1.0)
+    assert metrics["mask_average_precision"] < 0.7
     assert not [m for m in evaluate([PERFECT], POINT).metrics if m.name.startswith("mask_")]
+
+
+def test_a_model_that_was_asked_for_boxes_alone_gets_no_figures_of_masks() -> None:
+    truth = [TrueObject(desc="cat", poly=[100.0, 100.0, 300.0, 100.0, 100.0, 300.0])]
+    boxes_alone = row("0", gt=truth, preds=[found("cat", (100, 100, 300, 300))])
+    nothing_found = row("0", gt=truth, preds=[])
+    assert "mask_average_precision" not in values(evaluate([boxes_alone], POINT))
+    assert value([nothing_found], "mask_average_precision") == 0.0
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,8 @@ class _Figures:
         cells = make_cells(dataset)
         ious = box_ious(dataset, cells)
         self._kinds = {"": AveragePrecision(dataset, cells, ious)}
-        if has_masks([row.gt for row in dataset.rows]):
+        answers = dataset.predicted
+        if has_masks([row.gt for row in dataset.rows]) and (has_masks(answers) or not any(answers)):
             self._kinds[MASK] = AveragePrecision(dataset, cells, mask_ious(dataset, cells))
         matches = match(dataset, cells, ious, np.array([MATCH_IOU])).in_order_of_rows(cells)
         self._costs = ErrorCosts(dataset, cells, matches, find_errors(dataset, matches))
