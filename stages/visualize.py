@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,24 +52,16 @@ def app(
     folder = options.folder(run_name)
     files = label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
     train_folder, training, notes = _training(options, run_name, train)
-    if image_root is not None and not image_root.is_dir():
-        raise UserError("there is no such folder of images", where=str(image_root), remedy="check --image-root")
-    looked_at = list(files.values())[-1]
-    image_root = image_root or visualization.image_root_of(looked_at)
-    images = visualization.image_inputs(options.task, looked_at, image_root)
+    image_root, images = _images(options.task, list(files.values())[-1], image_root)
     section = getattr(recipe, "evaluate", None)
     named = files if len(files) > 1 else dict(zip(["predictions"], files.values(), strict=True))
+    trained = {f"training {name}": path for name, path in training.items()}
     request = StageRequest(
         stage="visualize",
         task=options.task,
         folder=folder,
-        config=stage_config(recipe, "evaluate")
-        | stage_config(recipe, "visualize")
-        | {"labels": list(files), "title": run_name}
-        | images,
-        inputs=named
-        | named_files(options.task, section)
-        | {f"training {name}": path for name, path in training.items()},
+        config=_config(recipe) | images | {"labels": list(files), "title": run_name},
+        inputs=named | named_files(options.task, section) | trained,
         writes=visualization.WRITES,
         num_threads=options.threads,
         force=options.force,
@@ -95,6 +87,24 @@ def app(
             run.notes["missing"] = outcome.missing
     result = finished("visualize", run)
     return replace(result, lines=[result.lines[0], f"  report: {folder / visualization.REPORT}"])
+
+
+def _config(recipe: Any) -> dict[str, Any]:
+    """The two sections that the pictures depend on: how they are drawn, and how predictions are scored in them."""
+    return stage_config(recipe, "evaluate") | stage_config(recipe, "visualize")
+
+
+def _images(task: str, predictions: Path, given: Path | None) -> tuple[Path, dict[str, str]]:
+    """The folder of the images that the predictions name, and what of them joins the configuration.
+
+    Raises UserError for a wrong ``--image-root``.
+    """
+    from pipeline.visualization import image_inputs, image_root_of
+
+    if given is not None and not given.is_dir():
+        raise UserError("there is no such folder of images", where=str(given), remedy="check --image-root")
+    root = given or image_root_of(predictions)
+    return root, image_inputs(task, predictions, root)
 
 
 def _training(
