@@ -107,13 +107,13 @@ class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     products are computed in.
     """
 
-    num_steps: Count = 20_000
+    num_steps: Count = 5000
     batch_size: Count = 32
     geometries: Annotated[tuple[Literal["bbox_2d", "poly"], ...], Meta(min_length=1)] = ("bbox_2d", "poly")
     polygon_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     optimizer: Literal["adamw", "muon"] = "muon"
-    learning_rate: Positive = 2e-3
-    warmup_steps: CountOrZero = 200
+    learning_rate: Positive = 1.5e-2
+    warmup_steps: CountOrZero = 100
     final_fraction: Share = 0.01
     weight_decay: NotNegative = 0.05
     max_grad_norm: Positive = 1.0
@@ -123,7 +123,7 @@ class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dense_weight: NotNegative = 1.0
     augment_share: Share = 0.5
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    monitor_every: Count = 1000
+    monitor_every: Count = 500
     monitor_images: Count = 100
     checkpoint_every: Count = 500
     progress_every: Count = 20
