@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.dqn_task import HIDDEN, LEVEL, POLYAK, Plan
+from benchmarks.dqn_task import HIDDEN, LEVEL, POLYAK, RANDOM_STARTS, Plan
 from benchmarks.harness import Claim, Report, Samples, at_least, quotients
 from benchmarks.training import ROOT
 from benchmarks.turns import Worker
@@ -16,8 +16,8 @@ from pipeline.errors import UserError
 from pipeline.stats import paired_difference
 
 _PEER_PYTHON = ROOT / ".venv-bench/bin/python"
-OURS, SINGLE, BATCHED = "Baton, 64 towns", "stable-baselines3, 1 town", "stable-baselines3, 64 towns"
-PEERS = {SINGLE: ("1", "32"), BATCHED: ("64", "64")}
+OURS, SINGLE, BATCHED = "Baton, 256 towns", "stable-baselines3, 1 town", "stable-baselines3, 256 towns"
+PEERS = {SINGLE: ("1", "32"), BATCHED: ("256", "256")}
 
 
 @dataclass
@@ -46,8 +46,9 @@ def run(quick: bool) -> Report:
             f"Level {LEVEL}, perceptron of {HIDDEN[0]} and {HIDDEN[1]} units, one replayed sample an environment step, "
             f"{plan.num_steps:,} steps, seeds {', '.join(map(str, seeds))}; same learning rate, discount, n-step "
             "return, clipping and memory; one thread each. stable-baselines3 once with one town and updates of 32 "
-            "samples (its default), once with our 64 towns and updates of 64. The target network moves by "
-            f"{POLYAK[32]} at an update of 32 samples and by {POLYAK[64]} at one of 64. Trainings take turns of "
+            "samples (its default), once with our 256 towns and updates of 256. The target network moves "
+            f"by {POLYAK[32]} at an update of 32 samples and by {POLYAK[256]} at one of 256. Ours explores in its own "
+            f"way: {RANDOM_STARTS:.0%} of its episodes begin with random meters at a random hour. Trainings take turns of "
             f"{plan.turn:,} steps. Ours writes its progress and its tail, as always."
         ),
         samples=[Samples(name, "steps/s", tuple(one.rates)) for name, one in shown.items()]

@@ -21,12 +21,13 @@ from pipeline.tasks.gridworld.recipe import GridworldRecipe
 from pipeline.tasks.interface import TrainJob
 from schemas.brain import BrainSpec
 
-NUM_ENVS = 64
-AVERAGE_DECAY = 0.97  # the training makes 3,200 updates: an average over 1,000 would end far behind
+NUM_ENVS = 256
+AVERAGE_DECAY = 0.97  # the training makes 800 updates: an average over 1,000 would end far behind
+HIGHEST_EPSILON = 0.2
 
 
 def recipe(plan: Plan, seed: int) -> GridworldRecipe:
-    """64 environments and one update of 64 samples a vector step: one sample an environment step."""
+    """256 environments and one update of 256 samples a vector step: one sample an environment step."""
     return msgspec.convert(
         {
             "schema": "recipe_v1",
@@ -44,7 +45,11 @@ def recipe(plan: Plan, seed: int) -> GridworldRecipe:
                 "reward_scale": dqn_task.REWARD_SCALE,
             },
             "replay": {"capacity": dqn_task.CAPACITY, "batch_size": NUM_ENVS},
-            "exploration": {"anneal_steps": plan.anneal},
+            "exploration": {
+                "anneal_steps": plan.anneal,
+                "random_starts": dqn_task.RANDOM_STARTS,
+                "highest": HIGHEST_EPSILON,
+            },
             "train": {
                 "num_steps": plan.num_steps,
                 "num_envs": NUM_ENVS,
