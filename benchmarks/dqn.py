@@ -48,8 +48,8 @@ def run(quick: bool) -> Report:
             "return, clipping and memory; one thread each. stable-baselines3 once with one town and updates of 32 "
             "samples (its default), once with our 256 towns and updates of 256. The target network moves "
             f"by {POLYAK[32]} at an update of 32 samples and by {POLYAK[256]} at one of 256. Ours explores in its own "
-            f"way: {RANDOM_STARTS:.0%} of its episodes begin with random meters at a random hour. Trainings take turns of "
-            f"{plan.turn:,} steps. Ours writes its progress and its tail, as always."
+            f"way: {RANDOM_STARTS:.0%} of its episodes begin with random meters at a random hour. Trainings take turns "
+            f"of {plan.turn:,} steps. Ours writes its progress and its tail, as always."
         ),
         samples=[Samples(name, "steps/s", tuple(one.rates)) for name, one in shown.items()]
         + [

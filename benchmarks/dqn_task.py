@@ -18,8 +18,8 @@ GAMMA, NUM_STEP_RETURN, MAX_GRAD_NORM = 0.99, 5, 10.0
 POLYAK = {32: 0.01, 256: 0.05}
 """How far the target network moves at an update, by the samples of an update.
 
-The better of the two for its side: stable-baselines3 with one town reached a wellbeing of 138 with 0.01 (three seeds) and
-of 127 with 0.05 (one seed).
+The better of the two for its side: stable-baselines3 with one town reached a wellbeing of 138 with 0.01 (three seeds)
+and of 127 with 0.05 (one seed).
 """
 REWARD_SCALE = 0.1
 RANDOM_STARTS = 0.8  # of our episodes
