@@ -1,6 +1,5 @@
 """Coordinates: how they are read out of damaged text, and when they are a box or a polygon."""
 
-import math
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -222,7 +221,7 @@ def fault(kind: str, numbers: Sequence[float]) -> str | None:
     count = len(numbers)
     if count != 4 if kind == BOX else (count < 6 or count % 2):
         return "wrong_arity"
-    if not all(0 <= number <= MAX_COORDINATE for number in numbers):
+    if min(numbers) < 0 or max(numbers) > MAX_COORDINATE:
         return "out_of_range"
     if kind == BOX:
         x1, y1, x2, y2 = numbers
@@ -235,8 +234,11 @@ def fault(kind: str, numbers: Sequence[float]) -> str | None:
 def _on_one_line(points: Sequence[float]) -> bool:
     """All points [x1, y1, x2, y2, ...] lie on one line, or are one point."""
     x0, y0 = points[0], points[1]
-    offsets = [(x - x0, y - y0) for x, y in zip(points[2::2], points[3::2], strict=True)]
-    far = max(offsets, key=lambda offset: abs(offset[0]) + abs(offset[1]))
-    scale = math.hypot(*far)
-    # 1e-9: rounding of products of coordinates up to 999 is below 1e-10 of the longest distance.
-    return all(abs(far[0] * y - far[1] * x) <= 1e-9 * scale for x, y in offsets)
+    dx = dy = 0.0
+    for x, y in zip(points[2::2], points[3::2], strict=True):
+        # 1e-6: the product of two coordinates is below 1e6, and rounded by less than 1e-9.
+        if abs(dx * (y - y0) - dy * (x - x0)) > 1e-6:
+            return False
+        if dx == dy == 0.0:
+            dx, dy = x - x0, y - y0
+    return True

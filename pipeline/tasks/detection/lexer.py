@@ -76,7 +76,13 @@ def without_lone_quote(content: str) -> str:
 
 def storable(text: str) -> str:
     """``text`` as UTF-8 can hold it: pairs of surrogates joined, halves of a pair replaced by U+FFFD."""
-    if text.isascii() or not _LONE.search(text):
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        pass
+    else:
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
@@ -85,11 +91,12 @@ def storable(text: str) -> str:
 _FULL_WIDTH = dict(
     zip(map(ord, "，、：＝［］｛｝（）【】０１２３４５６７８９．－＋"), ",,:=[]{}()[]0123456789.-+", strict=True)
 )
+_FULL_WIDTH_CHARACTERS = tuple(map(chr, _FULL_WIDTH))
 FULL_WIDTH = re.compile("[，、：＝［］｛｝（）【】０-９．－＋]")
 
 
 def plain_width(text: str) -> str:
     """``text`` with full-width punctuation and digits made plain; of the same length."""
-    if text.isascii() or not FULL_WIDTH.search(text):
+    if text.isascii() or not any(map(text.__contains__, _FULL_WIDTH_CHARACTERS)):
         return text
     return text.translate(_FULL_WIDTH)

@@ -1,32 +1,16 @@
-"""Objects of an answer: what one looks like when nothing is wrong with it, and what becomes of one with faults."""
-
-import re
+"""An object while it is read, and what becomes of it: an object, or the code of why it is none."""
 
 from pipeline.tasks.detection.coordinates import Geometry, fault
-from pipeline.tasks.detection.lexer import BOX, DESC, JSON_SPACE, LINES
-from pipeline.tasks.detection.rows import Box, PredictedObject
-
-_COORDINATE = r"(0|[1-9][0-9]{0,2})"
-_BOX = rf"\[{JSON_SPACE}" + rf"{JSON_SPACE},{JSON_SPACE}".join([_COORDINATE] * 4) + rf"{JSON_SPACE}\]"
-_STRING = r'"([^"\\\x00-\x1f]*+)"'
-_COLON = rf"{JSON_SPACE}:{JSON_SPACE}"
-_COMMA = rf"{JSON_SPACE},{JSON_SPACE}"
-
-GOOD_OBJECT = (
-    rf'\{{{JSON_SPACE}(?:"{BOX}"{_COLON}{_BOX}{_COMMA}"{DESC}"{_COLON}{_STRING}'
-    rf'|"{DESC}"{_COLON}{_STRING}{_COMMA}"{BOX}"{_COLON}{_BOX}){JSON_SPACE}\}}'
-)
-"""Pattern of a box and a text in either order, whole numbers of three digits at most, no escapes: valid JSON, and most
-of what models write. Groups 1 to 5 are the box and the text, or 6 to 10 the text and the box."""
+from pipeline.tasks.detection.lexer import BOX, DESC, LINES
+from pipeline.tasks.detection.rows import PredictedObject
 
 
 class Frame:
     """An object whose brace is open, and what was read of it so far.
 
     ``end`` is behind its last value, ``key`` its last key, ``key_quote`` the quote around that. ``keys`` are the known
-    ones, each as often as it was written. ``has_child``: an object was found inside it. ``has_list``: an empty list
-    of objects was. ``has_numbers``: a list of
-    numbers stands under another key.
+    ones, each as often as it was written. ``has_child``: an object was found inside it. ``has_list``: an empty list of
+    objects was. ``has_numbers``: a list of numbers stands under another key.
     """
 
     __slots__ = (
@@ -91,17 +75,3 @@ class Frame:
         if code is None and not (self.desc and self.desc.strip()):
             return "no_desc"
         return code
-
-
-def good_object(match: re.Match[str], desc: str | None = None) -> PredictedObject | str:
-    """The object that `GOOD_OBJECT` matched, or the code of why it is none. ``desc`` replaces the text it matched."""
-    groups = match.groups()
-    texts = groups[:5] if groups[0] is not None else (*groups[6:10], groups[5])
-    x1, y1, x2, y2 = map(float, texts[:4])
-    box: Box = (x1, y1, x2, y2)
-    desc = texts[4] if desc is None else desc
-    if x1 >= x2 or y1 >= y2:
-        return fault(BOX, box) or ""
-    if not desc or desc.isspace():
-        return "no_desc"
-    return PredictedObject(desc=desc, bbox_2d=box, score=1.0, span=(match.start(), match.end()))

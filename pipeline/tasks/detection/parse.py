@@ -4,21 +4,13 @@ Everything that is complete in the text is found, nothing that was not written i
 characters it came from. Any text is read, in time linear in its length.
 """
 
-import re
-
 from msgspec import Struct
 
 from pipeline.tasks.detection import lexer
 from pipeline.tasks.detection.codes import ERRORS, REPAIRS
-from pipeline.tasks.detection.lexer import JSON_SPACE
-from pipeline.tasks.detection.objects import GOOD_OBJECT, good_object
 from pipeline.tasks.detection.reader import Reader
 from pipeline.tasks.detection.rows import DroppedObject, PredictedObject, Status
 
-_HEAD = re.compile(rf'{JSON_SPACE}(\{{{JSON_SPACE}"objects"{JSON_SPACE}:{JSON_SPACE})?+\[{JSON_SPACE}')
-_OBJECT = re.compile(GOOD_OBJECT)
-_NEXT = re.compile(rf"{JSON_SPACE}([,\]]){JSON_SPACE}")
-_BRACE = re.compile(rf"\}}{JSON_SPACE}")
 _ORDER = {name: index for index, name in enumerate(REPAIRS)}
 
 
@@ -46,9 +38,6 @@ def parse(text: str, *, cut: bool = False) -> Parsed:
     one, and changes nothing else: what is complete does not depend on it.
     """
     text = lexer.storable(text)
-    good = _read_good(text)
-    if good is not None:
-        return good
     reader = Reader(text)
     reader.read()
     status = _status(reader, text, cut)
@@ -84,33 +73,3 @@ def _status(reader: Reader, text: str, cut: bool) -> Status:
     if cut:
         return "truncated"
     return "no_json" if text.strip("\ufeff \t\r\n") else "empty_output"
-
-
-def _read_good(text: str) -> Parsed | None:
-    """The fast path: a list of good objects, alone or under ``objects``, with nothing around it. None: it is not that.
-
-    Patterns find the objects together with where they stand, which decoders do not tell.
-    """
-    head = _HEAD.match(text)
-    if head is None:
-        return None
-    preds: list[PredictedObject] = []
-    dropped: list[DroppedObject] = []
-    pos, more = head.end(), True
-    while more:
-        match = _OBJECT.match(text, pos)
-        after = None if match is None else _NEXT.match(text, match.end())
-        if match is None or after is None:
-            return None
-        found = good_object(match)
-        if isinstance(found, str):
-            dropped.append(DroppedObject(code=found, span=match.span()))
-        else:
-            preds.append(found)
-        pos, more = after.end(), after.group(1) == ","
-    if head.group(1):
-        brace = _BRACE.match(text, pos)
-        pos = -1 if brace is None else brace.end()
-    if pos != len(text):
-        return None
-    return Parsed(raw_output=text, status="ok", preds=preds, dropped=tuple(dropped))

@@ -4,13 +4,14 @@ import re
 
 from pipeline.tasks.detection import lexer, texts
 from pipeline.tasks.detection.coordinates import Geometry, read_geometry
-from pipeline.tasks.detection.lexer import DESC, KNOWN, LINES, QUOTE
-from pipeline.tasks.detection.objects import GOOD_OBJECT, Frame
+from pipeline.tasks.detection.lexer import BOX, DESC, KNOWN, LINES, POLYGON, QUOTE
+from pipeline.tasks.detection.objects import Frame
 from pipeline.tasks.detection.structure import COMMA, OPENED, VALUE, Structure
 from pipeline.tasks.detection.texts import Text
+from pipeline.tasks.detection.usual import has_comment, read_numbers, usual_text
 
-_GOOD_OBJECT = re.compile(GOOD_OBJECT)
 _SPACE = re.compile(r"\s*+")
+_COMMA_BEHIND = re.compile(r"\s*+,\s*+")
 _OPENING = re.compile(r"[\[{]")
 _COMMENT = re.compile(r"//[^\n{}\[\]]*+|\#[^\n{}\[\]]*+")
 _KEY = re.compile(rf"({QUOTE})?+\s*+([A-Za-z_][\w\-]*+)\s*+({QUOTE})?+\s*+([:=])?+")
@@ -80,9 +81,7 @@ class Reader(Structure):
     def _open(self, bracket: str) -> None:
         """A list or an object begins at the current offset."""
         if bracket == "{":
-            good = _GOOD_OBJECT.match(self.text, self.pos)
-            if good is not None:
-                self._good_object(good)
+            if self._usual_objects():
                 return
             self._push_frame()
             self.pos += 1
@@ -203,6 +202,11 @@ class Reader(Structure):
 
     def _in_object(self, frame: Frame) -> None:
         text = self.text
+        while self._usual_field(frame):
+            behind = _COMMA_BEHIND.match(text, self.pos)
+            if behind is None:
+                break
+            self.pos, self._state = behind.end(), COMMA
         pos = self._skip_space()
         if pos == len(text):
             return
@@ -249,6 +253,58 @@ class Reader(Structure):
         self.repairs.add("closing_bracket")
         self._trailing_comma()
         self._close_frame()
+
+    def _usual_field(self, frame: Frame) -> bool:
+        """Take in a key with its value that one pattern matches whole. False, and nothing done, when none does."""
+        text, pos, patterns = self.text, self.pos, self._patterns
+        if (match := patterns.geometry.match(text, pos)) is not None:
+            key, whole, other, comma, bracket, form = match.groups()
+            numbers = read_numbers(whole, other, form, bracket, self.repairs)
+            frame.key = BOX if BOX in key else POLYGON
+            frame.geometries += ((frame.key, Geometry(tuple(numbers), None, match.end())),)
+            if comma:
+                self.repairs.add("trailing_comma")
+            span = match.span(1)
+        elif (match := patterns.desc.match(text, pos)) is not None:
+            desc = usual_text(match, self.repairs)
+            if desc is None:
+                return False
+            key, span = match[1], match.span(match.lastindex or 2)
+            if text is not self.original:
+                desc = self.original[span[0] : span[0] + len(desc)]
+            frame.key, frame.desc = DESC, lexer.unescape(desc, self.repairs)
+        elif (match := patterns.other.match(text, pos)) is not None:
+            key, span = self._usual_other(match, frame), match.span()
+        else:
+            return False
+        if frame.key:
+            frame.keys += (frame.key,)
+        self._usual_end(frame, match, key, span)
+        return True
+
+    def _usual_other(self, match: re.Match[str], frame: Frame) -> str:
+        """A field that is no geometry and no text: its key, or the quotes of it."""
+        opening, closing, literal, single, null, none = match.groups()
+        frame.key = "" if null is None else BOX if BOX in null else POLYGON
+        if literal or none:
+            self.repairs.add("python_literal")
+        if single:
+            self.repairs.add("quotes")
+        return null or opening + closing
+
+    def _usual_end(self, frame: Frame, match: re.Match[str], key: str, span: tuple[int, int]) -> None:
+        """What holds of every field: ``span`` is where its text stands, or anything that holds no comment."""
+        first, last = key[:1], key[-1:]
+        frame.key_quote = first if first in lexer.QUOTES else last if last in lexer.QUOTES else ""
+        if first != '"' or last != '"' or len(key) < 2:
+            self.repairs.add("quotes")
+        if self._is_noted:
+            self._texts.append(span)
+            if has_comment(self.text[match.start() : span[0]]) or has_comment(self.text[span[1] : match.end()]):
+                self.repairs.add("comments")
+        self._need_comma()
+        self._state = VALUE
+        self.pos = frame.end = match.end()
 
     def _key(self, frame: Frame) -> None:
         """A key with its value, or words."""

@@ -2,12 +2,16 @@
 
 import re
 
+from msgspec.structs import replace
+
 from pipeline.tasks.detection import lexer
-from pipeline.tasks.detection.objects import Frame, good_object
+from pipeline.tasks.detection.objects import Frame
 from pipeline.tasks.detection.rows import DroppedObject, PredictedObject
+from pipeline.tasks.detection.usual import PLAIN, TEXT_GROUP, has_comment, patterns_for, usual_object
 
 _LOOKS_LIKE_JSON = re.compile(rf"[\[{{]\s*+(?:\Z|{lexer.QUOTE}|[\[{{]|-?[0-9]|[A-Za-z_][\w\-]*+\s*+(?:[:=]|\Z))")
-_ODD_SPACE = re.compile(r"[^\S \t\n\r]")
+_ODD_SPACES = "".join(char for char in map(chr, range(0x3001)) if char.isspace() and char not in " \t\n\r")
+_ODD_SPACE = re.compile(f"[{_ODD_SPACES}]")
 
 OPENED, VALUE, COMMA = range(3)  # what came last in the innermost bracket
 
@@ -23,7 +27,8 @@ class Structure:
     def __init__(self, text: str) -> None:
         self.original = text
         self.text = lexer.plain_width(text)
-        self._is_ascii = text.isascii()
+        # Characters that are no punctuation in texts, and a fault elsewhere: then it matters where texts stand.
+        self._is_odd = self.text is not text or any(map(text.__contains__, _ODD_SPACES))
         self.pos = 0
         self.preds: list[PredictedObject] = []
         self.dropped: list[DroppedObject] = []
@@ -32,6 +37,9 @@ class Structure:
         self.is_truncated = False
         self.is_empty = False
         self.is_empty_wrapped = False
+        self._patterns = patterns_for(self.text)
+        self._is_noted = self._is_odd or self._patterns is not PLAIN
+        self._order = 0  # 1: texts before geometries
         self._state = OPENED
         self._stack: list[Frame | int] = []
         self._frames: list[Frame] = []  # those in the stack
@@ -49,16 +57,60 @@ class Structure:
         self._frames.append(frame)
         self._state = OPENED
 
-    def _good_object(self, match: re.Match[str]) -> None:
-        """An object that one pattern matched whole."""
-        start, self.pos = match.span()
-        desc = None
-        if not self._is_ascii:
-            span = match.span(5) if match.start(5) >= 0 else match.span(6)
-            self._texts.append(span)
-            desc = self.original[slice(*span)]
-        self._place(good_object(match, desc), start, self.pos)
-        self._state = VALUE
+    def _usual_objects(self) -> bool:
+        """Take in the objects from here on that one pattern each matches whole. False, and nothing done, for none.
+
+        The first is placed with what is around it; the others stand in the same list.
+        """
+        num_found = 0
+        is_in_list = bool(self._stack) and isinstance(self._stack[-1], int)
+        while (match := self._usual_match()) is not None:
+            found = usual_object(match, self._order == 1, self.repairs)
+            if found is None:
+                break
+            if self._is_noted:
+                found = self._noted(match, found)
+            start, self.pos = match.span()
+            self._state = VALUE
+            num_found += 1
+            if num_found == 1:
+                self._place(found, start, self.pos)
+            elif isinstance(found, str):
+                self.dropped.append(DroppedObject(code=found, span=(start, self.pos)))
+            else:
+                self.preds.append(found)
+            next_object = self._patterns.next_object.match(self.text, self.pos) if is_in_list else None
+            if next_object is None:
+                break
+            if next_object.group(1):
+                self._state = COMMA
+            else:
+                self.repairs.add("missing_comma")
+            if self._is_noted and has_comment(next_object.group()):
+                self.repairs.add("comments")
+            self.pos = next_object.end()
+        if num_found > 1 and len(self.repairs) != len(self.repairs_of_complete):
+            self.repairs_of_complete = set(self.repairs)
+        return num_found > 0
+
+    def _usual_match(self) -> re.Match[str] | None:
+        """The objects of one answer mostly have their keys in the same order: that one is tried first."""
+        match = self._patterns.objects[self._order].match(self.text, self.pos)
+        if match is None:
+            match = self._patterns.objects[1 - self._order].match(self.text, self.pos)
+            self._order = self._order if match is None else 1 - self._order
+        return match
+
+    def _noted(self, match: re.Match[str], found: PredictedObject | str) -> PredictedObject | str:
+        """Note where the text of the object stands; from the original, where that has other characters."""
+        first = TEXT_GROUP[self._order]
+        span = next(span for span in map(match.span, range(first, first + 4)) if span[0] >= 0)
+        self._texts.append(span)
+        if has_comment(self.text[match.start() : span[0]]) or has_comment(self.text[span[1] : match.end()]):
+            self.repairs.add("comments")
+        if isinstance(found, str) or self.text is self.original:
+            return found
+        return replace(found, desc=lexer.unescape(self.original[slice(*span)], set()))
 
     def _close_frame(self) -> None:
         """Judge the object on top of the stack, whose end is known."""
@@ -155,9 +207,9 @@ class Structure:
             self.repairs.add("wrapper")
         if self._num_roots > 1 and not self.repairs & {"no_list", "several_containers"}:
             self.repairs.add("prose")
-        if self.text is not self.original and self._is_outside_texts(lexer.FULL_WIDTH):
+        if self._is_odd and self._is_outside_texts(lexer.FULL_WIDTH):
             self.repairs.add("full_width")
-        if self._is_outside_texts(_ODD_SPACE):
+        if self._is_odd and self._is_outside_texts(_ODD_SPACE):
             self.repairs.add("spaces")
 
     def _is_outside_texts(self, pattern: re.Pattern[str]) -> bool:
