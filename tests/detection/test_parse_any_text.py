@@ -187,3 +187,8 @@ def test_twice_the_text_is_twice_the_work(before: str, piece: str) -> None:
 def test_a_million_of_anything_is_read(piece: str) -> None:
     parsed = parse(piece * (1_000_000 // len(piece)))
     assert parsed.preds == []
+
+
+def test_a_key_may_end_with_a_backslash() -> None:
+    parsed = parse(r'[{"a\\":1,"bbox_2d":[1,2,30,40],"desc":"cat"}]')
+    assert (parsed.status, [one.desc for one in parsed.preds]) == ("ok", ["cat"])

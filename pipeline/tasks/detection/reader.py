@@ -309,7 +309,9 @@ class Reader(Structure):
     def _key(self, frame: Frame) -> None:
         """A key with its value, or words."""
         key = _KEY.match(self.text, self.pos)
-        if key is None or key.group(4) is None:
+        is_key = key is not None and key.group(4) is not None
+        # The quote behind a backslash may be a part of the key: "a\\" is the JSON string of two characters.
+        if key is None or not is_key or (key.group(1) == '"' and (key.group(3) or "").startswith("\\")):
             named = texts.quoted_key(self.text, self.pos)
             if named is not None:
                 self._need_comma()
@@ -318,7 +320,7 @@ class Reader(Structure):
                 frame.key_quote = self.text[named.stop : named.end]
                 self._value(frame, name, self.text.index(":", named.end) + 1)
                 return
-            if key is None or key.group(2) not in KNOWN or not _VALUE_AHEAD.match(self.text, key.end()):
+            if key is None or not (is_key or (key.group(2) in KNOWN and _VALUE_AHEAD.match(self.text, key.end()))):
                 self._junk()
                 return
         self._need_comma()
