@@ -35,7 +35,7 @@ def _key(name: str, space: str) -> str:
 
 
 def _numbers(space: str, *, is_plain: bool) -> str:
-    """A list of numbers. Groups: plain whole ones; other ones or tokens; a list of another form; trailing comma; bracket.
+    """A list of numbers. Groups: plain whole ones; others or tokens; a list of another form; trailing comma; bracket.
 
     The bracket may be missing where the object goes on or ends behind plain numbers.
     """
