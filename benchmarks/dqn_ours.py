@@ -41,6 +41,7 @@ def recipe(plan: Plan, seed: int) -> GridworldRecipe:
                 "gamma": dqn_task.GAMMA,
                 "num_step_return": dqn_task.NUM_STEP_RETURN,
                 "polyak": dqn_task.POLYAK[NUM_ENVS],
+                "double": False,  # as the peer
                 "average_decay": AVERAGE_DECAY,
                 "reward_scale": dqn_task.REWARD_SCALE,
             },

@@ -115,7 +115,8 @@ class Learner:
         with torch.no_grad():
             after = self._observe(batch.bootstrap, self.encoding)
             illegal = self._tensor(~legal_actions(batch.bootstrap, self.level))
-            value = self._best_value(self.online(after)[0], self.target(after)[0], illegal)
+            chooser = self.online(after)[0] if self.q_learning.double else None
+            value = self._best_value(chooser, self.target(after)[0], illegal)
             target = self._scaled(batch.returns) + self._tensor(batch.discounts) * value
         return q, target
 
@@ -137,14 +138,15 @@ class Learner:
         with torch.no_grad():
             flat = batch.states[after_burn_in:].reshape(-1, batch.states.shape[-1])
             illegal = self._tensor(~legal_actions(flat, self.level)).reshape(*rest.shape[:2], -1)
-            values = self._best_value(online_q.detach(), target_q[after_burn_in:], illegal)
+            chooser = online_q.detach() if self.q_learning.double else None
+            values = self._best_value(chooser, target_q[after_burn_in:], illegal)
             value = values.gather(0, self._tensor(batch.bootstrap) - after_burn_in)
             target = self._scaled(batch.returns) + self._tensor(batch.discounts) * value
         return q, target
 
-    def _best_value(self, online_q: Tensor, target_q: Tensor, illegal: Tensor) -> Tensor:
-        """[..., A] -> [...]: the target's value of the best legal action (chosen by the online network if double)."""
-        if self.q_learning.double:
+    def _best_value(self, online_q: Tensor | None, target_q: Tensor, illegal: Tensor) -> Tensor:
+        """[..., A] -> [...]: the target's value of the best legal action, which the online network chooses if given."""
+        if online_q is not None:
             best = online_q.masked_fill(illegal, -torch.inf).argmax(-1, keepdim=True)
             return target_q.gather(-1, best).squeeze(-1)
         return target_q.masked_fill(illegal, -torch.inf).amax(-1)

@@ -235,28 +235,32 @@ def _encode_places(packed: NDArray[np.float32], level: Tables, remember: bool, o
         _encode_common(row, level, out[i])
         if first > _COMMON_SIZE:
             _encode_unseen(row, level, out[i, :first])
+        features, underfoot = out[i, first:], out[i, _UNDERFOOT:]
         origin = level.offset_of[np.int64(row[at.agent_cell])] - 2 * level.size * last
         seen = np.int64(row[at.seen]) if remember else 0
-        hour = np.int64(row[at.hour])
-        for place in range(_NUM_PLACES):
-            there = np.int64(row[at.place_cells + place])
-            known = (seen >> place) & 1 if there >= 0 else 2
-            about = level.relative[known, level.offset_of[there] - origin]
+        hour = np.uint64(row[at.hour])
+        # Unsigned indices: for a signed one the compiler adds a test whether it counts from the end, and with that
+        # it stores one number at a time. 1,024 towns of "temporal" took 78 us so, and take 34.
+        for place in range(np.uint64(_NUM_PLACES)):
+            there = np.int64(row[np.uint64(at.place_cells) + place])
+            known = np.uint64((seen >> np.int64(place)) & 1 if there >= 0 else 2)
+            away = level.offset_of[np.uint64(max(there, 0))] - origin
+            about = level.relative[known, np.uint64(away)]
             # All reads before all writes: the compiler cannot know that the arrays do not overlap, and
             # moves eight numbers at once only like this.
             present, visible, dx, dy = about[0], about[1], about[2], about[3]
             sign_dx, sign_dy, here, distance = about[4], about[5], about[6], about[7]
-            start = first + place * _NUM_FEATURES
-            out[i, start] = present
-            out[i, start + 1] = visible
-            out[i, start + 2] = dx
-            out[i, start + 3] = dy
-            out[i, start + 4] = sign_dx
-            out[i, start + 5] = sign_dy
-            out[i, start + 6] = here
-            out[i, start + 7] = distance
-            out[i, start + 8] = present * level.open_at[hour, place]
-            out[i, _UNDERFOOT + place] = here
+            start = place * np.uint64(_NUM_FEATURES)
+            features[start] = present
+            features[start + np.uint64(1)] = visible
+            features[start + np.uint64(2)] = dx
+            features[start + np.uint64(3)] = dy
+            features[start + np.uint64(4)] = sign_dx
+            features[start + np.uint64(5)] = sign_dy
+            features[start + np.uint64(6)] = here
+            features[start + np.uint64(7)] = distance
+            features[start + np.uint64(8)] = present * level.open_at[hour, place]
+            underfoot[place] = here
 
 
 @compiled
