@@ -15,7 +15,9 @@ from schemas.recipe import Recipe
 from schemas.rows import Better, Example, Figure, Metric, Prediction, Progress, Row, Score
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from rich.text import Text
 
     from pipeline.live.scene import Filter, Lines, Mark, Panel, Scene, Size
@@ -160,6 +162,39 @@ class Evaluation:
 
     scores: Sequence[Score]
     metrics: Sequence[Metric]
+
+
+@dataclass(frozen=True)
+class RecordMetric:
+    """A metric that can be taken of any weighting of records: its name in the glossary and how records are aggregated.
+
+    ``statistic`` is "mean", "rate", "median" or "iqm" of the metric's values by record, or "pooled" for what is taken
+    over the parts of all records together, as average precision is.
+    """
+
+    name: str
+    statistic: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurements:
+    """What N predictions are compared, gated and followed by, each in the order in which they were given.
+
+    ``values[name]`` is float64 [N], finite where ``scored``. ``scored`` is bool [N]: records that are not (errors, if
+    the task leaves them out) count in no metric. ``metrics`` are all that can be asked for, the main one first.
+    ``slices[key][n]`` is the value of ``key`` for record n, None where it has none. ``strata`` int64 [N], where records
+    are to be resampled by stratum. ``pooled(weights)`` takes int32 [B, N], how often each record counts in each of B
+    cases, and returns float64 [B] for the name of each pooled metric, NaN where it is undefined. ``bounds[name]`` are
+    the least and the largest value that a record can have, where there are such.
+    """
+
+    values: Mapping[str, "NDArray[np.float64]"]
+    scored: "NDArray[np.bool_]"
+    metrics: Sequence[RecordMetric]
+    slices: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    strata: "NDArray[np.int64] | None" = None
+    pooled: "Callable[[NDArray[np.int32]], Mapping[str, NDArray[np.float64]]] | None" = None
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,6 +347,11 @@ class ScorePart(Protocol):
 
     Optional: ``TABLE`` (`TableLayout`), and ``files(options) -> Mapping[str, str]``, the paths of files that the
     options name, by what they are for: they are inputs of evaluate as the predictions are.
+
+    ``measure_records(predictions, options) -> Measurements`` is what compare, gate, sweep and ``evaluate --follow``
+    work on. It takes any predictions: of several models (as two files one after the other, for a permutation test), an
+    id more than once, or few of them; it judges each record by itself and raises UserError only for rows that do not
+    mean anything.
     """
 
     GLOSSARY: Sequence[MetricDefinition]
@@ -391,11 +431,13 @@ __all__ = [
     "LearnPart",
     "LiveModelPart",
     "LivePart",
+    "Measurements",
     "MetricDefinition",
     "NetworkPart",
     "PredictPart",
     "Progress",
     "RecipePart",
+    "RecordMetric",
     "Report",
     "RowsPart",
     "ScorePart",

@@ -24,11 +24,14 @@ from pipeline.tasks.detection.error_types import ERROR_TYPES, MATCH_IOU, ErrorCo
 from pipeline.tasks.detection.explain import reading_of
 from pipeline.tasks.detection.kernels import KINDS, Ints, Weights
 from pipeline.tasks.detection.matching import box_ious, has_masks, make_cells, mask_ious, match
+from pipeline.tasks.detection.measured import measure_records
 from pipeline.tasks.detection.measures import BY_NAME, GLOSSARY, MASK, STATUSES, UNPARSED
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import DetectionPrediction, DetectionScore
 from pipeline.tasks.interface import Evaluation, TableColumn, TableLayout, TableNote
 from schemas.rows import Metric
+
+__all__ = ["GLOSSARY", "TABLE", "evaluate", "files", "measure_records"]
 
 MODEL, WITH_SALVAGED, WITHOUT_SALVAGED = "model", "with_salvaged", "without_salvaged"
 POOLED = "pooled"  # the statistic of what is taken over the objects of all records together

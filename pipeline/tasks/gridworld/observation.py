@@ -244,7 +244,7 @@ def _encode_places(packed: NDArray[np.float32], level: Tables, remember: bool, o
         for place in range(np.uint64(_NUM_PLACES)):
             there = np.int64(row[np.uint64(at.place_cells) + place])
             known = np.uint64((seen >> np.int64(place)) & 1 if there >= 0 else 2)
-            away = level.offset_of[np.uint64(max(there, 0))] - origin
+            away = level.offset_of[np.uint64(there if there >= 0 else 0)] - origin
             about = level.relative[known, np.uint64(away)]
             # All reads before all writes: the compiler cannot know that the arrays do not overlap, and
             # moves eight numbers at once only like this.

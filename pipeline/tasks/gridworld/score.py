@@ -21,7 +21,7 @@ from pipeline.tasks.gridworld.measures import COMPONENTS, MEASURES, measure
 from pipeline.tasks.gridworld.recipe import Evaluate
 from pipeline.tasks.gridworld.rows import ACCOUNT, GridworldPrediction, GridworldScore
 from pipeline.tasks.gridworld.rules import LEVELS, PLACES, REWARDS
-from pipeline.tasks.interface import Evaluation, MetricDefinition, TableColumn, TableLayout
+from pipeline.tasks.interface import Evaluation, Measurements, MetricDefinition, RecordMetric, TableColumn, TableLayout
 from schemas.rows import Metric
 
 MODEL = "model"
@@ -76,6 +76,15 @@ TABLE = TableLayout(
 )
 
 
+_MAIN = [
+    RecordMetric("wellbeing", "mean"),
+    RecordMetric("wellbeing", "iqm"),
+    RecordMetric("survived_steps", "mean"),
+    RecordMetric("survival_rate", "rate"),
+    RecordMetric("lowest_meter", "mean"),
+]
+_ALL = [RecordMetric(m.name, statistic) for m in MEASURES for statistic in m.statistics]
+
 _What = tuple[str, str, str]  # name, statistic, subject
 _Aggregate = tuple[_What, Interval]
 
@@ -112,6 +121,28 @@ def evaluate(predictions: Sequence[GridworldPrediction], options: Evaluate) -> E
         metrics += [_metric(part, what, interval, len(kept)) for what, interval in aggregates.get(kept, [])]
     by_record = zip(*scores.values(), strict=True)
     return Evaluation(scores=[score for record in by_record for score in record], metrics=metrics)
+
+
+def measure_records(predictions: Sequence[GridworldPrediction], options: Evaluate) -> Measurements:
+    """Every measure of every record, strata of level and multiplier. Records with an error are not scored."""
+    scored = np.array([p.error is None for p in predictions], np.bool_)
+    values = measure([_model_score(p) for p in predictions if p.error is None])
+    columns = {name: np.zeros(len(predictions)) for name in values}
+    for name, column in columns.items():
+        column[scored] = values[name]
+    towns = sorted({(p.level, p.multiplier) for p in predictions})
+    return Measurements(
+        values=columns,
+        scored=scored,
+        metrics=_MAIN + [metric for metric in _ALL if metric not in _MAIN],
+        slices={
+            "level": [p.level for p in predictions],
+            "multiplier": [f"{p.multiplier:g}" for p in predictions],
+            "stage": [None if p.stage is None else str(p.stage) for p in predictions],
+        },
+        strata=np.array([towns.index((p.level, p.multiplier)) for p in predictions]) if len(towns) > 1 else None,
+        bounds={m.name: (0.0, 1.0) for m in MEASURES if "rate" in m.statistics},
+    )
 
 
 def _check(predictions: Sequence[GridworldPrediction]) -> None:
