@@ -21,6 +21,7 @@ BENCHMARKS = {
     "model_file": "opening and checking inference_v1, against torch.load; its size, against the checkpoint",
     "jsonl": "decoding rows to keep them all, against a plain orjson loop",
     "detection_metrics": "AP from files and its intervals, against faster-coco-eval and hotcoco",
+    "parser": "reading the texts of models, against json_repair",
     "help": "`baton evaluate --help`, against a bare typer program",
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"

@@ -1,0 +1,129 @@
+"""Reading the texts of models, against json_repair: time, and what is found and invented."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import json_repair
+
+from benchmarks.harness import Report, Samples, at_least, at_most, quotients, take_turns, timed
+from pipeline.tasks.detection.parse import parse
+from tests.detection.answers import BOX, POLYGON, Answer
+from tests.detection.damage import KINDS, combination, judge, make
+
+Facts = tuple[str, str, tuple[float, ...]]
+
+
+def run(quick: bool) -> Report:
+    """Whole answers, answers with one kind of damage each, and with several, from seeds."""
+    rounds, num_answers = (2, 30) if quick else (5, 400)
+    corpora = {
+        "undamaged": [make((), random.Random(f"bench {n}")) for n in range(num_answers)],
+        "one damage": [
+            make((list(KINDS)[n % len(KINDS)],), random.Random(f"bench {n}")) for n in range(2 * num_answers)
+        ],
+        "several": [_several(n) for n in range(2 * num_answers)],
+    }
+    samples, claims, facts = [], [], []
+    everything: dict[str, list[list[float]]] = {"Baton": [], "json_repair": []}
+    for name, answers in corpora.items():
+        texts = [answer.text() for answer in answers]
+        seconds = take_turns(
+            {"Baton": timed(partial(_read_all, parse, texts)), "json_repair": timed(partial(_read_all, _peer, texts))},
+            rounds,
+        )
+        for who, times in seconds.items():
+            samples.append(Samples(f"{name}: {who}", "us a text", tuple(s / len(texts) * 1e6 for s in times)))
+            everything[who].append(times)
+        facts.append(_found(name, answers))
+    ours, theirs = ([sum(parts) for parts in zip(*everything[who], strict=True)] for who in ("Baton", "json_repair"))
+    claims.append(at_least("texts a second, against json_repair, whole corpus", quotients(theirs, ours), 10.0))
+    totals = Counter[str]()
+    for _, counts in facts:
+        totals += counts
+    claims.append(at_least("recall of complete objects", [1 - totals["missed"] / totals["complete"]], 1.0, ""))
+    claims.append(at_most("invented objects", [totals["invented"]], 0.0, ""))
+    return Report(
+        title="reading the texts of models",
+        method=(
+            f"{sum(map(len, corpora.values())):,} made-up answers of 0 to 7 objects whose truth is known: whole, with "
+            f"one of {len(KINDS)} kinds of damage (missing quotes, cut anywhere, comments, ...), and with 2 to 5. "
+            "Baton's `parse` gives rows with spans, named repairs and reasons; json_repair a Python object, in which "
+            "every dictionary with a description and a box of 4 numbers or a polygon of at least 3 points counts as an "
+            "object, wherever it stands."
+        ),
+        samples=samples,
+        claims=claims,
+        notes=[_sentence(name, counts) for name, counts in facts],
+    )
+
+
+def _several(number: int) -> Answer:
+    rng = random.Random(f"bench several {number}")
+    return make(combination(rng), rng)
+
+
+def _read_all(read: Callable[[str], object], texts: Sequence[str]) -> None:
+    for text in texts:
+        read(text)
+
+
+def _peer(text: str) -> object:
+    return json_repair.loads(text)
+
+
+def _found(name: str, answers: Sequence[Answer]) -> tuple[str, Counter[str]]:
+    """Complete objects of the corpus, and what both sides missed and invented."""
+    counts = Counter[str]()
+    for answer in answers:
+        counts.update(judge(answer, parse(answer.text(), cut=answer.is_cut)))
+        good = [thing for thing in answer.things if thing.fault is None]
+        complete = {owner for owner in answer.complete() if answer.things[owner].fault is None} - answer.unsure
+        sure = Counter((t.desc, t.kind, t.numbers) for owner, t in enumerate(answer.things) if owner in complete)
+        theirs = Counter(_objects(json_repair.loads(answer.text())))
+        counts["their_complete"] += sure.total()
+        counts["their_missed"] += (sure - theirs).total()
+        counts["their_invented"] += (theirs - Counter((t.desc, t.kind, t.numbers) for t in good)).total()
+    return name, counts
+
+
+def _objects(value: Any) -> list[Facts]:
+    """Every dictionary in what json_repair made of a text that can be taken for an object."""
+    found: list[Facts] = []
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, dict):
+            found += _object(one)
+            rest += one.values()
+        elif isinstance(one, list):
+            rest += one
+    return found
+
+
+def _object(one: dict[Any, Any]) -> list[Facts]:
+    if not isinstance(one.get("desc"), str):
+        return []
+    box, polygon = (_numbers(one.get(key)) for key in (BOX, POLYGON))
+    if len(box) == 4:
+        return [(one["desc"], BOX, box)]
+    return [(one["desc"], POLYGON, polygon)] if len(polygon) >= 6 else []
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    """The numbers of a list of nothing else; none otherwise."""
+    is_plain = isinstance(value, list) and all(type(number) in (int, float) for number in value)
+    return tuple(map(float, value)) if is_plain else ()
+
+
+def _sentence(name: str, counts: Counter[str]) -> str:
+    ours = (
+        f"Baton misses {counts['missed']:,} of {counts['complete']:,} complete objects, invents {counts['invented']:,}"
+    )
+    theirs = (
+        f"json_repair misses {counts['their_missed']:,} of {counts['their_complete']:,}, "
+        f"invents {counts['their_invented']:,}"
+    )
+    return f"{name}: {ours}; {theirs}."
