@@ -18,7 +18,7 @@ from torch import Tensor
 from pipeline.atomic import write_atomically
 from pipeline.errors import UserError
 from pipeline.model_file import OpenedModel, largest_difference, open_model
-from pipeline.tasks import load_part
+from pipeline.tasks import find_part, task_names
 
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
@@ -61,7 +61,7 @@ def export_onnx(model: Path | str, out: Path | str) -> OnnxExported:
     """
     _require()
     opened = open_model(model)
-    form: OnnxForm = load_part(opened.brain.task, "onnx_form").onnx_form(opened.module)
+    form = _form(opened)
     content = _convert(opened, form)
     answers = form.replay(_runner(content), opened.golden_inputs)
     difference = max(largest_difference(answers[name], golden) for name, golden in opened.golden_outputs.items())
@@ -73,6 +73,19 @@ def export_onnx(model: Path | str, out: Path | str) -> OnnxExported:
         )
     write_atomically(Path(out), [content])
     return OnnxExported(Path(out), len(content), tuple(form.example), form.outputs, difference, opened.tolerance)
+
+
+def _form(opened: OpenedModel) -> OnnxForm:
+    part = find_part(opened.brain.task, "onnx_form")
+    if part is None:
+        able = ", ".join(task for task in task_names() if find_part(task, "onnx_form") is not None)
+        raise UserError(
+            f"models of task {opened.brain.task!r} have no ONNX form",
+            where="--format onnx",
+            remedy=f"use the inference_v1 file: load_model(path) answers with it; tasks with an ONNX form: {able}",
+        )
+    form: OnnxForm = part.onnx_form(opened.module)
+    return form
 
 
 def _require() -> None:

@@ -174,7 +174,7 @@ def test_onnx_is_refused_in_so_many_words(trained: Path, tmp_path: Path) -> None
     from pipeline.onnx_export import export_onnx
 
     export_model(trained / SELECTED, tmp_path / "model.inference_v1", task="detection")
-    with pytest.raises(UserError, match="has no part 'onnx_form'"):
+    with pytest.raises(UserError, match="have no ONNX form"):
         export_onnx(tmp_path / "model.inference_v1", tmp_path / "model.onnx")
 
 

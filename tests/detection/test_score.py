@@ -396,3 +396,13 @@ def test_intervals_hold_their_values_and_the_seed_decides_them() -> None:
     ap = next(m for m in one.metrics if m.name == "average_precision")
     assert 0.2 < ap.low < ap.value < ap.high < 1.0
     assert ap.interval == "bootstrap_percentile"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_box_of_the_largest_numbers_is_a_wrong_box() -> None:
+    huge = PredictedObject(desc="a", bbox_2d=(0.0, 0.0, 1.7e308, 1.7e308), score=1.0)
+    whole = TrueObject(desc="a", bbox_2d=(0.0, 0.0, 10.0, 10.0))
+    found = evaluate([row("1", preds=[huge], gt=[whole], coord_mode="pixel")], Evaluate(num_resamples=5))
+    values = {metric.id: metric.value for metric in found.metrics}
+    assert values["all/model/average_precision/pooled"] == 0.0
+    assert all(np.isfinite(value) for value in values.values())

@@ -194,7 +194,8 @@ def _objects(rows: Sequence[DetectionPrediction], side: _Side, labels: Ints, sco
     is_norm = np.array([mode == "norm1000" for mode in side.modes], dtype=np.bool_)
     sizes = np.array([[row.width for row in rows], [row.height for row in rows]], dtype=np.float64)
     kernels.to_pixel_boxes(boxes, image, is_norm, sizes, float(geometry.NORM_MAX))
-    areas = boxes[:, 2] * boxes[:, 3]
+    with np.errstate(over="ignore"):  # a text may hold 1e308
+        areas = np.minimum(boxes[:, 2] * boxes[:, 3], np.finfo(np.float64).max)
     area_of: Callable[..., float] = geometry.true_area if are_true else geometry.predicted_area
     crowd = np.zeros(len(objects), dtype=np.bool_)
     for m in side.special:
