@@ -17,6 +17,7 @@ import msgspec
 from pipeline.tasks import load_part, task_names
 from schemas.brain import BrainSpec
 from schemas.flow import STAGES
+from schemas.gate import Baseline, GateSpec, Verdict
 from schemas.manifest import Manifest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,6 +107,9 @@ def main(arguments: Sequence[str]) -> int:
 def _types() -> Iterator[tuple[str, Any]]:
     yield "manifest_v1", Manifest
     yield "brain_v1", BrainSpec
+    yield "gate_v1", GateSpec
+    yield "baseline_v1", Baseline
+    yield "verdict_v1", Verdict
     for task in task_names():
         if rows := _part(task, "rows"):
             for schema, kind in rows.ROW_TYPES.items():

@@ -77,6 +77,27 @@ STAGES: tuple[Stage, ...] = (
         summary="pictures and a self-contained report, from the predictions alone",
     ),
     Stage(
+        name="gate",
+        reads=("infer/predictions.jsonl", "evaluate/metrics.jsonl"),
+        writes=(),
+        needs_torch=False,
+        part="score",
+        summary="compare with a baseline: exit code 1 when anything became worse",
+    ),
+    Stage(
+        name="compare",
+        reads=("infer/predictions.jsonl",),
+        writes=(
+            "compare/comparisons.jsonl",
+            "compare/movers.jsonl",
+            "compare/figures.jsonl",
+            "compare/report.html",
+        ),
+        needs_torch=False,
+        part="score",
+        summary="what differs between models on the same records, and how sure that is",
+    ),
+    Stage(
         name="convert",
         reads=("files of other tools", "examples/examples.jsonl", "infer/predictions.jsonl"),
         writes=(),

@@ -1,0 +1,134 @@
+"""Values of checks over shared resamples of the records, and intervals that hold for all checks together.
+
+A resample is how often each record is drawn; baseline and now share it, so that what makes a record hard cancels
+out, and so do all checks, so that their dependence is known and ten metrics of one kind cost little more than one.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.stats import Floats
+from pipeline.stats.intervals import draw_records
+from pipeline.stats.metrics import num_cut_by_interquartile_mean, num_cut_by_mean, num_cut_by_median
+from pipeline.tasks.interface import Measurements
+
+Counts = NDArray[np.int32]
+
+WEIGHT_ELEMENTS = 2**21  # how often each record of each resample: 8 MiB of int32 at a time
+CUT = {
+    "mean": num_cut_by_mean,
+    "rate": num_cut_by_mean,
+    "iqm": num_cut_by_interquartile_mean,
+    "median": num_cut_by_median,
+}
+POOLED = "pooled"
+FEWEST_RECORDS = 5  # below, a resample says nothing about the next set of records
+LEAST_FINITE = 0.5  # of the resamples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A metric over the records of one slice: ``members`` bool [N]."""
+
+    metric: str
+    statistic: str
+    members: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """What was measured on N records, in the order of both sides, for the records that are scored on both."""
+
+    values: "dict[str, Floats]"
+    measured: Measurements | None = None
+
+    def take(self, columns: Sequence[Column], weights: Counts) -> Floats:
+        """Each column's value where records count as ``weights`` [B, N] say: [B, C], NaN where it is undefined."""
+        found = np.full((len(weights), len(columns)), np.nan)
+        pooled: dict[bytes, dict[str, Floats]] = {}
+        for index, column in enumerate(columns):
+            if column.statistic == POOLED:
+                key = column.members.tobytes()
+                if key not in pooled:
+                    pooled[key] = self._pooled(weights * column.members)
+                found[:, index] = pooled[key][column.metric]
+            else:
+                found[:, index] = weighted_statistic(
+                    self.values[column.metric][column.members], weights[:, column.members], column.statistic
+                )
+        return found
+
+    def _pooled(self, weights: Counts) -> dict[str, Floats]:
+        assert self.measured is not None and self.measured.pooled is not None
+        return dict(self.measured.pooled(np.ascontiguousarray(weights, dtype=np.int32)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """[C] each: the change, its simultaneous interval, and the resampled standard error. NaN: there is none."""
+
+    change: Floats
+    low: Floats
+    high: Floats
+
+
+def weighted_statistic(values: Floats, weights: Counts, statistic: str) -> Floats:
+    """Mean, rate, median or iqm of ``values`` [N], of which record n is there ``weights[b, n]`` times: [B].
+
+    The same as of the values repeated so often; NaN for no records at all.
+    """
+    totals = weights.sum(axis=1, dtype=np.int64)
+    safe = np.maximum(totals, 1)
+    if CUT[statistic] is num_cut_by_mean:
+        result: Floats = (weights.astype(np.float64) @ values) / safe
+        return np.where(totals > 0, result, np.nan)
+    order = np.argsort(values, kind="stable")
+    upto = np.cumsum(weights[:, order], axis=1, dtype=np.int64)
+    cut = np.array([CUT[statistic](int(total)) for total in safe])[:, None]
+    inside = np.clip(upto, cut, safe[:, None] - cut)
+    kept = np.diff(inside, axis=1, prepend=cut)
+    result = (kept @ values[order]) / (safe - 2 * cut[:, 0])
+    return np.where(totals > 0, result, np.nan)
+
+
+def draw_weights(
+    num_records: int, num: int, generator: np.random.Generator, strata: NDArray[np.int64] | None
+) -> Iterator[Counts]:
+    """How often each of N records is in each of ``num`` resamples: [rows, N] at a time."""
+    for drawn in draw_records(num_records, generator, num, strata, WEIGHT_ELEMENTS):
+        rows = len(drawn)
+        places = drawn + np.arange(rows)[:, None] * num_records
+        counts = np.bincount(places.ravel(), minlength=rows * num_records)
+        yield counts.reshape(rows, num_records).astype(np.int32)
+
+
+def simultaneous(point: Floats, resampled: Floats, num_records: Sequence[int], confidence: float) -> Spread:
+    """Intervals around ``point`` [C] from ``resampled`` [B, C] that all hold at once with ``confidence``.
+
+    Each is the point plus and minus q standard errors, q the quantile of the largest deviation of any column in its
+    standard errors (Romano and Wolf 2005; Hothorn, Bretz and Westfall 2008): with one column that is about 1.96, and
+    with ten that are one and the same it still is. Standard errors are those of the resamples, enlarged for few records
+    (a resample's variance is too small by 1 / n, and a t variate spreads more than a normal one). A column has no
+    interval where it has fewer than `FEWEST_RECORDS`, or is undefined in most resamples.
+    """
+    finite = np.isfinite(resampled)
+    usable = np.isfinite(point) & (finite.mean(axis=0) >= LEAST_FINITE) & (np.asarray(num_records) >= FEWEST_RECORDS)
+    error = np.full(len(point), np.nan)
+    for column in np.flatnonzero(usable):
+        error[column] = resampled[finite[:, column], column].std()
+    deviates = usable & (error > 0.0)
+    quantile = 0.0
+    if deviates.any():
+        deviations = np.abs(resampled[:, deviates] - point[deviates]) / error[deviates]
+        quantile = float(np.quantile(np.nanmax(deviations, axis=1), confidence))
+    sizes = np.maximum(np.asarray(num_records, dtype=np.float64), 2.0)
+    half = quantile * error * np.sqrt(sizes / (sizes - 1.0)) * _t_over_normal(quantile, sizes)
+    return Spread(change=point, low=point - half, high=point + half)
+
+
+def _t_over_normal(quantile: float, sizes: Floats) -> Floats:
+    """How much longer a t interval is than a normal one: the first term of Fisher's expansion of its quantile."""
+    return np.asarray(1.0 + (quantile**2 + 1.0) / (4.0 * (sizes - 1.0)), dtype=np.float64)
