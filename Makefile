@@ -3,6 +3,8 @@
 
 TASK   ?= gridworld
 RECIPE ?= demo
+SWEEP  ?= tiny
+WORKERS ?= 1
 RUNS   ?= runs
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 # On Linux some indexes offer torch with several GB of CUDA packages only; TORCH_INDEX=URL names an index to take it from.
@@ -28,7 +30,7 @@ PREDICTIONS := $(RUN)/infer/predictions.jsonl
 METRICS     := $(RUN)/evaluate/metrics.jsonl
 REPORT      := $(RUN)/visualize/report.html
 
-.PHONY: help install demo examples train export infer evaluate visualize pretrained follow test check format bench unfinished
+.PHONY: help install demo examples train export infer evaluate visualize pretrained follow sweep test check format bench unfinished
 # Interrupted work stays: the stages resume it.
 .PRECIOUS: $(EXAMPLES) $(CHECKPOINT) $(MODEL) $(PREDICTIONS) $(METRICS) $(REPORT)
 
@@ -36,6 +38,7 @@ help:
 	@echo 'make demo                     install, then the main job end to end; says where the report is'
 	@echo 'make STAGE RECIPE=full        examples, train, export, infer, evaluate, visualize (and what they need)'
 	@echo 'make follow RECIPE=full       watch that training, live or afterwards'
+	@echo 'make sweep SWEEP=tiny         a grid of models and settings, and one table over it'
 	@echo 'make test | check | bench     tests | formatting, types, import rules, drift | benchmarks'
 	@echo 'Variables: TASK=$(TASK) RECIPE=$(RECIPE) RUNS=$(RUNS) PYTHON=$(PYTHON)'
 
@@ -95,6 +98,10 @@ pretrained: $(MODEL)
 
 follow: | $(INSTALLED)
 	$(call STAGE,follow)
+
+# It says itself what is up to date, cell by cell.
+sweep: | $(INSTALLED)
+	$(BIN)/baton sweep $(TASK) --name $(SWEEP) --runs-dir $(RUNS) --workers $(WORKERS)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile

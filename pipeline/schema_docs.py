@@ -15,10 +15,12 @@ from typing import Any
 import msgspec
 
 from pipeline.tasks import load_part, task_names
+from schemas import comparison
 from schemas.brain import BrainSpec
 from schemas.flow import STAGES
 from schemas.gate import Baseline, GateSpec, Verdict
 from schemas.manifest import Manifest
+from schemas.sweep import Cell, CellResult, Sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "schemas/generated"
@@ -107,9 +109,13 @@ def main(arguments: Sequence[str]) -> int:
 def _types() -> Iterator[tuple[str, Any]]:
     yield "manifest_v1", Manifest
     yield "brain_v1", BrainSpec
+    yield "sweep_v1", Sweep
+    yield "cell_v1", Cell
+    yield "cell_result_v1", CellResult
     yield "gate_v1", GateSpec
     yield "baseline_v1", Baseline
     yield "verdict_v1", Verdict
+    yield from comparison.ROW_TYPES.items()
     for task in task_names():
         if rows := _part(task, "rows"):
             for schema, kind in rows.ROW_TYPES.items():

@@ -98,6 +98,14 @@ STAGES: tuple[Stage, ...] = (
         summary="what differs between models on the same records, and how sure that is",
     ),
     Stage(
+        name="sweep",
+        reads=("recipe", "train/selected.checkpoint_v1", "export/model.inference_v1", "examples/examples.jsonl"),
+        writes=("sweep/table.md", "sweep/sweep.jsonl", "sweep/report.html"),
+        needs_torch=False,
+        part=None,
+        summary="a grid of models, seeds and decoding settings: every cell once, one table over all",
+    ),
+    Stage(
         name="convert",
         reads=("files of other tools", "examples/examples.jsonl", "infer/predictions.jsonl"),
         writes=(),

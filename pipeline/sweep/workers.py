@@ -1,0 +1,293 @@
+"""Workers: each takes a part that nobody has, runs its stages, publishes its result, and takes the next.
+
+Any number of them may work in one folder, in threads of one process, in several processes, on several machines; they
+know of each other through claims and results alone. A worker that finds nothing to take, while others are at work,
+waits: their parts may fall free, and what they make may be what its own next part needs.
+"""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from pipeline.evaluation import training_step
+from pipeline.jsonl import read_all
+from pipeline.sweep.claims import DEFAULT_LEASE_S, Claim, Claims, Heartbeat, this_process
+from pipeline.sweep.grid import METRICS, PREDICTIONS, Argument, Part, Plan, Step
+from pipeline.sweep.ledger import Ledger, State, row_of
+from pipeline.sweep.steps import RunStage, error_of, run_stage, wait_until_free
+from pipeline.tables import MODEL, layout_of
+from pipeline.tasks import load_part
+from schemas.rows import Metric
+from schemas.sweep import Cell, Event
+
+IDLE_S = 0.5  # between two looks for something to do
+CLAIMS = "claims"
+
+
+@dataclass(frozen=True)
+class Work:
+    """A sweep that workers work on. ``max_cells`` limits the cells that this call begins; ``judge`` may stop a cell."""
+
+    plan: Plan
+    folder: Path
+    lease_s: float = DEFAULT_LEASE_S
+    retry_failed: bool = False
+    max_cells: int | None = None
+    run_stage: RunStage = run_stage
+    judge: "Callable[[Part, Path, State], str | None] | None" = None
+    report: Callable[[State], None] = lambda state: None
+
+
+class Lost(Exception):
+    """The claim went to another worker: what was begun here is given up."""
+
+
+class StepFailed(Exception):
+    """A stage failed; the message is what it said."""
+
+
+class Beaten(Exception):
+    """The cell was stopped before its end; the message is why."""
+
+
+class _Ended(Exception):
+    """The worker was asked to end."""
+
+
+@dataclass
+class Crew:
+    """What the workers of one process share."""
+
+    work: Work
+    ending: threading.Event = field(default_factory=threading.Event)
+    errors: list[BaseException] = field(default_factory=list)
+    begun: set[str] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        work = self.work
+        self.ledger = Ledger(work.folder)
+        self.ledger.complete(work.plan.parts)
+        failures = self.ledger.state(work.plan.parts).failures
+        self.retried = {key: row.attempt for key, row in failures.items()} if work.retry_failed else {}
+        self.heartbeat = Heartbeat(work.lease_s)
+
+    def run(self, num_workers: int) -> State:
+        """Work until nothing is left that could be done; returns the state then. Raises what a worker raised."""
+        names = [f"{socket.gethostname()}-{this_process('', 1.0).pid}-{number}" for number in range(num_workers)]
+        threads = [threading.Thread(target=self._guarded, args=(name,), name=name) for name in names]
+        with self.heartbeat.running():
+            try:
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    while thread.is_alive():
+                        thread.join(0.2)  # in slices: a signal is answered between them
+            finally:
+                self.ending.set()
+                for thread in threads:
+                    thread.join()
+        if self.errors:
+            raise self.errors[0]
+        return self.state()
+
+    def state(self) -> State:
+        """What is settled now. A failure that is to be tried again is not."""
+        state = self.ledger.state(self.work.plan.parts)
+        open_again = {key for key, row in state.failures.items() if self.retried.get(key) == row.attempt}
+        return State(state.results, {key: row for key, row in state.failures.items() if key not in open_again})
+
+    def _guarded(self, name: str) -> None:
+        try:
+            Worker(self, name).work()
+        except _Ended:
+            pass
+        except BaseException as error:
+            self.errors.append(error)
+            self.ending.set()
+
+
+class Worker:
+    """One worker of a crew."""
+
+    def __init__(self, crew: Crew, name: str) -> None:
+        self.crew, self.name, self.job = crew, name, crew.work
+        self.ledger = crew.ledger
+        holder = this_process(name, self.job.lease_s)
+        self.host = holder.host
+        self.claims = Claims(self.job.folder / CLAIMS, holder)
+
+    def work(self) -> None:
+        """Take part after part until none is left."""
+        while not self.crew.ending.is_set():
+            state = self.crew.state()
+            self.job.report(state)
+            open_parts = list(self._open(state))
+            if not open_parts:
+                return
+            if not any(self._take_and_run(part) for part in open_parts):
+                self.crew.ending.wait(IDLE_S)
+
+    def _open(self, state: State) -> Iterator[Part]:
+        """What could be begun now, in the order of the grid; what others may be at work on is among it."""
+        left = [cell for cell in self.job.plan.cells if not state.is_settled(cell) and not state.failed_need(cell)]
+        if self.job.max_cells is not None:
+            others = self.job.max_cells - len(self.crew.begun)
+            new = [cell for cell in left if cell.key not in self.crew.begun][: max(others, 0)]
+            left = [cell for cell in left if cell.key in self.crew.begun or cell in new]
+        seen: set[str] = set()
+        for cell in left:
+            for part in _ready(cell, state):
+                if part.key not in seen:
+                    seen.add(part.key)
+                    yield part
+
+    def _take_and_run(self, part: Part) -> bool:
+        """Run a part, if nobody has it. False when somebody does."""
+        claim = self.claims.take(part.short)
+        if claim is None:
+            return False
+        with self.crew.heartbeat.hold(claim):
+            # Whoever had the part may have ended between the look at the state and the claim.
+            state = self.crew.state()
+            if not state.is_settled(part) and self._may_begin(part):
+                self._run(part, claim, state)
+        return True
+
+    def _may_begin(self, part: Part) -> bool:
+        limit = self.job.max_cells
+        with self.crew.lock:
+            if part.kind == "cell":
+                if limit is not None and part.key not in self.crew.begun and len(self.crew.begun) >= limit:
+                    return False
+                self.crew.begun.add(part.key)
+        return True
+
+    def _run(self, part: Part, claim: Claim, state: State) -> None:
+        attempt = _Attempt(self, part, claim, state)
+        row = msgspec.structs.replace(row_of(part, claim, "started", self.name, self.host), folder=attempt.told)
+        self.ledger.append(row)
+        try:
+            done = attempt.run()
+        except Lost:
+            return
+        except _Ended:
+            self.ledger.append(attempt.row("interrupted"))
+            raise
+        except StepFailed as failure:
+            self.ledger.fail(claim, msgspec.structs.replace(attempt.row("failed"), error=str(failure)))
+            return
+        except Beaten as why:
+            done = msgspec.structs.replace(attempt.row("stopped"), note=str(why))
+        if not claim.is_lost():
+            self.ledger.settle(part, done)
+
+
+class _Attempt:
+    """One attempt at a part."""
+
+    def __init__(self, worker: Worker, part: Part, claim: Claim, state: State) -> None:
+        self.worker, self.part, self.claim, self.state = worker, part, claim, state
+        self.job = worker.job
+        self.told = part.folder.as_posix()
+        self.folder = self._free_folder()
+
+    def run(self) -> Cell:
+        """Run all steps; the row "finished". Raises Lost, StepFailed, Beaten, or that the worker was asked to end."""
+        for step in self.part.steps:
+            self._step(step)
+        row = self.row("finished")
+        if self.part.kind != "cell":
+            return row
+        step_number = training_step(self.folder / PREDICTIONS)
+        return msgspec.structs.replace(
+            row, step=step_number, metrics=main_metrics(self.part.task, self.folder / METRICS)
+        )
+
+    def row(self, event: Event) -> Cell:
+        """A row about this attempt."""
+        row = row_of(self.part, self.claim, event, self.worker.name, self.worker.host)
+        return msgspec.structs.replace(row, folder=self.told)
+
+    def _step(self, step: Step) -> None:
+        self._check()
+        arguments = [self._resolve(argument) for argument in step.arguments]
+        log = self.folder / f"{step.stage}.log"
+        why: list[str] = []
+
+        def should_end() -> bool:
+            if self.job.judge and step.stage == "infer" and not why:
+                told = self.job.judge(self.part, self.folder / PREDICTIONS, self.state)
+                why.extend([told] if told else [])
+            return bool(why) or self.claim.is_lost() or self.worker.crew.ending.is_set()
+
+        command = [step.stage, self.part.task, *arguments, "--out", str(self.folder / step.stage)]
+        code = self.job.run_stage(command, log, should_end)
+        self._check()
+        if why:
+            raise Beaten(why[0])
+        if code != 0:
+            raise StepFailed(f"{step.stage}: {error_of(log, code)}")
+
+    def _check(self) -> None:
+        if self.claim.is_lost():
+            raise Lost
+        if self.worker.crew.ending.is_set():
+            raise _Ended
+
+    def _resolve(self, argument: Argument) -> str:
+        if isinstance(argument, str):
+            return argument
+        if argument.key is None:
+            return str(self.folder / argument.path)
+        folder = self.job.folder / self.state.results[argument.key].folder
+        return str(
+            folder / argument.path if argument.step is None else find_checkpoint(folder / "train", argument.step)
+        )
+
+    def _free_folder(self) -> Path:
+        """The part's folder; one of this attempt's own when a stage of an earlier attempt does not leave it.
+
+        A stage whose worker was killed alone ends by itself, and is waited for. One that is stopped, or on a machine
+        that is out of reach, may go on at any time: its folder is left to it.
+        """
+        folder = self.job.folder / self.told
+        for step in self.part.steps:
+            if not wait_until_free(folder / step.stage, self.job.lease_s, self.claim.is_lost):
+                self.told = f"{self.told}-{self.claim.attempt}"
+                return self.job.folder / self.told
+        return folder
+
+
+def find_checkpoint(folder: Path, step: int) -> Path:
+    """The checkpoint that a training kept at ``step``. Raises StepFailed, with the steps there are."""
+    kept = {int(path.name.split(".")[0].split("_")[1]): path for path in folder.glob("checkpoints/step_*")}
+    if step not in kept:
+        there = ", ".join(map(str, sorted(kept))) or "none"
+        raise StepFailed(f"the training kept no checkpoint at step {step}; there are: {there}")
+    return kept[step]
+
+
+def main_metrics(task: str, path: Path) -> tuple[Metric, ...]:
+    """The main metrics of the model over all records: those of the table that evaluate shows, in its order."""
+    part = load_part(task, "score")
+    rows = read_all(path, load_part(task, "rows").ROW_TYPES["metric_v1"])
+    rows = [m for m in rows if m.subject == MODEL and m.slice_by == "all"]
+    names = Metric.__struct_fields__
+    found = []
+    for column in layout_of(part, part.GLOSSARY, rows).columns:
+        chosen = [m for m in rows if (m.name, m.statistic) == (column.metric, column.statistic)]
+        found += [Metric(**{name: getattr(m, name) for name in names}) for m in chosen]
+    return tuple(found)
+
+
+def _ready(part: Part, state: State) -> Sequence[Part]:
+    """The part itself, when all it needs is there; else what can be begun of that."""
+    missing = [need for need in part.needs if need.key not in state.results]
+    if not missing:
+        return [part]
+    return [ready for need in missing for ready in _ready(need, state)]
