@@ -254,8 +254,27 @@ class DrawJob:
     image_root: Path | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairDrawJob:
+    """What compare hands to a task: single records as several models answered them, to be drawn side by side.
+
+    ``records`` are predictions by label, one mapping a record, those that moved the metric most first. ``folder``,
+    ``note``, ``score_options`` and ``image_root`` are as in `DrawJob`.
+    """
+
+    records: Sequence[Mapping[str, Any]]
+    folder: Path
+    note: Callable[[str], None] = lambda text: None
+    score_options: Any = None
+    image_root: Path | None = None
+
+
 class RowsPart(Protocol):
-    """``rows.py``: ``ROW_TYPES`` maps a schema version to this task's Struct for it."""
+    """``rows.py``: ``ROW_TYPES`` maps a schema version to this task's Struct for it.
+
+    Optional: ``TRUTH``, the fields of a prediction that come from its example, which must be equal where two files are
+    compared. Without it these are the fields that example and prediction share.
+    """
 
     ROW_TYPES: Mapping[str, type[Row]]
 
@@ -364,7 +383,9 @@ class DrawPart(Protocol):
 
     Optional: ``ORDERS``, by section, says in a few words how its figures are ordered ("worst first");
     ``hash_images(predictions, image_root) -> str`` is one hash over all images that may be shown: with it they are
-    inputs of visualize as the predictions are.
+    inputs of visualize as the predictions are; ``draw_pair(job: PairDrawJob) -> Iterator[Figure]`` draws single records
+    as several models answered them, side by side: a picture a record, with its id alone in ``record_ids``, as
+    ``figures/pair_*``.
     """
 
     def draw(self, job: DrawJob) -> Iterator[Figure]: ...
@@ -434,6 +455,7 @@ __all__ = [
     "Measurements",
     "MetricDefinition",
     "NetworkPart",
+    "PairDrawJob",
     "PredictPart",
     "Progress",
     "RecipePart",

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from schemas import rows
 
 TASK = "detection"
+TRUTH = ("images", "width", "height", "gt", "gt_coord_mode")  # of a prediction: what it was asked, and is judged by
 CoordMode = Literal["pixel", "norm1000"]
 Box = tuple[float, float, float, float]
 Number = int | float

@@ -1,0 +1,32 @@
+"""Comparing predictions: joined by record, with paired intervals and tests, and the records that make the difference.
+
+- `reading`, `joining`: files to the records that all of them answer
+- `paired`, `grouped`, `pooled`: intervals and tests; `judging`: rows of them, with verdicts
+- `moving`: the records that moved a metric
+- `telling`, `figures`, `figures_slices`, `drawing`, `pages`: tables, figures, the report
+- `run`: all of it together, which is what the command does
+"""
+
+from pipeline.comparison.run import (
+    REPORT,
+    WRITES,
+    ComparisonJob,
+    compare_files,
+    config,
+    inputs,
+    run_comparison,
+    settings,
+    show,
+)
+
+__all__ = [
+    "REPORT",
+    "WRITES",
+    "ComparisonJob",
+    "compare_files",
+    "config",
+    "inputs",
+    "run_comparison",
+    "settings",
+    "show",
+]

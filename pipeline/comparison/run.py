@@ -1,0 +1,304 @@
+"""What compare does: predictions files to comparisons.jsonl, movers.jsonl, table.md, figures and a report.
+
+Heavy to import (pandas, matplotlib, the task's score part): the command loads it when it runs, never for ``--help``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pipeline.atomic import write_atomically
+from pipeline.comparison import pages, telling
+from pipeline.comparison.drawing import Drawing, draw_all
+from pipeline.comparison.joining import OnMissing, Slice, join
+from pipeline.comparison.judging import PERCENTILE, Judge, adjusted, pairs_of, verdict_of
+from pipeline.comparison.moving import moved_metrics, movers
+from pipeline.comparison.paired import MAX_DRAWN, Settings
+from pipeline.comparison.reading import Records, Task, read_records
+from pipeline.errors import UserError
+from pipeline.evaluation import named_files, training_step
+from pipeline.jsonl import gc_paused, read_all, write_all
+from pipeline.manifests import load_manifest
+from pipeline.tasks.interface import MetricDefinition, RecordMetric
+from pipeline.tasks.interface import Report as Progress
+from pipeline.visualization import image_inputs
+from schemas.comparison import Comparison, Mover
+
+COMPARISONS, MOVERS, TABLE, FIGURES, REPORT = (
+    "comparisons.jsonl",
+    "movers.jsonl",
+    "table.md",
+    "figures.jsonl",
+    "report.html",
+)
+WRITES = (COMPARISONS, MOVERS, TABLE, "figures/*", FIGURES, REPORT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonJob:
+    """``inputs`` are predictions files by label, in the order of training; ``train_inputs`` those of the same models on
+    records that they learned from. ``baseline`` is a label, else the first. ``options`` is the recipe's section
+    ``evaluate``; ``image_root`` the folder of the images that records name."""
+
+    task: str
+    inputs: Mapping[str, Path]
+    folder: Path
+    options: Any
+    settings: Settings
+    baseline: str | None = None
+    train_inputs: Mapping[str, Path] = field(default_factory=dict)
+    metrics: Sequence[str] = ()
+    all_pairs: bool = False
+    on_missing: OnMissing = "refuse"
+    num_movers: int = 50
+    num_pictures: int = 6
+    image_root: Path | None = None
+    report: Progress = lambda done, total, facts: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Everything that a comparison says, to be written and drawn."""
+
+    judge: Judge
+    comparisons: Sequence[Comparison]
+    movers: Sequence[Mover]
+    notes: Sequence[str]
+    train: Mapping[str, Judge] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ComparisonOutcome:
+    """Outputs by name, counts for the manifest, and what a reader must know."""
+
+    outputs: dict[str, Path]
+    counts: dict[str, int]
+    notes: list[str]
+
+
+def settings(options: Any, num_resamples: int | None, confidence: float | None, seed: int | None) -> Settings:
+    """What was asked for; else what the section ``evaluate`` says, where it says it; else the defaults."""
+    defaults = Settings()
+    return Settings(
+        num_resamples=num_resamples or getattr(options, "num_resamples", 0) or defaults.num_resamples,
+        confidence=getattr(options, "confidence", defaults.confidence) if confidence is None else confidence,
+        seed=getattr(options, "seed", defaults.seed) if seed is None else seed,
+    )
+
+
+def config(job: ComparisonJob) -> dict[str, Any]:
+    """What the result depends on besides files and the section ``evaluate``."""
+    chosen = {
+        "settings": asdict(job.settings),
+        "labels": list(job.inputs),
+        "baseline": _baseline(job),
+        "metrics": list(job.metrics),
+        "all_pairs": job.all_pairs,
+        "on_missing": job.on_missing,
+        "num_movers": job.num_movers,
+        "num_pictures": job.num_pictures,
+    }
+    last = list(job.inputs.values())[-1]
+    images = image_inputs(job.task, last, job.image_root) if job.image_root else {}
+    return {"compare": chosen} | images
+
+
+def inputs(job: ComparisonJob) -> dict[str, Path]:
+    """All files that the result depends on, by name."""
+    learned = {f"learned by {label}": path for label, path in job.train_inputs.items()}
+    return {**job.inputs, **learned, **named_files(job.task, job.options)}
+
+
+def show(folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """What a finished comparison says: lines for the terminal, and the rows over all records as plain values."""
+    rows = read_all(folder / COMPARISONS, Comparison)
+    moved = read_all(folder / MOVERS, Mover)
+    lines = telling.terminal(rows, moved, load_manifest(folder).notes["notes"])
+    return lines, [msgspec.to_builtins(row) for row in rows if row.slice_by == "all"]
+
+
+def run_comparison(job: ComparisonJob) -> ComparisonOutcome:
+    """Compare, write everything, draw everything. Raises UserError."""
+    found = compare_files(job)
+    notes = list(found.notes)
+    job.report(2, 3, {"drawing": "figures"})
+    figures, moved = draw_all(
+        Drawing(
+            judge=found.judge,
+            comparisons=found.comparisons,
+            movers=found.movers,
+            train=found.train,
+            steps={label: training_step(path) for label, path in job.inputs.items()},
+            folder=job.folder,
+            num_pictures=job.num_pictures,
+            image_root=job.image_root,
+            note=notes.append,
+        )
+    )
+    outputs = {name.partition(".")[0]: job.folder / name for name in (COMPARISONS, MOVERS, TABLE, FIGURES, REPORT)}
+    write_all(outputs["comparisons"], found.comparisons)
+    write_all(outputs["movers"], moved)
+    write_all(outputs["figures"], figures)
+    write_atomically(outputs["table"], [telling.markdown(job.task, found.comparisons, moved, notes).encode()])
+    page = pages.page(found.judge, found.comparisons, moved, figures, notes, job.folder)
+    write_atomically(outputs["report"], [page.encode()])
+    outputs |= {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
+    job.report(3, 3, {})
+    counts = {
+        "num_records": len(found.judge.joined.ids),
+        "num_comparisons": len(found.comparisons),
+        "num_movers": len(moved),
+        "num_figures": len(figures),
+    }
+    return ComparisonOutcome(outputs=outputs, counts=counts, notes=notes)
+
+
+def compare_files(job: ComparisonJob) -> Found:
+    """Read, join and judge. Raises UserError when the files cannot be compared."""
+    baseline = _baseline(job)
+    task = Task(job.task, job.options)
+    definitions = {definition.name: definition for definition in task.score.GLOSSARY}
+    files, train_files = _read(job, task)
+    judge, notes = _judge(job, task, files, definitions)
+    whole, *parts = judge.joined.slices
+    pairs = pairs_of(judge.joined.labels, baseline, all_pairs=job.all_pairs)
+    by_slice = judge.metrics if len(judge.joined.ids) <= MAX_DRAWN else judge.metrics[:1]
+    job.report(0, 3, {"comparing": f"{len(judge.joined.ids):,} records"})
+    rows = _rows(judge, pairs, judge.metrics, [whole], notes)
+    rows += _rows(judge, pairs, by_slice, parts, notes)
+    rows += _forgetting(judge, parts)
+    train = {label: _judge(job, task, {label: records}, definitions)[0] for label, records in train_files.items()}
+    rows += [row for label in train for row in _gaps(judge, train[label], label)]
+    job.report(1, 3, {"comparing": "record by record"})
+    moved = [
+        row
+        for pair in pairs
+        for metric in moved_metrics(judge.metrics)
+        for row in movers(judge, pair, metric, job.num_movers)
+    ]
+    return Found(judge=judge, comparisons=rows, movers=moved, notes=notes, train=train)
+
+
+def _baseline(job: ComparisonJob) -> str:
+    if job.baseline is None or job.baseline in job.inputs:
+        return job.baseline or next(iter(job.inputs))
+    raise UserError(
+        f"no file is called {job.baseline!r}", where="--baseline", remedy=f"labels are {', '.join(job.inputs)}"
+    )
+
+
+def _read(job: ComparisonJob, task: Task) -> tuple[dict[str, Records], dict[str, Records]]:
+    """The files by label, and those of the records that models learned from."""
+    unknown = [label for label in job.train_inputs if label not in job.inputs]
+    if unknown:
+        raise UserError(
+            f"there are no held-out predictions called {unknown[0]!r}",
+            where="--train-predictions",
+            remedy=f"labels are {', '.join(job.inputs)}",
+        )
+    with gc_paused():
+        files = {label: read_records(task, label, path, job.metrics) for label, path in job.inputs.items()}
+        train = {label: read_records(task, label, path, job.metrics) for label, path in job.train_inputs.items()}
+    return files, train
+
+
+def _judge(
+    job: ComparisonJob, task: Task, files: Mapping[str, Records], definitions: Mapping[str, MetricDefinition]
+) -> tuple[Judge, list[str]]:
+    better = {name: definition.better for name, definition in definitions.items()}
+    joined = join(task, files, job.on_missing, better)
+    common = [metric for metric in joined.metrics if metric.name in definitions]
+    return Judge(task, joined, common, definitions, job.settings), joined.notes
+
+
+def _rows(
+    judge: Judge,
+    pairs: Sequence[tuple[str, str]],
+    metrics: Sequence[RecordMetric],
+    parts: Sequence[Slice],
+    notes: list[str],
+) -> list[Comparison]:
+    """Rows of one family of tests, by metric, then by pair, then by slice."""
+    rows, undefined = [], []
+    for metric in metrics:
+        for pair in pairs:
+            for part in parts:
+                row = judge.compare(pair, metric, part)
+                if row is None:
+                    undefined.append(f"{metric.name} over {part.name}")
+                else:
+                    rows.append(row)
+    notes += [f"{what}: undefined." for what in dict.fromkeys(undefined)]
+    return adjusted(rows, judge.settings.confidence)
+
+
+def _forgetting(judge: Judge, parts: Sequence[Slice]) -> list[Comparison]:
+    """The last file against the best of the earlier ones over each slice, for the main metric of three files or more.
+
+    All earlier files are tested, and adjusted for: which of them is best is found from the same records.
+    """
+    labels, metric = judge.joined.labels, judge.metrics[0]
+    direction = judge.definitions[metric.name].better
+    if len(labels) < 3 or direction == "neither":
+        return []
+    pairs = [(labels[-1], earlier) for earlier in labels[:-1]]
+    rows = _rows(judge, pairs, [metric], parts, [])
+    sign = 1.0 if direction == "higher" else -1.0
+    best: dict[tuple[str, str], Comparison] = {}
+    for row in rows:
+        key = (row.slice_by, row.slice_value)
+        if key not in best or sign * row.baseline_value > sign * best[key].baseline_value:
+            best[key] = row
+    return [msgspec.structs.replace(row, kind="forgetting", id=f"forgetting/{row.id}") for row in best.values()]
+
+
+def _gaps(judge: Judge, train: Judge, label: str) -> list[Comparison]:
+    """Held-out less learned records of one model, each resampled by itself; the verdict follows the interval."""
+    rows = []
+    for metric in judge.metrics:
+        whole, theirs = judge.joined.slices[0], train.joined.slices[0]
+        values = judge.value(label, metric, whole), train.value(label, metric, theirs)
+        if not np.isfinite(values).all():
+            continue
+        apart = np.random.default_rng([judge.settings.seed, 1]).permutation(judge.settings.num_resamples)
+        spread = judge.resampled(label, metric, whole) - train.resampled(label, metric, theirs)[apart]
+        found = judge.between(values[0] - values[1], spread)
+        definition = judge.definitions[metric.name]
+        shown = found is not None and (found.low > 0.0 or found.high < 0.0)
+        rows.append(
+            Comparison(
+                task=judge.task.name,
+                id=f"train_gap/{label}/{metric.name}/{metric.statistic}",
+                kind="train_gap",
+                label=label,
+                baseline=label,
+                name=metric.name,
+                statistic=metric.statistic,
+                value=values[0],
+                baseline_value=values[1],
+                difference=values[0] - values[1],
+                low=found.low if found else None,
+                high=found.high if found else None,
+                confidence=judge.settings.confidence,
+                interval=PERCENTILE if found else None,
+                p_value=None,
+                p_adjusted=None,
+                num_in_family=None,
+                test=None,
+                effect_size=None,
+                win_rate=None,
+                probability_of_improvement=None,
+                num_better=None,
+                num_worse=None,
+                num_equal=None,
+                unit=definition.unit,
+                better=definition.better,
+                verdict=verdict_of(values[0] - values[1], definition.better) if shown else "no_difference_shown",
+                num_records=len(judge.joined.ids),
+            )
+        )
+    return rows

@@ -1,0 +1,154 @@
+"""``baton compare``: what differs between models, over the same records, and how sure that is."""
+
+import re
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.errors import UserError
+from pipeline.progress import progress
+from pipeline.runs import StageRequest, stage_run
+from stages.common import Options, Result, command, finished, main, stage_config
+
+if TYPE_CHECKING:
+    from pipeline.comparison import ComparisonJob
+
+FilesArgument = Annotated[
+    list[str], typer.Argument(metavar="[LABEL=]FILE...", help="Predictions of two models or more on the same records.")
+]
+BaselineOption = Annotated[
+    str | None, typer.Option("--baseline", metavar="LABEL", help="What all others are compared with; else the first.")
+]
+AllPairsOption = Annotated[bool, typer.Option("--all-pairs", help="Compare each file with every one before it.")]
+MetricOption = Annotated[
+    list[str],
+    typer.Option("--metric", metavar="NAME[:STATISTIC]", help="What is compared; else the task's first metrics."),
+]
+TrainOption = Annotated[
+    list[str],
+    typer.Option(
+        "--train-predictions",
+        metavar="LABEL=FILE",
+        help="Predictions of that model on records that it learned from: shows overfitting.",
+    ),
+]
+ResamplesOption = Annotated[
+    int | None, typer.Option("--num-resamples", min=1, help="Bootstrap resamples; else as the recipe says.")
+]
+ConfidenceOption = Annotated[
+    float | None,
+    typer.Option("--confidence", min=0.5, max=0.9999, help="Of intervals; a verdict needs p below 1 less this."),
+]
+MoversOption = Annotated[int, typer.Option("--num-movers", min=0, help="Records listed of each pair and metric.")]
+ImageRootOption = Annotated[
+    Path | None,
+    typer.Option("--image-root", metavar="FOLDER", help="Where images are, instead of where infer found them."),
+]
+
+
+class OnMissing(StrEnum):
+    """What to do with records that not every file answers."""
+
+    refuse = "refuse"
+    intersect = "intersect"
+    worst = "worst"
+
+
+MissingOption = Annotated[
+    OnMissing, typer.Option("--on-missing", help="Records that not every file answers: refuse, leave out, or worst.")
+]
+
+
+@command("compare", shared=("task", "recipe", "settings", "seed", "out", "runs_dir", "force", "threads", "json"))
+def app(
+    options: Options,
+    files: FilesArgument,
+    baseline: BaselineOption = None,
+    all_pairs: AllPairsOption = False,
+    metrics: MetricOption = [],  # noqa: B006 - typer copies it
+    on_missing: MissingOption = OnMissing.refuse,
+    train_predictions: TrainOption = [],  # noqa: B006
+    num_resamples: ResamplesOption = None,
+    confidence: ConfidenceOption = None,
+    num_movers: MoversOption = 50,
+    image_root: ImageRootOption = None,
+) -> Result:
+    """What differs between models, over the same records, and how sure that is.
+
+    Joins predictions by record id. Writes comparisons.jsonl (differences with intervals, tests, verdicts),
+    movers.jsonl (the records that moved a metric), table.md, figures/* and report.html, and shows the tables.
+
+    Example: baton compare gridworld old=a/predictions.jsonl new=b/predictions.jsonl --out compared
+
+    Example: baton compare gridworld *.jsonl --all-pairs --metric wellbeing --out curve
+    """
+    from pipeline import comparison  # loaded here: `--help` need not wait for pandas
+    from pipeline.evaluation import label_inputs
+
+    recipe, run_name = options.recipe_or_defaults()
+    inputs = label_inputs(files)
+    if len(inputs) < 2:
+        raise UserError("a comparison needs two files or more", remedy="baton compare TASK A.jsonl B.jsonl")
+    section = getattr(recipe, "evaluate", None)
+    job = comparison.ComparisonJob(
+        task=options.task,
+        inputs=inputs,
+        folder=options.folder(run_name or _run_name([*inputs])),
+        options=section,
+        settings=comparison.settings(section, num_resamples, confidence, options.seed),
+        baseline=baseline,
+        train_inputs=label_inputs(train_predictions) if train_predictions else {},
+        metrics=metrics,
+        all_pairs=all_pairs,
+        on_missing=on_missing.value,
+        num_movers=num_movers,
+        image_root=_image_root(image_root, inputs),
+    )
+    return _compare(options, job, recipe)
+
+
+def _compare(options: Options, job: "ComparisonJob", recipe: Any) -> Result:
+    from pipeline import comparison
+
+    request = StageRequest(
+        stage="compare",
+        task=job.task,
+        folder=job.folder,
+        config=stage_config(recipe, "evaluate") | comparison.config(job),
+        inputs=comparison.inputs(job),
+        writes=comparison.WRITES,
+        num_threads=options.threads,
+        force=options.force,
+    )
+    with stage_run(request) as run:
+        if not run.up_to_date:
+            with progress("compare", options.progress_style) as report:
+                outcome = comparison.run_comparison(replace(job, report=report))
+            run.outputs.update(outcome.outputs)
+            run.counts.update(outcome.counts)
+            run.notes["notes"] = outcome.notes
+    lines, facts = comparison.show(job.folder)
+    result = finished("compare", run, lines, comparisons=facts)
+    return replace(result, lines=[*result.lines[: len(lines) + 1], f"  report: {job.folder / comparison.REPORT}"])
+
+
+def _run_name(labels: list[str]) -> str:
+    """The folder of a comparison without a recipe: what is compared with what."""
+    rest = f"{labels[1]}" if len(labels) == 2 else f"{len(labels) - 1}-others"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{labels[0]}-vs-{rest}").lstrip("._-")[:100]
+
+
+def _image_root(given: Path | None, inputs: dict[str, Path]) -> Path:
+    """The folder of the images that the predictions name. Raises UserError for a wrong ``--image-root``."""
+    from pipeline.visualization import image_root_of
+
+    if given is not None and not given.is_dir():
+        raise UserError("there is no such folder of images", where=str(given), remedy="check --image-root")
+    return given or image_root_of(next(iter(inputs.values())))
+
+
+if __name__ == "__main__":
+    main(app)
