@@ -23,6 +23,11 @@ STAGE      = $(BIN)/baton $(1) $(TASK) --recipe $(RECIPE) --runs-dir $(RUNS)
 # Prerequisite of a stage's output while its manifest does not say that the stage finished.
 unless_ok = $(if $(shell grep -sE '"status": ?"ok"' $(RUN)/$(1)/manifest.json),,unfinished)
 
+# What `make gate` checks, and how it asks the model of one gate ($* is TASK/NAME).
+GATES     ?= $(patsubst runs/gates/%.yaml,%,$(wildcard runs/gates/*/*.yaml))
+GATE_INFER = $(BIN)/baton infer $(*D) --model runs/pretrained/$*.inference_v1 --input runs/gates/$*.examples.jsonl \
+	$(addprefix --image-root ,$(wildcard runs/examples/$(*D))) --out $(RUNS)/$*/gate --force --json >/dev/null
+
 EXAMPLES    := $(RUN)/examples/examples.jsonl
 CHECKPOINT  := $(RUN)/train/selected.checkpoint_v1
 MODEL       := $(RUN)/export/model.inference_v1
@@ -30,7 +35,8 @@ PREDICTIONS := $(RUN)/infer/predictions.jsonl
 METRICS     := $(RUN)/evaluate/metrics.jsonl
 REPORT      := $(RUN)/visualize/report.html
 
-.PHONY: help install demo examples train export infer evaluate visualize pretrained follow sweep test check format bench unfinished
+.PHONY: help install demo examples train export infer evaluate visualize pretrained follow sweep gate gate-update
+.PHONY: test check format bench unfinished
 # Interrupted work stays: the stages resume it.
 .PRECIOUS: $(EXAMPLES) $(CHECKPOINT) $(MODEL) $(PREDICTIONS) $(METRICS) $(REPORT)
 
@@ -39,6 +45,7 @@ help:
 	@echo 'make STAGE RECIPE=full        examples, train, export, infer, evaluate, visualize (and what they need)'
 	@echo 'make follow RECIPE=full       watch that training, live or afterwards'
 	@echo 'make sweep SWEEP=tiny         a grid of models and settings, and one table over it'
+	@echo 'make gate | gate-update       the pretrained models against their baselines | new baselines of GATES=TASK/NAME'
 	@echo 'make test | check | bench     tests | formatting, types, import rules, drift | benchmarks'
 	@echo 'Variables: TASK=$(TASK) RECIPE=$(RECIPE) RUNS=$(RUNS) PYTHON=$(PYTHON)'
 
@@ -105,6 +112,23 @@ sweep: | $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(MAKE) --no-print-directory gate
+
+# Each gate runs/gates/TASK/NAME.yaml is about the model runs/pretrained/TASK/NAME.inference_v1. It is asked anew each
+# time, for what changed may be the code. All gates are judged, also after one that fails.
+gate: $(INSTALLED)
+	@$(if $(GATES),$(MAKE) --no-print-directory --keep-going $(GATES:%=gate/%))
+
+gate-update: $(INSTALLED)
+	@$(if $(GATES),$(MAKE) --no-print-directory $(GATES:%=gate-update/%))
+
+$(GATES:%=gate/%): gate/%: runs/gates/%.yaml | $(INSTALLED)
+	@$(GATE_INFER)
+	@$(BIN)/baton gate $(*D) --gate $< --input $(RUNS)/$*/gate/predictions.jsonl --junit $(RUNS)/$*/gate/junit.xml
+
+$(GATES:%=gate-update/%): gate-update/%: runs/gates/%.yaml | $(INSTALLED)
+	@$(GATE_INFER)
+	@$(BIN)/baton gate $(*D) --gate $< --input $(RUNS)/$*/gate/predictions.jsonl --update --yes
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
