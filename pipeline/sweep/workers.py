@@ -13,15 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.evaluation import training_step
-from pipeline.jsonl import read_all
 from pipeline.sweep.claims import DEFAULT_LEASE_S, Claim, Claims, Heartbeat, this_process
 from pipeline.sweep.grid import METRICS, PREDICTIONS, Argument, Part, Plan, Step
 from pipeline.sweep.ledger import Ledger, State, row_of
 from pipeline.sweep.steps import RunStage, error_of, run_stage, wait_until_free
-from pipeline.tables import MODEL, layout_of
-from pipeline.tasks import load_part
-from schemas.rows import Metric
 from schemas.sweep import Cell, Event
 
 IDLE_S = 0.5  # between two looks for something to do
@@ -203,9 +198,15 @@ class _Attempt:
         row = self.row("finished")
         if self.part.kind != "cell":
             return row
-        step_number = training_step(self.folder / PREDICTIONS)
+        from pipeline.sweep.metrics import (
+            main_metrics,
+            training_step,
+        )  # here: pandas takes a second of a worker's start
+
         return msgspec.structs.replace(
-            row, step=step_number, metrics=main_metrics(self.part.task, self.folder / METRICS)
+            row,
+            step=training_step(self.folder / PREDICTIONS),
+            metrics=main_metrics(self.part.task, self.folder / METRICS),
         )
 
     def row(self, event: Event) -> Cell:
@@ -270,19 +271,6 @@ def find_checkpoint(folder: Path, step: int) -> Path:
         there = ", ".join(map(str, sorted(kept))) or "none"
         raise StepFailed(f"the training kept no checkpoint at step {step}; there are: {there}")
     return kept[step]
-
-
-def main_metrics(task: str, path: Path) -> tuple[Metric, ...]:
-    """The main metrics of the model over all records: those of the table that evaluate shows, in its order."""
-    part = load_part(task, "score")
-    rows = read_all(path, load_part(task, "rows").ROW_TYPES["metric_v1"])
-    rows = [m for m in rows if m.subject == MODEL and m.slice_by == "all"]
-    names = Metric.__struct_fields__
-    found = []
-    for column in layout_of(part, part.GLOSSARY, rows).columns:
-        chosen = [m for m in rows if (m.name, m.statistic) == (column.metric, column.statistic)]
-        found += [Metric(**{name: getattr(m, name) for name in names}) for m in chosen]
-    return tuple(found)
 
 
 def _ready(part: Part, state: State) -> Sequence[Part]:

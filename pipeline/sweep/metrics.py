@@ -1,0 +1,25 @@
+"""What the ledger keeps of a finished cell: its main metrics, and the training step of its model."""
+
+from pathlib import Path
+
+from pipeline.evaluation import training_step
+from pipeline.jsonl import read_all
+from pipeline.tables import MODEL, layout_of
+from pipeline.tasks import load_part
+from schemas.rows import Metric
+
+
+def main_metrics(task: str, path: Path) -> tuple[Metric, ...]:
+    """The main metrics of the model over all records: those of the table that evaluate shows, in its order."""
+    part = load_part(task, "score")
+    rows = read_all(path, load_part(task, "rows").ROW_TYPES["metric_v1"])
+    rows = [m for m in rows if m.subject == MODEL and m.slice_by == "all"]
+    names = Metric.__struct_fields__
+    found = []
+    for column in layout_of(part, part.GLOSSARY, rows).columns:
+        chosen = [m for m in rows if (m.name, m.statistic) == (column.metric, column.statistic)]
+        found += [Metric(**{name: getattr(m, name) for name in names}) for m in chosen]
+    return tuple(found)
+
+
+__all__ = ["main_metrics", "training_step"]

@@ -1,0 +1,91 @@
+"""kill -9 of a whole sweep at random moments, resumed each time: the same table as one that nothing disturbed.
+
+    python -m tests.sweep_killed gridworld curves FOLDER [--kills 5] [--workers 2]
+
+Runs ``baton sweep`` on a sweep of runs/sweeps twice, in two folders: once as it is, once killed (with every stage it
+has started: its process group) so many times, at moments drawn over the time that the first run took. Compares
+table.md, sweep.jsonl, report.html and the figures byte by byte, and counts in the ledger how often a part was finished.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from pipeline.jsonl import read_all
+from schemas.sweep import Cell
+from tests.conftest import ROOT
+
+
+def start(arguments: list[str], runs: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "stages", "sweep", *arguments, "--runs-dir", str(runs)]
+    return subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    """What a sweep says, by file: a pure function of its grid and its results."""
+    paths = [folder / "table.md", folder / "sweep.jsonl", folder / "report.html", *folder.glob("figures/*")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def undisturbed(arguments: list[str], runs: Path) -> float:
+    """Run a sweep to its end; the seconds it took."""
+    begun = time.monotonic()
+    assert start(arguments, runs).wait() == 0
+    return time.monotonic() - begun
+
+
+def kill_and_resume(arguments: list[str], runs: Path, kills_after_s: list[float]) -> int:
+    """Start a sweep, kill it after each of these times, then let it end. Returns how many kills met it at work."""
+    num_kills = 0
+    for seconds in kills_after_s:
+        process = start(arguments, runs)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            num_kills += 1
+    assert start(arguments, runs).wait() == 0
+    return num_kills
+
+
+def finished(folder: Path) -> Counter[str]:
+    """How often the ledger says of each part that it was finished."""
+    return Counter(row.key for row in read_all(folder / "ledger.jsonl", Cell) if row.event == "finished")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("task")
+    parser.add_argument("name")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    arguments = [given.task, "--name", given.name, "--workers", str(given.workers)]
+    whole, killed = given.folder / "whole", given.folder / "killed"
+    seconds = undisturbed(arguments, whole)
+    generator = random.Random(given.seed)
+    moments = [generator.uniform(0.1, 1.5) * seconds / (given.kills + 1) for _ in range(given.kills)]
+    num_kills = kill_and_resume(arguments, killed, moments)
+    folders = [runs / given.task / given.name / "sweep" for runs in (whole, killed)]
+    one, other = map(outputs, folders)
+    rows = read_all(folders[1] / "ledger.jsonl", Cell)
+    print(
+        f"undisturbed: {seconds:.0f} s; killed {num_kills} times, after {[round(moment) for moment in moments]} s each"
+    )
+    print(f"parts finished: {len(finished(folders[1]))}, most often {max(finished(folders[1]).values())} times")
+    print(f"attempts that a kill ended: {sum(row.attempt > 1 and row.event == 'started' for row in rows)}")
+    print(f"the same bytes in {sorted(one)}: {one == other}")
+    sys.exit(one != other)
+
+
+if __name__ == "__main__":
+    main()
