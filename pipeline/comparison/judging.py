@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline import stats
 from pipeline.comparison.joining import Joined, Slice
-from pipeline.comparison.paired import SWAPS, PairedColumns, Settings, permutation_test, share_as_large, statistic_of
+from pipeline.comparison.paired import SWAPS, PairedColumns, Settings, permutation_test, share_as_large
 from pipeline.comparison.pooled import PooledFigures
 from pipeline.comparison.reading import POOLED, Ints, Task
 from pipeline.stats import Floats, Interval
@@ -41,7 +41,7 @@ class Judge:
         """The metric of one file over a slice; NaN where it is undefined."""
         if metric.statistic == POOLED:
             return self.pooled.value(label, metric.name, part.chosen)
-        return statistic_of(self.columns(part).columns[label][metric.name], metric.statistic)
+        return self.columns(part).value(label, metric.name, metric.statistic)
 
     def resampled(self, label: str, metric: RecordMetric, part: Slice) -> Floats:
         """The same over each resample of the slice: [B]."""
@@ -195,7 +195,8 @@ def _by_record(ours: Floats, theirs: Floats, better: Better) -> dict[str, Any]:
     return {
         "effect_size": None if constant or spread == 0.0 else float(differences.mean()) / spread,
         "win_rate": stats.paired_win_rate(sign * ours, sign * theirs),
-        "probability_of_improvement": stats.probability_of_improvement(sign * ours, sign * theirs),
+        # sorted, which changes nothing but the time: the search for each value begins where the last one ended
+        "probability_of_improvement": stats.probability_of_improvement(np.sort(sign * ours), sign * theirs),
         "num_better": less if better == "lower" else more,
         "num_worse": more if better == "lower" else less,
         "num_equal": len(differences) - more - less,

@@ -63,11 +63,19 @@ class PairedColumns:
     strata: Ints | None
     settings: Settings
     _resampled: dict[tuple[str, str, str], Floats] = field(default_factory=dict)
+    _values: dict[tuple[str, str, str], float] = field(default_factory=dict)
 
     @property
     def num_records(self) -> int:
         """N."""
         return len(next(iter(next(iter(self.columns.values())).values())))
+
+    def value(self, label: str, name: str, statistic: str) -> float:
+        """The aggregate of one file."""
+        key = (label, name, statistic)
+        if key not in self._values:
+            self._values[key] = statistic_of(self.columns[label][name], statistic)
+        return self._values[key]
 
     def resampled(self, label: str, name: str, statistic: str) -> Floats:
         """The aggregate of one file over each resample: [B]."""

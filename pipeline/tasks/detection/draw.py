@@ -13,6 +13,7 @@ from pipeline.errors import UserError
 from pipeline.tasks.detection import draw_curves, draw_errors, draw_images, draw_texts, draw_training
 from pipeline.tasks.detection.counting import Looked, look
 from pipeline.tasks.detection.dataset import collect
+from pipeline.tasks.detection.draw_pair import pair_pictures
 from pipeline.tasks.detection.explain import explain_looked, reading_of
 from pipeline.tasks.detection.images import ImageFolder
 from pipeline.tasks.detection.judged import ORDER, JudgedImage, judge
@@ -20,7 +21,7 @@ from pipeline.tasks.detection.pictures import Picture
 from pipeline.tasks.detection.recipe import Evaluate, Infer, Visualize
 from pipeline.tasks.detection.rows import DetectionPrediction
 from pipeline.tasks.detection.sources import image_limits
-from pipeline.tasks.interface import DrawJob
+from pipeline.tasks.interface import DrawJob, PairDrawJob
 from schemas.rows import Figure
 
 ORDERS = {draw_images.IMAGES: ORDER}
@@ -33,22 +34,31 @@ def draw(job: DrawJob) -> Iterator[Figure]:
     """
     with plotting.style():
         for picture in pictures(job):
-            suffix, save = (
-                (".webp", plotting.save_photograph) if picture.shows_photograph else (".png", plotting.save_png)
-            )
-            path = job.folder / "figures" / f"{picture.slug}{suffix}"
-            save(picture.canvas, path)
-            yield Figure(
-                task="detection",
-                id=picture.slug,
-                path=path.relative_to(job.folder).as_posix(),
-                title=picture.title,
-                caption=picture.caption,
-                section=picture.section,
-                record_ids=picture.record_ids,
-                facts=picture.facts,
-                text=picture.text,
-            )
+            yield _save(picture, job.folder)
+
+
+def draw_pair(job: PairDrawJob) -> Iterator[Figure]:
+    """Write a picture for each record, with what every model made of it, and yield its row."""
+    with plotting.style():
+        for picture in pair_pictures(job):
+            yield _save(picture, job.folder)
+
+
+def _save(picture: Picture, folder: Path) -> Figure:
+    suffix, save = (".webp", plotting.save_photograph) if picture.shows_photograph else (".png", plotting.save_png)
+    path = folder / "figures" / f"{picture.slug}{suffix}"
+    save(picture.canvas, path)
+    return Figure(
+        task="detection",
+        id=picture.slug,
+        path=path.relative_to(folder).as_posix(),
+        title=picture.title,
+        caption=picture.caption,
+        section=picture.section,
+        record_ids=picture.record_ids,
+        facts=picture.facts,
+        text=picture.text,
+    )
 
 
 def hash_images(predictions: Sequence[DetectionPrediction], image_root: Path) -> str:

@@ -106,7 +106,7 @@ def predicted_objects(image: JudgedImage, *, labelled: bool = True, with_scores:
 def side_by_side(image: JudgedImage, album: Album, *, with_scores: bool) -> Picture:
     """One image twice: with the true objects, and with the predicted ones."""
     row = image.row
-    aspect = _aspect(row)
+    aspect = aspect_of(row)
     height = min(max(PANEL_IN * aspect, LOWEST_IN), TALLEST_IN)
     width = min(PANEL_IN, max(height / aspect, LOWEST_IN))
     canvas = plotting.new_figure(height + TITLE_IN + LEGEND_IN, automatic=False)
@@ -114,16 +114,16 @@ def side_by_side(image: JudgedImage, album: Album, *, with_scores: bool) -> Pict
     truth, prediction = true_objects(image), predicted_objects(image, with_scores=with_scores)
     for left, title, objects in ((0, _truth_title(image), truth), (1, _prediction_title(image), prediction)):
         middle = (left + 0.5) * plotting.WIDTH_IN / 2
-        ax = canvas.add_axes(_share(canvas, (middle - width / 2, LEGEND_IN, width, height)))
+        ax = canvas.add_axes(share_of(canvas, (middle - width / 2, LEGEND_IN, width, height)))
         draw_image(ax, row, photograph)
         draw_outlines(ax, objects)
         _, left_out = draw_labels(ax, objects)
         rest = f" ({counted(left_out, 'label')} found no room)" if left_out else ""
         # A narrow image has a title wider than itself, in the middle of its half.
         place: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 9.5, "fontweight": "bold"}
-        at = _share(canvas, (middle, LEGEND_IN + height + 0.07, 0, 0))[:2]
+        at = share_of(canvas, (middle, LEGEND_IN + height + 0.07, 0, 0))[:2]
         canvas.text(*at, title + rest, **place)
-    _legend(canvas, {one.look for one in (*truth, *prediction)})
+    draw_legend(canvas, {one.look for one in (*truth, *prediction)})
     return Picture(
         slug=f"image_{image.place:04d}",
         title=f"{image.place}. {one_line(row.id, 80)}",
@@ -142,7 +142,7 @@ def sheet(title: str, slug: str, how: str, images: Sequence[JudgedImage], album:
     cell = (plotting.WIDTH_IN - 2 * EDGE_IN) / SHEET_COLUMNS
     side = cell - EDGE_IN
     lines = [images[start : start + SHEET_COLUMNS] for start in range(0, len(images), SHEET_COLUMNS)]
-    heights = [max(side * min(_aspect(image.row), 1.0) for image in line) for line in lines]
+    heights = [max(side * min(aspect_of(image.row), 1.0) for image in line) for line in lines]
     step = CELL_TITLE_IN + EDGE_IN
     canvas = plotting.new_figure(sum(heights) + len(lines) * step + LEGEND_IN, automatic=False)
     looks: set[str] = set()
@@ -153,7 +153,7 @@ def sheet(title: str, slug: str, how: str, images: Sequence[JudgedImage], album:
             left = 1.5 * EDGE_IN + column * cell
             looks |= _draw_cell(canvas, image, album, (left, top, side, height))
         top -= height + EDGE_IN
-    _legend(canvas, looks)
+    draw_legend(canvas, looks)
     return Picture(
         slug=slug,
         title=title,
@@ -169,19 +169,19 @@ def sheet(title: str, slug: str, how: str, images: Sequence[JudgedImage], album:
 def _draw_cell(canvas: Canvas, image: JudgedImage, album: Album, room: tuple[float, float, float, float]) -> set[str]:
     """One image of a sheet with its heading; ``room`` is left, top, width, height in inches. Returns its looks."""
     left, top, side, height = room
-    aspect = _aspect(image.row)
+    aspect = aspect_of(image.row)
     across, up = (side, side * aspect) if side * aspect <= height else (height / aspect, height)
-    ax = canvas.add_axes(_share(canvas, (left + (side - across) / 2, top - up, across, up)))
+    ax = canvas.add_axes(share_of(canvas, (left + (side - across) / 2, top - up, across, up)))
     draw_image(ax, image.row, album.open(image.row, round(side * plotting.DPI)), brief=True)
     objects = [*true_objects(image, labelled=False), *predicted_objects(image, labelled=False)]
     draw_outlines(ax, objects, scale=0.8)
     f1 = "nothing to find" if image.f1 is None else f"F1 {image.f1:.2f}"
-    at = _share(canvas, (left, top + 0.03, 0, 0))[:2]
+    at = share_of(canvas, (left, top + 0.03, 0, 0))[:2]
     canvas.text(*at, f"{image.place}. {_end_of(image.row.id)}  {f1}", fontsize=7, ha="left", va="bottom")
     return {one.look for one in objects}
 
 
-def _aspect(row: DetectionPrediction) -> float:
+def aspect_of(row: DetectionPrediction) -> float:
     """Height over width, within what can be shown."""
     return min(max(max(row.height, 1) / max(row.width, 1), FLATTEST), 1 / FLATTEST)
 
@@ -203,14 +203,14 @@ def draw_image(ax: Axes, row: DetectionPrediction, photograph: Image.Image | str
     return ax
 
 
-def _share(canvas: Canvas, box_in: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+def share_of(canvas: Canvas, box_in: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
     """A box in inches as shares of the canvas."""
     width, height = canvas.get_size_inches()
     left, bottom, across, up = box_in
     return left / width, bottom / height, across / width, up / height
 
 
-def _legend(canvas: Canvas, looks: set[str]) -> None:
+def draw_legend(canvas: Canvas, looks: set[str]) -> None:
     """What the lines mean, in one row below, on a dark ground as under the labels."""
     styles: list[dict[str, Any]] = [
         {"color": look.color, "linestyle": look.line, "label": OBJECT_MEANINGS[name]}

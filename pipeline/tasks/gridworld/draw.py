@@ -5,6 +5,7 @@ one looked at closely; the others stand beside it in one learning curve.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from pipeline import plotting
 from pipeline.errors import UserError
@@ -17,9 +18,10 @@ from pipeline.tasks.gridworld import (
     draw_training,
     draw_values,
 )
+from pipeline.tasks.gridworld.draw_pair import pair_pictures
 from pipeline.tasks.gridworld.pictures import Picture
 from pipeline.tasks.gridworld.rows import GridworldPrediction
-from pipeline.tasks.interface import DrawJob
+from pipeline.tasks.interface import DrawJob, PairDrawJob
 from schemas.rows import Figure
 
 MAX_PAIRED = 4  # comparisons with the tuned script, one for each level and multiplier
@@ -34,17 +36,28 @@ def draw(job: DrawJob) -> Iterator[Figure]:
     """
     with plotting.style():
         for picture in pictures(job):
-            path = job.folder / "figures" / f"{picture.slug}.png"
-            plotting.save_png(picture.canvas, path)
-            yield Figure(
-                task="gridworld",
-                id=picture.slug,
-                path=path.relative_to(job.folder).as_posix(),
-                title=picture.title,
-                caption=picture.caption,
-                section=picture.section,
-                record_ids=picture.record_ids,
-            )
+            yield _save(picture, job.folder)
+
+
+def draw_pair(job: PairDrawJob) -> Iterator[Figure]:
+    """Write a picture for each record, with what every model made of it, and yield its row."""
+    with plotting.style():
+        for picture in pair_pictures(job):
+            yield _save(picture, job.folder)
+
+
+def _save(picture: Picture, folder: Path) -> Figure:
+    path = folder / "figures" / f"{picture.slug}.png"
+    plotting.save_png(picture.canvas, path)
+    return Figure(
+        task="gridworld",
+        id=picture.slug,
+        path=path.relative_to(folder).as_posix(),
+        title=picture.title,
+        caption=picture.caption,
+        section=picture.section,
+        record_ids=picture.record_ids,
+    )
 
 
 def pictures(job: DrawJob) -> Iterator[Picture]:
