@@ -1,13 +1,21 @@
 """``baton evaluate``: metrics with intervals, beside the baselines, from the predictions alone."""
 
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.errors import UserError
 from pipeline.progress import progress
 from pipeline.runs import StageRequest, StageRun, stage_run
 from stages.common import Options, Result, command, finished, main, stage_config
+
+if TYPE_CHECKING:
+    from pipeline.following_metrics import Show, State
 
 WRITES = ("metrics.jsonl", "scores.jsonl", "table.md")
 
@@ -19,8 +27,6 @@ InputsOption = Annotated[
         help="Predictions instead of the run's; several, in the order of training, for a learning curve.",
     ),
 ]
-
-
 SalvagedOption = Annotated[
     bool,
     typer.Option(
@@ -28,10 +34,47 @@ SalvagedOption = Annotated[
         help="Count what was complete before an answer was cut: --set evaluate.use_salvaged=true, where a task has it.",
     ),
 ]
+FollowOption = Annotated[
+    bool,
+    typer.Option(
+        "--follow",
+        help="Watch a growing file, with intervals that hold at every moment. Writes nothing; ends with infer.",
+    ),
+]
+StopWhenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--stop-when",
+        metavar="QUESTION",
+        help='With --follow: end when this is decided, such as "wellbeing > 430". Exit code 0 for yes, else 1.',
+    ),
+]
+MetricOption = Annotated[
+    list[str],
+    typer.Option("--metric", metavar="NAME[:STATISTIC]", help="With --follow: this metric instead of the main ones."),
+]
+AgainstOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--against", metavar="FILE", help="With --follow: differences to these predictions, record by record."
+    ),
+]
+IdleOption = Annotated[
+    float | None, typer.Option("--idle-exit", metavar="SECONDS", min=0.0, help="With --follow: end when so long idle.")
+]
 
 
 @command("evaluate", shared=("task", "recipe", "settings", "seed", "out", "runs_dir", "force", "threads", "json"))
-def app(options: Options, inputs: InputsOption = [], use_salvaged: SalvagedOption = False) -> Result:  # noqa: B006 - typer copies it
+def app(
+    options: Options,
+    inputs: InputsOption = [],  # noqa: B006 - typer copies it
+    use_salvaged: SalvagedOption = False,
+    follow: FollowOption = False,
+    stop_when: StopWhenOption = None,
+    metrics: MetricOption = [],  # noqa: B006 - typer copies it
+    against: AgainstOption = None,
+    idle_exit: IdleOption = None,
+) -> Result:
     """Metrics with intervals, beside the baselines, from the predictions alone.
 
     Writes metrics.jsonl, scores.jsonl and table.md, and shows the table.
@@ -39,10 +82,17 @@ def app(options: Options, inputs: InputsOption = [], use_salvaged: SalvagedOptio
     Example: baton evaluate gridworld --recipe demo
 
     Example: baton evaluate gridworld --input early=a/predictions.jsonl --input late=b/predictions.jsonl --out compared
+
+    Example: baton evaluate gridworld --recipe demo --follow --stop-when "wellbeing > 430"
     """
+    recipe, run_name = options.recipe_or_defaults(*(["evaluate.use_salvaged=true"] if use_salvaged else []))
+    if follow:
+        path = _only_one(inputs) or options.folder(run_name, "infer") / "predictions.jsonl"
+        return _follow(options, path, getattr(recipe, "evaluate", None), _Asked(stop_when, metrics, against, idle_exit))
+    if stop_when or metrics or against or idle_exit:
+        raise UserError("--stop-when, --metric, --against and --idle-exit need --follow", remedy="add --follow")
     from pipeline import evaluation  # loaded here: `--help` need not wait for pandas
 
-    recipe, run_name = options.recipe_or_defaults(*(["evaluate.use_salvaged=true"] if use_salvaged else []))
     files = evaluation.label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
     several = len(files) > 1
     request = StageRequest(
@@ -80,6 +130,60 @@ def _evaluate(run: StageRun, files: dict[str, Path], section: Any, options: Opti
     run.counts.update(outcome.counts)
     run.error_counts.update(outcome.error_counts)
     run.notes["steps"] = outcome.steps
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What `--follow` is asked to show and to decide."""
+
+    stop_when: str | None
+    metrics: list[str]
+    against: Path | None
+    idle_s: float | None
+
+
+def _only_one(inputs: list[str]) -> Path | None:
+    if len(inputs) > 1:
+        raise UserError("--follow watches one file", where="--input", remedy="follow each in a terminal of its own")
+    return Path(inputs[0]) if inputs else None
+
+
+def _follow(options: Options, path: Path, section: Any, asked: _Asked) -> Result:
+    from pipeline.anytime import Anytime, AnytimeJob
+    from pipeline.following_metrics import State, parse_question, summary, watch
+    from pipeline.tasks import load_part
+
+    question = parse_question(asked.stop_when) if asked.stop_when else None
+    metrics = [*asked.metrics, *([question.metric] if question else [])]
+    job = AnytimeJob(task=options.task, options=section, metrics=metrics, against=asked.against)
+    state = State(Anytime(job), question)
+    try:
+        with _shown(options) as show:
+            watch(path, load_part(options.task, "rows").ROW_TYPES["prediction_v1"], state, show, asked.idle_s)
+    except KeyboardInterrupt:
+        if not options.json:
+            print("\n".join(summary(state)), flush=True)
+        raise
+    status = "ok" if question is None or state.answer == "yes" else "failed"
+    return Result(lines=summary(state), facts=state.facts(), status=status)
+
+
+@contextlib.contextmanager
+def _shown(options: Options) -> "Iterator[Show]":
+    """A table that renews itself on a terminal, else lines."""
+    from pipeline.following_metrics import LineShow, table_of
+
+    if options.json or not sys.stdout.isatty():
+        yield LineShow(sys.stdout, json=options.json)
+        return
+    from rich.live import Live
+
+    with Live(refresh_per_second=4, transient=True) as live:
+
+        def show(state: "State") -> None:
+            live.update(table_of(state))
+
+        yield show
 
 
 if __name__ == "__main__":

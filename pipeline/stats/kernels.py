@@ -47,3 +47,24 @@ def trimmed_means_of_strata(
             rank = after
             counts[i] = 0
         result[b] = total / (num_records - 2 * num_cut)
+
+
+@njit(cache=True, error_model="numpy")
+def bet_on_means(values: Floats, stakes: Floats, means: Floats, capital: Floats, needed: float) -> int:
+    """Bet ``stakes[k, n]`` that ``values[n]`` is above each of the rising ``means[g]``; how many of them are refuted.
+
+    A mean is refuted as soon as the average over k of ``capital[k, g]`` (1 before the first record; changed in place)
+    is ``needed``. At most half of a capital is at stake, so it stays positive: the truncation c = 1/2 of Waudby-Smith
+    and Ramdas (2024). It falls as the mean rises, so that the lowest mean that stands is the next one to fall.
+    """
+    num_bets, num_means = capital.shape
+    first = 0
+    most = 0.5 / means
+    for n in range(len(values)):
+        for k in range(num_bets):
+            own, stake = capital[k], stakes[k, n]
+            for g in range(first, num_means):
+                own[g] *= 1.0 + min(stake, most[g]) * (values[n] - means[g])
+        while first < num_means and capital[:, first].mean() >= needed:
+            first += 1
+    return first
