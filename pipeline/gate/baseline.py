@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from pipeline.atomic import write_atomically
-from pipeline.comparison.reading import Task
 from pipeline.errors import UserError
 from pipeline.gate.inputs import (
     Predictions,
@@ -20,6 +19,7 @@ from pipeline.gate.inputs import (
     read_metrics,
     read_predictions,
 )
+from pipeline.gate.parts import Task
 from pipeline.hashes import sha256_file
 from pipeline.jsonl import read_all, write_all
 from pipeline.jsonl.explain import split_message

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from pipeline.comparison.reading import Task
 from pipeline.errors import UserError
 from pipeline.gate import paired, unpaired
 from pipeline.gate.baseline import (
@@ -21,6 +20,7 @@ from pipeline.gate.baseline import (
 from pipeline.gate.checks import ALL, Checked, resolve
 from pipeline.gate.inputs import Predictions, kind_of, plain_options, read_metrics, read_predictions
 from pipeline.gate.judging import Change, judge, judge_bound
+from pipeline.gate.parts import Task
 from pipeline.gate.resampling import POOLED, Side
 from schemas.gate import Baseline, BaselineFile, BaselineRecord, GateSpec, Kind, Outcome, Verdict
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from pipeline.comparison.reading import Task
 from pipeline.errors import UserError
+from pipeline.gate.parts import Task
 from pipeline.jsonl import head, read_all
 from pipeline.tasks.interface import Measurements
 from schemas.gate import BaselineMetric
@@ -113,7 +113,7 @@ def key_of(metric: BaselineMetric) -> tuple[str, str, str, str]:
 
 def plain_options(options: Any) -> Mapping[str, Any]:
     """What of the recipe's section ``evaluate`` values depend on: all but how intervals are drawn."""
-    plain: dict[str, Any] = msgspec.to_builtins(options) if options is not None else {}
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(options)) if options is not None else {}
     return {key: value for key, value in plain.items() if key not in ("confidence", "num_resamples", "seed")}
 
 

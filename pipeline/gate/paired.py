@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.comparison.reading import Task
 from pipeline.errors import UserError
 from pipeline.gate.baseline import UPDATE, Opened
 from pipeline.gate.checks import ALL, Checked
 from pipeline.gate.inputs import Predictions, measure_predictions
 from pipeline.gate.judging import Change
+from pipeline.gate.parts import Task
 from pipeline.gate.resampling import POOLED, Column, Side, Spread, draw_weights, simultaneous
 from pipeline.stats import Floats
 from schemas.gate import BaselineMetric, GateSpec

@@ -1,0 +1,52 @@
+"""The parts of a task that a gate works with, found by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.tasks import load_part
+from pipeline.tasks.interface import Measurements
+from schemas.rows import ENVELOPES
+
+
+@dataclass(frozen=True)
+class Task:
+    """``options`` is the recipe's section ``evaluate``."""
+
+    name: str
+    options: Any
+
+    @property
+    def row_type(self) -> type[Any]:
+        """The Struct of a prediction."""
+        kind: type[Any] = load_part(self.name, "rows").ROW_TYPES["prediction_v1"]
+        return kind
+
+    @property
+    def truth_fields(self) -> tuple[str, ...]:
+        """Fields of a prediction that come from its example, whatever the model: ``TRUTH`` of ``rows.py``; without one,
+        the fields that example and prediction share."""
+        part: Any = load_part(self.name, "rows")
+        stated: Sequence[str] | None = getattr(part, "TRUTH", None)
+        if stated is not None:
+            return tuple(stated)
+        shared = {*part.ROW_TYPES["example_v1"].__struct_fields__} - {*ENVELOPES["example_v1"].__struct_fields__}
+        return tuple(name for name in self.row_type.__struct_fields__ if name in shared)
+
+    def measure(self, rows: Sequence[Any], path: Path) -> Measurements:
+        """What the rows measured. Raises UserError, naming the file."""
+        part: Any = load_part(self.name, "score")
+        if not hasattr(part, "measure_records"):
+            raise UserError(
+                f"task {self.name!r} does not say what its records measured: it can be gated by metrics.jsonl alone",
+                where=f"pipeline/tasks/{self.name}/score.py",
+                remedy="give metrics.jsonl, or add measure_records (see pipeline.tasks.interface.ScorePart)",
+            )
+        try:
+            found: Measurements = part.measure_records(rows, self.options)
+        except UserError as error:
+            where = f"{path}, {error.where}" if error.where else str(path)
+            raise UserError(error.what, where=where, remedy=error.remedy) from error
+        return found
