@@ -56,16 +56,16 @@ def run_inference(
     anew. ``model_id`` is what the rows' ``model`` says; None where the task alone knows. Raises UserError when two
     examples share an id, and when ``path`` holds predictions of other examples or of another model.
     """
-    _refuse_duplicates(job.examples)
+    refuse_duplicates(job.examples)
     errors: Counter[str] = Counter()
-    num_resumed = _good_prefix(path, job.examples, row_type, model_id, errors)
+    num_resumed = resume_point(path, job.examples, row_type, model_id, errors)
     # Each row at once: it may have taken a minute of a large model, and a kill must not cost those waiting in a buffer.
     with Appender(path, resume=num_resumed > 0, buffer_bytes=0) as appender:
         for example, prediction in _paired(part, job, num_resumed):
             if prediction.id != example.id or model_id not in (None, prediction.model):
                 raise AssertionError(f"predict gave {prediction.id} ({prediction.model}) for {example.id} ({model_id})")
             appender.append(prediction)
-            _count(errors, prediction)
+            count_error(errors, prediction)
     return InferenceCounts(len(job.examples), num_resumed, dict(sorted(errors.items())))
 
 
@@ -76,7 +76,8 @@ def _paired(part: PredictPart, job: InferJob, first: int) -> Iterator[tuple[Exam
     yield from zip(job.examples[first:], part.predict(replace(job, first_index=first)), strict=True)
 
 
-def _refuse_duplicates(examples: Sequence[Any]) -> None:
+def refuse_duplicates(examples: Sequence[Any]) -> None:
+    """Raise UserError when two examples share an id."""
     number_of: dict[str, int] = {}
     for number, example in enumerate(examples):
         if example.id in number_of:
@@ -88,7 +89,7 @@ def _refuse_duplicates(examples: Sequence[Any]) -> None:
         number_of[example.id] = number
 
 
-def _good_prefix(
+def resume_point(
     path: Path, examples: Sequence[Any], row_type: type[Prediction], model_id: str | None, errors: Counter[str]
 ) -> int:
     """Number of whole lines in ``path``, after checking that they answer the first of ``examples`` with this model."""
@@ -104,10 +105,11 @@ def _good_prefix(
                 where=f"{path}:{number + 1}",
                 remedy="they belong to other examples or another model; replace them with --force",
             )
-        _count(errors, row)
+        count_error(errors, row)
     return len(found)
 
 
-def _count(errors: Counter[str], prediction: Prediction) -> None:
+def count_error(errors: Counter[str], prediction: Prediction) -> None:
+    """Add the error of a prediction, if it has one, by what it says."""
     if prediction.error is not None:
         errors[prediction.error[:ERROR_KEY_LENGTH]] += 1

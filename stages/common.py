@@ -52,6 +52,7 @@ EXTRAS = {
     "onnxscript": "onnx",
     "transformers": "huggingface",
     "tokenizers": "huggingface",
+    "ray": "ray",
 }
 
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="Task, for example gridworld.")]

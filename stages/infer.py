@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from pipeline.errors import UserError
-from pipeline.inference import find_source, read_examples, run_inference
+from pipeline.inference import InferenceCounts, find_source, read_examples, run_inference
 from pipeline.manifests import recorded_path
 from pipeline.progress import Report, progress
 from pipeline.runs import StageRequest, StageRun, stage_run
@@ -15,7 +15,7 @@ from pipeline.tasks import load_part
 from pipeline.tasks.interface import InferJob, Source, SourceRequest
 from stages.common import Options, Result, command, finished, main, stage_config
 
-FILE = "predictions.jsonl"
+FILE, SHARDS = "predictions.jsonl", "shards"
 
 ModelOption = Annotated[
     Path | None,
@@ -33,6 +33,13 @@ ReplayOption = Annotated[
 ImageRootOption = Annotated[
     Path | None, typer.Option("--image-root", metavar="FOLDER", help="Where images are, instead of the input's folder.")
 ]
+Engine = Literal["local", "ray"]
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", help="Where shards are predicted: here, or on a Ray cluster.")
+]
+NumWorkersOption = Annotated[
+    int, typer.Option("--num-workers", min=1, help="Shards predicted at a time; the bytes are the same for any number.")
+]
 
 
 @command("infer")
@@ -43,6 +50,8 @@ def app(
     backend: BackendOption = None,
     replay: ReplayOption = None,
     image_root: ImageRootOption = None,
+    engine: EngineOption = "local",
+    num_workers: NumWorkersOption = 1,
 ) -> Result:
     """Run a model once over a dataset: one prediction line per record, in order.
 
@@ -73,7 +82,7 @@ def app(
         folder=options.folder(run_name),
         config=stage_config(recipe, "infer") | {"device": options.device} | dict(source.config),
         inputs=inputs | dict(source.files) | {"examples": examples},
-        writes=(FILE,),
+        writes=(FILE, f"{SHARDS}/*"),
         seed=recipe.seed,
         device=options.device,
         num_threads=options.threads,
@@ -83,17 +92,19 @@ def app(
     with stage_run(request) as run:
         if not run.up_to_date:
             with progress("infer", options.progress_style) as report:
-                _infer(run, request, Asked(source, section, report))
+                _infer(run, request, Asked(source, section, report, engine, num_workers))
     return finished("infer", run)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is inferred with, and to whom its progress is told."""
+    """What is inferred with, where, and to whom its progress is told."""
 
     source: Source
     section: Any
     report: Report
+    engine: Engine = "local"
+    num_workers: int = 1
 
 
 def _infer(run: StageRun, request: StageRequest, asked: Asked) -> None:
@@ -121,16 +132,37 @@ def _infer(run: StageRun, request: StageRequest, asked: Asked) -> None:
         inputs={name: run.inputs[name] for name in source.files},
         note=run.notes.__setitem__,
     )
-    counts = run_inference(
-        load_part(task, "predict"),
-        job,
-        run.folder / FILE,
-        row_type=load_part(task, "rows").ROW_TYPES["prediction_v1"],
-        model_id=model.weights_hash[:16] if model else None,
-    )
+    counts = _predict(run, request, asked, job)
     run.output("predictions", run.folder / FILE)
     run.counts |= {"num_predictions": counts.num_predictions, "num_resumed": counts.num_resumed}
     run.error_counts |= counts.error_counts
+
+
+def _predict(run: StageRun, request: StageRequest, asked: Asked, job: InferJob) -> InferenceCounts:
+    """All predictions, by this process or by many: the same bytes."""
+    path = run.folder / FILE
+    row_type = load_part(request.task, "rows").ROW_TYPES["prediction_v1"]
+    model_id = job.model.weights_hash[:16] if job.model else None
+    # What a sharded run left behind is merged by one that is not, too.
+    if asked.engine == "local" and asked.num_workers == 1 and not (run.folder / SHARDS).exists():
+        return run_inference(load_part(request.task, "predict"), job, path, row_type=row_type, model_id=model_id)
+    from pipeline.engines.shards import run_sharded, shard_job  # these are loaded here: few runs need them
+
+    shards = shard_job(request.task, request.inputs["examples"], job)
+    with _pool(asked)(shards, asked.num_workers) as pool:
+        counts = run_sharded(pool, job, path, row_type=row_type, model_id=model_id)
+    run.notes |= {"engine": asked.engine, "num_workers": asked.num_workers, "num_workers_lost": pool.num_lost}
+    return counts
+
+
+def _pool(asked: Asked) -> Any:
+    if asked.engine == "ray":
+        from pipeline.engines.cluster import ray_pool
+
+        return ray_pool
+    from pipeline.engines.local import local_pool
+
+    return local_pool
 
 
 if __name__ == "__main__":
