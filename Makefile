@@ -16,6 +16,7 @@ PIP       := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c
 INSTALLED := $(VENV)/.installed
 PEER      := .venv-bench
 PEER_PIP  := $(PEER)/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+RLIABLE   := .venv-rliable
 RUN       := $(RUNS)/$(TASK)/$(RECIPE)
 YAML      := runs/recipes/$(TASK)/$(RECIPE).yaml
 STAGE      = $(BIN)/baton $(1) $(TASK) --recipe $(RECIPE) --runs-dir $(RUNS)
@@ -148,5 +149,11 @@ $(PEER)/.installed: benchmarks/requirements.txt constraints.txt
 	$(PEER_PIP) -r benchmarks/requirements.txt
 	touch $@
 
-bench: $(INSTALLED) $(PEER)/.installed
+# rliable needs an older pandas than ours.
+$(RLIABLE)/.installed: benchmarks/requirements-rliable.txt
+	test -x $(RLIABLE)/bin/python || $(PYTHON) -m venv $(RLIABLE)
+	$(RLIABLE)/bin/python -m pip --disable-pip-version-check install --quiet -r benchmarks/requirements-rliable.txt
+	touch $@
+
+bench: $(INSTALLED) $(PEER)/.installed $(RLIABLE)/.installed
 	$(BIN)/python -m benchmarks

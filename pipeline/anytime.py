@@ -24,14 +24,13 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.jsonl import read_all
 from pipeline.stats.intervals import Interval
-from pipeline.stats.metrics import Floats, interquartile_mean
+from pipeline.stats.metrics import Floats, interquartile_mean, interquartile_mean_terms
 from pipeline.stats.sequences import (
     BoundedMean,
     EstimateSequence,
     MeanSequence,
     MedianSequence,
     SequenceOptions,
-    interquartile_mean_terms,
 )
 from pipeline.tasks import load_part
 from pipeline.tasks.interface import Measurements, RecordMetric

@@ -2,6 +2,7 @@
 
 from pipeline.stats.comparisons import (
     holm,
+    mean_probability_of_improvement_interval,
     paired_difference,
     paired_effect_size,
     paired_permutation_test,
@@ -21,7 +22,15 @@ from pipeline.stats.intervals import (
     resample_means,
     wilson,
 )
-from pipeline.stats.metrics import Floats, interquartile_mean, mean, median, rate, trimmed_mean
+from pipeline.stats.metrics import (
+    Floats,
+    interquartile_mean,
+    interquartile_mean_terms,
+    mean,
+    median,
+    rate,
+    trimmed_mean,
+)
 
 __all__ = [
     "Bootstrap",
@@ -33,7 +42,9 @@ __all__ = [
     "bootstrap",
     "holm",
     "interquartile_mean",
+    "interquartile_mean_terms",
     "mean",
+    "mean_probability_of_improvement_interval",
     "median",
     "paired_difference",
     "paired_effect_size",

@@ -13,6 +13,8 @@ from pipeline.stats import metrics
 from pipeline.stats.intervals import (
     CHUNK_ELEMENTS,
     DEFAULTS,
+    NUM_CUT,
+    NUM_LINEAR,
     Bootstrap,
     Interval,
     Metric,
@@ -20,12 +22,15 @@ from pipeline.stats.intervals import (
     bootstrap,
     check_values,
     draw_records,
+    linear_terms,
     percentile_interval,
+    resample_linear,
     resample_means,
 )
 from pipeline.stats.metrics import Floats
 
 MAX_EXACT_RECORDS = 14  # 2**14 sign patterns are fewer than the draws that would be made instead
+MIN_TABLE_RECORDS = 2**12  # from so many on, flips are summed by table: `kernels.sums_of_random_subsets`
 ROUNDING = 1e-12  # relative: a permuted sum this close to the observed one ties with it
 
 
@@ -37,12 +42,15 @@ def paired_difference(
     metric: Metric = metrics.mean,
     strata: Strata | None = None,
 ) -> Interval:
-    """metric(first) - metric(second) with the bootstrap interval over resampled pairs. BCa for the mean only."""
+    """metric(first) - metric(second) with the bootstrap interval over resampled pairs: percentile, for the mean any."""
     first, second = _pairs(first, second)
     if metric is metrics.mean:
         return bootstrap(first - second, metrics.mean, generator, options, strata)
     if options.method != "percentile":
-        raise ValueError("the BCa interval of a paired difference is defined here for the mean only")
+        raise ValueError(f"the {options.method} interval of a paired difference is defined here for the mean only")
+    if metric in NUM_CUT:
+        resampled = _resample_trimmed(first, second, metric, generator, options, strata)
+        return percentile_interval(float(metric(first) - metric(second)), resampled, options)
     drawn = draw_records(len(first), generator, options.num_resamples, strata)
     resampled = np.concatenate([metric(first[rows]) - metric(second[rows]) for rows in drawn])
     return percentile_interval(float(metric(first) - metric(second)), resampled, options)
@@ -81,6 +89,14 @@ def paired_permutation_test(
     if len(differences) <= MAX_EXACT_RECORDS:
         signs = np.array(list(product((1.0, -1.0), repeat=len(differences))))
         return float((np.abs(signs @ differences) >= limit).mean())
+    if len(differences) >= MIN_TABLE_RECORDS:
+        from pipeline.stats import kernels  # here: loading numba costs more than a test of few records
+
+        sums = np.zeros(num_permutations)
+        seeds = generator.integers(2**64, size=num_permutations, dtype=np.uint64)
+        kernels.sums_of_random_subsets(differences, np.array([True]), seeds, sums)
+        sums = differences.sum() - 2.0 * sums
+        return (int(np.count_nonzero(np.abs(sums) >= limit)) + 1) / (num_permutations + 1)
     rows = max(1, CHUNK_ELEMENTS // len(differences))
     num_extreme = 0
     for start in range(0, num_permutations, rows):
@@ -124,17 +140,81 @@ def probability_of_improvement_interval(
 ) -> Interval:
     """`probability_of_improvement` with the percentile bootstrap interval, each side resampled by itself."""
     first, second = check_values(first), check_values(second)
+    if len(first) + len(second) >= 2 * NUM_LINEAR:
+        return _interval_of_many(first, second, generator, options)
+    return mean_probability_of_improvement_interval(first[:, None], second[:, None], generator, options)
+
+
+def mean_probability_of_improvement_interval(
+    first: Floats, second: Floats, generator: np.random.Generator, options: Bootstrap = DEFAULTS
+) -> Interval:
+    """`probability_of_improvement` averaged over tasks, with its percentile bootstrap interval (Agarwal et al. 2021).
+
+    ``first[n, t]`` is the score of run n on task t, ``second[m, t]`` likewise; within each task, each side's runs are
+    resampled by themselves. Raises ValueError for no scores, scores that are not finite, and different tasks.
+    """
+    from pipeline.stats import kernels  # here: loading numba costs more than most intervals
+
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+        raise ValueError(f"two matrices of runs and as many tasks are needed, not shapes {first.shape}, {second.shape}")
+    both = check_values(np.concatenate([first, second]).ravel()).reshape(-1, first.shape[1])
+    ranks = np.stack([np.unique(scores, return_inverse=True)[1] for scores in both.T])
     resampled = np.empty(options.num_resamples)
-    for index in range(options.num_resamples):
-        drawn = second[generator.integers(len(second), size=len(second))]
-        resampled[index] = _chance_to_beat(first[generator.integers(len(first), size=len(first))], np.sort(drawn))
-    return percentile_interval(probability_of_improvement(first, second), resampled, options)
+    seeds = generator.integers(2**64, size=options.num_resamples, dtype=np.uint64)
+    ours, theirs = (np.ascontiguousarray(side) for side in np.split(ranks, [len(first)], axis=1))
+    kernels.chances_to_beat(ours, theirs, ranks.max(axis=1) + 1, seeds, resampled)
+    value = np.mean([_chance_to_beat(*pair) for pair in zip(first.T, np.sort(second.T), strict=True)])
+    return percentile_interval(float(value), resampled, options)
 
 
 def paired_win_rate(first: Floats, second: Floats) -> float:
     """Share of records on which ``first[n]`` beats ``second[n]``, ties counting half."""
     first, second = _pairs(first, second)
     return float((first > second).mean() + 0.5 * (first == second).mean())
+
+
+def _interval_of_many(first: Floats, second: Floats, generator: np.random.Generator, options: Bootstrap) -> Interval:
+    """Of many records the chance to beat is, but for a remainder that falls with their number, the sum of two means:
+    over the first side, of the chance to beat the second, and the other way round (Hoeffding 1948)."""
+    first, second = np.sort(first), np.sort(second)  # in order the searches are quick
+    resampled = np.zeros(options.num_resamples)
+    for own, other in ((-second[::-1], -first[::-1]), (first, second)):
+        chances = (np.searchsorted(other, own, "left") + np.searchsorted(other, own, "right")) / (2.0 * len(other))
+        value = float(chances.mean())
+        resampled += resample_linear(0.0, chances - value, generator, options.num_resamples)
+    return percentile_interval(value, value + resampled, options)
+
+
+def _resample_trimmed(
+    first: Floats,
+    second: Floats,
+    metric: Metric,
+    generator: np.random.Generator,
+    options: Bootstrap,
+    strata: Strata | None,
+) -> Floats:
+    """Differences of trimmed means over resampled pairs: [num_resamples]."""
+    from pipeline.stats import kernels  # here: loading numba costs more than most intervals
+
+    if len(first) >= NUM_LINEAR and metric is metrics.interquartile_mean:
+        terms = linear_terms(first, metric) - linear_terms(second, metric)
+        return resample_linear(float(metric(first) - metric(second)), terms, generator, options.num_resamples, strata)
+    values = np.stack([first, second])
+    labels = np.zeros(len(first), np.int64) if strata is None else np.unique(strata, return_inverse=True)[1]
+    starts = np.concatenate([[0], np.cumsum(np.bincount(labels))]).astype(np.int64)
+    seeds = generator.integers(2**64, size=options.num_resamples, dtype=np.uint64)
+    result = np.empty(options.num_resamples)
+    kernels.paired_trimmed_means(
+        values,
+        np.argsort(values, axis=1, kind="stable"),
+        np.argsort(labels, kind="stable"),
+        starts,
+        NUM_CUT[metric](len(first)),
+        seeds,
+        result,
+    )
+    return result
 
 
 def _chance_to_beat(first: Floats, ordered: Floats) -> float:
@@ -151,6 +231,7 @@ def _pairs(first: Floats, second: Floats) -> tuple[Floats, Floats]:
 
 __all__ = [
     "holm",
+    "mean_probability_of_improvement_interval",
     "paired_difference",
     "paired_effect_size",
     "paired_permutation_test",

@@ -68,3 +68,120 @@ def bet_on_means(values: Floats, stakes: Floats, means: Floats, capital: Floats,
         while first < num_means and capital[:, first].mean() >= needed:
             first += 1
     return first
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _mix(state: np.uint64) -> np.uint64:
+    """The number that SplitMix64 gives for a state."""
+    bits = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _count_draws(
+    groups: NDArray[np.int64], start: int, end: int, state: np.uint64, counts: NDArray[np.int64]
+) -> np.uint64:
+    """Draw as many of ``groups[start:end]`` as there are, with replacement, and count them; returns the next state."""
+    size = np.uint64(end - start)
+    for _ in range(start, end):
+        state += np.uint64(0x9E3779B97F4A7C15)
+        counts[groups[start + np.int64(((_mix(state) >> np.uint64(32)) * size) >> np.uint64(32))]] += 1
+    return state
+
+
+@njit(cache=True, error_model="numpy")
+def chances_to_beat(
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    num_ranks: NDArray[np.int64],
+    seeds: NDArray[np.uint64],
+    result: Floats,
+) -> None:
+    """Fill ``result[b]`` with the chance that the first side beats the second, both resampled, averaged over tasks.
+
+    ``first[t, n]`` and ``second[t, m]`` are ranks among all scores of task t (equal scores, equal ranks, from 0 to
+    before ``num_ranks[t]``). A resample is how often each rank was drawn on either side: a walk over the counts, no sorting.
+    """
+    wins_of = np.zeros(num_ranks.max(), dtype=np.int64)
+    losses_of = np.zeros(num_ranks.max(), dtype=np.int64)
+    for b in range(len(result)):
+        state, total = seeds[b], 0.0
+        for task in range(len(num_ranks)):
+            state = _count_draws(first[task], 0, first.shape[1], state, wins_of)
+            state = _count_draws(second[task], 0, second.shape[1], state, losses_of)
+            below, doubled = 0, 0
+            for rank in range(num_ranks[task]):
+                doubled += wins_of[rank] * (2 * below + losses_of[rank])
+                below += losses_of[rank]
+                wins_of[rank] = 0
+                losses_of[rank] = 0
+            total += doubled / (2.0 * first.shape[1] * second.shape[1])
+        result[b] = total / len(num_ranks)
+
+
+@njit(cache=True, error_model="numpy")
+def paired_trimmed_means(
+    values: Floats,
+    order: NDArray[np.int64],
+    members: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    num_cut: int,
+    seeds: NDArray[np.uint64],
+    result: Floats,
+) -> None:
+    """Fill ``result[b]`` with the difference of the trimmed means of ``values[0]`` and ``values[1]`` [2, N], resampled.
+
+    ``order[s]`` sorts ``values[s]``. ``members`` are the records by stratum, stratum s from ``starts[s]`` to before
+    ``starts[s + 1]``. A resample is how often each record was drawn; it is walked in the order of either side.
+    """
+    num_records = values.shape[1]
+    counts = np.zeros(num_records, dtype=np.int64)
+    means = np.empty(2)
+    for b in range(len(result)):
+        state = seeds[b]
+        counts[:] = 0
+        for s in range(len(starts) - 1):
+            state = _count_draws(members, starts[s], starts[s + 1], state, counts)
+        for side in range(2):
+            total, rank = 0.0, 0
+            for i in range(num_records):
+                record = order[side, i]
+                after = rank + counts[record]
+                total += values[side, record] * max(0, min(after, num_records - num_cut) - max(rank, num_cut))
+                rank = after
+            means[side] = total / (num_records - 2 * num_cut)
+        result[b] = means[0] - means[1]
+
+
+@njit(cache=True, error_model="numpy")
+def sums_of_random_subsets(
+    values: Floats, digits: NDArray[np.bool_], seeds: NDArray[np.uint64], result: Floats
+) -> None:
+    """Fill ``result[b]`` with the sum of the ``values[n]`` of a subset in which each is with the same probability.
+
+    ``digits`` are that probability in binary, the last one set: (1,) is 1/2. Each digit takes a random bit a record.
+    Bits are made for 64 records at a time, and the sum of 8 of these is looked up in a table of all 256 subsets, which
+    serves all results: that is what makes a sum cost a fraction of an addition a record.
+    """
+    tables = np.empty((8, 256))
+    for block in range(0, len(values), 64):
+        for byte in range(8):
+            table = tables[byte]
+            table[0] = 0.0
+            for bit in range(8):
+                n = block + 8 * byte + bit
+                value = values[n] if n < len(values) else 0.0
+                for subset in range(1 << bit):
+                    table[subset | (1 << bit)] = table[subset] + value
+        for b in range(len(result)):
+            state = seeds[b]
+            bits = np.uint64(0)
+            for digit in range(len(digits) - 1, -1, -1):
+                state += np.uint64(0x9E3779B97F4A7C15)
+                bits = bits | _mix(state) if digits[digit] else bits & _mix(state)
+            seeds[b] = state
+            total = 0.0
+            for byte in range(8):
+                total += tables[byte, np.int64((bits >> np.uint64(8 * byte)) & np.uint64(0xFF))]
+            result[b] += total

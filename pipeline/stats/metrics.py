@@ -36,6 +36,16 @@ def interquartile_mean(values: Floats) -> Any:
     return trimmed_mean(values, num_cut_by_interquartile_mean(values.shape[-1]))
 
 
+def interquartile_mean_terms(values: Floats) -> Floats:
+    """The terms [N] of which the error of the interquartile mean of ``values[n]`` is asymptotically the mean (Huber and
+    Ronchetti 2009): winsorised values, less their mean, over the share that is kept."""
+    ordered = np.sort(values)
+    cut = num_cut_by_interquartile_mean(len(ordered))
+    kept = np.clip(values, ordered[cut], ordered[len(ordered) - 1 - cut])
+    terms: Floats = (kept - kept.mean()) / (1.0 - 2.0 * cut / len(ordered))
+    return terms
+
+
 def rate(events: NDArray[np.bool_]) -> Any:
     """Share of records with the event, [..., N] of truth values -> [...], in [0, 1]."""
     return events.mean(axis=-1)

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.stats.intervals import Interval, check_values
-from pipeline.stats.metrics import Floats, interquartile_mean, num_cut_by_interquartile_mean
+from pipeline.stats.metrics import Floats
 
 _GRID = 128  # means that are tried at a time
 _COARSE = 32  # a step of the grid is at most this part of the distance between bound and mean: so much is given away
@@ -260,22 +260,6 @@ def asymptotic_half_width(num_records: NDArray[Any], options: SequenceOptions = 
     return half
 
 
-def interquartile_mean_terms(values: Floats) -> Floats:
-    """The terms [N] of which the error of the interquartile mean of ``values[n]`` is asymptotically the mean (Huber and
-    Ronchetti 2009): winsorised values, less their mean, over the share that is kept."""
-    ordered = np.sort(values)
-    cut = num_cut_by_interquartile_mean(len(ordered))
-    kept = np.clip(values, ordered[cut], ordered[len(ordered) - 1 - cut])
-    terms: Floats = (kept - kept.mean()) / (1.0 - 2.0 * cut / len(ordered))
-    return terms
-
-
-def interquartile_mean_look(sequence: EstimateSequence, values: Floats) -> Interval | None:
-    """Take a look at the interquartile mean of all values so far [N]."""
-    value = float(interquartile_mean(values))
-    return sequence.update(value, float(interquartile_mean_terms(values).std()), len(values))
-
-
 def _mixture(options: SequenceOptions) -> float:
     """The paper's rho: how wide the mixture is, for the least width at ``num_target`` records (its appendix B.2)."""
     twice = -2.0 * math.log(1.0 - options.confidence)
@@ -297,6 +281,4 @@ __all__ = [
     "MedianSequence",
     "SequenceOptions",
     "asymptotic_half_width",
-    "interquartile_mean_look",
-    "interquartile_mean_terms",
 ]
