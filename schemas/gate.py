@@ -117,9 +117,9 @@ class Verdict(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a gate found about one check.
 
     ``change`` is ``now`` less ``baseline``, [``low``, ``high``] its interval, at ``confidence`` for all checks
-    together; ``paired`` if it is one of paired records. ``tolerance`` and ``min_effect`` are in the metric's unit. Of
-    the kinds at_least and at_most, ``tolerance`` is the bound of the value itself. Null is what there is not: a
-    baseline of a bound, an interval of a count.
+    together; ``paired`` if it is one of paired records. ``watch`` "both": a change either way is one for the worse.
+    ``tolerance`` and ``min_effect`` are in the metric's unit. Of the kinds at_least and at_most, ``tolerance`` is the
+    bound of the value itself. Null is what there is not: a baseline of a bound, an interval of a count.
     """
 
     schema: Literal["verdict_v1"] = "verdict_v1"
@@ -130,6 +130,7 @@ class Verdict(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     slice_value: str
     unit: str
     better: Better
+    watch: Watch
     baseline: float | None
     now: float | None
     change: float | None

@@ -88,16 +88,22 @@ def _change(verdict: Verdict) -> str:
 
 def _allowed(verdict: Verdict) -> str:
     """What the change may be at worst; of a bound, the bound."""
-    limit = _number(verdict.tolerance, verdict)
+    limit = _limit(verdict.tolerance)
     if verdict.kind == "at_least":
         return f">= {limit}"
     if verdict.kind == "at_most":
         return f"<= {limit}"
-    if verdict.min_effect > verdict.tolerance:
-        limit = f"{limit} (min. effect {_number(verdict.min_effect, verdict)})"
-    if verdict.tolerance == 0.0:
-        return limit
-    return {"higher": f"-{limit}", "lower": f"+{limit}", "neither": f"+-{limit}"}[verdict.better]
+    way = "neither" if verdict.watch == "both" else verdict.better
+    sign = {"higher": "-", "lower": "+", "neither": "+-"}[way] if verdict.tolerance else ""
+    least = f" (min. effect {_limit(verdict.min_effect)})" if verdict.min_effect > verdict.tolerance else ""
+    return f"{sign}{limit}{least}"
+
+
+def _limit(value: float) -> str:
+    """A limit with three digits of meaning."""
+    decimals = max(0, 2 - floor(log10(abs(value)))) if value else 0
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _number(value: float | None, verdict: Verdict, sign: str = "") -> str:
