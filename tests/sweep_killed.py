@@ -3,8 +3,8 @@
     python -m tests.sweep_killed gridworld curves FOLDER [--kills 5] [--workers 2]
 
 Runs ``baton sweep`` on a sweep of runs/sweeps twice, in two folders: once as it is, once killed (with every stage it
-has started: its process group) so many times, at moments drawn over the time that the first run took. Compares
-table.md, sweep.jsonl, report.html and the figures byte by byte, and counts in the ledger how often a part was finished.
+has started: its process group) so many times, at moments drawn over all that happens in it. Compares table.md,
+sweep.jsonl, report.html and the figures byte by byte, and counts in the ledger how often a part was finished.
 """
 
 import argparse
@@ -20,6 +20,8 @@ from pathlib import Path
 from pipeline.jsonl import read_all
 from schemas.sweep import Cell
 from tests.conftest import ROOT
+
+LEDGER = "ledger.jsonl"
 
 
 def start(arguments: list[str], runs: Path) -> "subprocess.Popen[bytes]":
@@ -40,24 +42,38 @@ def undisturbed(arguments: list[str], runs: Path) -> float:
     return time.monotonic() - begun
 
 
-def kill_and_resume(arguments: list[str], runs: Path, kills_after_s: list[float]) -> int:
-    """Start a sweep, kill it after each of these times, then let it end. Returns how many kills met it at work."""
+def kill_and_resume(arguments: list[str], runs: Path, ledger: Path, num_events: list[int], after_s: list[float]) -> int:
+    """Start a sweep and kill it so many seconds after its ledger has so many rows; once more for each of these.
+
+    Then let it end. Returns how many kills met it at work.
+    """
     num_kills = 0
-    for seconds in kills_after_s:
+    for num, seconds in zip(num_events, after_s, strict=True):
         process = start(arguments, runs)
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        while process.poll() is None and num_rows(ledger) < num:
+            time.sleep(0.02)
+        time.sleep(seconds)
+        if process.poll() is None:
             num_kills += 1
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     assert start(arguments, runs).wait() == 0
     return num_kills
 
 
+def num_rows(ledger: Path) -> int:
+    """How much has happened."""
+    return ledger.read_bytes().count(b"\n") if ledger.exists() else 0
+
+
 def finished(folder: Path) -> Counter[str]:
     """How often the ledger says of each part that it was finished."""
-    return Counter(row.key for row in read_all(folder / "ledger.jsonl", Cell) if row.event == "finished")
+    return Counter(row.key for row in read_all(folder / LEDGER, Cell) if row.event == "finished")
+
+
+def has_ended(started: Cell, rows: list[Cell]) -> bool:
+    """Whether an attempt came to an end of its own."""
+    return any((row.key, row.attempt) == (started.key, started.attempt) and row.event != "started" for row in rows)
 
 
 def main() -> None:
@@ -72,17 +88,17 @@ def main() -> None:
     arguments = [given.task, "--name", given.name, "--workers", str(given.workers)]
     whole, killed = given.folder / "whole", given.folder / "killed"
     seconds = undisturbed(arguments, whole)
-    generator = random.Random(given.seed)
-    moments = [generator.uniform(0.1, 1.5) * seconds / (given.kills + 1) for _ in range(given.kills)]
-    num_kills = kill_and_resume(arguments, killed, moments)
     folders = [runs / given.task / given.name / "sweep" for runs in (whole, killed)]
+    generator = random.Random(given.seed)
+    num_events = sorted(generator.randrange(1, num_rows(folders[0] / LEDGER)) for _ in range(given.kills))
+    after_s = [generator.uniform(0.0, 5.0) for _ in range(given.kills)]
+    num_kills = kill_and_resume(arguments, killed, folders[1] / LEDGER, num_events, after_s)
     one, other = map(outputs, folders)
-    rows = read_all(folders[1] / "ledger.jsonl", Cell)
-    print(
-        f"undisturbed: {seconds:.0f} s; killed {num_kills} times, after {[round(moment) for moment in moments]} s each"
-    )
-    print(f"parts finished: {len(finished(folders[1]))}, most often {max(finished(folders[1]).values())} times")
-    print(f"attempts that a kill ended: {sum(row.attempt > 1 and row.event == 'started' for row in rows)}")
+    rows = read_all(folders[1] / LEDGER, Cell)
+    ended = [row.label for row in rows if row.event == "started" and not has_ended(row, rows)]
+    print(f"undisturbed: {seconds:.0f} s; killed {num_kills} times, when the ledger had {num_events} rows")
+    print(f"parts finished: {len(finished(folders[1]))}, each {max(finished(folders[1]).values())} time at most")
+    print(f"attempts that a kill ended: {ended}")
     print(f"the same bytes in {sorted(one)}: {one == other}")
     sys.exit(one != other)
 

@@ -109,13 +109,13 @@ def test_finished_shards_survive_a_kill_and_are_not_predicted_again(
 ) -> None:
     pools: list[LastFirst] = []
 
-    def made(num_done: int) -> object:
-        return lambda job, num_workers: pools.append(LastFirst(job, num_workers, num_done)) or pools[-1]
+    def made(job: ShardJob, num_workers: int) -> LastFirst:
+        pools.append(LastFirst(job, num_workers, num_done=1000 if pools else 3))
+        return pools[-1]
 
-    use(monkeypatch, made(3))
+    use(monkeypatch, made)
     assert run_infer(*arguments(files), *EXTRA, "--out", tmp_path / "out") == 130
     assert pools[0].predicted == [1536, 1024, 512]
-    use(monkeypatch, made(1000))
     assert run_infer(*arguments(files), *EXTRA, "--out", tmp_path / "out") == 0
     assert pools[1].predicted == [0]
     assert same_as_one_process(tmp_path / "out", files)
@@ -156,7 +156,7 @@ def test_a_shard_that_no_worker_survives_ends_the_run(files: Path, monkeypatch: 
     monkeypatch.setattr(local, "MAX_LOSSES", 1)
     monkeypatch.setattr(local, "predict_shard", die)
     job = ShardJob("detection", files / "examples.jsonl", None, "cpu", Source())
-    with local.local_pool(job, 1) as pool, pytest.raises(UserError, match="2 workers ended .* records 1 to 512"):
+    with local.local_pool(job, 1) as pool, pytest.raises(UserError, match=r"2 workers ended .* records 1 to 512"):
         pool.submit(Shard(0, 512))
         pool.next_done()
 

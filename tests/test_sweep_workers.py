@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.sweep.claims import Claims, Heartbeat, this_process
 from pipeline.sweep.ledger import Ledger, row_of
-from pipeline.sweep.workers import Crew, Work
+from pipeline.sweep.workers import Crew, Work, failures_so_far
 from tests.sweep_parts import events, grid, lines, part, plan_of, pretend, worker
 
 PATIENCE_S = 60.0
@@ -193,10 +193,11 @@ def test_retrying_tries_each_failure_once_more(tmp_path: Path) -> None:
     failing = plan.cells[1]
     broken = Work(plan=plan, folder=tmp_path, run_stage=pretend(tmp_path / "log", 0.0, failing.short))
     Crew(broken).run(1)
-    state = Crew(replace(broken, retry_failed=True)).run(2)
+    state = Crew(replace(broken, retries=failures_so_far(plan, tmp_path))).run(2)
     assert counts(tmp_path, "begin")[failing.short] == 2
     assert state.failures[failing.key].attempt == 2
-    mended = Work(plan=plan, folder=tmp_path, run_stage=pretend(tmp_path / "log", 0.0), retry_failed=True)
+    retries = failures_so_far(plan, tmp_path)
+    mended = Work(plan=plan, folder=tmp_path, run_stage=pretend(tmp_path / "log", 0.0), retries=retries)
     assert not Crew(mended).run(1).failures
     assert counts(tmp_path, "end")[failing.short] == 1
 

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.engines.local import MAX_LOSSES, lost_too_often
 from pipeline.engines.shards import Predicted, Shard, ShardJob, predict_shard
 
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S, TELL_EVERY_S = 1.0, 5.0
 
 
 class RayPool:
@@ -79,12 +79,22 @@ def connected(num_workers: int) -> Iterator[Any]:
         ray.shutdown()
 
 
-def run_everywhere(function: Callable[..., Any], arguments: Sequence[Any], num_workers: int) -> list[Any]:
-    """``function(*arguments)`` in ``num_workers`` tasks on the cluster; one whose node is lost is started anew."""
+def run_everywhere(
+    function: Callable[..., Any], arguments: Sequence[Any], num_workers: int, tell: Callable[[], None]
+) -> list[Any]:
+    """``function(*arguments)`` in ``num_workers`` tasks on the cluster; one whose node is lost is started anew.
+
+    Calls ``tell`` every few seconds. Raises what a task raised.
+    """
     with connected(num_workers) as ray:
         task = ray.remote(num_cpus=1, max_retries=-1)(function)
+        out = [task.remote(*arguments) for _ in range(num_workers)]
+        waiting = out
+        while waiting:
+            _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=TELL_EVERY_S)
+            tell()
         try:
-            found: list[Any] = ray.get([task.remote(*arguments) for _ in range(num_workers)])
+            found: list[Any] = ray.get(out)
         except ray.exceptions.RayTaskError as error:
             raise error.cause from error
         return found

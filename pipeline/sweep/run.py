@@ -1,7 +1,8 @@
 """A whole sweep: its file to a plan, workers until nothing is left, then the table and the report."""
 
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +15,12 @@ from pipeline.manifests import FILE_NAME, changed_files, load_manifest
 from pipeline.progress import Report
 from pipeline.runs import StageRequest, StageRun, stage_run
 from pipeline.sweep import pictures, table
+from pipeline.sweep.beaten import Judge
 from pipeline.sweep.files import load_sweep
 from pipeline.sweep.grid import Machine, Plan, make_plan
-from pipeline.sweep.ledger import State
+from pipeline.sweep.ledger import Ledger, State
 from pipeline.sweep.warm import warm_runner
-from pipeline.sweep.workers import Crew, Work
+from pipeline.sweep.workers import Crew, Work, failures_so_far
 from pipeline.tables import to_text
 from schemas.sweep import CellResult
 
@@ -64,20 +66,47 @@ def run_sweep(asked: Asked, report: Report) -> SweepOutcome:
         plan=plan,
         folder=folder,
         lease_s=asked.lease_s,
-        retry_failed=asked.retry_failed,
+        retries=failures_so_far(plan, folder) if asked.retry_failed else {},
         max_cells=asked.max_cells,
-        run_stage=warm_runner(asked.task),
         report=_told(plan, report),
     )
-    state = _run(work, asked)
+    state = _on_ray(work, asked) if asked.engine == "ray" else _here(work, asked)
     work.report(state)
     return summarize(plan, folder, state)
 
 
-def _run(work: Work, asked: Asked) -> State:
-    if asked.engine == "ray":
-        raise UserError("not there yet")
-    return Crew(work).run(asked.num_workers)
+def _here(work: Work, asked: Asked) -> State:
+    """Workers in this process."""
+    judge = Judge(work.plan, work.folder) if asked.stop_beaten else None
+    return Crew(replace(work, run_stage=warm_runner(asked.task), judge=judge)).run(asked.num_workers)
+
+
+def _on_ray(work: Work, asked: Asked) -> State:
+    """Workers on the nodes of a Ray cluster, which share this machine's folders. A worker of a node that is lost is
+    started anew elsewhere; its cell falls free when its lease has run out."""
+    from pipeline.engines.cluster import run_everywhere  # here: few sweeps need it
+
+    if asked.max_cells is not None:
+        raise UserError("--max-cells counts the cells of one process", where="--engine ray", remedy="leave it out")
+    ledger = Ledger(work.folder)
+
+    def tell() -> None:
+        work.report(ledger.state(work.plan.parts))
+
+    sent = replace(work, folder=work.folder.resolve(), report=_silent)
+    run_everywhere(_work_on_node, (sent, asked.stop_beaten, Path.cwd()), asked.num_workers, tell)
+    return ledger.state(work.plan.parts)
+
+
+def _work_on_node(work: Work, stop_beaten: bool, folder: Path) -> None:
+    """One worker, in a process that Ray started anywhere; the paths of a sweep are relative to ``folder``."""
+    os.chdir(folder)
+    judge = Judge(work.plan, work.folder) if stop_beaten else None
+    Crew(replace(work, judge=judge)).run(1)
+
+
+def _silent(state: State) -> None:
+    """Progress is told by the process that started the sweep."""
 
 
 def _told(plan: Plan, report: Report) -> Callable[[State], None]:

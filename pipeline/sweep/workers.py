@@ -7,7 +7,7 @@ waits: their parts may fall free, and what they make may be what its own next pa
 
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,16 +25,25 @@ CLAIMS = "claims"
 
 @dataclass(frozen=True)
 class Work:
-    """A sweep that workers work on. ``max_cells`` limits the cells that this call begins; ``judge`` may stop a cell."""
+    """A sweep that workers work on.
+
+    ``retries`` are the parts whose failure, at that attempt, is tried again. ``max_cells`` limits the cells that this
+    process begins. ``judge(part, predictions, state)`` says why a cell that is being inferred is to be stopped.
+    """
 
     plan: Plan
     folder: Path
     lease_s: float = DEFAULT_LEASE_S
-    retry_failed: bool = False
+    retries: Mapping[str, int] = field(default_factory=dict)
     max_cells: int | None = None
     run_stage: RunStage = run_stage
     judge: "Callable[[Part, Path, State], str | None] | None" = None
     report: Callable[[State], None] = lambda state: None
+
+
+def failures_so_far(plan: Plan, folder: Path) -> dict[str, int]:
+    """The parts that have failed, and at which attempt."""
+    return {key: row.attempt for key, row in Ledger(folder).state(plan.parts).failures.items()}
 
 
 class Lost(Exception):
@@ -67,8 +76,6 @@ class Crew:
         work = self.work
         self.ledger = Ledger(work.folder)
         self.ledger.complete(work.plan.parts)
-        failures = self.ledger.state(work.plan.parts).failures
-        self.retried = {key: row.attempt for key, row in failures.items()} if work.retry_failed else {}
         self.heartbeat = Heartbeat(work.lease_s)
 
     def run(self, num_workers: int) -> State:
@@ -93,7 +100,7 @@ class Crew:
     def state(self) -> State:
         """What is settled now. A failure that is to be tried again is not."""
         state = self.ledger.state(self.work.plan.parts)
-        open_again = {key for key, row in state.failures.items() if self.retried.get(key) == row.attempt}
+        open_again = {key for key, row in state.failures.items() if self.work.retries.get(key) == row.attempt}
         return State(state.results, {key: row for key, row in state.failures.items() if key not in open_again})
 
     def _guarded(self, name: str) -> None:
