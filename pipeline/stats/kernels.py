@@ -101,7 +101,8 @@ def chances_to_beat(
     """Fill ``result[b]`` with the chance that the first side beats the second, both resampled, averaged over tasks.
 
     ``first[t, n]`` and ``second[t, m]`` are ranks among all scores of task t (equal scores, equal ranks, from 0 to
-    before ``num_ranks[t]``). A resample is how often each rank was drawn on either side: a walk over the counts, no sorting.
+    before ``num_ranks[t]``). A resample is how often each rank was drawn on either side:
+    a walk over the counts, no sorting.
     """
     wins_of = np.zeros(num_ranks.max(), dtype=np.int64)
     losses_of = np.zeros(num_ranks.max(), dtype=np.int64)

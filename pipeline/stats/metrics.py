@@ -37,12 +37,13 @@ def interquartile_mean(values: Floats) -> Any:
 
 
 def interquartile_mean_terms(values: Floats) -> Floats:
-    """The terms [N] of which the error of the interquartile mean of ``values[n]`` is asymptotically the mean (Huber and
-    Ronchetti 2009): winsorised values, less their mean, over the share that is kept."""
-    ordered = np.sort(values)
-    cut = num_cut_by_interquartile_mean(len(ordered))
-    kept = np.clip(values, ordered[cut], ordered[len(ordered) - 1 - cut])
-    terms: Floats = (kept - kept.mean()) / (1.0 - 2.0 * cut / len(ordered))
+    """The terms [..., N] of which the error of the interquartile mean of ``values[..., n]`` is asymptotically the mean
+    (Huber and Ronchetti 2009): winsorised values, less their mean, over the share that is kept."""
+    num = values.shape[-1]
+    cut = num_cut_by_interquartile_mean(num)
+    ordered = np.sort(values, axis=-1)
+    kept = np.clip(values, ordered[..., cut, None], ordered[..., num - 1 - cut, None])
+    terms: Floats = (kept - kept.mean(axis=-1, keepdims=True)) / (1.0 - 2.0 * cut / num)
     return terms
 
 

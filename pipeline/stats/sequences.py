@@ -30,6 +30,7 @@ from pipeline.stats.intervals import Interval, check_values
 from pipeline.stats.metrics import Floats
 
 _GRID = 128  # means that are tried at a time
+_SEGMENT = 50  # records between two looks at how coarse the grid is
 _COARSE = 32  # a step of the grid is at most this part of the distance between bound and mean: so much is given away
 _NUM_CHANGES = 20  # see MeanSequence
 _AIMS = (1 / 8, 1.0, 8.0, 64.0)  # a quarter of the capital each is bet as is best for so many times num_target records
@@ -125,12 +126,15 @@ class _Floor:
 
     def take(self, values: Floats, stakes: Floats) -> None:
         """Bet ``stakes[n]`` on ``values[n]``."""
-        self._history.append((values, stakes))
-        self._num += len(values)
-        self._sum += float(values.sum())
-        self._bet(values, stakes)
-        while self._is_coarse():
-            self._refine()
+        while len(values):
+            num = _SEGMENT - self._num % _SEGMENT  # however the records arrive, grids are replaced after the same ones
+            self._history.append((values[:num], stakes[:num]))
+            self._bet(values[:num], stakes[:num])
+            self._num += len(values[:num])
+            self._sum += float(values[:num].sum())
+            while self._num % _SEGMENT == 0 and self._is_coarse():
+                self._refine()
+            values, stakes = values[num:], stakes[num:]
 
     def _bet(self, values: Floats, stakes: Floats) -> None:
         from pipeline.stats import kernels  # here: loading numba takes longer than most of what needs no bets
