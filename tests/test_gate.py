@@ -46,7 +46,9 @@ def test_a_worse_model_fails_and_the_first_line_says_why(gate: Gate) -> None:
     done = gate("--input", EARLY, "--baseline", ANOTHER_SEED)
     assert done.code == 1
     first, _, heads, *_ = done.out.splitlines()
-    assert first.startswith("FAIL gridworld/gate: 3 of 4 checks fail: survived_steps/mean -198 [-208, -189], 0 allowed;")
+    assert first.startswith(
+        "FAIL gridworld/gate: 3 of 4 checks fail: survived_steps/mean -198 [-208, -189], 0 allowed;"
+    )
     assert heads.split() == ["metric", "baseline", "now", "change", "allowed", "verdict"]
     assert "\x1b" not in done.out
 
@@ -154,14 +156,15 @@ def test_records_that_fail_anew_are_seen_though_they_count_in_no_metric(gate: Ga
 
 
 def test_pooled_metrics_are_gated_by_pairs_too(gate: Gate, tmp_path: Path) -> None:
-    rows = generate(Kind(seed=3))
+    rows = generate(Kind(seed=3, num_images=60))
     broken = [msgspec.structs.replace(row, preds=[]) if n % 2 else row for n, row in enumerate(rows)]
     old, new = save(tmp_path / "old.jsonl", rows), save(tmp_path / "new.jsonl", broken)
     gate.task = "detection"
+    spec = write_gate(tmp_path / "b.yaml", task="detection", num_resamples=400, checks=[{"metric": "recall_50"}])
     baseline = tmp_path / "b.json"
-    assert gate("--input", old, "--baseline", baseline, "--update").code == 0
-    assert gate("--input", old, "--baseline", baseline).code == 0
-    found = gate.verdicts("--input", new, "--baseline", baseline)
+    assert gate("--gate", spec, "--input", old, "--baseline", baseline, "--update").code == 0
+    assert gate("--gate", spec, "--input", old, "--baseline", baseline).code == 0
+    found = gate.verdicts("--gate", spec, "--input", new, "--baseline", baseline)
     assert found["all/recall_50/pooled/change"]["outcome"] == "fails"
     (kept,) = tmp_path.glob("b-*.jsonl.zst")
     kept.write_bytes(kept.read_bytes()[:-1])
@@ -192,7 +195,9 @@ def test_junit_escapes_what_xml_cannot_hold(tmp_path: Path) -> None:
     from schemas.gate import GateSpec
 
     text = "<&\"'>]]>\x00\x1b\ud800 é"
-    verdicts = [example_verdict(outcome, slice_value=text, reason=text) for outcome in ("passes", "fails", "cannot_tell")]
+    verdicts = [
+        example_verdict(outcome, slice_value=text, reason=text) for outcome in ("passes", "fails", "cannot_tell")
+    ]
     report = GateReport(GateSpec(schema="gate_v1", task="t", name="n"), verdicts, True, 9)
     root = ElementTree.fromstring(to_xml(report).encode())
     cases = list(root.iter("testcase"))
@@ -274,9 +279,10 @@ def test_update_asks_on_a_terminal(answer: str, code: int, replaced: bool, gate:
 def test_update_removes_the_predictions_that_only_the_former_baseline_named(gate: Gate, tmp_path: Path) -> None:
     gate.task = "detection"
     path, files = tmp_path / "b.json", []
+    spec = write_gate(tmp_path / "b.yaml", task="detection", num_resamples=100)
     for seed in (3, 4):
         rows = save(tmp_path / f"{seed}.jsonl", generate(Kind(seed=seed)))
-        assert gate("--input", rows, "--baseline", path, "--update", "--yes").code == 0
+        assert gate("--gate", spec, "--input", rows, "--baseline", path, "--update", "--yes").code == 0
         files += [*tmp_path.glob("b-*.jsonl.zst")]
     assert len(files) == 2 and [file.exists() for file in files] == [False, True]
 
@@ -327,7 +333,10 @@ def test_a_truncated_baseline_is_refused(share: float, gate: Gate, baseline: Pat
         (lambda b: b["records"][5]["values"].__setitem__(0, "high"), "records[5].values[0]"),
         (lambda b: b["records"][5].update(truth="0"), "have another truth than in the baseline: full-x1-00000005"),
         (lambda b: b["records"][5].update(id="x"), "are not among the predictions: x"),
-        (lambda b: b.update(options={"use_salvaged": True}), "evaluated with other options: evaluate.use_salvaged True"),
+        (
+            lambda b: b.update(options={"use_salvaged": True}),
+            "evaluated with other options: evaluate.use_salvaged True",
+        ),
         (lambda b: b.update(columns=["a", "b", "c", "d"]), "the baseline does not hold survived_steps"),
     ],
 )

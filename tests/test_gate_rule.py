@@ -87,7 +87,12 @@ def test_without_an_interval_only_what_is_no_worse_passes() -> None:
 
 @pytest.mark.parametrize(
     ("value", "kind", "outcome"),
-    [(0.85, "at_least", "passes"), (0.8499, "at_least", "fails"), (0.86, "at_most", "fails"), (None, "at_most", "fails")],
+    [
+        (0.85, "at_least", "passes"),
+        (0.8499, "at_least", "fails"),
+        (0.86, "at_most", "fails"),
+        (None, "at_most", "fails"),
+    ],
 )
 def test_a_bound_is_hard(value: float | None, kind: str, outcome: str) -> None:
     assert judge_bound(value, kind, 0.85)[0] == outcome
@@ -162,5 +167,3 @@ def test_two_intervals_make_one_of_the_change() -> None:
     assert wider.low is not None and wider.low < -15.0  # an interval of 50 % says less
     (exact,) = compare_metrics(index([metric(90, None, None, None)]), before, checks, 0.95, "here")
     assert exact.exact
-
-
