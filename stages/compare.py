@@ -43,6 +43,9 @@ ConfidenceOption = Annotated[
     typer.Option("--confidence", min=0.5, max=0.9999, help="Of intervals; a verdict needs p below 1 less this."),
 ]
 MoversOption = Annotated[int, typer.Option("--num-movers", min=0, help="Records listed of each pair and metric.")]
+FiguresOption = Annotated[
+    bool, typer.Option("--figures/--no-figures", help="Without figures a comparison takes a fraction of the time.")
+]
 ImageRootOption = Annotated[
     Path | None,
     typer.Option("--image-root", metavar="FOLDER", help="Where images are, instead of where infer found them."),
@@ -74,6 +77,7 @@ def app(
     num_resamples: ResamplesOption = None,
     confidence: ConfidenceOption = None,
     num_movers: MoversOption = 50,
+    figures: FiguresOption = True,
     image_root: ImageRootOption = None,
 ) -> Result:
     """What differs between models, over the same records, and how sure that is.
@@ -105,6 +109,7 @@ def app(
         all_pairs=all_pairs,
         on_missing=on_missing.value,
         num_movers=num_movers,
+        with_figures=figures,
         image_root=_image_root(image_root, inputs),
     )
     return _compare(options, job, recipe)

@@ -13,7 +13,6 @@ import numpy as np
 
 from pipeline.atomic import write_atomically
 from pipeline.comparison import pages, telling
-from pipeline.comparison.drawing import Drawing, draw_all
 from pipeline.comparison.joining import OnMissing, Slice, join
 from pipeline.comparison.judging import PERCENTILE, Judge, adjusted, pairs_of, verdict_of
 from pipeline.comparison.moving import moved_metrics, movers
@@ -27,6 +26,7 @@ from pipeline.tasks.interface import MetricDefinition, RecordMetric
 from pipeline.tasks.interface import Report as Progress
 from pipeline.visualization import image_inputs
 from schemas.comparison import Comparison, Mover
+from schemas.rows import Figure
 
 COMPARISONS, MOVERS, TABLE, FIGURES, REPORT = (
     "comparisons.jsonl",
@@ -56,6 +56,7 @@ class ComparisonJob:
     on_missing: OnMissing = "refuse"
     num_movers: int = 50
     num_pictures: int = 6
+    with_figures: bool = True
     image_root: Path | None = None
     report: Progress = lambda done, total, facts: None
 
@@ -101,6 +102,7 @@ def config(job: ComparisonJob) -> dict[str, Any]:
         "on_missing": job.on_missing,
         "num_movers": job.num_movers,
         "num_pictures": job.num_pictures,
+        "with_figures": job.with_figures,
     }
     last = list(job.inputs.values())[-1]
     images = image_inputs(job.task, last, job.image_root) if job.image_root else {}
@@ -126,19 +128,7 @@ def run_comparison(job: ComparisonJob) -> ComparisonOutcome:
     found = compare_files(job)
     notes = list(found.notes)
     job.report(2, 3, {"drawing": "figures"})
-    figures, moved = draw_all(
-        Drawing(
-            judge=found.judge,
-            comparisons=found.comparisons,
-            movers=found.movers,
-            train=found.train,
-            steps={label: training_step(path) for label, path in job.inputs.items()},
-            folder=job.folder,
-            num_pictures=job.num_pictures,
-            image_root=job.image_root,
-            note=notes.append,
-        )
-    )
+    figures, moved = _draw(job, found, notes) if job.with_figures else ([], found.movers)
     outputs = {name.partition(".")[0]: job.folder / name for name in (COMPARISONS, MOVERS, TABLE, FIGURES, REPORT)}
     write_all(outputs["comparisons"], found.comparisons)
     write_all(outputs["movers"], moved)
@@ -155,6 +145,24 @@ def run_comparison(job: ComparisonJob) -> ComparisonOutcome:
         "num_figures": len(figures),
     }
     return ComparisonOutcome(outputs=outputs, counts=counts, notes=notes)
+
+
+def _draw(job: ComparisonJob, found: Found, notes: list[str]) -> tuple[Sequence[Figure], Sequence[Mover]]:
+    """Figures, and the movers with the ids of their pictures."""
+    from pipeline.comparison.drawing import Drawing, draw_all  # here: matplotlib takes a while to load
+
+    drawing = Drawing(
+        judge=found.judge,
+        comparisons=found.comparisons,
+        movers=found.movers,
+        train=found.train,
+        steps={label: training_step(path) for label, path in job.inputs.items()},
+        folder=job.folder,
+        num_pictures=job.num_pictures,
+        image_root=job.image_root,
+        note=notes.append,
+    )
+    return draw_all(drawing)
 
 
 def compare_files(job: ComparisonJob) -> Found:

@@ -20,6 +20,7 @@ WIDTH = 120  # columns of a terminal, of which tables may take all
 def decimals_of(row: Comparison) -> int:
     """As many as show the first two digits of half the interval; without one, three digits of the difference."""
     half = 0.0 if row.low is None or row.high is None else (row.high - row.low) / 2.0
+    half = half if half > tables.SMALLEST_LENGTH * abs(row.difference) else 0.0
     size = factor_of(row.unit) * (half or abs(row.difference) or abs(row.value))
     if size == 0.0 or (not half and row.value == round(row.value)):
         return 0 if row.value == round(row.value) else 2
