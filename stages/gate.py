@@ -59,7 +59,7 @@ def app(
 
     A change fails when its whole confidence interval lies beyond the tolerance: noise does not. See docs/gate.md.
 
-    Example: baton gate gridworld --recipe full --gate full
+    Example: baton gate gridworld --gate full --input predictions.jsonl
 
     Example: baton gate gridworld --input new.jsonl --baseline old.jsonl --tolerance wellbeing=2%
     """

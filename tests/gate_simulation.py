@@ -97,7 +97,7 @@ def main() -> None:
         for num_records in (24, 64, 256):
             for num_metrics in (1, 10):
                 world = World(noise=noise, num_records=num_records, num_metrics=num_metrics)  # type: ignore[arg-type]
-                print(world, f"{share_of_failing_gates(world, 2000):.4f}", flush=True)
+                print(world, f"{share_of_failing_gates(world, 1000):.4f}", flush=True)
     for drop in (0.25, 0.5, 0.75):
         world = World(drop=drop)
         print(world, f"{share_of_failing_gates(world, 500):.4f}", flush=True)

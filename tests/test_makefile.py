@@ -140,6 +140,37 @@ def test_installing_depends_on_what_is_installed_and_takes_exact_versions(projec
     assert "pytest -n 2 --dist loadfile" in done.stdout
 
 
+@pytest.mark.parametrize("target", ["gate", "test"])
+def test_tests_end_with_the_gates_of_the_pretrained_models(target: str, project: Path) -> None:
+    for gate in ("gridworld/full", "detection/full"):
+        path = project / f"runs/gates/{gate}.yaml"
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (project / "runs/examples/detection").mkdir(parents=True)
+    done = subprocess.run(["make", "-n", target], cwd=project, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stdout.replace("\\\n", " ").splitlines() if line.startswith(".venv/bin/baton")]
+    assert [line.split()[1:3] for line in lines] == [
+        [stage, task] for task in ("detection", "gridworld") for stage in ("infer", "gate")
+    ]
+    assert "--model runs/pretrained/detection/full.inference_v1" in lines[0]
+    assert "--image-root runs/examples/detection" in lines[0] and "--image-root" not in lines[2]
+    assert "--gate runs/gates/gridworld/full.yaml --input runs/gridworld/full/gate/predictions.jsonl" in lines[3]
+
+
+def test_a_failing_gate_fails_make_and_the_others_are_judged_all_the_same(project: Path) -> None:
+    for gate in ("a", "b"):
+        path = project / f"runs/gates/gridworld/{gate}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    baton = project / ".venv/bin/baton"
+    baton.write_text('#!/bin/sh\necho "$1 $4" >> log\n[ "$1 $4" != "gate runs/gates/gridworld/a.yaml" ]\n')
+    code, ran = make(project, "gate")
+    assert code == 2
+    assert [line for line in ran if line.startswith("gate")] == [
+        f"gate runs/gates/gridworld/{name}.yaml" for name in "ab"
+    ]
+
+
 def test_check_runs_every_check(project: Path) -> None:
     done = subprocess.run(["make", "-n", "check"], cwd=project, capture_output=True, text=True)
     for part in ("ruff format --check", "ruff check", "mypy", "lint-imports", "pipeline.schema_docs --check"):
