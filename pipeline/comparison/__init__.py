@@ -1,7 +1,7 @@
 """Comparing predictions: joined by record, with paired intervals and tests, and the records that make the difference.
 
 - `reading`, `joining`: files to the records that all of them answer
-- `paired`, `grouped`, `pooled`: intervals and tests; `judging`: rows of them, with verdicts
+- `paired`, `pooled`: intervals and tests; `judging`: rows of them, with verdicts
 - `moving`: the records that moved a metric
 - `telling`, `figures`, `figures_slices`, `drawing`, `pages`: tables, figures, the report
 - `run`: all of it together, which is what the command does

@@ -109,7 +109,8 @@ class Judge:
         label, baseline = pair
         columns = self.columns(part)
         ours, theirs = columns.columns[label][metric.name], columns.columns[baseline][metric.name]
-        resampled = columns.difference(label, baseline, metric.name, metric.statistic)
+        at = metric.name, metric.statistic
+        resampled = columns.resampled(label, *at) - columns.resampled(baseline, *at)
         p_value, test = permutation_test(ours, theirs, metric.statistic, self.settings)
         return {
             **self._interval_of(values[0] - values[1], resampled),

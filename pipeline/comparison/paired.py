@@ -1,8 +1,7 @@
 """Metrics of values by record, of several files over the same records: intervals from shared resamples, and tests.
 
-Up to `MAX_DRAWN` records every resample draws records. Beyond, a mean is resampled by groups of records
-(`pipeline.comparison.grouped`), and a median or interquartile mean as the mean of its influence values: what each
-record adds to it, to first order in 1 / N (Huber 1981; for trimmed means: the value cut to the kept range).
+How resamples are drawn is up to `pipeline.stats`; what makes them shared is that each is drawn from the same state of a
+generator, and that what is drawn depends on that state and on the number of records alone, never on the values.
 """
 
 from collections.abc import Mapping
@@ -11,18 +10,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline import stats
-from pipeline.comparison import grouped
 from pipeline.comparison.reading import Ints
 from pipeline.stats import Floats
-from pipeline.stats.intervals import NUM_CUT, Metric
+from pipeline.stats.intervals import NUM_CUT, NUM_LINEAR, Metric
 
-MAX_DRAWN = 50_000
 STATISTICS: Mapping[str, Metric] = {
     "mean": stats.mean,
     "rate": stats.mean,
     "median": stats.median,
     "iqm": stats.interquartile_mean,
 }
+NUM_MANY_PERMUTATIONS = 2_000  # from `NUM_LINEAR` records on: of a million, 0.25 ms each
 ROUNDING = 1e-12  # relative: a permuted difference this close to the observed one ties with it
 FLIPS, SWAPS = "sign_flips", "swaps"
 
@@ -54,10 +52,7 @@ def statistic_of(values: Floats, statistic: str) -> float:
 
 @dataclass
 class PairedColumns:
-    """Values of all files over the same N records: ``columns[label][name]`` is float64 [N].
-
-    `resampled` and `difference` share their resamples for all files and metrics.
-    """
+    """Values of all files over the same N records: ``columns[label][name]`` is float64 [N]."""
 
     columns: Mapping[str, Mapping[str, Floats]]
     strata: Ints | None
@@ -78,37 +73,23 @@ class PairedColumns:
         return self._values[key]
 
     def resampled(self, label: str, name: str, statistic: str) -> Floats:
-        """The aggregate of one file over each resample: [B]."""
+        """The aggregate of one file over each resample, which all files and metrics of a kind share: [B]."""
         key = (label, name, statistic)
         if key not in self._resampled:
-            self._draw(name, statistic)
+            if STATISTICS[statistic] is stats.mean and self.num_records < NUM_LINEAR:
+                self._draw_means()
+            else:
+                self._resampled[key] = self._draw(self.columns[label][name], STATISTICS[statistic])
         return self._resampled[key]
 
-    def difference(self, label: str, baseline: str, name: str, statistic: str) -> Floats:
-        """The difference of two files' aggregates over each resample: [B]."""
-        if self.num_records <= MAX_DRAWN:
-            return self.resampled(label, name, statistic) - self.resampled(baseline, name, statistic)
-        ours, theirs = self.columns[label][name], self.columns[baseline][name]
-        values = influence(ours, statistic) - influence(theirs, statistic)
-        return self._grouped(values)
-
-    def _draw(self, name: str, statistic: str) -> None:
-        """Resample a metric of every file."""
-        if self.num_records > MAX_DRAWN:
-            for label, by_name in self.columns.items():
-                self._resampled[label, name, statistic] = self._grouped(influence(by_name[name], statistic))
-        elif STATISTICS[statistic] is stats.mean:
-            self._draw_means()
-        else:
-            strata = np.zeros(self.num_records, np.int64) if self.strata is None else self.strata
-            for label, by_name in self.columns.items():
-                # In strata, what is drawn depends on the generator and not on the values: the same records each time.
-                generator = self.settings.generator("records")
-                metric, num = STATISTICS[statistic], self.settings.num_resamples
-                self._resampled[label, name, statistic] = stats.resample(by_name[name], metric, generator, num, strata)
+    def _draw(self, values: Floats, metric: Metric) -> Floats:
+        """One column. Given strata (one, if there are none) a resample is drawn record by record, not by rank."""
+        strata = np.zeros(self.num_records, np.int64) if self.strata is None else self.strata
+        generator = self.settings.generator("records")
+        return stats.resample(values, metric, generator, self.settings.num_resamples, strata)
 
     def _draw_means(self) -> None:
-        """Means of all columns at once, over the same resamples."""
+        """Means of all columns at once."""
         keys = [(label, name) for label, by_name in self.columns.items() for name in by_name]
         stacked = np.stack([self.columns[label][name] for label, name in keys], axis=1)
         generator = self.settings.generator("means")
@@ -117,41 +98,21 @@ class PairedColumns:
             for statistic in ("mean", "rate"):
                 self._resampled[label, name, statistic] = means[:, column]
 
-    def _grouped(self, values: Floats) -> Floats:
-        generator = self.settings.generator("groups")
-        return grouped.resample_mean(values, generator, self.settings.num_resamples, self.strata)
-
-
-def influence(values: Floats, statistic: str) -> Floats:
-    """Values whose mean is the aggregate, and that vary over records as the aggregate does over resamples: [N].
-
-    The mean's are the values. A trimmed mean's are the values cut to the range of those that are kept, over the share
-    that is kept; a median keeps one or two of N and has no such range: it is taken as the trimmed mean that keeps the
-    middle N ** -0.5 of the records.
-    """
-    num_records = len(values)
-    num_cut = NUM_CUT[STATISTICS[statistic]](num_records)
-    if num_cut == 0:
-        return values
-    if statistic == "median":
-        num_cut = min(num_cut, int((num_records - num_records**0.5) / 2))
-    ordered = np.partition(values, [num_cut, num_records - 1 - num_cut])
-    cut = np.clip(values, ordered[num_cut], ordered[num_records - 1 - num_cut])
-    kept = 1.0 - 2.0 * num_cut / num_records
-    centred: Floats = (cut - cut.mean()) / kept
-    return centred + statistic_of(values, statistic)
-
 
 def permutation_test(ours: Floats, theirs: Floats, statistic: str, settings: Settings) -> tuple[float, str]:
     """Two-sided p-value of "the files are exchangeable on every record", for the difference of the aggregates, and how
-    it was found. Files that are equal on every record give 1."""
+    it was found. Files that are equal on every record give 1.
+
+    Of very many records, an interquartile mean is tested as the mean of its terms over both files.
+    """
     if np.array_equal(ours, theirs):
         return 1.0, FLIPS if STATISTICS[statistic] is stats.mean else SWAPS
     generator, num = settings.generator("permutations"), settings.num_permutations
-    if len(ours) > MAX_DRAWN:
-        both = influence(np.concatenate([ours, theirs]), statistic)
-        differences = both[: len(ours)] - both[len(ours) :]
-        return share_as_large(differences.sum(), grouped.flip_signs(differences, generator, num)), FLIPS
+    if len(ours) >= NUM_LINEAR:
+        num = min(num, NUM_MANY_PERMUTATIONS)
+    if statistic == "iqm" and len(ours) >= NUM_LINEAR:
+        both = stats.interquartile_mean_terms(np.concatenate([ours, theirs]))
+        return stats.paired_permutation_test(both[: len(ours)], both[len(ours) :], generator, num), FLIPS
     if STATISTICS[statistic] is stats.mean:
         return stats.paired_permutation_test(ours, theirs, generator, num), FLIPS
     observed = statistic_of(ours, statistic) - statistic_of(theirs, statistic)

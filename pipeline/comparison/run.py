@@ -16,12 +16,13 @@ from pipeline.comparison import pages, telling
 from pipeline.comparison.joining import OnMissing, Slice, join
 from pipeline.comparison.judging import PERCENTILE, Judge, adjusted, pairs_of, verdict_of
 from pipeline.comparison.moving import moved_metrics, movers
-from pipeline.comparison.paired import MAX_DRAWN, Settings
-from pipeline.comparison.reading import Records, Task, read_records
+from pipeline.comparison.paired import Settings
+from pipeline.comparison.reading import POOLED, Records, Task, read_records
 from pipeline.errors import UserError
 from pipeline.evaluation import named_files, training_step
 from pipeline.jsonl import gc_paused, read_all, write_all
 from pipeline.manifests import load_manifest
+from pipeline.stats.intervals import NUM_LINEAR
 from pipeline.tasks.interface import MetricDefinition, RecordMetric
 from pipeline.tasks.interface import Report as Progress
 from pipeline.visualization import image_inputs
@@ -174,7 +175,7 @@ def compare_files(job: ComparisonJob) -> Found:
     judge, notes = _judge(job, task, files, definitions)
     whole, *parts = judge.joined.slices
     pairs = pairs_of(judge.joined.labels, baseline, all_pairs=job.all_pairs)
-    by_slice = judge.metrics if len(judge.joined.ids) <= MAX_DRAWN else judge.metrics[:1]
+    by_slice = judge.metrics if len(judge.joined.ids) < NUM_LINEAR else judge.metrics[:1]
     job.report(0, 3, {"comparing": f"{len(judge.joined.ids):,} records"})
     rows = _rows(judge, pairs, judge.metrics, [whole], notes)
     rows += _rows(judge, pairs, by_slice, parts, notes)
@@ -241,7 +242,21 @@ def _rows(
                 else:
                     rows.append(row)
     notes += [f"{what}: undefined." for what in dict.fromkeys(undefined)]
+    notes += _too_few_permutations(judge, rows)
     return adjusted(rows, judge.settings.confidence)
+
+
+def _too_few_permutations(judge: Judge, rows: Sequence[Comparison]) -> list[str]:
+    """A note where a family is so large that its adjusted p-values cannot fall below the level."""
+    settings = judge.settings
+    pooled = any(row.statistic == POOLED for row in rows)
+    least = 1.0 / ((settings.num_pooled_permutations if pooled else settings.num_permutations) + 1)
+    if least * len(rows) < 1.0 - settings.confidence:
+        return []
+    return [
+        f"{len(rows):,} tests are too many for the permutations that are drawn: no verdict among them is possible. "
+        "Ask for fewer metrics or slices."
+    ]
 
 
 def _forgetting(judge: Judge, parts: Sequence[Slice]) -> list[Comparison]:
