@@ -202,6 +202,15 @@ def test_retrying_tries_each_failure_once_more(tmp_path: Path) -> None:
     assert counts(tmp_path, "end")[failing.short] == 1
 
 
+def test_a_sweep_that_grew_begins_what_is_new_alone(tmp_path: Path) -> None:
+    run = pretend(tmp_path / "log", 0.0)
+    Crew(Work(plan=grid(2), folder=tmp_path, run_stage=run)).run(1)
+    before = counts(tmp_path, "begin")
+    Crew(Work(plan=grid(3), folder=tmp_path, run_stage=run)).run(1)
+    new = {part.short for part in grid(3).parts} - {part.short for part in grid(2).parts}
+    assert (counts(tmp_path, "begin") - before).keys() == new and len(new) == 2
+
+
 def test_at_most_so_many_cells_are_begun(tmp_path: Path) -> None:
     plan = plan_of([part(f"cell {number}", kind="cell") for number in range(4)])
     refuse = pretend(tmp_path / "log", 0.0, "")  # every cell fails, as a cell without metrics must not finish
