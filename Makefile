@@ -36,7 +36,7 @@ PREDICTIONS := $(RUN)/infer/predictions.jsonl
 METRICS     := $(RUN)/evaluate/metrics.jsonl
 REPORT      := $(RUN)/visualize/report.html
 
-.PHONY: help install demo examples train export infer evaluate visualize pretrained follow sweep gate gate-update
+.PHONY: help install demo examples train export infer evaluate visualize pretrained follow compare sweep gate gate-update
 .PHONY: test check format bench unfinished
 # Interrupted work stays: the stages resume it.
 .PRECIOUS: $(EXAMPLES) $(CHECKPOINT) $(MODEL) $(PREDICTIONS) $(METRICS) $(REPORT)
@@ -45,6 +45,7 @@ help:
 	@echo 'make demo                     install, then the main job end to end; says where the report is'
 	@echo 'make STAGE RECIPE=full        examples, train, export, infer, evaluate, visualize (and what they need)'
 	@echo 'make follow RECIPE=full       watch that training, live or afterwards'
+	@echo 'make compare FILES="A B"      what differs between predictions of several models, and how sure that is'
 	@echo 'make sweep SWEEP=tiny         a grid of models and settings, and one table over it'
 	@echo 'make gate | gate-update       the pretrained models against their baselines | new baselines of GATES=TASK/NAME'
 	@echo 'make test | check | bench     tests | formatting, types, import rules, drift | benchmarks'
@@ -106,6 +107,10 @@ pretrained: $(MODEL)
 
 follow: | $(INSTALLED)
 	$(call STAGE,follow)
+
+# FILES are predictions, each FILE or LABEL=FILE.
+compare: | $(INSTALLED)
+	$(BIN)/baton compare $(TASK) $(FILES) --runs-dir $(RUNS)
 
 # It says itself what is up to date, cell by cell.
 sweep: | $(INSTALLED)
