@@ -37,7 +37,7 @@ METRICS     := $(RUN)/evaluate/metrics.jsonl
 REPORT      := $(RUN)/visualize/report.html
 
 .PHONY: help install demo examples train export infer evaluate visualize pretrained follow compare sweep gate gate-update
-.PHONY: test check format bench unfinished
+.PHONY: test test-ray check format bench unfinished
 # Interrupted work stays: the stages resume it.
 .PRECIOUS: $(EXAMPLES) $(CHECKPOINT) $(MODEL) $(PREDICTIONS) $(METRICS) $(REPORT)
 
@@ -135,6 +135,11 @@ $(GATES:%=gate/%): gate/%: runs/gates/%.yaml | $(INSTALLED)
 $(GATES:%=gate-update/%): gate-update/%: runs/gates/%.yaml | $(INSTALLED)
 	@$(GATE_INFER)
 	@$(BIN)/baton gate $(*D) --gate $< --input $(RUNS)/$*/gate/predictions.jsonl --update --yes
+
+# On a real Ray cluster of two nodes; the extra takes 240 MB, so that `make test` does without.
+test-ray: $(INSTALLED)
+	$(PIP) -e '.[torch,onnx,dev,ray]'
+	$(BIN)/python -m pytest tests/ray_cluster.py
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
