@@ -1,8 +1,12 @@
+#!/usr/bin/env python
 """Coverage-guided fuzzing of the parser, not a test by itself: what it finds is kept in corpus/, which a test replays.
 
     mkdir -p /tmp/found
     timeout 3600 python -m tests.detection.fuzz_parse /tmp/found tests/detection/corpus -max_len=3000
-    python -m tests.detection.fuzz_parse -merge=1 tests/detection/corpus /tmp/found    # keeps what adds coverage
+    PYTHONPATH=. tests/detection/fuzz_parse.py -set_cover_merge=1 -use_counters=0 /tmp/kept /tmp/found
+
+The second command keeps the fewest texts that reach every branch found; it starts itself anew and so needs a file to run.
+An hour on one shared core (446,000 texts) found no text that breaks a rule; `found_*` in corpus/ are what it kept.
 
 A crash is a text that breaks a rule of `check_row`; libFuzzer writes it to a file and stops. Needs atheris.
 """
