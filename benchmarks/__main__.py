@@ -22,6 +22,7 @@ BENCHMARKS = {
     "jsonl": "decoding rows to keep them all, against a plain orjson loop",
     "detection_metrics": "AP from files and its intervals, against faster-coco-eval and hotcoco",
     "parser": "reading the texts of models, against json_repair",
+    "statistics": "intervals of score matrices, against rliable; a comparison of a million pairs",
     "help": "`baton evaluate --help`, against a bare typer program",
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"

@@ -113,7 +113,7 @@ def watch(path: Path, row_type: type[Any], state: State, show: Show, idle_s: flo
             state.num_total = state.num_total or _num_total(path, manifest)
             items = follower.poll()
             if items:
-                _take(items, state)
+                _take(items, state, path)
                 quiet_since = time.monotonic()
             elif manifest is not None and manifest.status in _ENDED:
                 state.ended = manifest.status
@@ -128,7 +128,7 @@ def watch(path: Path, row_type: type[Any], state: State, show: Show, idle_s: flo
     show(state)
 
 
-def _take(items: list[Any], state: State) -> None:
+def _take(items: list[Any], state: State, path: Path) -> None:
     """Rows in one piece, as far as nothing else comes between them."""
     rows: list[Any] = []
     for item in items:
@@ -142,7 +142,10 @@ def _take(items: list[Any], state: State) -> None:
             state.notes.append(f"line skipped at byte {item.offset:,}: {item.reason}")
         else:
             rows.append(item)
-    state.anytime.take(rows)
+    try:
+        state.anytime.take(rows)
+    except UserError as error:
+        raise UserError(error.what, where=f"{path}, {error.where}", remedy=error.remedy) from error
 
 
 def _manifest_of(path: Path) -> Manifest | None:
