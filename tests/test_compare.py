@@ -184,7 +184,7 @@ def test_forgetting_is_the_last_file_against_the_best_earlier_one(tmp_path: Path
         return [msgspec.structs.replace(r, wellbeing=one if r.multiplier == 1.0 else two) for r in rows]
 
     files = {"first": file(5, 8), "second": file(7, 3), "third": file(9, 6)}
-    assert compare(tmp_path, *ONE_METRIC, **files, figures=True) == 0
+    assert compare(tmp_path, *ONE_METRIC, "--num-movers", "0", **files, figures=True) == 0
     found = [r for r in read_all(tmp_path / "out/comparisons.jsonl", Comparison) if r.kind == "forgetting"]
     assert [(r.slice_value, r.label, r.baseline, r.difference, r.verdict) for r in found] == [
         ("1", "third", "second", 2.0, "better"),
@@ -208,7 +208,8 @@ def test_overfitting_is_held_out_less_learned(tmp_path: Path) -> None:
 def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     files = {"old": lives(8), "new": with_wellbeing(range(8), "b" * 16)}
     for name in ("one", "two"):
-        assert compare(tmp_path, "--num-resamples", "50", "--out", tmp_path / name, **files, figures=True) == 0
+        chosen = ("--num-resamples", "50", "--num-movers", "1")
+        assert compare(tmp_path, *chosen, "--out", tmp_path / name, **files, figures=True) == 0
     one, two = ({p.name: p.read_bytes() for p in (tmp_path / n).rglob("*") if p.is_file()} for n in ("one", "two"))
     assert {name for name in one if one[name] != two[name]} <= {"manifest.json", ".lock"}
     assert {*FILES} <= one.keys() == two.keys()
