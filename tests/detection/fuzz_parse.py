@@ -5,7 +5,7 @@
     timeout 3600 python -m tests.detection.fuzz_parse /tmp/found tests/detection/corpus -max_len=3000
     PYTHONPATH=. tests/detection/fuzz_parse.py -set_cover_merge=1 -use_counters=0 /tmp/kept /tmp/found
 
-The second command keeps the fewest texts that reach every branch found; it starts itself anew and so needs a file to run.
+The second command keeps the fewest texts that reach every branch found; it starts itself anew, hence a file to run.
 An hour on one shared core (446,000 texts) found no text that breaks a rule; `found_*` in corpus/ are what it kept.
 
 A crash is a text that breaks a rule of `check_row`; libFuzzer writes it to a file and stops. Needs atheris.
