@@ -28,15 +28,19 @@ def run(quick: bool) -> Report:
     if not _PEER_PYTHON.exists():
         raise UserError("rliable is not installed", where=str(_PEER_PYTHON), remedy="make bench installs it")
     num_resamples, rounds, num_pairs = (100, 2, 20_000) if quick else (2000, 5, _NUM_PAIRS)
+    num_chances = num_resamples // 10  # rliable takes a tenth of a second for each
     generator = np.random.default_rng(5)
     first, second = generator.gamma(2.0, size=(_RUNS, _TASKS)), generator.gamma(1.7, size=(_RUNS, _TASKS))
-    options = stats.Bootstrap(num_resamples=num_resamples)
-    ours = {"iqm": lambda: _iqm(first, options), "probability_of_improvement": lambda: _chance(first, second, options)}
+    ours = {
+        "iqm": lambda: _iqm(first, stats.Bootstrap(num_resamples=num_resamples)),
+        "probability_of_improvement": lambda: _chance(first, second, stats.Bootstrap(num_resamples=num_chances)),
+    }
     seconds: dict[str, dict[str, list[float]]] = {name: {"Baton": [], "rliable": []} for name in ours}
     values: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "scores.npz", first=first, second=second)
-        command = [str(_PEER_PYTHON), "-m", "benchmarks.statistics_peer", f"{folder}/scores.npz", str(num_resamples)]
+        command = [str(_PEER_PYTHON), "-m", "benchmarks.statistics_peer", f"{folder}/scores.npz"]
+        command += [str(num_resamples), str(num_chances)]
         with Worker(command, ROOT) as peer:
             for number in range(-1, rounds):  # the first round warms both up
                 for name, work in ours.items():
@@ -57,7 +61,7 @@ def run(quick: bool) -> Report:
         title="intervals and comparisons",
         method=(
             f"{_RUNS} runs of {_TASKS} tasks, {num_resamples:,} stratified resamples: interval of the interquartile "
-            "mean, and of the probability of improvement over another such matrix, in turns with rliable in its own "
+            f"mean, and, of {num_chances:,}, of the probability of improvement, in turns with rliable in its own "
             f"environment. And {num_pairs:,} pairs: difference with interval, permutation test of 10,000 permutations, "
             "effect size, win rate, probability of improvement with interval, each time in a new process, which also "
             "tells the most memory it had, the scores themselves and Python included."
@@ -98,7 +102,7 @@ def _ratio(seconds: dict[str, list[float]]) -> list[float]:
 
 
 def _largest(values: dict[str, Any]) -> float:
-    return max(abs(interval.value - told["value"]) for interval, told in values.values())
+    return max(abs(float(interval.value - told["value"])) for interval, told in values.values())
 
 
 def _million(num_pairs: int) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """Worker of the statistics benchmark: rliable, in an environment of its own.
 
-    python -m benchmarks.statistics_peer SCORES.npz NUM_RESAMPLES     takes turns: IQM, then probability of improvement
-    python -m benchmarks.statistics_peer SCORES.npz NUM_RESAMPLES --print    the same as one JSON object
+    python -m benchmarks.statistics_peer SCORES.npz NUM_RESAMPLES NUM_RESAMPLES
 
-``SCORES.npz`` holds ``first`` and ``second`` [runs, tasks].
+``SCORES.npz`` holds ``first`` and ``second`` [runs, tasks]. Takes turns: the interval of the interquartile mean, from the
+first number of resamples; of the probability of improvement, from the second; and so on.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any
@@ -28,24 +27,20 @@ def interval(scores: dict[str, Any], metric: Callable[..., Any], num_resamples: 
 
 
 def main() -> None:
-    """Measure both metrics in turns for as long as the other side asks, or print them once."""
+    """Measure both metrics in turns for as long as the other side asks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scores")
-    parser.add_argument("num_resamples", type=int)
-    parser.add_argument("--print", action="store_true")
+    parser.add_argument("num_resamples", type=int, nargs=2)
     arguments = parser.parse_args()
     with np.load(arguments.scores) as file:
         first, second = file["first"], file["second"]
-    works = {
-        "iqm": lambda: interval({"it": first}, metrics.aggregate_iqm, arguments.num_resamples),
+    works: dict[str, Callable[[], dict[str, float]]] = {
+        "iqm": lambda: interval({"it": first}, metrics.aggregate_iqm, arguments.num_resamples[0]),
         "probability_of_improvement": lambda: interval(
-            {"it": (first, second)}, metrics.probability_of_improvement, arguments.num_resamples
+            {"it": (first, second)}, metrics.probability_of_improvement, arguments.num_resamples[1]
         ),
     }
     versions = {name: metadata.version(name) for name in PACKAGES}
-    if arguments.print:
-        print(json.dumps({"versions": versions, **{name: work() for name, work in works.items()}}))
-        return
     turns = Turns()
     turns.pause(versions=versions)
     while True:
