@@ -25,8 +25,9 @@ from stages.__main__ import dispatch
 from tests.conftest import run_baton
 from tests.detection.input_records import run_infer
 from tests.test_infer_shards import arguments, files, same_as_one_process
+from tests.test_sweep_stage import folder
 
-__all__ = ["files"]  # a fixture
+__all__ = ["files", "folder"]  # fixtures
 SHARDED = ("--engine", "ray", "--num-workers", "2")
 
 
@@ -87,11 +88,13 @@ def test_the_error_of_a_shard_is_the_error_of_the_run(
     assert "texts.jsonl" in capsys.readouterr().err
 
 
-def test_workers_of_a_sweep_are_spread_over_a_cluster(tmp_path: Path) -> None:
-    sweep = ("sweep", "gridworld", "--name", "tiny", "--json")
-    done = run_baton(*sweep, "--engine", "ray", "--workers", "2", runs=tmp_path / "ray")
-    assert done.code == 0, done.err
-    assert done.json["counts"]["num_finished"] == 8
+def test_workers_of_a_sweep_are_spread_over_a_cluster(folder: Path) -> None:
+    with two_nodes():
+        sweep = ("sweep", "gridworld", "--file", folder / "small.yaml", "--engine", "ray", "--workers", "2", "--json")
+        done = run_baton(*sweep, runs=folder / "ray")
+    assert done.code == 1, done.err
+    counts = done.json["counts"]
+    assert (counts["num_finished"], counts["num_failed"]) == (2, 1)
 
 
 def main(given: Sequence[str]) -> int:

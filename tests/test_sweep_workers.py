@@ -1,7 +1,10 @@
 """Who runs what in a sweep: every part once, whoever dies, sleeps or fails meanwhile. Stages only pretend here."""
 
+import fcntl
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -12,9 +15,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pipeline.runs import LOCK_NAME
 from pipeline.sweep.claims import Claims, Heartbeat, this_process
 from pipeline.sweep.ledger import Ledger, row_of
+from pipeline.sweep.steps import is_locked
 from pipeline.sweep.workers import Crew, Work, failures_so_far
+from tests.conftest import ROOT
 from tests.sweep_parts import events, grid, lines, part, plan_of, pretend, worker
 
 PATIENCE_S = 60.0
@@ -229,6 +235,43 @@ def test_an_interrupted_worker_releases_its_part_and_says_so(tmp_path: Path) -> 
     running.join()
     assert [row.label for row in events(tmp_path, plan, "interrupted")] == ["training 0"]
     assert Claims(tmp_path / "claims", this_process("next")).take(plan.parts[0].short) is not None
+
+
+FORKS = """\
+import multiprocessing, sys
+from pathlib import Path
+from pipeline.sweep.warm import _Forks
+
+if __name__ == "__main__":
+    command = ["examples", "gridworld", "--recipe", "full", "--set", "examples.num_scenarios=3000000"]
+    run = _Forks(multiprocessing.get_context("forkserver")).run
+    run([*command, "--out", sys.argv[1] + "/examples"], Path(sys.argv[1]) / "examples.log", lambda: False)
+"""
+
+
+def test_a_stage_ends_when_its_sweep_is_killed_alone(tmp_path: Path) -> None:
+    (tmp_path / "forks.py").write_text(FORKS)
+    command = [sys.executable, str(tmp_path / "forks.py"), str(tmp_path)]
+    sweep = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    wait_for(lambda: is_locked(tmp_path / "examples"))
+    os.kill(sweep.pid, signal.SIGKILL)
+    sweep.wait()
+    wait_for(lambda: not is_locked(tmp_path / "examples"))
+    assert not (tmp_path / "examples/examples.jsonl").exists(), "it came to its own end"
+    assert "interrupted" in (tmp_path / "examples.log").read_text()
+
+
+def test_a_folder_that_is_not_left_is_left_to_whoever_holds_it(tmp_path: Path) -> None:
+    """As by a stage that is stopped: it may go on at any time."""
+    plan = grid(1)
+    held = tmp_path / plan.parts[0].folder / "train"
+    held.mkdir(parents=True)
+    with open(held / LOCK_NAME, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        work = Work(plan=plan, folder=tmp_path, lease_s=0.2, run_stage=pretend(tmp_path / "log", 0.0))
+        state = Crew(work).run(1)
+    assert state.results[plan.parts[0].key].folder == f"{plan.parts[0].folder}-1"
+    assert (tmp_path / f"{plan.parts[0].folder}-1/train/out").exists() and not (held / "out").exists()
 
 
 def test_a_worker_that_meets_a_bug_ends_the_crew_with_it(tmp_path: Path) -> None:

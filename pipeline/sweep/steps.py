@@ -70,7 +70,7 @@ def error_of(log: Path, code: int) -> str:
 def wait_until_free(folder: Path, patience_s: float, should_end: Callable[[], bool]) -> bool:
     """Wait until no process works in a run folder; False when one still does after ``patience_s`` or at the end.
 
-    A worker that was killed alone leaves the stage it had started, which goes on by itself: what it does is not lost.
+    A worker that was killed alone leaves the stage it had started, which takes a moment to notice and to end.
     """
     deadline = time.monotonic() + patience_s
     while is_locked(folder):

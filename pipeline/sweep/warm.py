@@ -12,11 +12,13 @@ import contextlib
 import importlib
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -78,6 +80,7 @@ def _become(arguments: Sequence[str], log: str) -> NoReturn:
     """The fork: one command and nothing else, its output in ``log``."""
     code = 70
     try:
+        threading.Thread(target=_end_with_sweep, name="sweep", daemon=True).start()
         with open(log, "wb") as output:
             for number in (1, 2):
                 os.dup2(output.fileno(), number)
@@ -91,3 +94,12 @@ def _become(arguments: Sequence[str], log: str) -> NoReturn:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _end_with_sweep() -> None:
+    """Ask this stage to end once the sweep that started it is gone, killed alone: nobody waits for it any more, and
+    whoever takes its part over would wait for its folder."""
+    sweep = multiprocessing.parent_process()
+    if sweep is not None:
+        wait([sweep.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)

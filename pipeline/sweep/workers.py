@@ -260,12 +260,16 @@ class _Attempt:
     def _free_folder(self) -> Path:
         """The part's folder; one of this attempt's own when a stage of an earlier attempt does not leave it.
 
-        A stage whose worker was killed alone ends by itself, and is waited for. One that is stopped, or on a machine
-        that is out of reach, may go on at any time: its folder is left to it.
+        A stage whose worker was killed alone ends soon, and is waited for. One that is stopped, or on a machine that is
+        out of reach, may go on at any time: its folder is left to it.
         """
         folder = self.job.folder / self.told
+
+        def should_end() -> bool:
+            return self.claim.is_lost() or self.worker.crew.ending.is_set()
+
         for step in self.part.steps:
-            if not wait_until_free(folder / step.stage, self.job.lease_s, self.claim.is_lost):
+            if not wait_until_free(folder / step.stage, self.job.lease_s, should_end):
                 self.told = f"{self.told}-{self.claim.attempt}"
                 return self.job.folder / self.told
         return folder
