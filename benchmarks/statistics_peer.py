@@ -2,8 +2,8 @@
 
     python -m benchmarks.statistics_peer SCORES.npz NUM_RESAMPLES NUM_RESAMPLES
 
-``SCORES.npz`` holds ``first`` and ``second`` [runs, tasks]. Takes turns: the interval of the interquartile mean, from the
-first number of resamples; of the probability of improvement, from the second; and so on.
+``SCORES.npz`` holds ``first`` and ``second`` [runs, tasks]. Takes turns: the interval of the interquartile mean, from
+the first number of resamples; of the probability of improvement, from the second; and so on.
 """
 
 import argparse
