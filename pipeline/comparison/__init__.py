@@ -2,6 +2,7 @@
 
 - `reading`, `joining`: files to the records that all of them answer
 - `paired`, `pooled`: intervals and tests; `judging`: rows of them, with verdicts
+- `checkpoints`: families of rows; forgetting and overfitting over the checkpoints of a training
 - `moving`: the records that moved a metric
 - `telling`, `figures`, `figures_slices`, `drawing`, `pages`: tables, figures, the report
 - `run`: all of it together, which is what the command does

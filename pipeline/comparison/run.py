@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from pipeline.atomic import write_atomically
 from pipeline.comparison import pages, telling
-from pipeline.comparison.joining import OnMissing, Slice, join
-from pipeline.comparison.judging import PERCENTILE, Judge, adjusted, pairs_of, verdict_of
+from pipeline.comparison.checkpoints import compare_family, forgetting, overfitting
+from pipeline.comparison.joining import OnMissing, join
+from pipeline.comparison.judging import Judge, pairs_of
 from pipeline.comparison.moving import moved_metrics, movers
 from pipeline.comparison.paired import Settings
-from pipeline.comparison.reading import POOLED, Records, Task, read_records
+from pipeline.comparison.reading import Records, Task, read_records
 from pipeline.errors import UserError
 from pipeline.evaluation import named_files, training_step
 from pipeline.jsonl import gc_paused, read_all, write_all
 from pipeline.manifests import load_manifest
 from pipeline.stats.intervals import NUM_LINEAR
-from pipeline.tasks.interface import MetricDefinition, RecordMetric
+from pipeline.tasks.interface import MetricDefinition
 from pipeline.tasks.interface import Report as Progress
 from pipeline.visualization import image_inputs
 from schemas.comparison import Comparison, Mover
@@ -177,11 +177,11 @@ def compare_files(job: ComparisonJob) -> Found:
     pairs = pairs_of(judge.joined.labels, baseline, all_pairs=job.all_pairs)
     by_slice = judge.metrics if len(judge.joined.ids) < NUM_LINEAR else judge.metrics[:1]
     job.report(0, 3, {"comparing": f"{len(judge.joined.ids):,} records"})
-    rows = _rows(judge, pairs, judge.metrics, [whole], notes)
-    rows += _rows(judge, pairs, by_slice, parts, notes)
-    rows += _forgetting(judge, parts)
+    rows = compare_family(judge, pairs, judge.metrics, [whole], notes)
+    rows += compare_family(judge, pairs, by_slice, parts, notes)
+    rows += forgetting(judge, parts)
     train = {label: _judge(job, task, {label: records}, definitions)[0] for label, records in train_files.items()}
-    rows += [row for label in train for row in _gaps(judge, train[label], label)]
+    rows += [row for label in train for row in overfitting(judge, train[label], label)]
     job.report(1, 3, {"comparing": "record by record"})
     moved = [
         row
@@ -222,106 +222,3 @@ def _judge(
     joined = join(task, files, job.on_missing, better)
     common = [metric for metric in joined.metrics if metric.name in definitions]
     return Judge(task, joined, common, definitions, job.settings), joined.notes
-
-
-def _rows(
-    judge: Judge,
-    pairs: Sequence[tuple[str, str]],
-    metrics: Sequence[RecordMetric],
-    parts: Sequence[Slice],
-    notes: list[str],
-) -> list[Comparison]:
-    """Rows of one family of tests, by metric, then by pair, then by slice."""
-    rows, undefined = [], []
-    for metric in metrics:
-        for pair in pairs:
-            for part in parts:
-                row = judge.compare(pair, metric, part)
-                if row is None:
-                    undefined.append(f"{metric.name} over {part.name}")
-                else:
-                    rows.append(row)
-    notes += [f"{what}: undefined." for what in dict.fromkeys(undefined)]
-    notes += _too_few_permutations(judge, rows)
-    return adjusted(rows, judge.settings.confidence)
-
-
-def _too_few_permutations(judge: Judge, rows: Sequence[Comparison]) -> list[str]:
-    """A note where a family is so large that its adjusted p-values cannot fall below the level."""
-    settings = judge.settings
-    pooled = any(row.statistic == POOLED for row in rows)
-    least = 1.0 / ((settings.num_pooled_permutations if pooled else settings.num_permutations) + 1)
-    if least * len(rows) < 1.0 - settings.confidence:
-        return []
-    return [
-        f"{len(rows):,} tests are too many for the permutations that are drawn: no verdict among them is possible. "
-        "Ask for fewer metrics or slices."
-    ]
-
-
-def _forgetting(judge: Judge, parts: Sequence[Slice]) -> list[Comparison]:
-    """The last file against the best of the earlier ones over each slice, for the main metric of three files or more.
-
-    All earlier files are tested, and adjusted for: which of them is best is found from the same records.
-    """
-    labels, metric = judge.joined.labels, judge.metrics[0]
-    direction = judge.definitions[metric.name].better
-    if len(labels) < 3 or direction == "neither":
-        return []
-    pairs = [(labels[-1], earlier) for earlier in labels[:-1]]
-    rows = _rows(judge, pairs, [metric], parts, [])
-    sign = 1.0 if direction == "higher" else -1.0
-    best: dict[tuple[str, str], Comparison] = {}
-    for row in rows:
-        key = (row.slice_by, row.slice_value)
-        if key not in best or sign * row.baseline_value > sign * best[key].baseline_value:
-            best[key] = row
-    return [msgspec.structs.replace(row, kind="forgetting", id=f"forgetting/{row.id}") for row in best.values()]
-
-
-def _gaps(judge: Judge, train: Judge, label: str) -> list[Comparison]:
-    """Held-out less learned records of one model, each resampled by itself; the verdict follows the interval."""
-    rows = []
-    for metric in judge.metrics:
-        whole, theirs = judge.joined.slices[0], train.joined.slices[0]
-        values = judge.value(label, metric, whole), train.value(label, metric, theirs)
-        if not np.isfinite(values).all():
-            continue
-        apart = np.random.default_rng([judge.settings.seed, 1]).permutation(judge.settings.num_resamples)
-        spread = judge.resampled(label, metric, whole) - train.resampled(label, metric, theirs)[apart]
-        found = judge.between(values[0] - values[1], spread)
-        definition = judge.definitions[metric.name]
-        shown = found is not None and (found.low > 0.0 or found.high < 0.0)
-        rows.append(
-            Comparison(
-                task=judge.task.name,
-                id=f"train_gap/{label}/{metric.name}/{metric.statistic}",
-                kind="train_gap",
-                label=label,
-                baseline=label,
-                name=metric.name,
-                statistic=metric.statistic,
-                value=values[0],
-                baseline_value=values[1],
-                difference=values[0] - values[1],
-                low=found.low if found else None,
-                high=found.high if found else None,
-                confidence=judge.settings.confidence,
-                interval=PERCENTILE if found else None,
-                p_value=None,
-                p_adjusted=None,
-                num_in_family=None,
-                test=None,
-                effect_size=None,
-                win_rate=None,
-                probability_of_improvement=None,
-                num_better=None,
-                num_worse=None,
-                num_equal=None,
-                unit=definition.unit,
-                better=definition.better,
-                verdict=verdict_of(values[0] - values[1], definition.better) if shown else "no_difference_shown",
-                num_records=len(judge.joined.ids),
-            )
-        )
-    return rows

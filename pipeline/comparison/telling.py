@@ -11,6 +11,7 @@ from schemas.comparison import Comparison, Mover
 MAX_SLICE_ROWS = 20  # on the terminal
 NUM_MOVERS = 5  # shown of each list
 MAX_DECIMALS = 4
+MAX_CHANGE_DECIMALS = 5
 MAX_UNIT = 8  # characters of a unit that is shown beside a name; the glossary has the others
 RESERVED = frozenset({"change", "lines", "difference", "p", "d_z", "better/worse/same", "verdict"})
 VERDICTS = {"no_difference_shown": "no difference shown"}
@@ -180,8 +181,8 @@ def mover_tables(moved: Sequence[Mover], *, main_only: bool = False) -> list[tup
 def change_text(mover: Mover) -> str:
     """What one record adds to the difference, with three digits."""
     size = factor_of(mover.unit) * mover.change
-    digits = min(max(2 - math.floor(math.log10(abs(size))), 0), 6)
-    return f"{size:+,.{digits}f}"
+    digits = max(2 - math.floor(math.log10(abs(size))), 0)
+    return f"{size:+,.{digits}f}" if digits <= MAX_CHANGE_DECIMALS else f"{size:+.3g}"
 
 
 def footnotes(rows: Sequence[Comparison]) -> list[str]:
