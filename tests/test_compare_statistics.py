@@ -8,7 +8,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipeline import plotting
 from pipeline.comparison import paired
+from pipeline.comparison.figures import values
 from pipeline.comparison.joining import Joined, Slice
 from pipeline.comparison.judging import Judge, adjusted, pairs_of
 from pipeline.comparison.moving import movers
@@ -193,6 +195,16 @@ def test_pooled_movers_are_the_changes_of_the_figure_and_equal_answers_move_noth
         ("2", pytest.approx(5 / 11), None),
         ("0", pytest.approx(1 / 11), None),
     ]
+
+
+def test_a_curve_is_over_training_steps_where_all_are_known_and_in_order() -> None:
+    compared = judge([Answer(1, 2), Answer(3, 4)], [Answer(0, 2), Answer(1, 4)], QUICK)
+    with plotting.style():
+        known = values(compared, {"old": 1000, "new": 2000}, {})
+        for steps in ({"old": 2000, "new": 1000}, {"old": 1000, "new": None}, {}):
+            assert "files in the order given" in values(compared, steps, {}).caption
+    assert known.title == "Learning curve" and "over training steps" in known.caption
+    assert known.canvas.axes[0].get_xlabel() == "training step"
 
 
 # families and names
