@@ -75,8 +75,17 @@ def app(
             run_model=lambda: options.folder(run_name, "export") / "model.inference_v1",
         )
     )
+    request = _request(options, recipe, run_name, source, examples)
+    with stage_run(request) as run:
+        if not run.up_to_date:
+            with progress("infer", options.progress_style) as report:
+                _infer(run, request, Asked(source, section, report, engine, num_workers))
+    return finished("infer", run)
+
+
+def _request(options: Options, recipe: Any, run_name: str | None, source: Source, examples: Path) -> StageRequest:
     inputs = {"model": source.model_file} if source.model_file else {}
-    request = StageRequest(
+    return StageRequest(
         stage="infer",
         task=options.task,
         folder=options.folder(run_name),
@@ -89,11 +98,6 @@ def app(
         force=options.force,
         resumable=True,
     )
-    with stage_run(request) as run:
-        if not run.up_to_date:
-            with progress("infer", options.progress_style) as report:
-                _infer(run, request, Asked(source, section, report, engine, num_workers))
-    return finished("infer", run)
 
 
 @dataclass(frozen=True)

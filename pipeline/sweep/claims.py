@@ -12,6 +12,7 @@ What this relies on: `link` is atomic and exclusive (POSIX; NFS too), and the fi
 the difference between two times that the file system wrote, so that machines need not agree on the time of day.
 """
 
+import contextlib
 import os
 import socket
 import threading
@@ -175,7 +176,8 @@ class Heartbeat:
         while not self._ended.wait(self.lease_s / RENEWALS_PER_LEASE):
             with self._lock:
                 for claim in self._held.values():
-                    claim.renew()
+                    with contextlib.suppress(OSError):  # a share that is away for a moment: the next one may succeed
+                        claim.renew()
 
 
 def _last(folder: Path) -> int:
