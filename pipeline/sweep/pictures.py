@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from pipeline import plotting, tables
 from pipeline.report import Report, render
@@ -20,6 +21,7 @@ REPORT = "report.html"
 MAX_CELLS = 48  # in one figure: more names would not be read
 NUM_METRICS = 3  # of the main metrics, side by side
 ROW_IN = 0.24  # height of a cell in a figure
+NUM_TICKS = 4  # of a panel a third of the page wide: steps of six digits do not touch
 CHECKPOINT = ("checkpoint", "step")
 
 
@@ -141,6 +143,7 @@ def _learning_curves(
                     values = [metric.value for metric in metrics]
                     plotting.band(ax, steps, values, _interval(metrics), plotting.look(number), name)
             ax.set(title=column.heading, xlabel="training step")
+            ax.xaxis.set_major_locator(MaxNLocator(NUM_TICKS, integer=True))
         plotting.legend_below(figure, panels)
         plotting.save_png(figure, path)
     return Figure(
