@@ -204,15 +204,13 @@ def _resample_trimmed(
     labels = np.zeros(len(first), np.int64) if strata is None else np.unique(strata, return_inverse=True)[1]
     starts = np.concatenate([[0], np.cumsum(np.bincount(labels))]).astype(np.int64)
     seeds = generator.integers(2**64, size=options.num_resamples, dtype=np.uint64)
-    result = np.empty(options.num_resamples)
-    kernels.paired_trimmed_means(
+    result: Floats = kernels.paired_trimmed_means(
         values,
         np.argsort(values, axis=1, kind="stable"),
         np.argsort(labels, kind="stable"),
         starts,
         NUM_CUT[metric](len(first)),
         seeds,
-        result,
     )
     return result
 

@@ -129,16 +129,15 @@ def paired_trimmed_means(
     starts: NDArray[np.int64],
     num_cut: int,
     seeds: NDArray[np.uint64],
-    result: Floats,
-) -> None:
-    """Fill ``result[b]`` with the difference of the trimmed means of ``values[0]`` and ``values[1]`` [2, N], resampled.
+) -> Floats:
+    """The difference [B] of the trimmed means of ``values[0]`` and ``values[1]`` [2, N], one resample a seed.
 
     ``order[s]`` sorts ``values[s]``. ``members`` are the records by stratum, stratum s from ``starts[s]`` to before
     ``starts[s + 1]``. A resample is how often each record was drawn; it is walked in the order of either side.
     """
     num_records = values.shape[1]
     counts = np.zeros(num_records, dtype=np.int64)
-    means = np.empty(2)
+    means, result = np.empty(2), np.empty(len(seeds))
     for b in range(len(result)):
         state = seeds[b]
         counts[:] = 0
@@ -153,6 +152,7 @@ def paired_trimmed_means(
                 rank = after
             means[side] = total / (num_records - 2 * num_cut)
         result[b] = means[0] - means[1]
+    return result
 
 
 @njit(cache=True, error_model="numpy")
