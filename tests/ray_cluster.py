@@ -20,10 +20,12 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from pipeline.jsonl import read_all
 from pipeline.runs import load_manifest
+from schemas.sweep import CellResult
 from stages.__main__ import dispatch
-from tests.conftest import run_baton
 from tests.detection.input_records import run_infer
+from tests.sweep_killed import start
 from tests.test_infer_shards import arguments, files, same_as_one_process
 from tests.test_sweep_stage import folder
 
@@ -89,12 +91,11 @@ def test_the_error_of_a_shard_is_the_error_of_the_run(
 
 
 def test_workers_of_a_sweep_are_spread_over_a_cluster(folder: Path) -> None:
+    arguments = ["gridworld", "--file", str(folder / "small.yaml"), "--engine", "ray", "--workers", "2"]
     with two_nodes():
-        sweep = ("sweep", "gridworld", "--file", folder / "small.yaml", "--engine", "ray", "--workers", "2", "--json")
-        done = run_baton(*sweep, runs=folder / "ray")
-    assert done.code == 1, done.err
-    counts = done.json["counts"]
-    assert (counts["num_finished"], counts["num_failed"]) == (2, 1)
+        assert start(arguments, folder / "ray").wait() == 1, "a cell failed"
+    rows = read_all(folder / "ray/gridworld/small/sweep/sweep.jsonl", CellResult)
+    assert [row.status for row in rows] == ["finished", "finished", "failed"]
 
 
 def main(given: Sequence[str]) -> int:
