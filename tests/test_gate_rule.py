@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.gate.judging import Change, Rule, judge, judge_bound
-from pipeline.gate.resampling import draw_weights, simultaneous, weighted_statistic
+from pipeline.gate.resampling import draw_weights, simultaneous, studentized, weighted_statistic
 from pipeline.gate.unpaired import compare_metrics, index
 from pipeline.stats import interquartile_mean, mean, median
 from schemas.gate import BaselineMetric
@@ -167,3 +167,28 @@ def test_two_intervals_make_one_of_the_change() -> None:
     assert wider.low is not None and wider.low < -15.0  # an interval of 50 % says less
     (exact,) = compare_metrics(index([metric(90, None, None, None)]), before, checks, 0.95, "here")
     assert exact.exact
+
+
+def test_errors_in_own_standard_errors_are_those_of_each_resample() -> None:
+    differences = np.array([[1.0], [2.0], [6.0], [99.0]])
+    members = np.array([[True], [True], [True], [False]])
+    weights = np.array([[1, 1, 1, 5], [0, 3, 0, 0], [2, 0, 1, 0]], np.int32)
+    found = studentized(differences, members, weights)[:, 0]
+    least = 0.25 * np.std([1, 2, 6]) / np.sqrt(3)
+    assert found[0] == 0.0
+    assert found[1] == pytest.approx((2 - 3) / least)  # all equal: never surer than a quarter of all records
+    assert found[2] == pytest.approx((8 / 3 - 3) / (np.std([1, 1, 6]) / np.sqrt(3)))
+
+
+def test_a_few_great_gains_make_the_interval_of_many_small_losses_longer() -> None:
+    """Sure of a loss is only who has seen enough records to have met the gains."""
+    random = np.random.default_rng(0)
+    changes = np.where(np.arange(40) < 2, 15.0, -1.0)[:, None]  # mean -0.2
+    weights = np.concatenate(list(draw_weights(40, 2000, random, None)))
+    resampled = weights @ changes / 40.0
+    point, sizes = changes.mean(axis=0), [40]
+    symmetric = simultaneous(point, resampled, sizes, 0.95)
+    errors = studentized(changes, np.ones((40, 1), np.bool_), weights)
+    skewed = simultaneous(point, resampled, sizes, 0.95, errors)
+    assert skewed.high[0] > symmetric.high[0] + 0.5
+    assert skewed.low[0] == pytest.approx(symmetric.low[0])

@@ -12,7 +12,7 @@ from pipeline.gate.checks import ALL, Checked
 from pipeline.gate.inputs import Predictions, measure_predictions
 from pipeline.gate.judging import Change
 from pipeline.gate.parts import Task
-from pipeline.gate.resampling import POOLED, Column, Side, Spread, draw_weights, simultaneous
+from pipeline.gate.resampling import MEANS, POOLED, Column, Side, Spread, draw_weights, simultaneous, studentized
 from pipeline.stats import Floats
 from schemas.gate import BaselineMetric, GateSpec
 
@@ -119,9 +119,15 @@ def compare_pairs(pairs: Pairs, checks: Sequence[Checked], spec: GateSpec) -> Co
     columns = columns_of(pairs, checks)
     ones = np.ones((1, len(pairs.scored)), np.int32)
     before_value, now_value = pairs.baseline.take(columns, ones)[0], now.take(columns, ones)[0]
-    parts = [now.take(columns, weights) - pairs.baseline.take(columns, weights) for weights in _weights(pairs, spec)]
+    differences, members = _differences(pairs, now, columns)
+    parts, errors = [], []
+    for weights in _weights(pairs, spec):
+        parts.append(now.take(columns, weights) - pairs.baseline.take(columns, weights))
+        errors.append(studentized(differences, members, weights))
     sizes = [int(column.members.sum()) for column in columns]
-    spread = simultaneous(now_value - before_value, np.concatenate(parts), sizes, spec.confidence)
+    spread = simultaneous(
+        now_value - before_value, np.concatenate(parts), sizes, spec.confidence, np.concatenate(errors)
+    )
     return Compared(changes=_changes(before_value, now_value, spread), sizes=sizes)
 
 
@@ -166,6 +172,17 @@ def columns_of(pairs: Pairs, checks: Sequence[Checked]) -> list[Column]:
             members = members & np.array([value == checked.slice_value for value in values], np.bool_)
         columns.append(Column(metric=checked.metric, statistic=checked.statistic, members=members))
     return columns
+
+
+def _differences(pairs: Pairs, now: Side, columns: Sequence[Column]) -> tuple[Floats, NDArray[np.bool_]]:
+    """What each record changed by, and whether it counts, for each column that is a mean: [N, C]; 0 for the others."""
+    shape = (len(pairs.scored), len(columns))
+    differences, members = np.zeros(shape), np.zeros(shape, np.bool_)
+    for index, column in enumerate(columns):
+        if column.statistic in MEANS:
+            differences[:, index] = now.values[column.metric] - pairs.baseline.values[column.metric]
+            members[:, index] = column.members
+    return differences, members
 
 
 def _weights(pairs: Pairs, spec: GateSpec) -> Iterator[NDArray[np.int32]]:

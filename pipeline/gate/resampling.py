@@ -6,6 +6,7 @@ out, and so do all checks, so that their dependence is known and ten metrics of 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,10 @@ CUT = {
     "median": num_cut_by_median,
 }
 POOLED = "pooled"
+MEANS = ("mean", "rate")
 FEWEST_RECORDS = 5  # below, a resample says nothing about the next set of records
 LEAST_FINITE = 0.5  # of the resamples
+LEAST_ERROR = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +108,36 @@ def draw_weights(
         yield counts.reshape(rows, num_records).astype(np.int32)
 
 
-def simultaneous(point: Floats, resampled: Floats, num_records: Sequence[int], confidence: float) -> Spread:
+def studentized(differences: Floats, members: NDArray[np.bool_], weights: Counts) -> Floats:
+    """Errors of the means of ``differences`` [N, C] over ``members`` [N, C] in the resamples ``weights`` [B, N], each
+    in the resample's own standard error: [B, C] (Efron 1979; Hall 1988).
+
+    Where changes are skewed, as when most records lose a little and few gain much, a resample that misses the few is
+    far off and looks sure of itself; these errors know. A resample's standard error counts as at least `LEAST_ERROR` of
+    that of all records: without it, one in which all records are equal would be infinitely far off.
+    """
+    kept = np.where(members, differences, 0.0)
+    sizes = np.maximum(members.sum(axis=0), 1)
+    means = kept.sum(axis=0) / sizes
+    errors = np.sqrt(np.maximum((kept**2).sum(axis=0) / sizes - means**2, 0.0) / sizes)
+    counts = weights.astype(np.float64)
+    totals = np.maximum(counts @ members, 1.0)
+    resampled = counts @ kept / totals
+    spread = np.sqrt(np.maximum(counts @ kept**2 / totals - resampled**2, 0.0) / totals)
+    spread = np.maximum(spread, LEAST_ERROR * errors)
+    found: Floats = np.divide(resampled - means, spread, out=np.zeros_like(spread), where=spread > 0.0) * np.sign(
+        errors
+    )
+    return found
+
+
+def simultaneous(
+    point: Floats,
+    resampled: Floats,
+    num_records: Sequence[int],
+    confidence: float,
+    in_own_errors: Floats | None = None,
+) -> Spread:
     """Intervals around ``point`` [C] from ``resampled`` [B, C] that all hold at once with ``confidence``.
 
     Each is the point plus and minus q standard errors, q the quantile of the largest deviation of any column in its
@@ -113,6 +145,9 @@ def simultaneous(point: Floats, resampled: Floats, num_records: Sequence[int], c
     with ten that are one and the same it still is. Standard errors are those of the resamples, enlarged for few records
     (a resample's variance is too small by 1 / n, and a t variate spreads more than a normal one). A column has no
     interval where it has fewer than `FEWEST_RECORDS`, or is undefined in most resamples.
+
+    Columns of which ``in_own_errors`` [B, C] (`studentized`; NaN for others) are known reach as far as these say, too:
+    to their quantiles at the tail that a normal variate has beyond q.
     """
     finite = np.isfinite(resampled)
     usable = np.isfinite(point) & (finite.mean(axis=0) >= LEAST_FINITE) & (np.asarray(num_records) >= FEWEST_RECORDS)
@@ -125,8 +160,14 @@ def simultaneous(point: Floats, resampled: Floats, num_records: Sequence[int], c
         deviations = np.abs(resampled[:, deviates] - point[deviates]) / error[deviates]
         quantile = float(np.quantile(np.nanmax(deviations, axis=1), confidence))
     sizes = np.maximum(np.asarray(num_records, dtype=np.float64), 2.0)
-    half = quantile * error * np.sqrt(sizes / (sizes - 1.0)) * _t_over_normal(quantile, sizes)
-    return Spread(change=point, low=point - half, high=point + half)
+    longer = np.sqrt(sizes / (sizes - 1.0))
+    below = above = quantile * longer * _t_over_normal(quantile, sizes)
+    if in_own_errors is not None:
+        tail = 1.0 - NormalDist().cdf(quantile)
+        known = np.nan_to_num(in_own_errors)
+        lowest, highest = np.quantile(known, (tail, 1.0 - tail), axis=0)
+        below, above = np.maximum(below, highest * longer), np.maximum(above, -lowest * longer)
+    return Spread(change=point, low=point - below * error, high=point + above * error)
 
 
 def _t_over_normal(quantile: float, sizes: Floats) -> Floats:
