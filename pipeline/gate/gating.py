@@ -113,31 +113,28 @@ def _available(predictions: Predictions) -> list[tuple[str, str]]:
 
 
 def _verdicts(spec: GateSpec, found: Sequence[_Found], *, is_paired: bool) -> Iterator[Verdict]:
+    bounds: tuple[Kind, Kind] = ("at_least", "at_most")
     for one in found:
-        checked, change = one.checked, one.change
-        rule = checked.rule(spec, change.baseline)
+        checked = one.checked
+        rule = checked.rule(spec, one.change.baseline)
         if checked.compares:
-            outcome, reason = judge(change, rule)
-            yield _verdict(
-                spec, one, "change", rule.tolerance, outcome, reason, min_effect=rule.min_effect, is_paired=is_paired
-            )
-        for kind, bound in (("at_least", checked.check.at_least), ("at_most", checked.check.at_most)):
+            judged = judge(one.change, rule)
+            yield _verdict(spec, one, "change", (rule.tolerance, rule.min_effect), judged, is_paired)
+        for kind in bounds:
+            bound: float | None = getattr(checked.check, kind)
             if bound is not None:
-                outcome, reason = judge_bound(change.now, kind, bound)
-                yield _verdict(spec, one, kind, bound, outcome, reason, is_paired=is_paired)  # type: ignore[arg-type]
+                yield _verdict(spec, one, kind, (bound, 0.0), judge_bound(one.change.now, kind, bound), is_paired)
 
 
 def _verdict(
     spec: GateSpec,
     one: _Found,
     kind: Kind,
-    limit: float,
-    outcome: Outcome,
-    reason: str,
-    *,
+    limits: tuple[float, float],
+    judged: tuple[Outcome, str],
     is_paired: bool,
-    min_effect: float = 0.0,
 ) -> Verdict:
+    """``limits`` are the tolerance, or the bound, and the minimum effect."""
     checked, change, changes = one.checked, one.change, kind == "change"
     where = ALL if checked.slice_by == ALL else f"{checked.slice_by}={checked.slice_value}"
     has_interval = changes and change.low is not None
@@ -159,11 +156,11 @@ def _verdict(
         high=change.high if changes else None,
         confidence=spec.confidence if has_interval else None,
         paired=is_paired,
-        tolerance=limit,
-        min_effect=min_effect,
+        tolerance=limits[0],
+        min_effect=limits[1],
         num_records=one.num_records,
-        outcome=outcome,
-        reason=reason,
+        outcome=judged[0],
+        reason=judged[1],
     )
 
 
