@@ -116,7 +116,7 @@ def _without_answers(row: Any) -> Any:
     return replace(row, preds=[])
 
 
-def coverage_of_ap_difference(detectors: Detectors, num_records: int, num: int, num_resamples: int = 200) -> float:
+def coverage_of_ap_difference(detectors: Detectors, num_records: int, num: int, num_resamples: int = 500) -> float:
     """Share of samples of images (drawn from the population) whose interval holds the population's difference."""
     generator = np.random.default_rng(num_records)
     hits = 0
@@ -211,7 +211,7 @@ def main() -> None:
         )
     detectors = make_detectors(300)
     for num_records in (50, 150):
-        share = coverage_of_ap_difference(detectors, num_records, num // 4)
+        share = coverage_of_ap_difference(detectors, num_records, 3 * num // 10)
         print(f"| difference of AP | {num_records} of 300 images | {num_records} | {share:.1%} | | |")
     print("\n| permutation test at 5 % | N | rejects |\n|---|---|---|")
     for num_records in (8, 20, 100):

@@ -36,7 +36,7 @@ def test_intervals_of_paired_differences_of_interquartile_means_cover() -> None:
 def test_intervals_of_differences_of_average_precision_cover() -> None:
     detectors = simulated.make_detectors(120)
     assert detectors.truth > 0.03  # there is something to find
-    share = simulated.coverage_of_ap_difference(detectors, 120, 80)
+    share = simulated.coverage_of_ap_difference(detectors, 120, 80, num_resamples=200)
     assert share == pytest.approx(0.95, abs=error_of_share(0.95, 80))
 
 
