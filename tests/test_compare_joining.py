@@ -6,11 +6,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.comparison import joining, reading
-from pipeline.comparison.reading import Task, read_records, rows_at
+from pipeline import measured
+from pipeline.comparison import joining
+from pipeline.comparison.reading import read_records, rows_at
 from pipeline.errors import UserError
 from pipeline.jsonl import write_all
 from pipeline.manifests import load_manifest
+from pipeline.measured import Task
 from pipeline.tasks.gridworld.recipe import Evaluate
 from pipeline.tasks.gridworld.rows import GridworldPrediction
 from pipeline.tasks.gridworld.score import measure_records
@@ -198,7 +200,7 @@ def test_names_that_do_not_exist_are_refused_with_those_that_do(
 
 
 def test_a_task_that_measures_nothing_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "load_part", lambda task, part: object())
+    monkeypatch.setattr(measured, "load_part", lambda task, part: object())
     with pytest.raises(UserError, match="does not say what its records measured"):
         _ = Task("fifth", None).score
 

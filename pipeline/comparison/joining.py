@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.comparison.reading import POOLED, Category, Ints, Records, Task, rows_at
+from pipeline.comparison.reading import POOLED, Category, Ints, Records, rows_at
 from pipeline.errors import UserError
+from pipeline.measured import Task
 from pipeline.stats import Floats
 from pipeline.tasks.interface import RecordMetric
 

@@ -12,7 +12,8 @@ from pipeline import stats
 from pipeline.comparison.joining import Joined, Slice
 from pipeline.comparison.paired import SWAPS, PairedColumns, Settings, permutation_test, share_as_large
 from pipeline.comparison.pooled import PooledFigures
-from pipeline.comparison.reading import POOLED, Ints, Task
+from pipeline.comparison.reading import POOLED, Ints
+from pipeline.measured import Task
 from pipeline.stats import Floats, Interval
 from pipeline.tasks.interface import MetricDefinition, RecordMetric
 from schemas.comparison import Comparison, Verdict

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from pipeline.comparison.joining import Joined
 from pipeline.comparison.paired import Settings
-from pipeline.comparison.reading import Ints, Task
+from pipeline.comparison.reading import Ints
+from pipeline.measured import Task
 from pipeline.stats import Floats
 from pipeline.stats.intervals import draw_records
 

@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.jsonl.decode import LineDecoder
 from pipeline.jsonl.files import blocks
+from pipeline.measured import Task
 from pipeline.stats import Floats
-from pipeline.tasks import load_part
 from pipeline.tasks.interface import Measurements, RecordMetric
 
 Ints = NDArray[np.int64]
 DEFAULT_NUM_METRICS = 5
-ENVELOPE = frozenset({"schema", "task", "id", "model", "error"})
 POOLED = "pooled"
 
 
@@ -59,54 +58,6 @@ class Records:
     bounds: Mapping[str, tuple[float, float]]
     rows: Sequence[Any] | None = None
     measured: Measurements | None = None
-
-
-@dataclass(frozen=True)
-class Task:
-    """The parts of a task that a comparison works with. ``options`` is the recipe's section ``evaluate``."""
-
-    name: str
-    options: Any
-
-    @property
-    def score(self) -> Any:
-        """Its ``score.py``. Raises UserError where it does not measure records."""
-        part: Any = load_part(self.name, "score")
-        if not hasattr(part, "measure_records"):
-            raise UserError(
-                f"task {self.name!r} does not say what its records measured",
-                where=f"pipeline/tasks/{self.name}/score.py",
-                remedy="give it measure_records(predictions, options), see pipeline.tasks.interface.ScorePart",
-            )
-        return part
-
-    @property
-    def row_type(self) -> type[Any]:
-        """The Struct of a prediction."""
-        kind: type[Any] = load_part(self.name, "rows").ROW_TYPES["prediction_v1"]
-        return kind
-
-    @property
-    def truth_fields(self) -> tuple[str, ...]:
-        """Fields of a prediction that come from its example: they must be equal in all files.
-
-        ``TRUTH`` of ``rows.py``; without one, the fields that example and prediction share.
-        """
-        part: Any = load_part(self.name, "rows")
-        stated: Sequence[str] | None = getattr(part, "TRUTH", None)
-        if stated is not None:
-            return tuple(stated)
-        example = part.ROW_TYPES["example_v1"].__struct_fields__
-        return tuple(name for name in self.row_type.__struct_fields__ if name in example and name not in ENVELOPE)
-
-    def measure(self, rows: Sequence[Any], path: Path) -> Measurements:
-        """What the rows measured. Raises UserError, naming the file."""
-        try:
-            found: Measurements = self.score.measure_records(rows, self.options)
-        except UserError as error:
-            where = f"{path}, {error.where}" if error.where else str(path)
-            raise UserError(error.what, where=where, remedy=error.remedy) from error
-        return found
 
 
 def read_records(task: Task, label: str, path: Path, asked: Sequence[str]) -> Records:

@@ -17,11 +17,12 @@ from pipeline.comparison.joining import OnMissing, join
 from pipeline.comparison.judging import Judge, pairs_of
 from pipeline.comparison.moving import moved_metrics, movers
 from pipeline.comparison.paired import Settings
-from pipeline.comparison.reading import Records, Task, read_records
+from pipeline.comparison.reading import Records, read_records
 from pipeline.errors import UserError
 from pipeline.evaluation import named_files, training_step
 from pipeline.jsonl import gc_paused, read_all, write_all
 from pipeline.manifests import load_manifest
+from pipeline.measured import Task
 from pipeline.stats.intervals import NUM_LINEAR
 from pipeline.tasks.interface import MetricDefinition
 from pipeline.tasks.interface import Report as Progress

@@ -19,10 +19,10 @@ from pipeline.gate.inputs import (
     read_metrics,
     read_predictions,
 )
-from pipeline.gate.parts import Task
 from pipeline.hashes import sha256_file
 from pipeline.jsonl import read_all, write_all
 from pipeline.jsonl.explain import split_message
+from pipeline.measured import Task
 from schemas.gate import Baseline, BaselineFile
 
 UPDATE = "baton gate TASK ... --update writes it anew, and shows the difference first"

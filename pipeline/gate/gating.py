@@ -20,8 +20,8 @@ from pipeline.gate.baseline import (
 from pipeline.gate.checks import ALL, Checked, resolve
 from pipeline.gate.inputs import Predictions, kind_of, plain_options, read_metrics, read_predictions
 from pipeline.gate.judging import Change, judge, judge_bound
-from pipeline.gate.parts import Task
 from pipeline.gate.resampling import POOLED, Side
+from pipeline.measured import Task
 from schemas.gate import Baseline, BaselineFile, BaselineRecord, GateSpec, Kind, Outcome, Verdict
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from pipeline.errors import UserError
-from pipeline.gate.parts import Task
 from pipeline.jsonl import head, read_all
+from pipeline.measured import Task
 from pipeline.tasks.interface import Measurements
 from schemas.gate import BaselineMetric
 

@@ -11,8 +11,8 @@ from pipeline.gate.baseline import UPDATE, Opened
 from pipeline.gate.checks import ALL, Checked
 from pipeline.gate.inputs import Predictions, measure_predictions
 from pipeline.gate.judging import Change
-from pipeline.gate.parts import Task
 from pipeline.gate.resampling import MEANS, POOLED, Column, Side, Spread, draw_weights, simultaneous, studentized
+from pipeline.measured import Task
 from pipeline.stats import Floats
 from schemas.gate import BaselineMetric, GateSpec
 

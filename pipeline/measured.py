@@ -1,4 +1,4 @@
-"""The parts of a task that a gate works with, found by name."""
+"""The parts of a task with which stored predictions are compared and gated, found by name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +19,18 @@ class Task:
     options: Any
 
     @property
+    def score(self) -> Any:
+        """Its ``score.py``. Raises UserError where it does not measure records."""
+        part: Any = load_part(self.name, "score")
+        if not hasattr(part, "measure_records"):
+            raise UserError(
+                f"task {self.name!r} does not say what its records measured: only its metrics.jsonl can be gated",
+                where=f"pipeline/tasks/{self.name}/score.py",
+                remedy="give it measure_records(predictions, options), see pipeline.tasks.interface.ScorePart",
+            )
+        return part
+
+    @property
     def row_type(self) -> type[Any]:
         """The Struct of a prediction."""
         kind: type[Any] = load_part(self.name, "rows").ROW_TYPES["prediction_v1"]
@@ -26,8 +38,10 @@ class Task:
 
     @property
     def truth_fields(self) -> tuple[str, ...]:
-        """Fields of a prediction that come from its example, whatever the model: ``TRUTH`` of ``rows.py``; without one,
-        the fields that example and prediction share."""
+        """Fields of a prediction that come from its example, whatever the model: they must be equal in all files.
+
+        ``TRUTH`` of ``rows.py``; without one, the fields that example and prediction share.
+        """
         part: Any = load_part(self.name, "rows")
         stated: Sequence[str] | None = getattr(part, "TRUTH", None)
         if stated is not None:
@@ -37,15 +51,8 @@ class Task:
 
     def measure(self, rows: Sequence[Any], path: Path) -> Measurements:
         """What the rows measured. Raises UserError, naming the file."""
-        part: Any = load_part(self.name, "score")
-        if not hasattr(part, "measure_records"):
-            raise UserError(
-                f"task {self.name!r} does not say what its records measured: it can be gated by metrics.jsonl alone",
-                where=f"pipeline/tasks/{self.name}/score.py",
-                remedy="give metrics.jsonl, or add measure_records (see pipeline.tasks.interface.ScorePart)",
-            )
         try:
-            found: Measurements = part.measure_records(rows, self.options)
+            found: Measurements = self.score.measure_records(rows, self.options)
         except UserError as error:
             where = f"{path}, {error.where}" if error.where else str(path)
             raise UserError(error.what, where=where, remedy=error.remedy) from error
