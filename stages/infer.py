@@ -121,7 +121,8 @@ def _infer(run: StageRun, request: StageRequest, asked: Asked) -> None:
         from pipeline import load_model  # loaded here: torch takes seconds, and wrong input is told before
 
         model = load_model(source.model_file, device=request.device)
-        run.notes |= {"model": model.weights_hash[:16], "step": model.metadata.get("step")}
+        about = model.metadata
+        run.notes |= {"model": model.weights_hash[:16], "step": about.get("step"), "training": about.get("recipe_hash")}
     run.notes |= source.facts
     if source.image_root is not None:
         run.notes["image_root"] = recorded_path(source.image_root, run.folder)

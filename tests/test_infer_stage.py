@@ -16,6 +16,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.inference import InferenceCounts, run_inference
 from pipeline.jsonl import read_all
+from pipeline.model_container import describe
 from pipeline.tasks.interface import InferJob
 from schemas.rows import Example, Prediction
 from stages import infer
@@ -256,3 +257,5 @@ def test_the_manifest_names_the_model_and_its_training_step(runs: Path) -> None:
     (row, *_) = read_all(predictions(runs), None)
     assert f'"model": "{row["model"]}"' in text
     assert '"step": ' in text
+    recipe = describe(runs / RUN / "export/model.inference_v1")["metadata"]["recipe_hash"]
+    assert f'"training": "{recipe}"' in text

@@ -23,7 +23,7 @@ MAX_SIDE_BY_SIDE = 4  # files in one picture of a record; of more, only the two 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
     """What is drawn, and where. ``train`` holds values over the records that models learned from, by label; ``steps``
-    the training steps that are known."""
+    the training steps of checkpoints of one training, and is empty for any other files."""
 
     judge: Judge
     comparisons: Sequence[Comparison]
@@ -31,7 +31,7 @@ class Drawing:
     folder: Path
     note: Callable[[str], None]
     train: Mapping[str, Judge] = field(default_factory=dict)
-    steps: Mapping[str, int | None] = field(default_factory=dict)
+    steps: Mapping[str, int] = field(default_factory=dict)
     num_pictures: int = 6
     image_root: Path | None = None
 

@@ -1,6 +1,7 @@
 """Figures over all records: differences with intervals, values of each file, performance profiles."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,40 +81,45 @@ def verdict_legend(canvas: Any, rows: Sequence[Comparison]) -> None:
     canvas.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)))
 
 
-def values(judge: Judge, steps: Mapping[str, int | None], train: Mapping[str, Judge]) -> Picture:
-    """Each metric of each file in the order given, or by training step; beside it the records it learned from."""
+def values(judge: Judge, steps: Mapping[str, int], train: Mapping[str, Judge]) -> Picture:
+    """Each metric of each file, beside it the records it learned from: points in the order given, or a learning curve.
+
+    ``steps`` are the training steps of checkpoints of one training. Without them there is nothing between two files
+    that a line could stand for.
+    """
     labels, whole = judge.joined.labels, judge.joined.slices[0]
-    known = [step for label in labels if (step := steps.get(label)) is not None]
-    by_step = len(known) == len(labels) > 1 and sorted({*known}) == known
-    x = np.array(known if by_step else range(len(labels)), dtype=np.float64)
+    labels = sorted(labels, key=lambda label: steps[label]) if steps else labels
+    x = np.array([steps[label] for label in labels] if steps else range(len(labels)), dtype=np.float64)
+    looks = [plotting.look(n) if steps else replace(plotting.look(n), line="none") for n in range(2)]
     metrics = judge.metrics[:MAX_PANELS]
     canvas, panels = _canvas(len(metrics), 2.6)
     for ax, metric in zip(panels, metrics, strict=True):
         definition = judge.definitions[metric.name]
         found = [judge.interval(label, metric, whole) for label in labels]
-        _draw_curve(ax, x, found, definition, plotting.look(0), "the records compared")
+        _draw_values(ax, x, found, definition, (looks[0], "the records compared"))
         learned = [train[label].interval(label, metric, whole) if label in train else None for label in labels]
         if train:
-            _draw_curve(ax, x, learned, definition, plotting.look(1), "records it learned from")
-        _name_axis(ax, x, labels, by_step=by_step)
+            _draw_values(ax, x, learned, definition, (looks[1], "records it learned from"))
+        _name_axis(ax, x, labels, by_step=bool(steps))
         ax.set(title=_heading(metric, definition), ylabel=_unit(definition))
     plotting.legend_below(canvas, panels[:1])
-    what = "training steps" if by_step else "files in the order given"
+    what = "over the steps of one training" if steps else "of the files in the order given"
     return Picture(
         slug="values",
-        title="Learning curve" if by_step or len(labels) > 2 else "The files beside each other",
-        caption=f"Each metric over {what}, with {100 * judge.settings.confidence:g} % bootstrap intervals of each "
+        title="Learning curve" if steps else "The files beside each other",
+        caption=f"Each metric {what}, with {100 * judge.settings.confidence:g} % bootstrap intervals of each "
         "file alone. The records are the same, so that overlapping intervals here may still be a difference: the "
-        "picture of differences says which." + (" Dashed: the records that the model learned from." if train else ""),
+        "picture of differences says which." + (" Squares: the records that the model learned from." if train else ""),
         section=OVERALL,
         canvas=canvas,
     )
 
 
-def _draw_curve(
-    ax: Axes, x: Floats, found: Sequence[Any], definition: MetricDefinition, look: plotting.Look, label: str
+def _draw_values(
+    ax: Axes, x: Floats, found: Sequence[Any], definition: MetricDefinition, named: tuple[plotting.Look, str]
 ) -> None:
-    """Points with intervals, joined where there are several; what is undefined is left out."""
+    """Points with intervals, joined where the look has a line; what is undefined is left out."""
+    look, label = named
     there = np.array([interval is not None for interval in found])
     if not there.any():
         return

@@ -18,8 +18,9 @@ from pipeline.comparison.judging import Judge, pairs_of
 from pipeline.comparison.moving import moved_metrics, movers
 from pipeline.comparison.paired import Settings
 from pipeline.comparison.reading import Records, read_records
+from pipeline.comparison.training import steps_of_training
 from pipeline.errors import UserError
-from pipeline.evaluation import named_files, training_step
+from pipeline.evaluation import named_files
 from pipeline.jsonl import gc_paused, read_all, write_all
 from pipeline.manifests import load_manifest
 from pipeline.measured import Task
@@ -42,9 +43,9 @@ WRITES = (COMPARISONS, MOVERS, TABLE, "figures/*", FIGURES, REPORT)
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonJob:
-    """``inputs`` are predictions files by label, in the order of training; ``train_inputs`` those of the same models on
-    records that they learned from. ``baseline`` is a label, else the first. ``options`` is the recipe's section
-    ``evaluate``; ``image_root`` the folder of the images that records name."""
+    """``inputs`` are predictions files by label; ``train_inputs`` those of the same models on records that they learned
+    from. ``baseline`` is a label, else the first. ``options`` is the recipe's section ``evaluate``; ``image_root`` the
+    folder of the images that records name."""
 
     task: str
     inputs: Mapping[str, Path]
@@ -105,6 +106,7 @@ def config(job: ComparisonJob) -> dict[str, Any]:
         "num_movers": job.num_movers,
         "num_pictures": job.num_pictures,
         "with_figures": job.with_figures,
+        "training_steps": steps_of_training(job.inputs) if job.with_figures else {},
     }
     last = list(job.inputs.values())[-1]
     images = image_inputs(job.task, last, job.image_root) if job.image_root else {}
@@ -158,7 +160,7 @@ def _draw(job: ComparisonJob, found: Found, notes: list[str]) -> tuple[Sequence[
         comparisons=found.comparisons,
         movers=found.movers,
         train=found.train,
-        steps={label: training_step(path) for label, path in job.inputs.items()},
+        steps=steps_of_training(job.inputs),
         folder=job.folder,
         num_pictures=job.num_pictures,
         image_root=job.image_root,
