@@ -13,6 +13,7 @@ few percent, at counts that do not depend on how the records arrive, and once at
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -23,6 +24,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.jsonl import read_all
+from pipeline.measured import Task
 from pipeline.stats.intervals import Interval
 from pipeline.stats.metrics import Floats, interquartile_mean, interquartile_mean_terms
 from pipeline.stats.sequences import (
@@ -47,7 +49,7 @@ _Measure = Callable[[Sequence[Any]], Measurements]
 class AnytimeJob:
     """What is followed. ``metrics`` are "name" or "name:statistic", none for the task's main ones; ``options`` is the
     section ``evaluate`` of the recipe. With ``against``, a finished predictions file, metrics are differences to it,
-    over the records that both have."""
+    over the records that both have; what a record was asked and is judged by must be the same in both."""
 
     task: str
     options: Any
@@ -93,12 +95,14 @@ class _Tracker(Protocol):
 class Anytime:
     """Takes rows as they come and says, at any time, what the metrics are and how sure that is.
 
-    Raises UserError for a metric that the task does not have, or that has no sequence.
+    Raises UserError for a metric that the task does not have, or that has no sequence, and for a baseline of other
+    records than those that come: they have the same ids, and another truth.
     """
 
     def __init__(self, job: AnytimeJob) -> None:
         self._job = job
         self._part = load_part(job.task, "score")
+        self._task = Task(job.task, job.options)
         for text in job.metrics:
             self._check_name(text)
         self._base: dict[str, tuple[Any, int]] = {}
@@ -119,6 +123,7 @@ class Anytime:
             paired = [row for row in rows if row.id in self._base]
             self.num_unpaired += len(rows) - len(paired)
             rows = paired
+            self._task.refuse_other_truth([(row, self._base[row.id][0]) for row in rows], str(self._job.against))
         if not rows:
             return
         measured = self._part.measure_records(rows, self._job.options)
@@ -171,6 +176,10 @@ class Anytime:
         rows = read_all(path, load_part(self._job.task, "rows").ROW_TYPES["prediction_v1"])
         if not rows:
             raise UserError("there are no predictions in it", where=str(path))
+        (id, count), *_ = Counter(row.id for row in rows).most_common(1)
+        if count > 1:
+            what = f"the id {id!r} stands {count} times in the baseline"
+            raise UserError(what, where=str(path), remedy="keep one prediction for each record")
         self._base = {row.id: (row, index) for index, row in enumerate(rows)}
         self._base_measured = self._measure(rows)
 

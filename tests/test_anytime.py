@@ -123,13 +123,42 @@ def test_differences_to_a_baseline_are_paired_by_id(tmp_path: Path) -> None:
     assert iqm.value == pytest.approx(mean.value, abs=0.5)
 
 
-def test_a_baseline_with_itself_has_no_average_precision_to_gain(tmp_path: Path) -> None:
-    write_all(tmp_path / "base.jsonl", generate(Kind(seed=4, num_images=60)))
+def test_a_baseline_that_is_as_good_leaves_no_average_precision_to_gain(tmp_path: Path) -> None:
+    ours, theirs = ([replace(row, preds=[]) if n % 4 == k else row for n, row in enumerate(IMAGES)] for k in (0, 2))
+    write_all(tmp_path / "base.jsonl", theirs)
     anytime = Anytime(job("detection", "average_precision", against=tmp_path / "base.jsonl"))
-    anytime.take(IMAGES)
+    anytime.take(ours)
     (reading,) = anytime.readings()
     assert reading.interval is not None
     assert reading.interval.low < 0.0 < reading.interval.high
+
+
+def test_a_baseline_of_other_records_under_the_same_ids_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = towns(30)
+    write_all(tmp_path / "base.jsonl", [replace(row, level="minimal") if n == 7 else row for n, row in enumerate(rows)])
+    write_all(tmp_path / "new.jsonl", rows)
+    assert follow(tmp_path / "new.jsonl", "--against", str(tmp_path / "base.jsonl")) == 2
+    shown = capsys.readouterr()
+    assert "1 of 30 records are not the same" in shown.err
+    assert "town-7: level full and minimal" in shown.err
+    assert f"{tmp_path / 'new.jsonl'}, {tmp_path / 'base.jsonl'}" in shown.err
+    assert "over one examples.jsonl" in shown.err
+
+
+def test_a_baseline_that_was_judged_by_another_truth_is_refused(tmp_path: Path) -> None:
+    write_all(tmp_path / "base.jsonl", generate(Kind(seed=4, num_images=60)))
+    anytime = Anytime(job("detection", "average_precision", against=tmp_path / "base.jsonl"))
+    with pytest.raises(UserError, match=r"(?s)58 of 60 records are not the same .* and 48 more"):
+        anytime.take(IMAGES)
+
+
+def test_a_baseline_with_two_answers_to_a_record_is_refused(tmp_path: Path) -> None:
+    rows = towns(3)
+    write_all(tmp_path / "base.jsonl", [*rows, rows[1]])
+    with pytest.raises(UserError, match="'town-1' stands 2 times"):
+        Anytime(job("gridworld", against=tmp_path / "base.jsonl"))
 
 
 def test_records_with_an_error_are_counted_and_left_out() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from pipeline.tasks.interface import RecordMetric
 OnMissing = Literal["refuse", "intersect", "worst"]
 NUM_SHOWN = 10
 MAX_SLICES = 50  # values of one key; a key with more is a name of records rather than a kind of them
-MAX_FIELD_TEXT = 60  # characters
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ def _refuse_other_truth(
         there = [int(line) for line in theirs.lines[positions[label][shown]]]
         rows, others_rows = rows_at(ours.path, task.row_type, here), rows_at(theirs.path, task.row_type, there)
         lines = [
-            f"{ids[m]} (lines {one} and {other}): {_difference(task, rows[one], others_rows[other])}"
+            f"{ids[m]} (lines {one} and {other}): {task.difference(rows[one], others_rows[other])}"
             for m, one, other in zip(shown.tolist(), here, there, strict=True)
         ]
         lines += [f"and {len(different) - NUM_SHOWN:,} more"] if len(different) > NUM_SHOWN else []
@@ -182,17 +181,6 @@ def _refuse_other_truth(
             where=f"{ours.path}, {theirs.path}",
             remedy="run `baton infer` for both models over one examples.jsonl",
         )
-
-
-def _difference(task: Task, one: Any, other: Any) -> str:
-    """The fields that differ, with their values where these are short."""
-    parts = []
-    for name in task.truth_fields:
-        here, there = getattr(one, name), getattr(other, name)
-        if here != there:
-            text = f"{name} {here} and {there}"
-            parts.append(text if len(text) <= MAX_FIELD_TEXT else name)
-    return ", ".join(parts) or "equal in value, but written as another type"
 
 
 def _explain_gaps(

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -131,8 +130,7 @@ class _Gathered:
         self.ids += [row.id for row in rows]
         self.lines.append(lines)
         self.models.update((row.model, None) for row in rows)
-        fields, encode = self.task.truth_fields, msgspec.json.encode
-        self.truth += [hash(encode([getattr(row, name) for name in fields])) for row in rows]
+        self.truth += map(hash, self.task.truths(rows))
         if not self.blocks:
             measured = self.task.measure(rows, self.path)
             self.keeps_rows = measured.pooled is not None
