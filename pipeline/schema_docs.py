@@ -17,7 +17,7 @@ import msgspec
 from pipeline.tasks import load_part, task_names
 from schemas import comparison
 from schemas.brain import BrainSpec
-from schemas.flow import STAGES
+from schemas.flow import STAGES, Stage
 from schemas.gate import Baseline, GateSpec, Verdict
 from schemas.manifest import Manifest
 from schemas.sweep import Cell, CellResult, Sweep
@@ -56,13 +56,16 @@ def flow_page() -> str:
             f"`{stage.name}`",
             stage.summary,
             _code(stage.reads),
-            _code(stage.writes),
+            _writes(stage),
             "yes" if stage.needs_torch else "no",
             f"`{stage.part}.py`" if stage.part else "-",
         )
         for stage in STAGES
     ]
-    intro = "Paths are relative to a run folder, `runs/<task>/<name>/`. Stages share nothing but these files.\n"
+    intro = (
+        "Paths are relative to a run folder, `runs/<task>/<name>/`; `*` stands for any files, also in deeper folders. "
+        "Beside what it\nwrites, a stage leaves `manifest.json` and a lock. Stages share nothing but these files.\n"
+    )
     return f"{_NOTE}\n# The stages\n\n{intro}\n{_table(heads, lines)}"
 
 
@@ -157,7 +160,12 @@ def _state_version_and_task(definition: dict[str, Any]) -> None:
 
 
 def _code(names: Sequence[str]) -> str:
-    return "<br>".join(f"`{name}`" if "." in name else name for name in names) or "-"
+    return "<br>".join(f"`{name}`" if "/" in name else name for name in names) or "-"
+
+
+def _writes(stage: Stage) -> str:
+    also = (f"and {stage.writes_also}" if stage.writes else stage.writes_also,) if stage.writes_also else ()
+    return "<br>".join((*(f"`{name}`" for name in stage.writes), *also)) or "-"
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

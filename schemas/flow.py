@@ -4,7 +4,11 @@ from msgspec import Struct
 
 
 class Stage(Struct, frozen=True, kw_only=True):
-    """One command. ``reads`` and ``writes`` are file names within a run folder ``runs/<task>/<name>/<stage>/``."""
+    """One command. ``reads`` and ``writes`` are files within a run folder ``runs/<task>/<name>/``.
+
+    ``writes`` is all that a finished stage leaves, but for ``manifest.json`` and locks; a ``*`` stands for any files,
+    also in deeper folders. ``writes_also`` says in words what depends on the task or on where the user points.
+    """
 
     name: str
     reads: tuple[str, ...]
@@ -12,6 +16,7 @@ class Stage(Struct, frozen=True, kw_only=True):
     needs_torch: bool
     part: str | None
     summary: str
+    writes_also: str = ""
 
 
 STAGES: tuple[Stage, ...] = (
@@ -22,12 +27,15 @@ STAGES: tuple[Stage, ...] = (
         needs_torch=False,
         part="data",
         summary="make the fixed, seeded input records",
+        writes_also="the files that records name (`FILES` of the task's `data.py`)",
     ),
     Stage(
         name="train",
         reads=("recipe",),
         writes=(
             "train/selected.checkpoint_v1",
+            "train/resume.checkpoint_v1",
+            "train/checkpoints/*",
             "train/progress.jsonl",
             "train/episodes.jsonl",
             "train/monitor.jsonl",
@@ -51,6 +59,7 @@ STAGES: tuple[Stage, ...] = (
         needs_torch=True,
         part="network",
         summary="freeze one checkpoint into one self-contained, self-verifying file",
+        writes_also="`export-onnx/model.onnx` with `--format onnx`",
     ),
     Stage(
         name="infer",
@@ -63,15 +72,15 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="evaluate",
         reads=("infer/predictions.jsonl",),
-        writes=("evaluate/metrics.jsonl", "evaluate/scores.jsonl"),
+        writes=("evaluate/metrics.jsonl", "evaluate/scores.jsonl", "evaluate/table.md"),
         needs_torch=False,
         part="score",
         summary="metrics with intervals, from the predictions alone",
     ),
     Stage(
         name="visualize",
-        reads=("infer/predictions.jsonl",),
-        writes=("visualize/figures.jsonl", "visualize/report.html"),
+        reads=("infer/predictions.jsonl", "train/progress.jsonl", "train/monitor.jsonl"),
+        writes=("visualize/figures.jsonl", "visualize/figures/*", "visualize/report.html"),
         needs_torch=False,
         part="draw",
         summary="pictures and a self-contained report, from the predictions alone",
@@ -83,6 +92,7 @@ STAGES: tuple[Stage, ...] = (
         needs_torch=False,
         part="score",
         summary="compare with a baseline: exit code 1 when anything became worse",
+        writes_also="the files that `--junit`, `--verdicts` and `--update` name",
     ),
     Stage(
         name="compare",
@@ -90,7 +100,9 @@ STAGES: tuple[Stage, ...] = (
         writes=(
             "compare/comparisons.jsonl",
             "compare/movers.jsonl",
+            "compare/table.md",
             "compare/figures.jsonl",
+            "compare/figures/*",
             "compare/report.html",
         ),
         needs_torch=False,
@@ -100,7 +112,16 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="sweep",
         reads=("recipe", "train/selected.checkpoint_v1", "export/model.inference_v1", "examples/examples.jsonl"),
-        writes=("sweep/table.md", "sweep/sweep.jsonl", "sweep/report.html"),
+        writes=(
+            "sweep/table.md",
+            "sweep/sweep.jsonl",
+            "sweep/report.html",
+            "sweep/figures/*",
+            "sweep/ledger.jsonl",
+            "sweep/cells/*",
+            "sweep/shared/*",
+            "sweep/claims/*",
+        ),
         needs_torch=False,
         part=None,
         summary="a grid of models, seeds and decoding settings: every cell once, one table over all",
@@ -112,6 +133,7 @@ STAGES: tuple[Stage, ...] = (
         needs_torch=False,
         part="convert",
         summary="rows from the files of other tools, and back",
+        writes_also="`FILES` of the task's `convert.py`",
     ),
     Stage(
         name="inspect",

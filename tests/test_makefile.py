@@ -32,7 +32,8 @@ def project(tmp_path: Path) -> Path:
     recipe.write_text("schema: recipe_v1\n")
     baton = tmp_path / ".venv/bin/baton"
     baton.parent.mkdir(parents=True)
-    writes = "\n".join(f"  {stage.name}) files='{' '.join(stage.writes)}' ;;" for stage in STAGES)
+    files = {stage.name: " ".join(name for name in stage.writes if "*" not in name) for stage in STAGES}
+    writes = "\n".join(f"  {stage}) files='{names}' ;;" for stage, names in files.items())
     baton.write_text(f"""#!/bin/sh
 echo "$1 $2 $4" >> log
 case $1 in
