@@ -141,6 +141,19 @@ def test_a_sheet_lays_the_truth_and_the_prediction_over_each_other(tmp_path: Pat
     assert found["worst"].record_ids[0] == "wrong class"
 
 
+def test_headings_of_a_sheet_end_where_their_images_end(tmp_path: Path) -> None:
+    found, _ = drawn([row(f"{'W' * 15}-{k:06}") for k in range(5)], save_images(tmp_path, ROWS))
+    canvas = found["worst"].canvas
+    assert all(text.get_text().endswith(f"-{k:06}  no objects") for k, text in enumerate(canvas.texts))
+    for text, ax in zip(canvas.texts, canvas.axes, strict=True):
+        assert text.get_window_extent().x1 <= ax.get_window_extent().x1
+
+
+def test_as_many_bars_as_there_are_statuses_fill_the_panel(tmp_path: Path) -> None:
+    found, _ = drawn([row("a")], save_images(tmp_path, [row("a")]))
+    assert found["texts"].canvas.axes[0].get_ylim() == (0.5, -0.5)
+
+
 def test_scores_are_shown_where_they_differ(tmp_path: Path) -> None:
     root = save_images(tmp_path, [*ROWS, *SCORED])
     equal, _ = drawn(ROWS, root)

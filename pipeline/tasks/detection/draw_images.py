@@ -175,10 +175,18 @@ def _draw_cell(canvas: Canvas, image: JudgedImage, album: Album, room: tuple[flo
     draw_image(ax, image.row, album.open(image.row, round(side * plotting.DPI)), brief=True)
     objects = [*true_objects(image, labelled=False), *predicted_objects(image, labelled=False)]
     draw_outlines(ax, objects, scale=0.8)
-    f1 = "nothing to find" if image.f1 is None else f"F1 {image.f1:.2f}"
-    at = share_of(canvas, (left, top + 0.03, 0, 0))[:2]
-    canvas.text(*at, f"{image.place}. {_end_of(image.row.id)}  {f1}", fontsize=7, ha="left", va="bottom")
+    _write_heading(canvas, image, (left, top + 0.03), side)
     return {one.look for one in objects}
+
+
+def _write_heading(canvas: Canvas, image: JudgedImage, at_in: tuple[float, float], width_in: float) -> None:
+    """Place, id and F1, with no more of the id than there is room for."""
+    f1 = "no objects" if image.f1 is None else f"F1 {image.f1:.2f}"
+    heading = canvas.text(*share_of(canvas, (*at_in, 0, 0))[:2], "", fontsize=7, ha="left", va="bottom")
+    for length in range(20, 0, -1):
+        heading.set_text(f"{image.place}. {_end_of(image.row.id, length)}  {f1}")
+        if heading.get_window_extent().width <= width_in * plotting.DPI:
+            return
 
 
 def aspect_of(row: DetectionPrediction) -> float:
@@ -249,7 +257,7 @@ def _caption(image: JudgedImage) -> str:
     return " ".join(parts)
 
 
-def _end_of(id: str, length: int = 20) -> str:
+def _end_of(id: str, length: int) -> str:
     """The end of an id: that is where ids differ."""
     id = one_line(id, 10_000)
     return id if len(id) <= length else f"…{id[1 - length :]}"

@@ -33,7 +33,7 @@ def reading(rows: Sequence[DetectionPrediction]) -> Picture:
         )
         if found
     ]
-    most = max(3, *(len(found) for _, found in panels))
+    most = max(len(found) for _, found in panels)
     num_columns = len(panels) if len(panels) <= 3 else 2
     canvas = plotting.new_figure((0.75 + 0.27 * most) * -(-len(panels) // num_columns))
     axes = plotting.small_multiples(canvas, len(panels), num_columns)
