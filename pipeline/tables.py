@@ -92,7 +92,7 @@ def slice_tables(metrics: Sequence[Metric], layout: TableLayout) -> list[tuple[s
 def all_metrics(metrics: Iterable[Metric], subject: str = MODEL) -> pd.DataFrame:
     """Every metric of one subject over all records, a row each."""
     chosen = [m for m in metrics if m.subject == subject and m.slice_by == "all"]
-    rows = [(m.name, m.statistic, format_cell(m, _decimals(m)), m.unit, f"{m.num_records:,}") for m in chosen]
+    rows = [(m.name, m.statistic, format_cell(m, _decimals(m)), _unit(m), f"{m.num_records:,}") for m in chosen]
     return pd.DataFrame(rows, columns=["metric", "statistic", "value", "unit", "records"]).set_index("metric")
 
 
@@ -146,6 +146,11 @@ def format_cell(metric: Metric, decimals: int) -> str:
     if metric.low is None or metric.high is None:
         return value
     return f"{value} [{factor * metric.low:,.{decimals}f}, {factor * metric.high:,.{decimals}f}]"
+
+
+def _unit(metric: Metric) -> str:
+    """The unit of what `format_cell` writes."""
+    return "%" if metric.unit == "share" else metric.unit
 
 
 def _is_shown(metric: Metric, layout: TableLayout) -> bool:

@@ -148,7 +148,7 @@ def test_footnotes_name_the_bar_the_intervals_and_the_errors() -> None:
 def test_every_metric_of_the_model_has_a_row() -> None:
     table = tables.all_metrics(METRICS)
     assert list(table.index) == ["steps", "survival"]
-    assert list(table.loc["survival"]) == ["rate", "98.1 [97.1, 98.8]", "share", "1,000"]
+    assert list(table.loc["survival"]) == ["rate", "98.1 [97.1, 98.8]", "%", "1,000"]
 
 
 def test_a_task_without_a_layout_shows_its_first_metrics() -> None:
