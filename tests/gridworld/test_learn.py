@@ -92,6 +92,24 @@ def test_the_same_seed_gives_the_same_bytes_stopped_and_resumed_or_not(tmp_path:
     assert [name for name in whole if whole[name] != stopped[name]] == []
 
 
+@pytest.mark.parametrize(("random_starts", "num_changes"), [(0.0, 1), (1.0, 0)])
+def test_the_curriculum_judges_episodes_that_began_as_the_stage_does(
+    tmp_path: Path, random_starts: float, num_changes: int
+) -> None:
+    easy_then_hard = {
+        "stages": [{"multiplier": 0.0}, {"multiplier": 1.0}],
+        "min_episodes": 5,
+        "window_episodes": 5,
+        "max_entropy": 1.0,
+        "advance_survival": 0.0,
+        "saturated_survival": 0.0,
+    }
+    one_life = SMALL["train"] | {"num_steps": 16 * 510, "updates_per_step": 0.0}
+    exploration = {"random_starts": random_starts}
+    recipe = SMALL | {"curriculum": easy_then_hard, "train": one_life, "exploration": exploration}
+    assert len(_train(tmp_path, recipe).notes["stage_changes"]) == num_changes
+
+
 def test_what_a_checkpoint_counts_on_is_on_the_disk_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A power cut loses what was not synced: never a file's end without the checkpoint that remembers it."""
     written: list[str] = []

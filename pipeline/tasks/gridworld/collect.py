@@ -91,6 +91,7 @@ class Collector:
         self.episode_index = np.zeros(self.num_envs, np.int64)
         self.stages = np.zeros(self.num_envs, np.int64)
         self.first = np.ones(self.num_envs, np.bool_)
+        self.random_start = np.zeros(self.num_envs, np.bool_)  # episodes that began with random meters
         self.tally = Tally(self.num_envs, self.components)
         self.watch = Watch(
             recipe.train.num_watched, self.num_envs, self.level.cap, self.town.mask.shape[1], len(self.components)
@@ -133,10 +134,12 @@ class Collector:
         What matters most, a wallet or a stomach that runs empty, else comes up only after hundreds of steps.
         """
         share = self.recipe.exploration.random_starts
+        self.random_start[which] = False
         if not share:
             return
         meters, hours = self.rng.random(self.town.meters.shape), self.rng.integers(0, HOURS_PER_DAY, self.num_envs)
         chosen = which & (self.rng.random(self.num_envs) < share)
+        self.random_start[chosen] = True
         meters[:, VITAL] = np.maximum(meters[:, VITAL], LEAST_VITAL)
         self.town.meters[chosen] = meters[chosen]
         self.town.packed[chosen, PACKED.meters] = meters[chosen].astype(np.float32)
@@ -206,7 +209,7 @@ class Collector:
             "stage": stage,
             "multiplier": round(float(final[PACKED.multiplier]), 6),
         }
-        if self.curriculum:
+        if self.curriculum and not self.random_start[env]:  # a random start is harder than the stage
             lived = account["num_steps"] / self.level.cap
             self.curriculum.record_episode(lived=lived, survived=not account["died"], stage=stage)
         brief = {name: account[name] for name in ("num_steps", "died", "cause", "wellbeing")}
@@ -245,7 +248,12 @@ class Collector:
             "town": self.town.get_state(),
             "tally": self.tally.get_state(),
             "watch": self.watch.arrays,
-            "own": {"episode_index": self.episode_index, "stages": self.stages, "first": self.first},
+            "own": {
+                "episode_index": self.episode_index,
+                "stages": self.stages,
+                "first": self.first,
+                "random_start": self.random_start,
+            },
         }
         state: dict[str, Any] = {k: {n: torch.from_numpy(a) for n, a in group.items()} for k, group in arrays.items()}
         state["rng"] = json.dumps(self.rng.bit_generator.state)
@@ -258,6 +266,7 @@ class Collector:
         """Continue from what `get_state` returned."""
         own = {name: tensor.numpy() for name, tensor in state["own"].items()}
         self.episode_index, self.stages, self.first = own["episode_index"], own["stages"], own["first"]
+        self.random_start = own.get("random_start", self.random_start)  # older checkpoints lack it
         self.town.set_state({name: tensor.numpy() for name, tensor in state["town"].items()})
         self.tally.set_state({name: tensor.numpy() for name, tensor in state["tally"].items()})
         for name, tensor in state["watch"].items():
