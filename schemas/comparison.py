@@ -24,8 +24,9 @@ class Comparison(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     records, or those over slices. ``effect_size`` is the mean difference in standard deviations of the differences
     (d_z). Of the records, ``label`` is better on ``num_better``, worse on ``num_worse`` and the same on ``num_equal``;
     ``win_rate`` is the share of the better ones, the same ones counting half. ``probability_of_improvement`` is the
-    chance that any record of ``label`` is better than any of ``baseline``. Both are of larger values where the metric
-    has no direction. All of these are null where records have no value of their own.
+    chance that any record of ``label`` is better than any of ``baseline``, with its ``confidence`` interval (``_low``,
+    ``_high``; absent in rows of older versions). Both are of larger values where the metric has no direction. All of
+    these are null where records have no value of their own.
 
     ``verdict`` is about ``label``, "better" or "worse" ("higher" or "lower" without a direction) where ``p_adjusted``
     is below 1 - ``confidence``, "equal" where every record is.
@@ -53,6 +54,8 @@ class Comparison(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     effect_size: float | None
     win_rate: float | None
     probability_of_improvement: float | None
+    probability_of_improvement_low: float | None = None
+    probability_of_improvement_high: float | None = None
     num_better: int | None
     num_worse: int | None
     num_equal: int | None

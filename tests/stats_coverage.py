@@ -6,6 +6,7 @@ Prints the table of docs/statistics.md. tests/test_stats_coverage.py runs the sa
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -77,6 +78,21 @@ def coverage_of_paired_iqm(num_records: int, num: int) -> float:
         interval = stats.paired_difference(
             2.0 * own, own, generator, stats.Bootstrap(num_resamples=1000), stats.interquartile_mean
         )
+        hits += interval.low <= truth <= interval.high
+    return hits / num
+
+
+def coverage_of_paired_chance(num_records: int, num: int, shift: float = 1.0, shared: float = 0.8) -> float:
+    """Share of samples of pairs whose interval of the probability of improvement holds the truth. ``shared`` is the
+    part of the variance that the two scores of a record have in common."""
+    generator = np.random.default_rng(num_records)
+    truth = NormalDist().cdf(shift / 2.0**0.5)  # of two independent scores of different records
+    options = stats.Bootstrap(num_resamples=1000)
+    hits = 0
+    for _ in range(num):
+        common, own = generator.normal(size=num_records), generator.normal(size=(2, num_records))
+        first, second = shared**0.5 * common + (1.0 - shared) ** 0.5 * own
+        interval = stats.paired_probability_of_improvement_interval(first + shift, second, generator, options)
         hits += interval.low <= truth <= interval.high
     return hits / num
 
@@ -209,6 +225,9 @@ def main() -> None:
         print(
             f"| difference of iqm | exponential | {num_records} | {coverage_of_paired_iqm(num_records, num):.1%} | | |"
         )
+    for num_records in (10, 20, 50, 200):
+        share = coverage_of_paired_chance(num_records, num)
+        print(f"| probability of improvement, paired | normal, shifted | {num_records} | {share:.1%} | | |")
     detectors = make_detectors(300)
     for num_records in (50, 150):
         share = coverage_of_ap_difference(detectors, num_records, 3 * num // 10)

@@ -44,6 +44,9 @@ def test_a_mean_is_compared_as_by_hand(by_hand: Path) -> None:
     assert row.effect_size == pytest.approx(2.5 / (25 / 3) ** 0.5)
     assert (row.num_better, row.num_worse, row.num_equal, row.win_rate) == (3, 1, 0, 0.75)
     assert row.probability_of_improvement == 9 / 16
+    low, high = row.probability_of_improvement_low, row.probability_of_improvement_high
+    assert low is not None and high is not None
+    assert 0.0 < low < 9 / 16 < high < 1.0
     assert row.low is not None and row.high is not None
     assert -1.0 <= row.low < 2.5 < row.high <= 6.0
     assert (row.verdict, row.p_adjusted, row.num_in_family) == ("no_difference_shown", 0.25, 1)
@@ -106,6 +109,22 @@ def test_less_of_what_should_be_low_is_better(tmp_path: Path) -> None:
     assert compare(tmp_path, *chosen, task="detection", old=repeated, new=rows) == 0
     row = whole(tmp_path, "duplicate_rate", "pooled")
     assert row.difference < 0.0 and (row.better, row.verdict) == ("lower", "better")
+
+
+def test_of_what_should_be_low_the_lower_one_is_likely_the_better(tmp_path: Path) -> None:
+    rows = lives(8)
+
+    def deaths(num: int) -> list[object]:
+        return [
+            msgspec.structs.replace(row, died=n < num, cause="energy" if n < num else None)
+            for n, row in enumerate(rows)
+        ]
+
+    assert compare(tmp_path, "--metric", "death_by_energy", "--num-resamples", "200", old=deaths(6), new=deaths(2)) == 0
+    row = whole(tmp_path, "death_by_energy", "rate")
+    low, high = row.probability_of_improvement_low, row.probability_of_improvement_high
+    assert (row.better, row.probability_of_improvement) == ("lower", 0.5 + (6 / 8 - 2 / 8) / 2)
+    assert low is not None and high is not None and 0.5 < low < 0.75 < high < 1.0
 
 
 def test_average_precision_differs_as_evaluate_says(tmp_path: Path) -> None:
@@ -244,6 +263,7 @@ def test_the_terminal_shows_differences_verdicts_and_movers(tmp_path: Path, caps
     assert "+2.5" in shown and "no difference shown" in shown
     assert "what moved wellbeing, mean most" in shown
     assert "permutation test" in shown
+    assert "P(better)" in shown and "56 % [" in shown
     assert max(map(len, shown.replace(str(tmp_path), "").splitlines())) <= 120
 
 

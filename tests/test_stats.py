@@ -297,6 +297,40 @@ def test_probability_of_improvement_has_a_seeded_interval() -> None:
     assert stats.probability_of_improvement_interval(better, SCORES, seeded()) == interval
 
 
+def test_the_paired_chance_to_improve_has_the_value_of_the_unpaired_one_and_a_seeded_interval() -> None:
+    first, second = np.array([1.0, 3.0, 2.0, 2.0]), np.array([1.0, 2.0, 0.0, 5.0])
+    interval = stats.paired_probability_of_improvement_interval(first, second, seeded())
+    assert interval.value == stats.probability_of_improvement(first, second) == (1.5 + 3.0 + 2.5 + 2.5) / 16
+    assert 0.0 < interval.low < interval.value < interval.high < 1.0
+    assert stats.paired_probability_of_improvement_interval(first, second, seeded()) == interval
+
+
+def test_records_that_differ_a_lot_leave_the_paired_chance_to_improve_certain_all_the_same() -> None:
+    """Each record is a little better than itself: only what varies between the sides is uncertain."""
+    first, second = SCORES + 0.01, SCORES
+    paired = stats.paired_probability_of_improvement_interval(first, second, seeded())
+    apart = stats.probability_of_improvement_interval(first, second, seeded())
+    assert paired.value == apart.value
+    assert paired.high - paired.low < 0.2 * (apart.high - apart.low)
+    same = stats.paired_probability_of_improvement_interval(second, second, seeded())
+    assert (same.low, same.value, same.high) == (0.5, 0.5, 0.5)
+
+
+def test_the_paired_chance_to_improve_is_certain_where_all_beat_all() -> None:
+    interval = stats.paired_probability_of_improvement_interval(SCORES + 1000.0, SCORES, seeded())
+    assert (interval.low, interval.value, interval.high) == (1.0, 1.0, 1.0)
+
+
+def test_strata_keep_their_sizes_in_the_paired_chance_to_improve() -> None:
+    """In each stratum every record has the same two scores: no resample that keeps the strata differs."""
+    first, second = np.repeat([3.0, 1.0], 5), np.repeat([2.0, 4.0], 5)
+    strata = np.repeat([0, 1], 5)
+    interval = stats.paired_probability_of_improvement_interval(first, second, seeded(), strata=strata)
+    assert (interval.low, interval.value, interval.high) == pytest.approx((0.25, 0.25, 0.25))
+    free = stats.paired_probability_of_improvement_interval(first, second, seeded())
+    assert free.high - free.low > 0.1
+
+
 # curves
 
 

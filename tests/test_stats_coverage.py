@@ -33,6 +33,14 @@ def test_intervals_of_paired_differences_of_interquartile_means_cover() -> None:
     assert simulated.coverage_of_paired_iqm(80, 300) == pytest.approx(0.95, abs=error_of_share(0.95, 300))
 
 
+@pytest.mark.parametrize(("num_records", "shift", "shared"), [(15, 0.5, 0.0), (15, 1.5, 0.8), (80, 1.0, 0.95)])
+def test_intervals_of_the_paired_probability_of_improvement_cover(
+    num_records: int, shift: float, shared: float
+) -> None:
+    share = simulated.coverage_of_paired_chance(num_records, 300, shift, shared)
+    assert share == pytest.approx(0.95, abs=error_of_share(0.95, 300))
+
+
 def test_intervals_of_differences_of_average_precision_cover() -> None:
     detectors = simulated.make_detectors(120)
     assert detectors.truth > 0.03  # there is something to find

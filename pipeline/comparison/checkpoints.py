@@ -22,6 +22,8 @@ _UNPAIRED: dict[str, Any] = dict.fromkeys(
         "effect_size",
         "win_rate",
         "probability_of_improvement",
+        "probability_of_improvement_low",
+        "probability_of_improvement_high",
         "num_better",
         "num_worse",
         "num_equal",

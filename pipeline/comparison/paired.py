@@ -59,6 +59,7 @@ class PairedColumns:
     settings: Settings
     _resampled: dict[tuple[str, str, str], Floats] = field(default_factory=dict)
     _values: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    _chances: dict[tuple[str, str, str], stats.Interval] = field(default_factory=dict)
 
     @property
     def num_records(self) -> int:
@@ -81,6 +82,17 @@ class PairedColumns:
             else:
                 self._resampled[key] = self._draw(self.columns[label][name], STATISTICS[statistic])
         return self._resampled[key]
+
+    def chance_to_beat(self, pair: tuple[str, str], name: str) -> stats.Interval:
+        """How often any record of the first file has more than any of the second, whatever the statistic."""
+        key = (*pair, name)
+        if key not in self._chances:
+            ours, theirs = (self.columns[label][name] for label in pair)
+            generator = self.settings.generator("chances")
+            self._chances[key] = stats.paired_probability_of_improvement_interval(
+                ours, theirs, generator, self.settings.bootstrap, self.strata
+            )
+        return self._chances[key]
 
     def _draw(self, values: Floats, metric: Metric) -> Floats:
         """One column. Given strata (one, if there are none) a resample is drawn record by record, not by rank."""

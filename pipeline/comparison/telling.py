@@ -13,7 +13,8 @@ NUM_MOVERS = 5  # shown of each list
 MAX_DECIMALS = 4
 MAX_CHANGE_DECIMALS = 5
 MAX_UNIT = 8  # characters of a unit that is shown beside a name; the glossary has the others
-RESERVED = frozenset({"change", "lines", "difference", "p", "d_z", "better/worse/same", "verdict"})
+CHANCE = "P(better)"
+RESERVED = frozenset({"change", "lines", "difference", "p", "d_z", "better/worse/same", "verdict", CHANCE})
 VERDICTS = {"no_difference_shown": "no difference shown"}
 WIDTH = 120  # columns of a terminal, of which tables may take all
 
@@ -46,6 +47,22 @@ def difference_text(row: Comparison) -> str:
     if row.low is None or row.high is None:
         return text
     return f"{text} [{number(row.low, row.unit, decimals, '+')}, {number(row.high, row.unit, decimals, '+')}]"
+
+
+def chance_text(row: Comparison) -> str:
+    """The probability of improvement: "63 % [55, 71]"."""
+    value, low, high = (
+        row.probability_of_improvement,
+        row.probability_of_improvement_low,
+        row.probability_of_improvement_high,
+    )
+    if value is None:
+        return "-"
+    if low is None or high is None:
+        return f"{100.0 * value:.0f} %"
+    half = 50.0 * (high - low)
+    decimals = min(max(1 - math.floor(math.log10(half)), 0), MAX_DECIMALS) if half else 0
+    return f"{100.0 * value:.{decimals}f} % [{100.0 * low:.{decimals}f}, {100.0 * high:.{decimals}f}]"
 
 
 def p_text(p_value: float | None) -> str:
@@ -197,6 +214,10 @@ def footnotes(rows: Sequence[Comparison]) -> list[str]:
             f"p: two-sided permutation test ({', '.join(tests)}), adjusted (Holm) for the {sizes} tests of the table; "
             f"a verdict needs p < {1 - confidence:.2g}."
         )
+    if any(row.probability_of_improvement is not None for row in rows):
+        lines.append(
+            f"{CHANCE}: chance that any record of the one file beats any of the other (no direction: is larger)."
+        )
     if any(row.kind == "train_gap" for row in rows):
         lines.append("Learned and held-out records are different ones: their verdict follows the interval.")
     return lines
@@ -235,4 +256,6 @@ def _table(rows: Sequence[Comparison], names: Sequence[str], heading: str, sides
         ]
     if any(row.effect_size is not None for row in rows):
         columns["d_z"] = ["-" if row.effect_size is None else f"{row.effect_size:+.2f}" for row in rows]
+    if any(row.probability_of_improvement is not None for row in rows):
+        columns[CHANCE] = [chance_text(row) for row in rows]
     return pd.DataFrame(columns, index=pd.Index(list(names), name=heading, dtype=object))
