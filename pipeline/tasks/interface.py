@@ -1,272 +1,48 @@
 """What each part of a task offers to the stages: one Protocol per file of a task's folder.
 
 A part is a module; a stage loads it by name (`pipeline.tasks.load_part`) and uses what its Protocol lists and nothing
-else. ``rows``, ``recipe``, ``data``, ``score``, ``draw`` and ``live`` never import torch.
+else. ``rows``, ``recipe``, ``data``, ``score``, ``draw`` and ``live`` never import torch. What stages hand over and
+get back is in `jobs`, what ``score`` says in `metrics`; both are imported from here.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from schemas.brain import Block, BrainSpec
-from schemas.manifest import FileRecord
+from pipeline.tasks.jobs import (
+    ConvertJob,
+    ConvertOutcome,
+    DrawJob,
+    ExportParts,
+    InferJob,
+    PairDrawJob,
+    Report,
+    Source,
+    SourceRequest,
+    TrainJob,
+    TrainOutcome,
+    WithFiles,
+)
+from pipeline.tasks.metrics import (
+    ERRORS_LEFT_OUT,
+    Evaluation,
+    Measurements,
+    MetricDefinition,
+    RecordMetric,
+    TableColumn,
+    TableLayout,
+    TableNote,
+)
+from schemas.brain import BrainSpec
 from schemas.recipe import Recipe
-from schemas.rows import Better, Example, Figure, Metric, Prediction, Progress, Row, Score
+from schemas.rows import Example, Figure, Prediction, Row
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
     from rich.text import Text
 
     from pipeline.live.scene import Filter, Lines, Mark, Panel, Scene, Size
     from pipeline.model_file import Model
-
-Report = Callable[[int, int, Mapping[str, float | str]], None]
-"""Called as ``report(done, total, facts)``: the stage shows it as a progress bar or as periodic lines."""
-
-
-@dataclass(frozen=True)
-class TrainJob:
-    """What train hands to a task: where to write, and whether to go on from ``resume.checkpoint_v1`` in ``folder``."""
-
-    recipe: Recipe
-    folder: Path
-    resume: bool
-    device: str
-    report: Report
-    should_stop: Callable[[], bool] = lambda: False
-
-
-@dataclass(frozen=True)
-class TrainOutcome:
-    """What a finished training left in ``folder``: files by name, counts and notes for the manifest."""
-
-    outputs: Mapping[str, Path]
-    counts: Mapping[str, int]
-    notes: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ExportParts:
-    """What export writes into an inference_v1 file.
-
-    ``golden_inputs`` are named arrays the task's model can replay (`Network.golden_outputs`); ``blocks`` describe the
-    input vector.
-    """
-
-    brain: BrainSpec
-    weights: Mapping[str, "torch.Tensor"]
-    metadata: Mapping[str, Any]
-    golden_inputs: Mapping[str, "torch.Tensor"]
-
-
-@dataclass(frozen=True)
-class WithFiles:
-    """An example, and the files that it names: their content by path, relative to the folder of ``examples.jsonl``."""
-
-    example: Example
-    files: Mapping[str, bytes]
-
-
-@dataclass(frozen=True)
-class ConvertJob:
-    """What convert hands to a task: ``files`` by the name of their option, to or from ``format``, into ``folder``.
-
-    ``direction`` is "from" (that format to our rows) or "to" (our rows to that format). ``files`` may hold "input"
-    (rows), "annotations" (the truth in the other format) and "results" (predictions in it).
-    """
-
-    direction: Literal["from", "to"]
-    format: str
-    files: Mapping[str, Path]
-    folder: Path
-
-
-@dataclass(frozen=True)
-class ConvertOutcome:
-    """What a conversion wrote: files by name, and counts for the manifest."""
-
-    outputs: Mapping[str, Path]
-    counts: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class SourceRequest:
-    """What the user asks infer to answer from, for `SourcesPart.find_source`.
-
-    ``options`` is the section ``infer`` of the recipe. ``model``, ``replay`` and ``image_root`` are paths where they
-    were given; ``run_model()`` is the model file of the run, or raises UserError where there is no run.
-    """
-
-    task: str
-    options: Any
-    examples: Path
-    model: Path | None
-    replay: Path | None
-    image_root: Path | None
-    run_model: Callable[[], Path]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """Where the answers of an inference come from.
-
-    ``model_file`` is the inference_v1 file that the stage opens, if there is one. ``files`` are all others that the
-    answers depend on, by name: the manifest records their hashes. ``config`` is what else they depend on; it joins the
-    configuration in the manifest, so that a change of it outdates the run. ``facts`` are worth noting there and outdate
-    nothing. ``image_root`` is where the images that records name are looked up.
-    """
-
-    model_file: Path | None = None
-    files: Mapping[str, Path] = field(default_factory=dict)
-    config: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    image_root: Path | None = None
-
-
-@dataclass(frozen=True)
-class InferJob:
-    """What infer hands to a task. Predictions are yielded in input order, for ``examples[first_index:]``.
-
-    ``options`` is the resolved decoding section (``infer`` of the recipe). ``model`` is None where ``source`` has no
-    model file. ``inputs`` are the files of ``source`` as the manifest records them, by name. ``note(name, value)``
-    leaves a fact in the manifest.
-    """
-
-    model: "Model | None"
-    examples: Sequence[Any]
-    first_index: int
-    options: Any
-    device: str
-    report: Report
-    source: Source = Source()
-    inputs: Mapping[str, FileRecord] = field(default_factory=dict)
-    note: Callable[[str, Any], None] = lambda name, value: None
-
-
-@dataclass(frozen=True)
-class MetricDefinition:
-    """One entry of the glossary, from which docs/metrics.md is generated."""
-
-    name: str
-    unit: str
-    better: Better
-    definition: str
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores (one per record and subject) and the metrics over them."""
-
-    scores: Sequence[Score]
-    metrics: Sequence[Metric]
-
-
-@dataclass(frozen=True)
-class RecordMetric:
-    """A metric that can be taken of any weighting of records: its name in the glossary and how records are aggregated.
-
-    ``statistic`` is "mean", "rate", "median" or "iqm" of the metric's values by record, or "pooled" for what is taken
-    over the parts of all records together, as average precision is.
-    """
-
-    name: str
-    statistic: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measurements:
-    """What N predictions are compared, gated and followed by, each in the order in which they were given.
-
-    ``values[name]`` is float64 [N], finite where ``scored``. ``scored`` is bool [N]: records that are not (errors, if
-    the task leaves them out) count in no metric. ``metrics`` are all that can be asked for, the main one first.
-    ``slices[key][n]`` is the value of ``key`` for record n, None where it has none. ``strata`` int64 [N], where records
-    are to be resampled by stratum. ``pooled(weights)`` takes int32 [B, N], how often each record counts in each of B
-    cases, and returns float64 [B] for the name of each pooled metric, NaN where it is undefined. ``bounds[name]`` are
-    the least and the largest value that a record can have, where there are such.
-    """
-
-    values: Mapping[str, "NDArray[np.float64]"]
-    scored: "NDArray[np.bool_]"
-    metrics: Sequence[RecordMetric]
-    slices: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
-    strata: "NDArray[np.int64] | None" = None
-    pooled: "Callable[[NDArray[np.int32]], Mapping[str, NDArray[np.float64]]] | None" = None
-    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableColumn:
-    """One column of the table that evaluate shows: a metric, one of its statistics, and what stands above it."""
-
-    metric: str
-    statistic: str
-    heading: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableNote:
-    """A sentence below the table, shown where the count ``metric`` over all records is not 0.
-
-    ``{value}`` and ``{num_records}`` in it stand for the count and the number of records.
-    """
-
-    metric: str
-    text: str
-
-
-ERRORS_LEFT_OUT = TableNote(
-    metric="num_errors",
-    text="WARNING: {value} of {num_records} records have an error and are left out of every other metric.",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableLayout:
-    """The table that evaluate shows: its columns, the subject that is the bar to pass, and notes. ``TABLE`` of
-    ``score.py``; a task without one gets a column for each of its first metrics."""
-
-    columns: Sequence[TableColumn] = ()
-    bar: str | None = None
-    notes: Sequence[TableNote] = (ERRORS_LEFT_OUT,)
-
-
-@dataclass(frozen=True)
-class DrawJob:
-    """What visualize hands to a task.
-
-    Predictions by label (one per predictions file; the last is the one looked at closely), where to write, and, where
-    given, the folder of the training (progress.jsonl, monitor.jsonl) for training curves. The task calls ``note`` with
-    a sentence for each part that cannot be drawn, and why; the report prints it.
-
-    ``options`` and ``score_options`` are the sections ``visualize`` and ``evaluate`` of the recipe, where it has them.
-    ``image_root`` is the folder of the images that records name.
-    """
-
-    predictions: Mapping[str, Sequence[Any]]
-    folder: Path
-    train_folder: Path | None = None
-    note: Callable[[str], None] = lambda text: None
-    options: Any = None
-    score_options: Any = None
-    image_root: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairDrawJob:
-    """What compare hands to a task: single records as several models answered them, to be drawn side by side.
-
-    ``records`` are predictions by label, one mapping a record, those that moved the metric most first. ``folder``,
-    ``note``, ``score_options`` and ``image_root`` are as in `DrawJob`.
-    """
-
-    records: Sequence[Mapping[str, Any]]
-    folder: Path
-    note: Callable[[str], None] = lambda text: None
-    score_options: Any = None
-    image_root: Path | None = None
 
 
 class RowsPart(Protocol):
@@ -438,7 +214,6 @@ class LiveModelPart(Protocol):
 
 __all__ = [
     "ERRORS_LEFT_OUT",
-    "Block",
     "ConvertJob",
     "ConvertOutcome",
     "ConvertPart",
@@ -448,7 +223,6 @@ __all__ = [
     "Evaluation",
     "ExportParts",
     "InferJob",
-    "Iterable",
     "LearnPart",
     "LiveModelPart",
     "LivePart",
@@ -457,7 +231,6 @@ __all__ = [
     "NetworkPart",
     "PairDrawJob",
     "PredictPart",
-    "Progress",
     "RecipePart",
     "RecordMetric",
     "Report",
