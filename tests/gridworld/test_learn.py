@@ -110,6 +110,13 @@ def test_the_curriculum_judges_episodes_that_began_as_the_stage_does(
     assert len(_train(tmp_path, recipe).notes["stage_changes"]) == num_changes
 
 
+def test_a_training_leaves_the_arithmetic_of_its_process_as_it_was(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _train(tmp_path, SMALL, stop_after=1)
+    with pytest.raises(msgspec.ValidationError, match="learning_rate"):
+        msgspec.convert(SMALL | {"optimizer": {"learning_rate": 0.0}}, GridworldRecipe)
+
+
 def test_what_a_checkpoint_counts_on_is_on_the_disk_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A power cut loses what was not synced: never a file's end without the checkpoint that remembers it."""
     written: list[str] = []

@@ -248,6 +248,14 @@ def train(job: TrainJob) -> TrainOutcome:
     assert isinstance(job.recipe, DetectionRecipe)
     torch.set_num_threads(job.recipe.train.num_threads)
     torch.set_flush_denormal(True)
+    try:
+        return _train(job)
+    finally:
+        torch.set_flush_denormal(False)  # with it no recipe would be checked: to msgspec "above 0" is the least denormal
+
+
+def _train(job: TrainJob) -> TrainOutcome:
+    """`train`, with the arithmetic set."""
     (job.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     trainer = Trainer(job)
     offsets = {"progress": 0, "monitor": 0, "episodes": 0}
