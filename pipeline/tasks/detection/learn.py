@@ -251,7 +251,7 @@ def train(job: TrainJob) -> TrainOutcome:
     try:
         return _train(job)
     finally:
-        torch.set_flush_denormal(False)  # with it no recipe would be checked: to msgspec "above 0" is the least denormal
+        torch.set_flush_denormal(False)  # or recipes would go unchecked: to msgspec "above 0" is the least denormal
 
 
 def _train(job: TrainJob) -> TrainOutcome:
