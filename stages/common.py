@@ -1,4 +1,5 @@
-"""What every stage's command shares: its options, its exit codes, its error block and its result.
+"""What every stage's command shares: its exit codes, its error block and its result; with `options` and `signals`, all
+that stages import of each other.
 
 A stage is one function that takes `Options` (the shared options, spliced into its signature) and its own
 parameters, and returns a `Result`::
@@ -19,21 +20,40 @@ import errno
 import inspect
 import json as jsonlib
 import os
-import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 import typer
 
 from pipeline.errors import UserError
-from pipeline.progress import Style, choose_style
-from pipeline.recipes import LoadedRecipe, default_recipe, load_recipe
 from pipeline.runs import StageRun
 from schemas.flow import BY_NAME
+from stages.options import SHARED, InputOption, ModelOption, Options
+from stages.signals import StopRequest, stop_on_signal, terminate_as_interrupt
+
+__all__ = [
+    "SHARED",
+    "THREAD_VARIABLES",
+    "GateFailed",
+    "InputOption",
+    "ModelOption",
+    "Options",
+    "Result",
+    "StopRequest",
+    "command",
+    "finished",
+    "listed",
+    "main",
+    "print_result",
+    "run_command",
+    "stage_config",
+    "stop_on_signal",
+    "terminate_as_interrupt",
+]
 
 DONE, FAILED, WRONG_INPUT, BUG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
 
@@ -54,84 +74,6 @@ EXTRAS = {
     "tokenizers": "huggingface",
     "ray": "ray",
 }
-
-TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="Task, for example gridworld.")]
-RecipeOption = Annotated[
-    str | None,
-    typer.Option("--recipe", metavar="NAME", help="Recipe: a name under runs/recipes/TASK, or a path to a .yaml file."),
-]
-SetOption = Annotated[
-    list[str],
-    typer.Option("--set", metavar="KEY=VALUE", help="Replace one value of the recipe, such as train.num_steps=1000."),
-]
-SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Replace the recipe's seed.")]
-OutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="FOLDER", help="Output folder instead of the run's own.")
-]
-RunsDirOption = Annotated[
-    Path, typer.Option("--runs-dir", envvar="BATON_RUNS", metavar="FOLDER", help="Where run folders are.")
-]
-ForceOption = Annotated[bool, typer.Option("--force", help="Redo a finished stage and replace what it made.")]
-DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="Device of the model: cpu, cuda, cuda:1.")]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads of numeric libraries in this process.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one machine-readable object on stdout.")]
-
-# For stages' own parameters: explicit paths, so that a stage can be pointed at files that came from anywhere.
-InputOption = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Input file instead of the run's.")]
-ModelOption = Annotated[
-    Path | None, typer.Option("--model", metavar="FILE", help="inference_v1 file instead of the run's.")
-]
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """The shared options of one call. A stage that leaves some out (``shared=`` of `command`) sees their defaults."""
-
-    stage: str
-    task: str = ""
-    recipe: str | None = None
-    settings: tuple[str, ...] = ()
-    seed: int | None = None
-    out: Path | None = None
-    runs_dir: Path = Path("runs")
-    force: bool = False
-    device: str = "cpu"
-    threads: int = 1
-    json: bool = False
-
-    def load_recipe(self, *more_settings: str) -> LoadedRecipe:
-        """The recipe with ``--set``, ``more_settings`` and ``--seed`` applied. Raises UserError."""
-        if self.recipe is None:
-            raise UserError(f"the {self.stage} stage needs a recipe", remedy=f"baton {self.stage} TASK --recipe NAME")
-        return load_recipe(self.recipe, self.task, (*self.settings, *more_settings), self.seed)
-
-    def recipe_or_defaults(self, *more_settings: str) -> tuple[Any, str | None]:
-        """The recipe and the name of its run; without ``--recipe`` the task's defaults, and None: for stages that can
-        do with explicit paths. ``--set``, ``more_settings`` and ``--seed`` are applied to either. Raises UserError.
-        """
-        if self.recipe is not None:
-            recipe = self.load_recipe(*more_settings).recipe
-            return recipe, recipe.name
-        return default_recipe(self.task, (*self.settings, *more_settings), self.seed), None
-
-    @property
-    def progress_style(self) -> Style:
-        """How long work shows itself: see `pipeline.progress`."""
-        return choose_style(silent=self.json)
-
-    def folder(self, run_name: str | None, stage: str | None = None) -> Path:
-        """Folder of ``stage`` (default: this one): ``--out`` for this stage's own, else ``runs/<task>/<run>/<stage>``.
-
-        Raises UserError when neither ``--out`` nor a recipe says where to write.
-        """
-        if self.out is not None and stage in (None, self.stage):
-            return self.out
-        if run_name is None:
-            raise UserError(
-                f"no folder for the {stage or self.stage} stage: neither a recipe nor a path says which",
-                remedy="give --recipe NAME, or explicit paths (--out, and --input or --model where the stage has them)",
-            )
-        return self.runs_dir / self.task / run_name / (stage or self.stage)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,22 +145,6 @@ class GateFailed(Exception):
     """A check did not hold. The stage did its work; the answer is no. Exit code 1."""
 
 
-def _template(
-    task: TaskArgument,
-    recipe: RecipeOption = None,
-    settings: SetOption = [],  # noqa: B006 - typer copies it
-    seed: SeedOption = None,
-    out: OutOption = None,
-    runs_dir: RunsDirOption = Path("runs"),
-    force: ForceOption = False,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 1,
-    json: JsonOption = False,
-) -> None:
-    """The shared options, in the order in which ``--help`` lists them. Never called: only its signature is used."""
-
-
-SHARED = {parameter.name: parameter for parameter in inspect.signature(_template).parameters.values()}
 Stage = Callable[..., Result]
 
 
@@ -364,46 +290,3 @@ def _quiet_stdout() -> None:
     """Point stdout at nothing, so that the interpreter's last flush does not complain about the closed pipe."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextlib.contextmanager
-def terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, so that both ends of a stage leave the same cancelled manifest."""
-
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-class StopRequest:
-    """Calling it tells whether Ctrl-C or SIGTERM was seen. See `stop_on_signal`."""
-
-    def __init__(self) -> None:
-        self.seen = False
-
-    def __call__(self) -> bool:
-        return self.seen
-
-    def handle(self, _signal: int, _frame: object) -> None:
-        """Signal handler: the first signal asks, the second one interrupts at once."""
-        if self.seen:
-            raise KeyboardInterrupt
-        self.seen = True
-        print("stopping after this step (once more to stop at once)", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def stop_on_signal() -> Iterator[StopRequest]:
-    """Turn the first Ctrl-C or SIGTERM into a polite request, for work that leaves a checkpoint before it ends."""
-    stop = StopRequest()
-    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
