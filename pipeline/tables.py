@@ -3,19 +3,18 @@
 Subjects are rows, the model first; the main metrics of the task are columns.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from pipeline.rounding import decimals_of_interval, decimals_of_value
 from pipeline.tasks.interface import MetricDefinition, TableColumn, TableLayout
 from schemas.rows import Metric
 
 MODEL = "model"
 WIDTH = 100  # columns of a terminal
 GAP = "  "
-MAX_DECIMALS = 3
 SMALLEST_LENGTH = 1e-9  # of an interval, relative to the value: below, it is rounding
 NUM_DEFAULT_COLUMNS = 5
 
@@ -160,7 +159,8 @@ def _is_shown(metric: Metric, layout: TableLayout) -> bool:
 def _table(rows: Mapping[str, Sequence[Metric]], layout: TableLayout) -> pd.DataFrame:
     """Cells of the layout's columns. A column without any value is left out; in others "-" stands where there is none.
 
-    The first row whose interval has a length, most often the model's, says how many decimals its column shows.
+    The first row whose interval has a length, most often the model's, says how many decimals its column shows at
+    least; a cell whose own interval is shorter shows more.
     """
     columns: dict[str, list[str]] = {}
     for column in layout.columns:
@@ -170,23 +170,25 @@ def _table(rows: Mapping[str, Sequence[Metric]], layout: TableLayout) -> pd.Data
         }
         values = [m for m in found.values() if m is not None]
         if values:
-            decimals = _decimals(next(filter(_has_length, values), values[0]))
+            least = _decimals(next(filter(_has_length, values), values[0]))
             needs_unit = values[0].unit == "share" and "%" not in column.heading
             heading = f"{column.heading} %" if needs_unit else column.heading
-            columns[heading] = [format_cell(m, decimals) if m else "-" for m in found.values()]
+            columns[heading] = [_in_column(m, least) if m else "-" for m in found.values()]
     return pd.DataFrame(columns, index=pd.Index(list(rows), name="subject", dtype=object))
 
 
+def _in_column(metric: Metric, least: int) -> str:
+    return format_cell(metric, max(least, _decimals(metric)) if _has_length(metric) else least)
+
+
 def _decimals(metric: Metric) -> int:
-    """As many as show the first digit of the interval's half length; without an interval, three digits of the value."""
+    """As many as the interval supports; without one, three digits of the value."""
     factor = 100.0 if metric.unit == "share" else 1.0
     if metric.low is not None and metric.high is not None and _has_length(metric):
-        digits = -math.floor(math.log10(factor * (metric.high - metric.low) / 2.0))
-    elif metric.value == round(metric.value):
-        digits = 0
-    else:
-        digits = 2 - math.floor(math.log10(abs(factor * metric.value)))
-    return min(max(digits, 0), MAX_DECIMALS)
+        return decimals_of_interval(factor * (metric.high - metric.low) / 2.0)
+    if metric.value == round(metric.value):
+        return 0
+    return decimals_of_value(factor * metric.value, 3)
 
 
 def _has_length(metric: Metric) -> bool:

@@ -5,9 +5,10 @@ import pytest
 
 from pipeline.gate.judging import Change, Rule, judge, judge_bound
 from pipeline.gate.resampling import draw_weights, simultaneous, studentized, weighted_statistic
+from pipeline.gate.table import explain
 from pipeline.gate.unpaired import compare_metrics, index
 from pipeline.stats import interquartile_mean, mean, median
-from schemas.gate import BaselineMetric
+from schemas.gate import BaselineMetric, Verdict
 
 AGGREGATES = {"mean": mean, "rate": mean, "median": median, "iqm": interquartile_mean}
 
@@ -192,3 +193,23 @@ def test_a_few_great_gains_make_the_interval_of_many_small_losses_longer() -> No
     skewed = simultaneous(point, resampled, sizes, 0.95, errors)
     assert skewed.high[0] > symmetric.high[0] + 0.5
     assert skewed.low[0] == pytest.approx(symmetric.low[0])
+
+
+@pytest.mark.parametrize(
+    ("interval", "shown"),
+    [
+        ((-0.30, -0.53, -0.05), "-0.30 [-0.53, -0.05]"),  # half length .24: two digits
+        ((-0.30, -0.80, 0.01), "-0.3 [-0.8, +0.0]"),  # .405: one
+        ((-4.0e-6, -6.0e-6, -2.0e-6), "-0.0000040 [-0.0000060, -0.0000020]"),
+    ],
+)
+def test_a_change_is_shown_with_the_digits_that_its_interval_supports(
+    interval: tuple[float, float, float], shown: str
+) -> None:
+    change, low, high = interval
+    verdict = Verdict(
+        task="t", id="v", kind="change", metric="x", statistic="mean", slice_by="all", slice_value="all", unit="1",
+        better="higher", watch="worse", baseline=1.0, now=1.0 + change, change=change, low=low, high=high,
+        confidence=0.95, paired=True, tolerance=0.0, min_effect=0.0, num_records=9, outcome="fails", reason="worse",
+    )  # fmt: skip
+    assert explain(verdict) == f"x/mean {shown}, 0 allowed"

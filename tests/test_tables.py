@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline import tables
 from pipeline.tables import Checkpoint
@@ -58,10 +60,10 @@ METRICS = [
 
 def test_the_main_table_exactly() -> None:
     assert tables.to_text(tables.main_table(METRICS, LAYOUT)).split("\n") == [
-        "subject                      steps           survival %",
-        "model         1,490 [1,488, 1,493]    98.1 [97.1, 98.8]",
-        "random              136 [133, 139]       0.0 [0.0, 0.4]",
-        "script (bar)        500 [500, 500]  100.0 [99.6, 100.0]",
+        "subject                            steps              survival %",
+        "model         1,490.2 [1,487.5, 1,493.0]       98.1 [97.1, 98.8]",
+        "random              136.4 [133.1, 139.2]       0.00 [0.00, 0.38]",
+        "script (bar)        500.0 [500.0, 500.0]  100.00 [99.62, 100.00]",
     ]
 
 
@@ -69,14 +71,14 @@ def test_markdown_exactly() -> None:
     assert tables.to_markdown(tables.main_table(METRICS[:4], LAYOUT)).split("\n") == [
         "| subject | steps | survival % |",
         "| --- | ---: | ---: |",
-        "| random | 136 [133, 139] | 0.0 [0.0, 0.4] |",
-        "| script (bar) | 500 [500, 500] | 100.0 [99.6, 100.0] |",
+        "| random | 136.4 [133.1, 139.2] | 0.00 [0.00, 0.38] |",
+        "| script (bar) | 500.0 [500.0, 500.0] | 100.00 [99.62, 100.00] |",
     ]
 
 
 def test_a_slice_has_a_table_of_its_own_and_gaps_are_shown() -> None:
     table = tables.main_table(METRICS, LAYOUT, "level", "full")
-    assert table.loc["model", "steps"] == "7 [6, 8]"
+    assert table.loc["model", "steps"] == "7.0 [6.0, 8.0]"
     assert "survival %" not in table  # no subject has a value
     table = tables.main_table(METRICS[1:], LAYOUT)
     assert table.loc["random", "steps"] == "-"
@@ -98,11 +100,17 @@ def test_no_line_is_wider_than_the_terminal() -> None:
     [
         ((441.234, 440.5, 442.0), "441.2 [440.5, 442.0]"),
         ((441.234, 430.5, 452.0), "441 [430, 452]"),
-        ((0.31, 0.3095, 0.3105), "0.310 [0.309, 0.310]"),
+        ((0.31, 0.3095, 0.3105), "0.3100 [0.3095, 0.3105]"),
+        ((0.84, 0.52, 1.0), "0.84 [0.52, 1.00]"),  # half length .24: two digits
+        ((0.84, 0.5, 1.2), "0.84 [0.50, 1.20]"),  # .35: still two
+        ((0.84, 0.48, 1.2), "0.8 [0.5, 1.2]"),  # .36: one
+        ((0.84, -1.2, 2.8), "0.8 [-1.2, 2.8]"),  # 2.0: two
+        ((52.0, 12.0, 92.0), "52 [12, 92]"),  # 40: never fewer than none
+        ((1.2e-5, 1.0e-5, 1.4e-5), "0.0000120 [0.0000100, 0.0000140]"),
         ((247.0, 247.0, 247.0), "247 [247, 247]"),
         ((0.1 + 0.2, 0.3, 0.1 + 0.2), "0.300 [0.300, 0.300]"),  # an interval of rounding errors
         ((0.0, 0.0, 0.0), "0 [0, 0]"),
-        ((-32.1, -33.9, -30.2), "-32 [-34, -30]"),
+        ((-32.1, -33.9, -30.2), "-32.1 [-33.9, -30.2]"),
     ],
 )
 def test_a_cell_shows_no_more_digits_than_its_interval_supports(numbers: tuple[float, float, float], cell: str) -> None:
@@ -110,27 +118,40 @@ def test_a_cell_shows_no_more_digits_than_its_interval_supports(numbers: tuple[f
     assert tables.main_table([metric("x", "model", numbers)], layout).loc["model", "x"] == cell
 
 
-def test_the_model_says_how_many_decimals_a_column_shows() -> None:
+def test_the_model_says_how_many_decimals_a_column_shows_at_least() -> None:
     layout = TableLayout(columns=[TableColumn(metric="x", statistic="mean", heading="x")])
-    tight = metric("x", "aside", (0.123456, 0.123455, 0.123457))
-    assert list(tables.main_table([tight, metric("x", "model", (3.0, 1.0, 5.0))], layout)["x"]) == [
-        "3 [1, 5]",
-        "0 [0, 0]",
+    tight, wide = metric("x", "tight", (0.1234, 0.1232, 0.1236)), metric("x", "wide", (40.0, 10.0, 90.0))
+    exact = metric("x", "exact", (2.0, 2.0, 2.0))
+    assert list(tables.main_table([tight, wide, exact, metric("x", "model", (3.0, 1.0, 5.0))], layout)["x"]) == [
+        "3.0 [1.0, 5.0]",
+        "0.12340 [0.12320, 0.12360]",
+        "40.0 [10.0, 90.0]",
+        "2.0 [2.0, 2.0]",
     ]
     assert list(tables.main_table([tight, metric("x", "model", (3.0, 3.0, 3.0))], layout)["x"]) == [
-        "3.000 [3.000, 3.000]",
-        "0.123 [0.123, 0.123]",
+        "3.00000 [3.00000, 3.00000]",
+        "0.12340 [0.12320, 0.12360]",
     ]
+
+
+@given(st.floats(-1e4, 1e4), st.floats(1e-4, 1e4), st.floats(1e-4, 1e4))
+def test_rounding_leaves_the_interval_to_be_seen(value: float, below: float, above: float) -> None:
+    layout = TableLayout(columns=[TableColumn(metric="x", statistic="mean", heading="x")])
+    shown = tables.main_table([metric("x", "model", (value, value - below, value + above))], layout).loc["model", "x"]
+    cells = [float(text.strip("[]")) for text in shown.replace(", ", " ").replace(",", "").split()]
+    errors = [abs(cell - exact) for cell, exact in zip(cells, (value, value - below, value + above), strict=True)]
+    assert cells[1] < cells[2]
+    assert max(errors) < 0.15 * (below + above) / 2
 
 
 def test_learning_curve_keeps_the_order_of_the_checkpoints_and_ends_in_the_bar() -> None:
     early = [metric("steps", "model", (100.0, 90.0, 110.0)), *METRICS[2:4]]
     curve = tables.learning_curve([Checkpoint("late", 2_000_000, METRICS), Checkpoint("early", None, early)], LAYOUT)
     assert tables.to_text(curve).split("\n") == [
-        "checkpoint         step                 steps           survival %",
-        "late          2,000,000  1,490 [1,488, 1,493]    98.1 [97.1, 98.8]",
-        "early                           100 [90, 110]                    -",
-        "script (bar)                   500 [500, 500]  100.0 [99.6, 100.0]",
+        "checkpoint         step                       steps              survival %",
+        "late          2,000,000  1,490.2 [1,487.5, 1,493.0]       98.1 [97.1, 98.8]",
+        "early                           100.0 [90.0, 110.0]                       -",
+        "script (bar)                   500.0 [500.0, 500.0]  100.00 [99.62, 100.00]",
     ]
     assert list(curve["step"]) == ["2,000,000", "", ""]
     assert "step" not in tables.learning_curve([Checkpoint("early", None, early)], LAYOUT)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from pipeline import tables
+from pipeline.rounding import decimals_of_interval, decimals_of_value
 from schemas.comparison import Comparison, Mover
 
 MAX_SLICE_ROWS = 20  # on the terminal
 NUM_MOVERS = 5  # shown of each list
-MAX_DECIMALS = 4
 MAX_CHANGE_DECIMALS = 5
 MAX_UNIT = 8  # characters of a unit that is shown beside a name; the glossary has the others
 CHANCE = "P(better)"
@@ -20,13 +20,15 @@ WIDTH = 120  # columns of a terminal, of which tables may take all
 
 
 def decimals_of(row: Comparison) -> int:
-    """As many as show the first two digits of half the interval; without one, three digits of the difference."""
+    """As many as the interval supports; without one, two digits of the difference."""
     half = 0.0 if row.low is None or row.high is None else (row.high - row.low) / 2.0
     half = half if half > tables.SMALLEST_LENGTH * abs(row.difference) else 0.0
-    size = factor_of(row.unit) * (half or abs(row.difference) or abs(row.value))
-    if size == 0.0 or (not half and row.value == round(row.value)):
+    if half:
+        return decimals_of_interval(factor_of(row.unit) * half)
+    size = factor_of(row.unit) * (abs(row.difference) or abs(row.value))
+    if size == 0.0 or row.value == round(row.value):
         return 0 if row.value == round(row.value) else 2
-    return min(max(1 - math.floor(math.log10(size)), 0), MAX_DECIMALS)
+    return decimals_of_value(size, 2)
 
 
 def factor_of(unit: str) -> float:
@@ -61,7 +63,7 @@ def chance_text(row: Comparison) -> str:
     if low is None or high is None:
         return f"{100.0 * value:.0f} %"
     half = 50.0 * (high - low)
-    decimals = min(max(1 - math.floor(math.log10(half)), 0), MAX_DECIMALS) if half else 0
+    decimals = decimals_of_interval(half) if half else 0
     return f"{100.0 * value:.{decimals}f} % [{100.0 * low:.{decimals}f}, {100.0 * high:.{decimals}f}]"
 
 

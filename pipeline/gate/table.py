@@ -1,17 +1,16 @@
 """Verdicts as people read them in the log of a build: one sentence, one table, and what the numbers mean."""
 
 from collections.abc import Sequence
-from math import floor, log10
 
 from pipeline.gate.gating import GateReport
+from pipeline.rounding import decimals_of_interval, decimals_of_value
 from schemas.gate import Verdict
 
 HEADS = ("metric", "baseline", "now", "change", "allowed", "verdict")
 WORDS = {"passes": "passes", "fails": "FAILS", "cannot_tell": "cannot tell"}
 COLOURS = {"fails": "31", "cannot_tell": "33", "passes": "32"}  # ANSI: red, yellow, green
 NUM_NAMED = 3  # failing checks in the first line
-MAX_DECIMALS = 4
-DIGITS = 2  # significant ones of a change
+LEAST = 1e-9  # a length or a change below is rounding
 
 
 def lines(report: GateReport, *, colour: bool = False) -> list[str]:
@@ -101,8 +100,7 @@ def _allowed(verdict: Verdict) -> str:
 
 def _limit(value: float) -> str:
     """A limit with three digits of meaning."""
-    decimals = max(0, 2 - floor(log10(abs(value)))) if value else 0
-    text = f"{value:,.{decimals}f}"
+    text = f"{value:,.{decimals_of_value(value, 3)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -114,13 +112,14 @@ def _number(value: float | None, verdict: Verdict, sign: str = "") -> str:
 
 
 def _decimals(verdict: Verdict) -> int:
-    """As many as the length of the interval, or else the change, or the value, gives two digits of meaning."""
+    """As many as the interval supports; else two digits of the change or the tolerance, or four of the value."""
     if verdict.statistic == "count":
         return 0
-    lengths = [verdict.high - verdict.low] if verdict.high is not None and verdict.low is not None else []
-    lengths += [verdict.change or 0.0, verdict.tolerance, (verdict.now or 0.0) / 100.0]
-    scale = next((abs(length) for length in lengths if abs(length) > 1e-9), 1.0)
-    return min(MAX_DECIMALS, max(0, DIGITS - 1 - floor(log10(scale))))
+    half = (verdict.high - verdict.low) / 2.0 if verdict.high is not None and verdict.low is not None else 0.0
+    if half > LEAST:
+        return decimals_of_interval(half)
+    scales = (verdict.change or 0.0, verdict.tolerance, (verdict.now or 0.0) / 100.0)
+    return decimals_of_value(next((scale for scale in scales if abs(scale) > LEAST), 1.0), 2)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
