@@ -2,10 +2,10 @@
 # ruff: noqa: RUF001  (characters that look like others are part of the texts)
 
 import json
+import random
+import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import msgspec
@@ -17,6 +17,8 @@ from pipeline.jsonl import encode
 from pipeline.tasks.detection.codes import DROP_CODES, ERRORS, REPAIRS
 from pipeline.tasks.detection.parse import Parsed, parse
 from pipeline.tasks.detection.rows import DetectionPrediction
+from tests.conftest import ROOT
+from tests.detection.damage import combination, make
 
 CORPUS = Path(__file__).parent / "corpus"
 PIECES = (
@@ -150,20 +152,21 @@ def test_the_corpus_of_the_fuzzer_gives_valid_rows() -> None:
             check_row(file.read_bytes()[1:].decode("utf-8", "replace"), cut)  # the first byte is the fuzzer's
 
 
-def num_calls(work: Callable[[], object]) -> int:
-    """Calls of Python functions and of functions written in C."""
-    count = 0
+def plainly(**request: Any) -> Any:
+    """What the parser does that is not compiled: see `plain_parser`."""
+    command = [sys.executable, "-m", "tests.detection.plain_parser"]
+    done = subprocess.run(command, input=json.dumps(request), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
-    def profile(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
 
-    sys.setprofile(profile)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
+def test_no_index_leaves_its_array_and_compiled_code_reads_the_same() -> None:
+    rng = random.Random("indices")
+    texts = [(file.read_bytes()[1:].decode("utf-8", "replace"), False) for file in sorted(CORPUS.glob("*"))]
+    texts += [("".join(rng.choices(PIECES, k=rng.randint(0, 60))), rng.random() < 0.5) for _ in range(500)]
+    texts += [(make(combination(rng), rng).text(), True) for _ in range(100)]
+    parsed = plainly(parse=texts)["parsed"]
+    assert [json.loads(msgspec.json.encode(parse(text, cut=cut))) for text, cut in texts] == parsed
 
 
 REPEATED = (
@@ -174,11 +177,16 @@ REPEATED = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("before", ["", "[", '{"desc":"', '{"bbox_2d":['])
-@pytest.mark.parametrize("piece", REPEATED)
-def test_twice_the_text_is_twice_the_work(before: str, piece: str) -> None:
-    once, twice = (num_calls(lambda count=count: parse(before + piece * count)) for count in (500, 1000))  # type: ignore[misc]
-    assert twice <= 2.2 * once + 100
+def test_twice_the_text_is_twice_the_work() -> None:
+    texts = [
+        (before + piece * count)
+        for before in ("", "[", '{"desc":"', '{"bbox_2d":[')
+        for piece in REPEATED
+        for count in (60, 120)
+    ]
+    work = plainly(count=texts)["work"]
+    for text, once, twice in zip(texts[::2], work[::2], work[1::2], strict=True):
+        assert twice <= 2.2 * once + 100, text[:40]
 
 
 @pytest.mark.parametrize(

@@ -115,9 +115,11 @@ def _decoded(memory: mem.Memory, start: int, stop: int) -> str:
 
 def _tell_values(memory: mem.Memory, count: int) -> None:
     """The values of the numbers that are not one rounding away from their digits, for a second reading."""
+    last_row, last_value = len(memory.found) - 1, len(memory.numbers) - 1
     for index in range(count):
-        start, stop = memory.found[-1 - index, [mem.F_START, mem.F_STOP]].tolist()
-        memory.numbers[-1 - index] = float("".join(map(chr, memory.text[start:stop].tolist())))
+        row = memory.found[last_row - index]
+        digits = memory.text[row[mem.F_START] : row[mem.F_STOP]].tolist()
+        memory.numbers[last_value - index] = float("".join(map(chr, digits)))
 
 
 @cache

@@ -16,7 +16,9 @@ _njit: Any = numba.njit
 
 def part(function: Function) -> Function:
     """Compiled together with what calls it; once, and not again for every constant that it is called with."""
-    dispatcher = _njit(error_model="numpy", _nrt=False)(function)
+    if numba.config.DISABLE_JIT:
+        return function
+    dispatcher = _njit(error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     template_for = dispatcher.get_call_template
 
     def without_constants(args: Any, kws: Any) -> Any:
