@@ -45,14 +45,6 @@ STAGES: tuple[Stage, ...] = (
         summary="train a model; leave checkpoints and a live tail of whole episodes",
     ),
     Stage(
-        name="follow",
-        reads=("train/episodes.jsonl",),
-        writes=(),
-        needs_torch=False,
-        part="live",
-        summary="watch a training live in the terminal, or replay it afterwards",
-    ),
-    Stage(
         name="export",
         reads=("train/selected.checkpoint_v1",),
         writes=("export/model.inference_v1",),
@@ -68,6 +60,14 @@ STAGES: tuple[Stage, ...] = (
         needs_torch=True,
         part="predict",
         summary="run a model once over a dataset: one prediction line per record",
+    ),
+    Stage(
+        name="follow",
+        reads=("train/episodes.jsonl", "infer/predictions.jsonl"),
+        writes=(),
+        needs_torch=False,
+        part="live",
+        summary="watch a training live in the terminal, or replay it afterwards; replay predictions",
     ),
     Stage(
         name="evaluate",

@@ -1,5 +1,6 @@
-"""``baton follow``: watch a training live in the terminal, or replay it afterwards."""
+"""``baton follow``: watch a training live in the terminal, or replay it afterwards; replay predictions."""
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -12,15 +13,24 @@ from pipeline.tasks import load_part
 from stages.common import InputOption, Options, Result, command, main
 
 if TYPE_CHECKING:
-    from pipeline.live.feed import Feed
+    from pipeline.live.app import Watch
     from pipeline.live.scene import Filter
     from pipeline.tasks.interface import LivePart, SecondOpinion
 
-FILE = "episodes.jsonl"
+EPISODES, PREDICTIONS = "episodes.jsonl", "predictions.jsonl"
 
 CompareOption = Annotated[
     Path | None,
     typer.Option("--model", metavar="FILE", help="Show what this inference_v1 file says beside the recording (torch)."),
+]
+PredictionsOption = Annotated[
+    bool, typer.Option("--predictions", help="Replay the run's predictions instead of its training.")
+]
+AgainstOption = Annotated[
+    str | None,
+    typer.Option(
+        "--against", metavar="[LABEL=]FILE", help="Play another predictions.jsonl beside this one, by record."
+    ),
 ]
 PlainOption = Annotated[bool, typer.Option("--plain", help="One line an episode, no screen. Always so when piped.")]
 LatencyOption = Annotated[bool, typer.Option("--latency", help="With --plain: how late each line came, in ms.")]
@@ -40,6 +50,8 @@ def app(
     options: Options,
     input: InputOption = None,
     model: CompareOption = None,
+    predictions: PredictionsOption = False,
+    against: AgainstOption = None,
     plain: PlainOption = False,
     latency: LatencyOption = False,
     from_start: FromStartOption = False,
@@ -48,40 +60,69 @@ def app(
     ascii: AsciiOption = False,
     idle_exit: IdleOption = None,
 ) -> Result:
-    """Watch a training live in the terminal, or replay it afterwards.
+    """Watch a training live in the terminal, or replay it afterwards; replay predictions, alone or beside others.
 
     Reads the tail of episodes that `baton train` writes, while it is written or at any time later, in a process of its
-    own; the file need not exist yet. Press ? for the keys.
+    own; the file need not exist yet. Or the predictions of `baton infer`: what the file holds its first line says.
+    Press ? for the keys.
 
     Example: baton follow gridworld --recipe demo
 
     Example: baton follow gridworld --input episodes.jsonl --plain --latency
+
+    Example: baton follow gridworld --input a/predictions.jsonl --against b/predictions.jsonl
     """
-    if plain and model is not None:
-        raise UserError("--model shows on the screen, and --plain has none", remedy="leave one of them out")
-    part: LivePart = load_part(options.task, "live")
+    for given, name in ((model, "--model"), (against, "--against")):
+        if plain and given is not None:
+            raise UserError(f"{name} shows on the screen, and --plain has none", remedy="leave one of them out")
+    if model is not None and against is not None:
+        raise UserError(
+            "--model and --against both need the place beside the recording", remedy="leave one of them out"
+        )
+    from pipeline.live.opening import open_recording  # here: `--help` need not wait for it
+
+    path = _find_input(options, input, PREDICTIONS if predictions else EPISODES)
+    feed, part = open_recording(path, options.task)
     chosen = _find_filter(part, filter)
-    feed = _open_feed(_find_input(options, input), options.task, part)
     ascii = ascii or not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
     if plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-        from pipeline.live.plain import PlainOptions, follow_plain  # here: `--help` need not wait for it
+        if against is not None:
+            raise UserError(
+                "--against needs a terminal that can show two runs", remedy="leave it out, or use baton compare"
+            )
+        from pipeline.live.plain import PlainOptions, follow_plain
 
         follow_plain(feed, part, PlainOptions(latency, ascii, chosen, idle_exit), sys.stdout)
         return Result()
     from pipeline.live.app import Watch, run_screen  # here: textual takes longer to load than most stages to start
 
-    opinion = _open_model(options.task, model) if model is not None else None
-    color = not (no_color or os.environ.get("NO_COLOR"))
-    if not run_screen(Watch(feed, part, opinion, ascii, color, from_start, chosen.name)):
+    watch = Watch(
+        feed=feed,
+        part=part,
+        opinion=_open_model(options.task, model) if model is not None else None,
+        ascii=ascii,
+        color=not (no_color or os.environ.get("NO_COLOR")),
+        from_start=from_start or hasattr(part, "UNPLAYED"),
+        choice=chosen.name,
+    )
+    if not run_screen(watch if against is None else _beside(watch, options.task, against)):
         raise KeyboardInterrupt
     return Result()
 
 
-def _find_input(options: Options, path: Path | None) -> Path:
+def _find_input(options: Options, path: Path | None, name: str) -> Path:
     if path is not None:
         return path
     _, run_name = options.recipe_or_defaults()
-    return options.folder(run_name, "train") / FILE
+    return options.folder(run_name, "infer" if name == PREDICTIONS else "train") / name
+
+
+def _beside(watch: "Watch", task: str, other: str) -> "Watch":
+    """The same, with another file played beside it."""
+    from pipeline.live.against import open_against
+
+    against, label = open_against(watch.feed.path, other, task)
+    return dataclasses.replace(watch, against=against, label=label)
 
 
 def _find_filter(part: "LivePart", name: str | None) -> "Filter":
@@ -91,12 +132,6 @@ def _find_filter(part: "LivePart", name: str | None) -> "Filter":
     if name is None or name in known:
         return known[name or ALL.name]
     raise UserError(f"there is no filter {name!r}", where="--filter", remedy=f"use one of: {', '.join(known)}")
-
-
-def _open_feed(path: Path, task: str, part: "LivePart") -> "Feed":
-    from pipeline.live.feed import Feed
-
-    return Feed(path, part.SUMMARY, load_part(task, "rows").ROW_TYPES["episode_v1"])
 
 
 def _open_model(task: str, path: Path) -> "SecondOpinion":

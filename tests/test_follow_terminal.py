@@ -15,6 +15,7 @@ import pytest
 from pipeline.jsonl import encode
 from tests.conftest import ROOT, Baton
 from tests.gridworld.fake_episodes import Play, play
+from tests.gridworld.fake_predictions import Fake, fake_predictions
 from tests.gridworld.literal_rows import episode, step
 from tests.terminal import PtyTerminal, Terminal, TmuxTerminal, wait_for
 
@@ -222,6 +223,7 @@ def test_a_recipe_names_the_file_of_its_training(tmp_path: Path, baton: Baton, r
         (["--filter", "nonsense", "--input", "x"], "use one of: all, deaths, best so far, stage changes"),
         ([], "--recipe NAME"),
         (["--input", "x", "--model", "y"], "leave one of them out"),
+        (["--input", "x", "--against", "y"], "leave one of them out"),
         (["--input", "."], "only a plain file can be followed"),
     ],
 )
@@ -229,6 +231,42 @@ def test_mistakes_are_told_in_one_block(baton: Baton, arguments: list[str], word
     done = baton("follow", "gridworld", *arguments, "--plain", "--idle-exit", "0")
     assert done.code == 2
     assert words in done.err
+
+
+def test_two_models_on_the_same_scenarios_in_a_real_terminal(tmp_path: Path, open_terminal: Open) -> None:
+    careless = Fake(num_records=3, num_traces=3, carelessness=0.6, model="f" * 16)
+    for name, fake in (("careful", Fake(num_records=3, num_traces=2)), ("careless", careless)):
+        path = tmp_path / name / "predictions.jsonl"
+        path.parent.mkdir()
+        path.write_bytes(b"".join(encode(row) for row in fake_predictions(fake)))
+    files = [tmp_path / name / "predictions.jsonl" for name in ("careful", "careless")]
+    terminal = open_terminal(KINDS[-1], "--input", files[0], "--against", files[1])
+    wait_for(terminal, "The window is too small for two.")
+    terminal.resize(160, 40)
+    wait_for(terminal, lambda text: text.count("METERS") == 2)
+    terminal.type(" g")
+    text = wait_for(terminal, lambda text: text.count("step 0 of 500") == 2)
+    assert " careful " in text and " careless " in text and "episode 1 of 2" in text
+    terminal.type("n")
+    wait_for(terminal, "episode 2 of 2")
+    terminal.type("q")
+    assert terminal.exit_code() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--input", "recording.jsonl", "--against", "recording.jsonl"], "needs predictions on both sides"),
+        (["--input", "recording.jsonl", "--against", "b", "--model", "c"], "leave one of them out"),
+    ],
+)
+def test_what_cannot_be_beside_each_other_is_told_on_the_terminal(
+    recording: Path, open_terminal: Open, arguments: list[str], words: str
+) -> None:
+    given = [str(recording) if argument == "recording.jsonl" else argument for argument in arguments]
+    terminal = open_terminal("pty", *given)
+    assert terminal.exit_code() == 2
+    wait_for(terminal, lambda text: words in " ".join(text.split()))
 
 
 def test_help_loads_no_terminal_library(recording: Path) -> None:

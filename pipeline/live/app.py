@@ -12,9 +12,10 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding
 
 from pipeline.errors import UserError
+from pipeline.live.against import Against
 from pipeline.live.canvas import Canvas
 from pipeline.live.feed import Feed, News
-from pipeline.live.frame import View, compose
+from pipeline.live.frame import View, compose, compose_pair
 from pipeline.live.index import EpisodeIndex
 from pipeline.live.keys import KEYS
 from pipeline.live.opinions import Opinions
@@ -30,7 +31,10 @@ DONE, FAILED, INTERRUPTED = range(3)
 
 @dataclass(frozen=True)
 class Watch:
-    """What to watch and how: the file, the task's part, and what the command line says."""
+    """What to watch and how: the file, the task's part, and what the command line says.
+
+    With ``against`` only the records that it has, too, are watched, and ``label`` is what the file is called.
+    """
 
     feed: Feed
     part: LivePart
@@ -39,6 +43,8 @@ class Watch:
     color: bool = True
     from_start: bool = False
     choice: str = "all"
+    against: Against | None = None
+    label: str = ""
 
 
 class FollowApp(App[int]):
@@ -58,11 +64,13 @@ class FollowApp(App[int]):
         self.watched = watch
         self.part = watch.part
         self.index = EpisodeIndex(self.part.FILTERS)
-        self.playback = Playback(self.index, self.part.num_frames, from_start=watch.from_start)
+        self.playback = Playback(self.index, self._num_frames, from_start=watch.from_start)
         self.playback.choice = watch.choice
         self.panel: int | None = None
         self.help_is_open = False
         self.latency_s: float | None = None
+        self.num_unplayed = 0
+        self.num_unpaired = 0
         self.waiting = ""
         self.error: UserError | None = None
         self._canvas = Canvas(ascii=watch.ascii, color=watch.color)
@@ -124,18 +132,44 @@ class FollowApp(App[int]):
         """Add what the feed found. Live playback begins when the whole file has been read."""
         if news.restart:
             self.index.clear()
+            self.num_unplayed = self.num_unpaired = 0
             self._shown = _Shown()
             self.playback.on_restart(news.restart)
         if news.skipped:
             self.playback.say(news.skipped[-1])
         for arrival in news.arrivals:
-            self.latency_s = self.index.add(*arrival).latency_s
-        self.waiting = news.waiting
+            if self._can_be_played(arrival.summary):
+                self.latency_s = self.index.add(*arrival).latency_s
+        self.waiting = news.waiting or self._losses()
         if news.behind_bytes and self.playback.live:
             self.waiting = f"reading the file: {len(self.index):,} episodes so far"
         else:
             self.playback.on_news()
         self.redraw()
+
+    def _can_be_played(self, summary: Any) -> bool:
+        """Whether there is anything to play, and the same record in the other run; what cannot be is counted."""
+        against = self.watched.against
+        if self.part.num_frames(summary) < 1:
+            self.num_unplayed += 1
+        elif against is not None and summary.id not in against:
+            self.num_unpaired += 1
+        else:
+            return True
+        return False
+
+    def _num_frames(self, summary: Any) -> int:
+        """Frames of an episode; of two that are played together those of the longer one."""
+        against = self.watched.against
+        return max(self.part.num_frames(summary), against.num_frames(summary.id) if against is not None else 0)
+
+    def _losses(self) -> str:
+        """What of the file is not there to be seen."""
+        if not isinstance(unplayed := getattr(self.part, "UNPLAYED", None), str):
+            return f"trainer dropped {self.index.num_dropped:,}" if len(self.index) else ""
+        parts = [f"{self.num_unplayed:,} {unplayed}"] if self.num_unplayed else []
+        parts += [f"{self.num_unpaired:,} not in the other file"] if self.num_unpaired else []
+        return " · ".join(parts)
 
     # The clock.
 
@@ -149,7 +183,18 @@ class FollowApp(App[int]):
 
     def redraw(self) -> None:
         """Draw the present state."""
-        self._canvas.show(compose(self._view(), Size(*self._canvas.size)))
+        view, size = self._view(), Size(*self._canvas.size)
+        against = self.watched.against
+        if against is None:
+            self._canvas.show(compose(view, size))
+            return
+        shown = self._shown
+        first = self._side(replace(view, label=self.watched.label), shown.episode, shown.marks)
+        other = replace(view, label=against.label, waiting=shown.other_error)
+        if view.scene is not None:
+            history = [against.summary(summary.id) for summary in view.scene.history]
+            other = replace(other, scene=replace(view.scene, history=history))
+        self._canvas.show(compose_pair((first, self._side(other, shown.other, shown.other_marks)), size))
 
     def _view(self) -> View:
         scene = self._scene()
@@ -163,7 +208,18 @@ class FollowApp(App[int]):
             help=self.help_is_open,
             waiting=self.waiting,
             latency_s=self.latency_s,
+            losses=self._losses(),
         )
+
+    def _side(self, view: View, episode: Any, marks: tuple[Mark, ...]) -> View:
+        """One of two that are played together: the shorter one stays at its end while the other goes on."""
+        if view.scene is None or episode is None:
+            return replace(view, scene=None)
+        last = self.part.num_frames(view.scene.history[-1]) - 1
+        frame = min(view.scene.frame, last)
+        ended = frame == last and not self._end_was_closed and self.part.END_PANEL is not None
+        scene = replace(view.scene, episode=episode, frame=frame)
+        return replace(view, scene=scene, marks=marks, panel=self.part.END_PANEL if ended else self.panel)
 
     def _scene(self) -> Scene | None:
         number = self.playback.number
@@ -185,7 +241,15 @@ class FollowApp(App[int]):
             return _Shown(number)
         if self._opinions is not None:
             self._opinions.ask(episode)
-        return _Shown(number, episode, tuple(self.part.draw_marks(episode)))
+        shown = _Shown(number, episode, tuple(self.part.draw_marks(episode)))
+        return shown if self.watched.against is None else self._with_other(shown, self.watched.against)
+
+    def _with_other(self, shown: "_Shown", against: Against) -> "_Shown":
+        try:
+            other = against.load(shown.episode)
+        except UserError as error:
+            return replace(shown, other_error=f"{against.label} cannot be shown: {error.what}")
+        return replace(shown, other=other, other_marks=tuple(self.part.draw_marks(other)))
 
     def _take_opinion(self) -> None:
         answer = self._opinions.answer() if self._opinions is not None else None
@@ -259,9 +323,13 @@ def run_screen(watch: Watch) -> bool:
 
 @dataclass(frozen=True)
 class _Shown:
-    """The episode on screen, decoded; ``episode`` is null when its line could not be read."""
+    """The episode on screen, decoded; ``episode`` is null when its line could not be read. ``other`` is the one of the
+    other run, null with ``other_error`` when it cannot be shown."""
 
     number: int | None = None
     episode: Any = None
     marks: tuple[Mark, ...] = ()
     opinion: Any = None
+    other: Any = None
+    other_marks: tuple[Mark, ...] = ()
+    other_error: str = ""

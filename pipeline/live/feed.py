@@ -2,6 +2,7 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,12 +54,20 @@ class News:
 class Feed:
     """Follows ``path``. `poll` and `wait` are for one thread; `load` may be called from another.
 
-    ``summary_type`` is a Struct of the fields to keep of every line; the others are skipped without being decoded.
+    ``summary_type`` is a Struct of the fields to read of every line; the others are skipped without being decoded.
+    ``summarize`` makes of it what is kept.
     """
 
-    def __init__(self, path: Path, summary_type: type[Any], episode_type: type[Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        summary_type: type[Any],
+        episode_type: type[Any],
+        summarize: Callable[[Any], Any] = lambda line: line,
+    ) -> None:
         self.path = path
         self._episode_type = episode_type
+        self._summarize = summarize
         self._follower: Follower[Any] = Follower(path, summary_type)
         self._kept: OrderedDict[tuple[int, int], Any] = OrderedDict()
         self._began_unix_s = time.time()
@@ -80,8 +89,9 @@ class Feed:
             if isinstance(row, SkippedLine):
                 skipped.append(f"a line was skipped, at byte {row.offset}: {row.reason}")
             else:
-                is_new = row.ended_unix_s >= self._began_unix_s
-                arrivals.append(Arrival(row, offset, length, arrived_unix_s - row.ended_unix_s if is_new else None))
+                summary = self._summarize(row)
+                late_s = arrived_unix_s - summary.ended_unix_s if summary.ended_unix_s >= self._began_unix_s else None
+                arrivals.append(Arrival(summary, offset, length, late_s))
         return News(arrivals, restart, skipped, self._follower.behind_bytes)
 
     def wait(self, timeout_s: float) -> bool:

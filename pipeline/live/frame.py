@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 SMALLEST = Size(64, 20)
 _PANEL = Size(36, 8)  # the smallest panel that is worth opening beside the readings
-_FOOT = 4  # lines below the body: caption, timeline, status, keys
+_SHARED = 2  # lines at the very bottom: status, keys
 _CHART_HEIGHT = 5  # from here on the trend stands below the picture, else it has one line
 
 
 @dataclass(frozen=True)
 class View:
     """What is on screen. ``panel`` is the number of the open panel or null; ``waiting`` says what is waited for while
-    there is no episode; ``latency_s`` is how late the newest episode arrived."""
+    there is no episode; ``latency_s`` is how late the newest episode arrived; ``losses`` says what is not there to be
+    seen; ``label`` what the recording is called, where there are two."""
 
     part: "LivePart"
     playback: Playback
@@ -40,6 +41,8 @@ class View:
     help: bool = False
     waiting: str = ""
     latency_s: float | None = None
+    losses: str = ""
+    label: str = ""
 
 
 def compose(view: View, size: Size) -> Lines:
@@ -51,13 +54,42 @@ def compose(view: View, size: Size) -> Lines:
         return _above_keys(_help(view), size)
     if view.scene is None:
         return _above_keys(_centred(view, size), size)
-    body = _body(view, view.scene, Size(size.width, size.height - 2 - _FOOT))
-    foot = [
-        _indent(view.part.draw_caption(view.scene, size.width - 2)),
-        _timeline(view, size.width),
-        _status(view, size.width),
-        _keys(size.width),
-    ]
+    shown = _watched(view, Size(size.width, size.height - _SHARED))
+    return box([*shown, _status(view, size.width), _keys(size.width)], *size)
+
+
+def compose_pair(views: tuple[View, View], size: Size) -> Lines:
+    """Two recordings that are played together, beside each other or, on narrow and high screens, one above the other.
+
+    Both have the playback of the first, so that their timelines have one length. Lines and cells as in `compose`.
+    """
+    first = views[0]
+    if first.help or first.scene is None:
+        return compose(first, size)
+    least = Size(SMALLEST.width, SMALLEST.height - _SHARED)
+    room = Size(size.width, size.height - _SHARED)
+    foot = [_status(first, size.width), _keys(size.width)]
+    if room.width >= 2 * least.width and room.height >= least.height:
+        halves = [_watched(view, Size(room.width // 2, room.height)) for view in views]
+        # Every line begins with a blank, where the one between the two has its place.
+        rows = [Text.assemble(a, ("│", LINE), b[1:]) for a, b in zip(*halves, strict=True)]
+    elif room.width >= least.width and room.height >= 2 * least.height:
+        high = room.height // 2
+        rows = [*_watched(first, Size(room.width, high)), *_watched(views[1], Size(room.width, room.height - high))]
+    else:
+        needs = [(2 * least.width, SMALLEST.height), (least.width, 2 * least.height + _SHARED)]
+        told = " or ".join(f"{width}x{height}" for width, height in needs)
+        words = ["The window is too small for two.", f"{told} cells are needed, here are {size.width}x{size.height}"]
+        return box([*map(Text, words), Text("q quits")], *size)
+    return box([*rows, *foot], *size)
+
+
+def _watched(view: View, size: Size) -> Lines:
+    """One recording: header, body, caption, timeline."""
+    if view.scene is None:
+        return box(_centred(view, size), *size)
+    foot = [_indent(view.part.draw_caption(view.scene, size.width - 2)), _timeline(view, size.width)]
+    body = _body(view, view.scene, Size(size.width, size.height - len(foot) - 2))
     return box([_header(view, view.scene, size.width), *body, *foot], *size)
 
 
@@ -71,12 +103,18 @@ def _indent(line: Text) -> Text:
 
 def _header(view: View, scene: Scene, width: int) -> Text:
     playback = view.playback
-    number = 0 if playback.number is None else playback.number
-    left = Text.assemble((f" episode {number + 1:,} of {len(playback.index):,} ", f"bold {TEXT}"), " ")
+    left = Text.assemble((f" {_place(playback)} ", f"bold {TEXT}"), " ")
+    if view.label:
+        left = Text.assemble(" ", (f" {view.label} ", f"bold {GROUND} on {TEXT}"), "  ")
     badge = _badge(playback)
     return ends(
         left.append_text(_facts(view.part.headline(scene), width - left.cell_len - badge.cell_len - 1)), badge, width
     )
+
+
+def _place(playback: Playback) -> str:
+    number = 0 if playback.number is None else playback.number
+    return f"episode {number + 1:,} of {len(playback.index):,}"
 
 
 def _facts(headline: Text, room: int) -> Text:
@@ -154,16 +192,16 @@ def _timeline(view: View, width: int) -> Text:
 
 
 def _status(view: View, width: int) -> Text:
-    """The filter, and a notice when there is one; else how late episodes arrive and what the trainer dropped."""
+    """The filter, and a notice when there is one; else how late episodes arrive and what is not there to be seen."""
     playback = view.playback
-    line = Text(" ")
+    line = Text(f" {_place(playback)} · " if view.label else " ", TEXT)
     if playback.choice != ALL.name:
         line.append(f"filter: {playback.choice} ({playback.index.num_kept(playback.choice):,}) · ", TEXT)
     if playback.notice:
         return fit(line.append(playback.notice, f"bold {ORANGE}"), width)
-    parts = [f"trainer dropped {playback.index.num_dropped:,}"]
+    parts = [view.losses] if view.losses else []
     if playback.num_behind:
-        parts.insert(0, f"{playback.num_behind:,} {'behind' if playback.live else 'newer'}")
+        parts.insert(0, f"{playback.num_behind:,} {'behind' if playback.live else 'further on'}")
     if view.latency_s is not None:
         parts.insert(0, f"newest arrived {_duration(max(view.latency_s, 0.0))} after its end")
     return fit(line.append(" · ".join(parts), FAINT), width)

@@ -5,14 +5,14 @@ python -m pipeline.live.screenshot TASK episodes.jsonl out.svg --size 110x34 --e
 
 import argparse
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.live.against import open_against
 from pipeline.live.app import FollowApp, Watch
-from pipeline.live.feed import Feed
+from pipeline.live.opening import open_recording
 from pipeline.live.scene import Size
-from pipeline.tasks import load_part
 
 TITLE = "baton follow"
 
@@ -58,11 +58,13 @@ def main() -> None:
     parser.add_argument("--episode", type=int, help="number in the file, from 1; the newest if not given")
     parser.add_argument("--step", type=int, default=0)
     parser.add_argument("--panel", type=int)
+    parser.add_argument("--against", metavar="[LABEL=]FILE", help="predictions to be played beside those of the input")
     arguments = parser.parse_args()
     width, _, height = arguments.size.partition("x")
-    part = load_part(arguments.task, "live")
-    episode_type = load_part(arguments.task, "rows").ROW_TYPES["episode_v1"]
-    watch = Watch(Feed(arguments.input, part.SUMMARY, episode_type), part)
+    watch = Watch(*open_recording(arguments.input, arguments.task))
+    if arguments.against is not None:
+        against, label = open_against(arguments.input, arguments.against, arguments.task)
+        watch = replace(watch, against=against, label=label)
     moment = Moment(arguments.episode, arguments.step, arguments.panel)
     arguments.out.write_text(take_screenshot(watch, moment, Size(int(width), int(height))))
 

@@ -206,6 +206,20 @@ class LivePart(Protocol):
     def legend(self) -> "Lines": ...
 
 
+class LivePredictionsPart(LivePart, Protocol):
+    """``live_predictions.py``, optional: the same for the rows of predictions.jsonl. No torch.
+
+    ``LINE`` is a Struct of the fields to read of every line, of which ``summarize`` makes the summary that is kept; its
+    ``ended_unix_s`` and ``num_dropped_before`` are 0. A record that cannot be played has ``num_frames`` of 0, and
+    ``UNPLAYED`` says behind the number of those what they lack.
+    """
+
+    LINE: type[Any]
+    UNPLAYED: str
+
+    def summarize(self, line: Any) -> Any: ...
+
+
 class LiveModelPart(Protocol):
     """``live_model.py``, optional: what an inference_v1 file says about the episodes that follow shows. Needs torch."""
 
@@ -226,6 +240,7 @@ __all__ = [
     "LearnPart",
     "LiveModelPart",
     "LivePart",
+    "LivePredictionsPart",
     "Measurements",
     "MetricDefinition",
     "NetworkPart",

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from pipeline.tasks.gridworld.rows import GridworldEpisode, Step
+import msgspec
+
+from pipeline.tasks.gridworld.rows import GridworldEpisode, GridworldPrediction, Step
 from pipeline.tasks.gridworld.rules import ACTIONS, METERS, PLACES
 
 FULL_METERS = [1.0, 1.0, 1.0, 0.5, 1.0, 1.0, 1.0, 1.0]
@@ -62,3 +64,11 @@ def episode(*trace: Step, **fields: Any) -> GridworldEpisode:
         "reward_components": ["wellbeing", "retirement", "shaping"],
     }
     return GridworldEpisode(trace=list(trace), **(plain | fields))
+
+
+def prediction(*trace: Step, keeps_steps: bool = True, **fields: Any) -> GridworldPrediction:
+    """A prediction of these steps in the same town; without ``keeps_steps`` they are counted and left out."""
+    known = {*GridworldPrediction.__struct_fields__}
+    plain = {name: value for name, value in msgspec.structs.asdict(episode(*trace)).items() if name in known}
+    own = {"schema": "prediction_v1", "id": "record", "model": "m" * 16, "trace": list(trace) if keeps_steps else None}
+    return GridworldPrediction(**(plain | own | fields))
