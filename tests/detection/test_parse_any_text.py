@@ -127,6 +127,17 @@ def test_valid_json_is_read_as_a_decoder_reads_it(data: list[Any], ascii_only: b
     assert [(one.desc, list(one.bbox_2d)) for one in parsed.preds if one.bbox_2d] == as_json_has_them(data)
 
 
+@settings(max_examples=1000, deadline=None)
+@given(st.one_of(st.decimals(0, 999, places=3), st.floats(0, 999), st.integers(0, 999).map("{}e-0".format)))
+@example("999.00000000000000000001")
+@example("0.000000000000000000000000000000000000000123")
+@example("123456789012345678e-15")
+@example("1e+2")
+def test_a_number_is_what_float_makes_of_it(number: object) -> None:
+    parsed = parse(f'[{{"poly":[0,5,900,{number},500,999,{number},77],"desc":"cat"}}]')
+    assert parsed.preds[0].poly == [0.0, 5.0, 900.0, float(str(number)), 500.0, 999.0, float(str(number)), 77.0]
+
+
 @settings(max_examples=500, deadline=None)
 @given(values)
 def test_no_value_of_another_key_disturbs_an_object(value: Any) -> None:

@@ -1,6 +1,6 @@
 """The words in which the parser reports: names of repairs, codes of dropped objects, codes of errors.
 
-docs/detection.md lists them all with examples; a test holds the two equal.
+docs/model-texts.md lists them all with examples; a test holds the two equal.
 """
 
 REPAIRS: dict[str, str] = {

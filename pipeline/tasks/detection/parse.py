@@ -1,4 +1,4 @@
-"""The text that a model wrote, to objects: `parse`. docs/detection.md states what it promises.
+"""The text that a model wrote, to objects: `parse`. docs/model-texts.md states what it promises.
 
 Everything that is complete in the text is found, nothing that was not written is invented, and each object knows the
 characters it came from. Any text is read, in time linear in its length.

@@ -104,7 +104,10 @@ def _value(m: Memory, start: int, end: int) -> float:
         power += _integer(text, pos + 1, end)
     if abs(power) > _MAX_POWER:
         return _hard(m, start, end)
-    value = digits / 10.0**-power if power < 0 else digits * 10.0**power
+    scale = 1.0
+    for _ in range(abs(power)):
+        scale *= 10.0
+    value = digits / scale if power < 0 else digits * scale
     return -value if is_negative else value
 
 
