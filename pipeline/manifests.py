@@ -90,6 +90,23 @@ def changed_files(folder: Path, records: Mapping[str, FileRecord]) -> list[str]:
     return problems
 
 
+def image_root_of(predictions: Path) -> Path:
+    """Where the images lie that the records of a predictions file name, as the manifest beside it says.
+
+    The folder that infer was given, else that of its examples, else that of the predictions.
+    """
+    beside = predictions.parent
+    if not (beside / FILE_NAME).is_file():
+        return beside
+    manifest = load_manifest(beside)
+    examples = manifest.inputs.get("examples")
+    found = [manifest.notes.get("image_root")] + ([str(Path(examples.path).parent)] if examples else [])
+    for folder in found:
+        if isinstance(folder, str) and (beside / folder).is_dir():
+            return Path(os.path.normpath(beside / folder))
+    return beside
+
+
 def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Which keys differ between two configurations: ``train.num_steps: 1000 -> 2000``."""
     before, after = dict(_leaves(old, "")), dict(_leaves(new, ""))

@@ -4,7 +4,6 @@ Headline numbers come from the task's score part over the same predictions, and 
 run at the same moment. Heavy to import (pandas, matplotlib): the command loads it when it runs, never for ``--help``.
 """
 
-import os
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,7 @@ from pipeline.atomic import write_atomically
 from pipeline.errors import UserError
 from pipeline.evaluation import training_step
 from pipeline.jsonl import read_all, write_all
-from pipeline.manifests import FILE_NAME as MANIFEST
-from pipeline.manifests import load_manifest
+from pipeline.manifests import image_root_of
 from pipeline.report import Cell, Headline, Records, Report, Table, render
 from pipeline.runs import check_input
 from pipeline.tasks import load_part
@@ -82,23 +80,6 @@ def run_visualization(job: VisualizationJob) -> VisualizationOutcome:
     write_atomically(outputs["report"], [render(page).encode()])
     counts = {"num_figures": len(figures), "num_predictions": len(rows)}
     return VisualizationOutcome(outputs=outputs, missing=missing, counts=counts)
-
-
-def image_root_of(predictions: Path) -> Path:
-    """Where the images lie that the records of a predictions file name, as the manifest beside it says.
-
-    The folder that infer was given, else that of its examples, else that of the predictions.
-    """
-    beside = predictions.parent
-    if not (beside / MANIFEST).is_file():
-        return beside
-    manifest = load_manifest(beside)
-    examples = manifest.inputs.get("examples")
-    found = [manifest.notes.get("image_root")] + ([str(Path(examples.path).parent)] if examples else [])
-    for folder in found:
-        if isinstance(folder, str) and (beside / folder).is_dir():
-            return Path(os.path.normpath(beside / folder))
-    return beside
 
 
 def image_inputs(task: str, predictions: Path, image_root: Path) -> dict[str, str]:

@@ -82,7 +82,7 @@ def app(
     from pipeline.live.opening import open_recording  # here: `--help` need not wait for it
 
     path = _find_input(options, input, PREDICTIONS if predictions else EPISODES)
-    feed, part = open_recording(path, options.task)
+    feed, part, unfold = open_recording(path, options.task)
     chosen = _find_filter(part, filter)
     ascii = ascii or not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
     if plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
@@ -99,6 +99,7 @@ def app(
     watch = Watch(
         feed=feed,
         part=part,
+        unfold=unfold,
         opinion=_open_model(options.task, model) if model is not None else None,
         ascii=ascii,
         color=not (no_color or os.environ.get("NO_COLOR")),

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 TORCH = ("torch", "safetensors", "onnx", "onnxruntime", "onnxscript")
 HEAVY = (*TORCH, "numba", "numpy", "pandas", "matplotlib", "textual", "rich", "yaml", "gymnasium")
-LIGHT_PARTS = ("rows", "recipe", "data", "score", "draw", "live")
+LIGHT_PARTS = ("rows", "recipe", "data", "score", "draw", "live", "live_predictions")
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -33,7 +33,7 @@ class Against:
             )
         opened = open_recording(path, task)
         self.label = label
-        self._feed, self._part = opened
+        self._feed, self._part, self._unfold = opened
         self._task = Task(task, None)
         self._entries = self._read()
         if not self._entries:
@@ -52,13 +52,16 @@ class Against:
         return self._part.num_frames(self.summary(id))
 
     def load(self, row: Any) -> Any:
-        """The prediction for the record of ``row``. Raises UserError when it is of another record with the same id."""
+        """What is drawn of the prediction for the record of ``row``.
+
+        Raises UserError when it is of another record with the same id.
+        """
         other = self._feed.load(self._entries[row.id])
         here, there = self._task.truths([row, other])
         if here != there:
             what = f"its record {row.id} is another one: {self._task.difference(row, other)}"
             raise UserError(what, where=str(self._feed.path))
-        return other
+        return self._unfold(other)
 
     def _read(self) -> dict[str, Entry]:
         found: dict[str, Entry] = {}

@@ -5,6 +5,7 @@ import queue
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +39,7 @@ class Watch:
 
     feed: Feed
     part: LivePart
+    unfold: Callable[[Any], Any] = lambda row: row
     opinion: SecondOpinion | None = None
     ascii: bool = False
     color: bool = True
@@ -235,18 +237,19 @@ class FollowApp(App[int]):
 
     def _load(self, number: int) -> "_Shown":
         try:
-            episode = self.watched.feed.load(self.index[number])
+            row = self.watched.feed.load(self.index[number])
+            episode = self.watched.unfold(row)
         except UserError as error:
             self.waiting = f"episode {number + 1} cannot be shown: {error.what}"
             return _Shown(number)
         if self._opinions is not None:
             self._opinions.ask(episode)
         shown = _Shown(number, episode, tuple(self.part.draw_marks(episode)))
-        return shown if self.watched.against is None else self._with_other(shown, self.watched.against)
+        return shown if self.watched.against is None else self._with_other(shown, row, self.watched.against)
 
-    def _with_other(self, shown: "_Shown", against: Against) -> "_Shown":
+    def _with_other(self, shown: "_Shown", row: Any, against: Against) -> "_Shown":
         try:
-            other = against.load(shown.episode)
+            other = against.load(row)
         except UserError as error:
             return replace(shown, other_error=f"{against.label} cannot be shown: {error.what}")
         return replace(shown, other=other, other_marks=tuple(self.part.draw_marks(other)))

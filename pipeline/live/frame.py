@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SMALLEST = Size(64, 20)
 _PANEL = Size(36, 8)  # the smallest panel that is worth opening beside the readings
+_LABEL = 20  # most characters of what a recording is called
 _SHARED = 2  # lines at the very bottom: status, keys
 _CHART_HEIGHT = 5  # from here on the trend stands below the picture, else it has one line
 
@@ -105,7 +106,8 @@ def _header(view: View, scene: Scene, width: int) -> Text:
     playback = view.playback
     left = Text.assemble((f" {_place(playback)} ", f"bold {TEXT}"), " ")
     if view.label:
-        left = Text.assemble(" ", (f" {view.label} ", f"bold {GROUND} on {TEXT}"), "  ")
+        label = view.label if len(view.label) <= _LABEL else f"…{view.label[1 - _LABEL :]}"
+        left = Text.assemble(" ", (f" {label} ", f"bold {GROUND} on {TEXT}"), "  ")
     badge = _badge(playback)
     return ends(
         left.append_text(_facts(view.part.headline(scene), width - left.cell_len - badge.cell_len - 1)), badge, width

@@ -1,7 +1,8 @@
 """Which rows a file holds, and what shows them: episodes of a training, or predictions."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,10 +15,11 @@ PREDICTIONS, EPISODES = "prediction_v1", "episode_v1"
 
 
 class Opened(NamedTuple):
-    """A file and the part of the task that shows its rows."""
+    """A file and the part of the task that shows its rows; ``unfold`` makes of a row what is drawn as an episode."""
 
     feed: Feed
     part: LivePart
+    unfold: Callable[[Any], Any] = lambda row: row
 
 
 class _Schema(msgspec.Struct):
@@ -46,4 +48,5 @@ def open_recording(path: Path, task: str) -> Opened:
         what = f"task {task!r} has no view for predictions"
         raise UserError(what, where=str(path), remedy=f"look at them with `baton visualize {task} --input {path}`")
     part: LivePredictionsPart = load_part(task, "live_predictions")
-    return Opened(Feed(path, part.LINE, rows[PREDICTIONS], part.summarize), part)
+    feed = Feed(path, part.LINE, rows[PREDICTIONS], part.summarize)
+    return Opened(feed, part, lambda row: part.unfold(row, path))

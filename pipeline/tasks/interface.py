@@ -211,13 +211,16 @@ class LivePredictionsPart(LivePart, Protocol):
 
     ``LINE`` is a Struct of the fields to read of every line, of which ``summarize`` makes the summary that is kept; its
     ``ended_unix_s`` and ``num_dropped_before`` are 0. A record that cannot be played has ``num_frames`` of 0, and
-    ``UNPLAYED`` says behind the number of those what they lack.
+    ``UNPLAYED`` says behind the number of those what they lack. ``unfold`` makes of a whole row what is drawn as an
+    episode; ``path`` is its file, beside which there may be more of it.
     """
 
     LINE: type[Any]
     UNPLAYED: str
 
     def summarize(self, line: Any) -> Any: ...
+
+    def unfold(self, row: Any, path: Path) -> Any: ...
 
 
 class LiveModelPart(Protocol):

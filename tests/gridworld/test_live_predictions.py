@@ -53,12 +53,11 @@ def test_the_first_line_says_what_a_file_holds(tmp_path: Path) -> None:
     assert open_recording(tmp_path / "not there yet.jsonl", "gridworld").part is live
 
 
-def test_a_task_without_such_a_view_says_what_there_is(tmp_path: Path) -> None:
-    path = tmp_path / "predictions.jsonl"
-    path.write_text('{"schema": "prediction_v1", "task": "detection"}\n')
+def test_a_task_without_such_a_view_says_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.live.opening.find_part", lambda task, part: None)
     with pytest.raises(UserError, match="has no view for predictions") as caught:
-        open_recording(path, "detection")
-    assert caught.value.remedy is not None and "baton visualize detection" in caught.value.remedy
+        open_recording(write(tmp_path / "p.jsonl", lives("a")), "gridworld")
+    assert caught.value.remedy is not None and "baton visualize gridworld" in caught.value.remedy
 
 
 async def test_records_with_steps_are_replayed_and_the_others_counted(tmp_path: Path) -> None:
@@ -129,6 +128,13 @@ async def test_another_record_with_the_same_id_is_told_and_not_shown(tmp_path: P
         words = " ".join((await press(pilot, "g")).replace("│", " ").split())
         assert "its record x is another one: seed 7 and 8" in words
         assert words.count("METERS") == 1
+
+
+async def test_of_a_long_name_the_end_is_shown(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", lives("x"))
+    watched = watch(path, against=Against(path, "gridworld", "new"), label="a-very-long-name-of-a-run")
+    async with running(watched, WIDE) as (app, pilot):
+        await until(pilot, lambda: " …-long-name-of-a-run " in screen(app))
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     average_precision: float | None = None
 
 
-def f1(summary: Summary) -> float:
-    """2 matched / (written + true); 1 where there is nothing to find and nothing was written."""
+def f1(summary: Any) -> float:
+    """2 matched / (written + true), of a summary or a row; 1 where there is nothing to find and nothing was written."""
     total = summary.num_gt + summary.num_preds
     return 2 * summary.num_matched / total if total else float(summary.status in _WELL_WRITTEN)
 

@@ -4,6 +4,7 @@ A prediction has all that the views of a training episode draw; what differs is 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -66,6 +67,11 @@ def summarize(line: Line) -> Summary:
     return Summary(**fields, has_steps=bytes(line.trace) != _NO_TRACE)
 
 
+def unfold(row: GridworldPrediction, path: Path) -> GridworldPrediction:
+    """The row itself: it holds all that is drawn."""
+    return row
+
+
 LINE: type[Any] = Line
 SUMMARY: type[Any] = Summary
 FILTERS: Sequence[Filter] = tuple(choice for choice in live.FILTERS if choice.name != "stage changes")
@@ -110,4 +116,5 @@ __all__ = [
     "num_frames",
     "summarize",
     "summary_line",
+    "unfold",
 ]
