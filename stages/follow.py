@@ -72,13 +72,7 @@ def app(
 
     Example: baton follow gridworld --input a/predictions.jsonl --against b/predictions.jsonl
     """
-    for given, name in ((model, "--model"), (against, "--against")):
-        if plain and given is not None:
-            raise UserError(f"{name} shows on the screen, and --plain has none", remedy="leave one of them out")
-    if model is not None and against is not None:
-        raise UserError(
-            "--model and --against both need the place beside the recording", remedy="leave one of them out"
-        )
+    _refuse_contradictions(plain, model, against)
     from pipeline.live.opening import open_recording  # here: `--help` need not wait for it
 
     path = _find_input(options, input, PREDICTIONS if predictions else EPISODES)
@@ -86,10 +80,7 @@ def app(
     chosen = _find_filter(part, filter)
     ascii = ascii or not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
     if plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-        if against is not None:
-            raise UserError(
-                "--against needs a terminal that can show two runs", remedy="leave it out, or use baton compare"
-            )
+        _refuse_contradictions(True, None, against)
         from pipeline.live.plain import PlainOptions, follow_plain
 
         follow_plain(feed, part, PlainOptions(latency, ascii, chosen, idle_exit), sys.stdout)
@@ -109,6 +100,16 @@ def app(
     if not run_screen(watch if against is None else _beside(watch, options.task, against)):
         raise KeyboardInterrupt
     return Result()
+
+
+def _refuse_contradictions(plain: bool, model: Path | None, against: str | None) -> None:
+    for given, name in ((model, "--model"), (against, "--against")):
+        if plain and given is not None:
+            what = f"{name} shows on the screen, and without a terminal or with --plain there is none"
+            raise UserError(what, remedy="leave one of them out")
+    if model is not None and against is not None:
+        what = "--model and --against both need the place beside the recording"
+        raise UserError(what, remedy="leave one of them out")
 
 
 def _find_input(options: Options, path: Path | None, name: str) -> Path:

@@ -207,6 +207,8 @@ def test_it_is_plain_without_a_terminal(recording: Path, baton: Baton) -> None:
     assert len(done.out.splitlines()) == 3
     deaths = baton("follow", "gridworld", "--input", recording, "--idle-exit", "0", "--filter", "deaths")
     assert deaths.out.splitlines() == [line for line in done.out.splitlines() if "died of" in line] != []
+    refused = baton("follow", "gridworld", "--input", recording, "--idle-exit", "0", "--against", recording)
+    assert refused.code == 2 and "without a terminal" in refused.err
 
 
 def test_a_recipe_names_the_file_of_its_training(tmp_path: Path, baton: Baton, recording: Path) -> None:
