@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import stats
 from pipeline.comparison.reading import Ints
 from pipeline.stats import Floats
 from pipeline.stats.intervals import NUM_CUT, NUM_LINEAR, Metric
+from pipeline.stats.medians import NUM_ERRORS, NUM_WINDOW, middle, resample_medians
 
 STATISTICS: Mapping[str, Metric] = {
     "mean": stats.mean,
@@ -79,6 +81,8 @@ class PairedColumns:
         if key not in self._resampled:
             if STATISTICS[statistic] is stats.mean and self.num_records < NUM_LINEAR:
                 self._draw_means()
+            elif STATISTICS[statistic] is stats.median and self.num_records >= NUM_WINDOW:
+                self._draw_medians(name)
             else:
                 self._resampled[key] = self._draw(self.columns[label][name], STATISTICS[statistic])
         return self._resampled[key]
@@ -110,6 +114,14 @@ class PairedColumns:
             for statistic in ("mean", "rate"):
                 self._resampled[label, name, statistic] = means[:, column]
 
+    def _draw_medians(self, name: str) -> None:
+        """Medians of one metric of all files at once."""
+        stacked = np.stack([by_name[name] for by_name in self.columns.values()], axis=1)
+        generator = self.settings.generator("medians")
+        medians = resample_medians(stacked, generator, self.settings.num_resamples, self.strata)
+        for column, label in enumerate(self.columns):
+            self._resampled[label, name, "median"] = medians[:, column]
+
 
 def permutation_test(ours: Floats, theirs: Floats, statistic: str, settings: Settings) -> tuple[float, str]:
     """Two-sided p-value of "the files are exchangeable on every record", for the difference of the aggregates, and how
@@ -135,13 +147,34 @@ def _swapped(ours: Floats, theirs: Floats, statistic: str, generator: np.random.
     """Differences of the aggregates after random swaps of records: [num]."""
     from pipeline.comparison.kernels import swapped_differences  # here: loading numba costs more than small tests
 
+    num_records, below = len(ours), np.zeros((num, 2), np.int64)
+    ranks = NUM_CUT[STATISTICS[statistic]](num_records), num_records
+    seeds = generator.integers(2**64, size=num, dtype=np.uint64)
+    if statistic == "median" and num_records >= NUM_WINDOW:
+        ours, theirs, below = _near_middle(ours, theirs, generator, num)
     both = np.concatenate([ours, theirs])
     order = np.argsort(both, kind="stable")
     result = np.empty(num)
-    seeds = generator.integers(2**64, size=num, dtype=np.uint64)
-    num_cut = NUM_CUT[STATISTICS[statistic]](len(ours))
-    swapped_differences(both[order], order % len(ours), order >= len(ours), num_cut, seeds, result)
+    swapped_differences(both[order], order % len(ours), order >= len(ours), ranks, (seeds, below), result)
     return result
+
+
+def _near_middle(
+    ours: Floats, theirs: Floats, generator: np.random.Generator, num: int
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """The pairs with a value near the median of both files, and how many values of each file lie below these in each of
+    ``num`` random swaps [num, 2]: of pairs with a value on either side, a binomial number. As `pipeline.stats.medians`.
+    """
+    both = np.stack([ours, theirs])
+    low, high = middle(both.size, NUM_ERRORS * 2.0**0.5)  # swaps move the median of N values, not that of all 2 N
+    order = np.argpartition(both.ravel(), sorted({low, high - 1}))
+    below, near = np.zeros(both.shape, np.bool_), np.zeros(both.shape, np.bool_)
+    below.flat[order[:low]], near.flat[order[low:high]] = True, True
+    inside = near.any(axis=0)
+    num_either = int(np.count_nonzero(~inside & (below[0] != below[1])))
+    num_both = int(np.count_nonzero(~inside & below[0] & below[1]))
+    first = generator.binomial(num_either, 0.5, size=num)
+    return ours[inside], theirs[inside], num_both + np.stack([first, num_either - first], axis=1)
 
 
 def share_as_large(observed: float, permuted: Floats) -> float:

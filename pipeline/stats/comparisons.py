@@ -27,6 +27,7 @@ from pipeline.stats.intervals import (
     resample_linear,
     resample_means,
 )
+from pipeline.stats.medians import NUM_WINDOW, resample_medians
 from pipeline.stats.metrics import Floats
 
 MAX_EXACT_RECORDS = 14  # 2**14 sign patterns are fewer than the draws that would be made instead
@@ -229,6 +230,9 @@ def _resample_trimmed(
     if len(first) >= NUM_LINEAR and metric is metrics.interquartile_mean:
         terms = linear_terms(first, metric) - linear_terms(second, metric)
         return resample_linear(float(metric(first) - metric(second)), terms, generator, options.num_resamples, strata)
+    if len(first) >= NUM_WINDOW and metric is metrics.median:
+        medians = resample_medians(np.stack([first, second], axis=1), generator, options.num_resamples, strata)
+        return medians[:, 0] - medians[:, 1]
     values = np.stack([first, second])
     labels = np.zeros(len(first), np.int64) if strata is None else np.unique(strata, return_inverse=True)[1]
     starts = np.concatenate([[0], np.cumsum(np.bincount(labels))]).astype(np.int64)

@@ -6,7 +6,8 @@ A resample of N records draws N of them with replacement (Efron 1979). How it is
   variates are the running sums of N + 1 exponential ones over their total (Devroye 1986, V.3), so where the
   middle begins and ends are gamma variates, and between these two the draws of the middle are uniform, in any
   order. Nothing is sorted, and what would be cut is never drawn.
-- In strata the same metrics walk over how often each value was drawn (`pipeline.stats.kernels`).
+- In strata the same metrics walk over how often each value was drawn (`pipeline.stats.kernels`); medians of many
+  records over the values near the middle alone (`pipeline.stats.medians`).
 - Means of many columns over the same records share their resamples: a resample is the number of times each
   record was drawn, and all means are one matrix product.
 - Any other metric is computed on the drawn values.
@@ -28,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.stats import metrics
+from pipeline.stats.medians import NUM_WINDOW, resample_medians
 from pipeline.stats.metrics import Floats
 
 Metric = Callable[[Floats], Any]
@@ -110,6 +112,8 @@ def resample(
         num_cut = NUM_CUT[metric](len(values))
         if strata is None:
             return _resample_trimmed_mean(values, num_cut, generator, num)
+        if metric is metrics.median and len(values) >= NUM_WINDOW:
+            return resample_medians(values[:, None], generator, num, strata)[:, 0]
         return _resample_stratified(values, num_cut, generator, num, strata)
     chunks = draw_records(len(values), generator, num, strata)
     return np.concatenate([np.asarray(metric(values[drawn]), dtype=np.float64) for drawn in chunks])

@@ -186,3 +186,44 @@ def sums_of_random_subsets(
             for byte in range(8):
                 total += tables[byte, np.int64((bits >> np.uint64(8 * byte)) & np.uint64(0xFF))]
             result[b] += total
+
+
+@njit(cache=True, error_model="numpy")
+def medians_of_middle(
+    values: Floats,
+    order: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    drawn: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ranks: tuple[int, int],
+    seeds: NDArray[np.uint64],
+    result: Floats,
+) -> None:
+    """Fill ``result[b, c]`` with the median of column c of a resample, of which the values near the middle are known.
+
+    ``values[c, m]`` are those of M records, stratum s from ``starts[s]`` to before ``starts[s + 1]``; ``order[c]``
+    sorts them. ``drawn`` are how many of the M are drawn of each stratum [B, S], and how many of all other records lie
+    below them [B, C]. ``ranks``: how many values the median cuts at either end, of how many.
+    """
+    num_inside, num_below = drawn
+    num_cut, num_records = ranks
+    last = num_records - num_cut
+    counts = np.zeros(values.shape[1], dtype=np.int64)
+    for b in range(len(seeds)):
+        state = seeds[b]
+        counts[:] = 0
+        for s in range(len(starts) - 1):
+            size = np.uint64(starts[s + 1] - starts[s])
+            for _ in range(num_inside[b, s]):
+                state += np.uint64(0x9E3779B97F4A7C15)
+                counts[starts[s] + np.int64(((_mix(state) >> np.uint64(32)) * size) >> np.uint64(32))] += 1
+        for c in range(len(values)):
+            rank, place = num_below[b, c], order[c, 0]
+            total = values[c, place] * max(0, min(rank, last) - num_cut)
+            for place in order[c]:
+                after = rank + counts[place]
+                total += values[c, place] * max(0, min(after, last) - max(rank, num_cut))
+                rank = after
+                if rank >= last:
+                    break
+            total += values[c, place] * max(0, last - max(rank, num_cut))
+            result[b, c] = total / (num_records - 2 * num_cut)
