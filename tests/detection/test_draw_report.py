@@ -110,7 +110,7 @@ def test_images_that_change_outdate_the_report(
     predictions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     again = ("--input", predictions, "--out", tmp_path / "out")
-    visualize(*again)
+    assert visualize(*again) == 0
     capsys.readouterr()
     assert visualize(*again) == 0
     assert "up to date" in capsys.readouterr().out
