@@ -23,6 +23,7 @@ from pipeline.tasks.gridworld import (
 )
 from pipeline.tasks.gridworld.draw import draw, pictures
 from pipeline.tasks.gridworld.draw_episodes import Track, choose_tracks, read_track
+from pipeline.tasks.gridworld.draw_training import stage_changes
 from pipeline.tasks.gridworld.pictures import MODEL, PLACE_CODES
 from pipeline.tasks.gridworld.rows import GridworldMonitor, GridworldPrediction, GridworldProgress, Step
 from pipeline.tasks.gridworld.rules import ACTIONS, BED, INTERACT, JOB, METERS, PLACES, REST, RIGHT
@@ -108,6 +109,30 @@ def look_at(path: Path) -> None:
     assert path.stat().st_size < 200_000
     with Image.open(path) as picture:
         assert np.asarray(picture.convert("L")).std() > 5  # something is on it
+
+
+def test_episodes_of_two_stages_that_mix_are_one_change() -> None:
+    """A stage's last episodes end among the first of the next: 20 environments, a change amid each one's episode."""
+    mixed = [0] * 7 + [1] * 7 + [0] * 6
+    rows = [
+        GridworldProgress(
+            id=str(k),
+            step=k,
+            env_index=k % 20,
+            num_steps=1,
+            died=False,
+            cause=None,
+            wellbeing=0.0,
+            return_total=0.0,
+            epsilon=0.1,
+            stage=stage,
+            multiplier=1.0,
+        )
+        for k, stage in enumerate([0] * 40 + mixed + [1] * 60)
+    ]
+    (first, second) = stage_changes(rows)
+    assert first == (0, 0)
+    assert second[1] == 1 and 40 < second[0] <= 60
 
 
 def write_training(folder: Path, num_episodes: int = 60, stages: int = 2) -> Path:

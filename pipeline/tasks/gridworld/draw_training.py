@@ -108,7 +108,13 @@ def _mark_monitor(ax: Axes, monitor: Sequence[GridworldMonitor], name: str) -> A
     x, y = [row.step for row in monitor], [getattr(row, name) for row in monitor]
     ax.plot(x, y, "-o", color=plotting.BLUE, markersize=4, linewidth=1.6, label="monitoring, greedy")
     best = max(monitor, key=lambda row: row.selected_by)
-    style: dict[str, Any] = {"markeredgecolor": plotting.INK, "markersize": 14, "linestyle": "none", "zorder": 5}
+    style: dict[str, Any] = {
+        "markeredgecolor": plotting.INK,
+        "markersize": 14,
+        "linestyle": "none",
+        "zorder": 5,
+        "clip_on": False,
+    }
     ax.plot([best.step], [getattr(best, name)], "*", color=plotting.ORANGE, label="selected checkpoint", **style)
     return ax
 
@@ -125,23 +131,33 @@ def _draw_deaths(ax: Axes, progress: Sequence[GridworldProgress], steps: NDArray
     return ax
 
 
+def stage_changes(progress: Sequence[GridworldProgress]) -> list[tuple[int, int]]:
+    """(place in ``progress``, stage) of the first episode of every column of one stage.
+
+    Where a stage ends, each environment still plays the episode that it had begun there: for as many episodes as there
+    are environments, those of two stages mix. The median over that many to both sides changes once.
+    """
+    stages = np.array([row.stage for row in progress])
+    reach = len({row.env_index for row in progress})
+    smooth = [int(np.median(stages[max(0, i - reach) : i + reach + 1])) for i in range(len(stages))]
+    return [(int(start), smooth[start]) for start in np.flatnonzero(np.diff(smooth, prepend=-1))]
+
+
 def _shade_stages(panels: Sequence[Axes], progress: Sequence[GridworldProgress], steps: NDArray[np.float64]) -> None:
     """Columns for the stages of the curriculum, with the decay multiplier written above; nothing for a single stage."""
-    stages = np.array([row.stage for row in progress])
-    if len(np.unique(stages)) < 2:
+    multipliers = {row.stage: row.multiplier for row in progress}
+    if len(multipliers) < 2:
         return
-    window = min(len(stages), 11)  # episodes of two stages mix for a while where one ends
-    ends = [int(np.median(stages[max(0, i - window + 1) : i + 1])) for i in range(len(stages))]
-    starts = np.flatnonzero(np.diff(ends, prepend=-1))
-    edges = [*steps[starts], steps[-1]]
-    for index, start in enumerate(starts):
-        span = (float(edges[index]), float(edges[index + 1]))
+    changes = stage_changes(progress)
+    edges = [*(float(steps[start]) for start, _ in changes), float(steps[-1])]
+    for index, (_, stage) in enumerate(changes):
+        span = (edges[index], edges[index + 1])
         for ax in panels:
             plotting.shade(ax, [span], color="#e3e6ee" if index % 2 else "#f6f7fa")
         if span[1] - span[0] > 0.04 * steps[-1]:
-            text = f"stage {stages[start] + 1}\ndecay x{progress[int(start)].multiplier:g}"
+            text = f"stage {stage}\ndecay x{multipliers[stage]:g}"
             place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom"}
-            panels[0].annotate(text, (sum(span) / 2, 1.01), fontsize=7.5, **place)
+            panels[0].annotate(text, (sum(span) / 2, 1.03), fontsize=7.5, **place)
 
 
 def loss_curve(training: Training) -> Picture:
