@@ -195,7 +195,8 @@ def _split(cell: str) -> tuple[str, str]:
 
 
 def headlines(metrics: Sequence[Metric], layout: TableLayout) -> list[Headline]:
-    """The model's main metrics over all records, each against the bar, on a scale that ends at the best subject."""
+    """The model's main metrics over all records, each against the bar, on a scale that ends at the best subject; that of
+    a share goes to 100 % at least."""
     found = []
     for column in layout.columns:
         alone = TableLayout(columns=[column], bar=layout.bar)
@@ -210,6 +211,7 @@ def headlines(metrics: Sequence[Metric], layout: TableLayout) -> list[Headline]:
             continue
         texts = {kind: cells[0] for _, kind, cells in table.rows if kind}
         ends = [value for m in by_subject.values() for value in (m.value, m.low, m.high) if value is not None]
+        ends += [1.0] if ours.unit == "share" else []
         level = f"{100 * ours.confidence:g} % interval {texts['model'][1]}" if ours.confidence else ""
         found.append(
             Headline(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline import tables
 from pipeline.tables import Checkpoint
 from pipeline.tasks.interface import MetricDefinition, TableColumn, TableLayout, TableNote
+from pipeline.visualization import headlines
 from schemas.rows import Metric
 
 LAYOUT = TableLayout(
@@ -170,6 +171,14 @@ def test_every_metric_of_the_model_has_a_row() -> None:
     table = tables.all_metrics(METRICS)
     assert list(table.index) == ["steps", "survival"]
     assert list(table.loc["survival"]) == ["rate", "98.1 [97.1, 98.8]", "%", "1,000"]
+
+
+def test_the_scale_of_a_share_goes_to_100_percent_and_others_to_the_best_subject() -> None:
+    rare = [metric("survival", "model", (0.0, 0.0, 0.04)), metric("steps", "model", (7.0, 6.0, 8.0))]
+    assert [card.limits for card in headlines([*rare, metric("steps", "script", (9.0, 9.0, 9.0))], LAYOUT)] == [
+        (0.0, 9.0),
+        (0.0, 1.0),
+    ]
 
 
 def test_a_task_without_a_layout_shows_its_first_metrics() -> None:
