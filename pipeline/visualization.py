@@ -195,8 +195,10 @@ def _split(cell: str) -> tuple[str, str]:
 
 
 def headlines(metrics: Sequence[Metric], layout: TableLayout) -> list[Headline]:
-    """The model's main metrics over all records, each against the bar, on a scale that ends at the best subject; that of
-    a share goes to 100 % at least."""
+    """The model's main metrics over all records, each against the bar, on a scale that ends at the best subject.
+
+    That of a share goes to 100 % at least.
+    """
     found = []
     for column in layout.columns:
         alone = TableLayout(columns=[column], bar=layout.bar)
