@@ -217,7 +217,7 @@ def _close(s: Ints, text: Points, pos: int) -> bool:
     s[G_DEPTH] = 0
     if s[G_IS_QUOTED]:
         end = keys.quote_end(text, ch.skip_space(text, pos + 1), keys.ANY_QUOTE)
-        if end != NO and not keys.is_key(text, end - 1):
+        if end != NO and keys.key_end(text, end - 1, keys.ANY_QUOTE, False, True) == NO:
             s[G_END] = end
     return True
 

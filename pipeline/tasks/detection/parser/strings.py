@@ -8,7 +8,7 @@ from typing import Final
 
 from pipeline.tasks.detection.parser import characters as ch
 from pipeline.tasks.detection.parser import keys
-from pipeline.tasks.detection.parser.characters import NO
+from pipeline.tasks.detection.parser.characters import END, NO
 from pipeline.tasks.detection.parser.compiled import part
 from pipeline.tasks.detection.parser.memory import Points
 
@@ -37,6 +37,9 @@ def text_value(text: Points, pos: int, key_quote: int) -> Text:
         kinds = ch.DOUBLE | ch.SINGLE
         return _scan(text, pos, kinds | keys.ONLY_ESCAPED if key_quote & keys.ESCAPED else kinds, is_bare, True)
     stop, end = _closer(text, pos, start)
+    plain = _unclosed_end(text, start)
+    if plain != NO and not _ends_value(text, end):
+        return start, plain, plain, 0
     if stop != NO:
         boundary = _bare_boundary(text, start, stop) if is_bare else NO
         if boundary != NO:
@@ -56,7 +59,7 @@ def list_text(text: Points, pos: int) -> Text:
         return NO_TEXT
     after = ch.skip_space(text, end)
     char = text[after]
-    if char == ch.COMMA or char == ch.CLOSE_BRACKET or char == ch.CLOSE_BRACE or char == ch.END:
+    if char == ch.COMMA or char == ch.CLOSE_BRACKET or char == ch.CLOSE_BRACE or char == END:
         return start, stop, end, flags
     if ch.is_fence(text, after) or ch.is_comment(text, after):
         return start, stop, end, flags
@@ -95,10 +98,10 @@ def _closer(text: Points, pos: int, start: int) -> tuple[int, int]:
         return _escaped_closer(text, start)
     opener = text[pos]
     at = start
-    while text[at] != ch.END:
+    while text[at] != END:
         if text[at] == ch.BACKSLASH:
             at += 1
-            if text[at] == ch.END:
+            if text[at] == END:
                 return NO, NO
         elif _closes(opener, text[at]):
             return at, at + 1
@@ -124,7 +127,7 @@ def _escaped_closer(text: Points, pos: int) -> tuple[int, int]:
 
     Four backslashes are one in the text, three escape a quote.
     """
-    while text[pos] != ch.END:
+    while text[pos] != END:
         if text[pos] == ch.BACKSLASH:
             first = pos
             pos = ch.skip_backslashes(text, pos)
@@ -134,6 +137,50 @@ def _escaped_closer(text: Points, pos: int) -> tuple[int, int]:
         else:
             pos += 1
     return NO, NO
+
+
+@part
+def _unclosed_end(text: Points, start: int) -> int:
+    """Where the text that begins at ``start`` ends if its closing quote is missing: before the first character that is
+    no part of a plain text, if the object ends or goes on there. No quote stands between them, so that a valid text is
+    none of these."""
+    pos = start
+    while not (_is_structure(text[pos]) or ch.quote_kind(text[pos])):
+        pos += 1
+    char, kind = text[pos], ch.quote_kind(text[start - 1])
+    after = ch.skip_space(text, pos + 1)
+    if pos == start:
+        return NO
+    if char == ch.COMMA:
+        is_next = ch.quote_kind(text[after]) == kind and keys.quoted_key_end(text, after, kind, True, False) != NO
+        return pos if is_next else NO
+    if char != ch.CLOSE_BRACE:
+        return NO
+    if text[after] == ch.COMMA:
+        after = ch.skip_space(text, after + 1)
+    is_next = text[after] == ch.OPEN_BRACE and ch.quote_kind(text[ch.skip_space(text, after + 1)]) == kind
+    return pos if is_next else NO
+
+
+@part
+def _is_structure(char: int) -> bool:
+    """A character that ends a text whose quotes are in doubt."""
+    if ch.is_bracket(char) or char == ch.BACKSLASH or char == ch.NEWLINE or char == END:
+        return True
+    return char == ch.COMMA or char == ch.COLON or char == ch.EQUALS
+
+
+@part
+def _ends_value(text: Points, pos: int) -> bool:
+    """Behind a value's closing quote, at ``pos``, stands what JSON has there, but for the quotes of a key."""
+    if pos == NO:
+        return False
+    pos = ch.skip_space(text, pos)
+    char = text[pos]
+    if char != ch.COMMA:
+        return char == ch.CLOSE_BRACE or char == ch.CLOSE_BRACKET or char == END
+    pos = ch.skip_space(text, pos + 1)
+    return text[pos] == ch.OPEN_BRACE or keys.is_key(text, pos)
 
 
 @part
@@ -181,12 +228,12 @@ def _follows(text: Points, pos: int, quotes: int, is_bare: bool) -> bool:
     """What may stand behind the quote that closes a value, in an answer that has such ``quotes``."""
     pos = ch.skip_space(text, pos)
     char = text[pos]
-    if char == ch.CLOSE_BRACE or char == ch.CLOSE_BRACKET or char == ch.END:
+    if char == ch.CLOSE_BRACE or char == ch.CLOSE_BRACKET or char == END:
         return True
     if char == ch.COMMA:
         pos = ch.skip_space(text, pos + 1)
         char = text[pos]
-        if char == ch.CLOSE_BRACE or char == ch.CLOSE_BRACKET or char == ch.OPEN_BRACE or char == ch.END:
+        if char == ch.CLOSE_BRACE or char == ch.CLOSE_BRACKET or char == ch.OPEN_BRACE or char == END:
             return True
         if keys.key_end(text, pos, quotes, False, is_bare) != NO:
             return True
@@ -223,7 +270,7 @@ def _scan(text: Points, start: int, quotes: int, is_bare_answer: bool, is_bare: 
     """
     num_open = 0
     at = start
-    while text[at] != ch.END:
+    while text[at] != END:
         char = text[at]
         if char == ch.BACKSLASH or ch.quote_kind(char):
             stop, end, after = _closing(text, at, quotes)
@@ -266,7 +313,7 @@ def _closing(text: Points, at: int, quotes: int) -> tuple[int, int, int]:
     """The quote at ``at`` that may close a text, from and to, `NO` for none; and where to look on."""
     if not quotes & keys.ONLY_ESCAPED:
         if text[at] == ch.BACKSLASH:
-            return NO, NO, at + 1 if text[at + 1] == ch.END else at + 2
+            return NO, NO, at + 1 if text[at + 1] == END else at + 2
         return (at, at + 1, at + 1) if ch.quote_kind(text[at]) & quotes else (NO, NO, at + 1)
     end = ch.skip_backslashes(text, at)
     rest = (end - at) % 4
