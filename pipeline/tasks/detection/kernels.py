@@ -4,19 +4,17 @@ Images have integer weights: 1 for each, or how often a resample of the bootstra
 weights, so it is done once; what is computed from it is computed again for every resample.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import machine_code
 from pipeline.stats import Floats
 
 Ints = NDArray[np.int64]
 Weights = NDArray[np.int32]
 States = NDArray[np.uint8]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 # What a prediction is at one IoU threshold. The kernels below compare with the numbers: a global would be frozen into
 # the cached machine code.
@@ -62,20 +60,9 @@ class Outcome(NamedTuple):
     crowd: NDArray[np.bool_]
 
 
-_njit: Any = numba.njit
-
-
-def compiled(function: Function) -> Function:
-    """Compile at the first call and keep the machine code on disk. Not `fastmath`: equal to plain floats bit by bit.
-
-    `_nrt=False`: a function that would allocate an array does not compile; all memory belongs to the caller.
-    """
-    return cast(Function, _njit(cache=True, error_model="numpy", _nrt=False)(function))
-
-
-def inlined(function: Function) -> Function:
-    """`compiled`, for the parts of a compiled loop."""
-    return cast(Function, _njit(cache=True, error_model="numpy", _nrt=False, forceinline=True)(function))
+# `_nrt=False`: a function that would allocate an array does not compile; all memory belongs to the caller.
+compiled = machine_code.compiled(_nrt=False)
+inlined = machine_code.compiled(_nrt=False, forceinline=True)  # for the parts of a compiled loop
 
 
 @compiled

@@ -8,15 +8,17 @@ from typing import Any, TypeVar, cast
 import numba
 from numba import types
 
+from pipeline.machine_code import compiled
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# The type hints of numba do not know `_nrt`. Without it references are not counted: every array is the caller's.
+_config: Any = numba.config
 _njit: Any = numba.njit
 
 
 def part(function: Function) -> Function:
     """Compiled together with what calls it; once, and not again for every constant that it is called with."""
-    if numba.config.DISABLE_JIT:
+    if _config.DISABLE_JIT:
         return function
     dispatcher = _njit(error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     template_for = dispatcher.get_call_template
@@ -34,7 +36,7 @@ def whole(function: Function) -> Function:
     numba notices changes of the file that ``function`` is in and of no other, but also of what it closes over: let it
     close over `fingerprint`.
     """
-    return cast(Function, _njit(cache=True, error_model="numpy", _nrt=False)(function))
+    return compiled(_nrt=False)(function)  # references are not counted: every array is the caller's
 
 
 def fingerprint() -> int:

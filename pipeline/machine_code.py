@@ -1,0 +1,27 @@
+"""numba's compiler, as the project uses it."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_njit: Any = numba.njit  # its type hints do not know `_nrt` and other options
+
+
+def compiled(**options: Any) -> Callable[[Function], Function]:
+    """Compile a function at its first call, and keep the machine code on disk where there is a place for it.
+
+    That is ``__pycache__`` beside the source or, where that cannot be written, the user's cache folder. Where neither
+    can be (a container without a home), numba refuses to compile; here each process compiles anew. ``options`` are
+    those of `numba.njit`. Not `fastmath`: results equal plain Python floats bit for bit.
+    """
+
+    def decorate(function: Function) -> Function:
+        try:
+            return cast(Function, _njit(cache=True, error_model="numpy", **options)(function))
+        except RuntimeError:
+            return cast(Function, _njit(error_model="numpy", **options)(function))
+
+    return decorate
