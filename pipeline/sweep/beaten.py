@@ -1,12 +1,18 @@
-"""Whether a cell is beaten while it is still inferred: by a finished one, on the same records, with confidence.
+"""Whether a cell is beaten while it is still inferred: by an earlier one, on the same records, with confidence.
 
-The difference to the finished cell that is best so far, by record, has a confidence sequence (`pipeline.anytime`),
-which holds at every moment: one may look after every block of records and stop at the first that decides. The error is
-shared out over all cells but one, so that the best cell of the whole grid is stopped with a chance of 5 % at most.
+The difference to the rival, by record, has a confidence sequence (`pipeline.anytime`), which holds at every moment: one
+may look after every block of records and stop at the first that decides. The error is shared out over all cells but
+one, so that the best cell of the whole grid is stopped with a chance of 5 % at most.
+
+The rival is the best of the cells that come earlier in the grid, as one worker that takes them in order finds it. So
+what becomes of a cell depends on the grid and its records alone, however many workers there are and however fast: while
+an earlier cell is open, a cell goes on inferring, and when the last of them is settled it is looked at from its first
+record on. If it has ended by then, it is stopped in retrospect.
 """
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +39,40 @@ class Judge:
         self.better = {entry.name: entry.better for entry in load_part(task, "score").GLOSSARY}
         self.row_type = load_part(task, "rows").ROW_TYPES["prediction_v1"]
         self.measure = load_part(task, "score").measure_records
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[Path, _Watched] = {}
+        self._next_look_s: dict[Path, float] = {}
 
-    def __call__(self, part: Part, predictions: Path, state: State) -> str | None:
-        """Why ``part`` is beaten, once it is."""
-        watched = self._watched.get(part.key)
-        if watched is None:
-            rival = self._rival(state)
-            watched = self._watched[part.key] = _Watched(self, rival, self.clock())
-        if watched.rival is None or self.clock() < watched.next_look_s:
+    def __call__(self, part: Part, predictions: Path, state: Callable[[], State]) -> str | None:
+        """Why ``part``, which is being inferred, is beaten, once it is. ``state`` reads how things are now."""
+        now_s = self.clock()
+        if now_s < self._next_look_s.get(predictions, now_s):
             return None
-        watched.next_look_s = self.clock() + LOOK_EVERY_S
+        self._next_look_s[predictions] = now_s + LOOK_EVERY_S
+        watched = self._watched.get(predictions)
+        if watched is None:
+            found = state()
+            if not self.is_ready(part, found):
+                return None
+            watched = self._watched[predictions] = _Watched(self, self._rival(part, found))
         return watched.look(predictions)
 
-    def _rival(self, state: State) -> tuple[Cell, str] | None:
-        """The finished cell that is best so far, and the metric by which it is: the task's first that cells have."""
-        cells = [row for cell in self.plan.cells if (row := state.results.get(cell.key)) and row.event == "finished"]
+    def is_ready(self, part: Part, state: State) -> bool:
+        """Whether all cells before this one are settled, so that its rival is known."""
+        return all(state.is_settled(cell) or state.failed_need(cell) for cell in self._earlier(part))
+
+    def verdict(self, part: Part, predictions: Path, state: State) -> str | None:
+        """Why ``part``, which has been inferred and is ready, was beaten at some time; None if it never was."""
+        self._watched.pop(predictions, None)
+        return _Watched(self, self._rival(part, state)).look(predictions)
+
+    def _earlier(self, part: Part) -> list[Part]:
+        return list(takewhile(lambda cell: cell.key != part.key, self.plan.cells))
+
+    def _rival(self, part: Part, state: State) -> tuple[Cell, str] | None:
+        """The finished cell that is best before this one, and the metric by which it is: the task's first that cells
+        have."""
+        found = (state.results.get(cell.key) for cell in self._earlier(part))
+        cells = [row for row in found if row is not None and row.event == "finished"]
         known = {(metric.name, metric.statistic) for row in cells for metric in row.metrics}
         for wanted in self.measure([], self.plan.options).metrics if cells else ():
             better = self.better.get(wanted.name)
@@ -62,8 +86,8 @@ class Judge:
 class _Watched:
     """One cell that is inferred, its rival, and what was read of it so far."""
 
-    def __init__(self, judge: Judge, rival: tuple[Cell, str] | None, now_s: float) -> None:
-        self.judge, self.rival, self.next_look_s = judge, rival, now_s
+    def __init__(self, judge: Judge, rival: tuple[Cell, str] | None) -> None:
+        self.judge, self.rival = judge, rival
         self._offset, self._waiting = 0, []  # type: int, list[Any]
         self._decoder = msgspec.json.Decoder(judge.row_type)
         if rival is None:
@@ -81,6 +105,8 @@ class _Watched:
 
     def look(self, predictions: Path) -> str | None:
         """Take in what was written since the last look, block by block; why the cell is beaten, once it is."""
+        if self.rival is None:
+            return None
         self._waiting += self._new_rows(predictions)
         while len(self._waiting) >= BLOCK:
             self._anytime.take(self._waiting[:BLOCK])

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,6 +19,9 @@ from pipeline.sweep.grid import METRICS, PREDICTIONS, Argument, Part, Plan, Step
 from pipeline.sweep.ledger import Ledger, State, row_of
 from pipeline.sweep.steps import RunStage, error_of, run_stage, wait_until_free
 from schemas.sweep import Cell, Event
+
+if TYPE_CHECKING:
+    from pipeline.sweep.beaten import Judge
 
 IDLE_S = 0.5  # between two looks for something to do
 CLAIMS = "claims"
@@ -28,7 +32,7 @@ class Work:
     """A sweep that workers work on.
 
     ``retries`` are the parts whose failure, at that attempt, is tried again. ``max_cells`` limits the cells that this
-    process begins. ``judge(part, predictions, state)`` says why a cell that is being inferred is to be stopped.
+    process begins. ``judge`` says why a cell is to be stopped before its end, once it is beaten.
     """
 
     plan: Plan
@@ -37,7 +41,7 @@ class Work:
     retries: Mapping[str, int] = field(default_factory=dict)
     max_cells: int | None = None
     run_stage: RunStage = run_stage
-    judge: "Callable[[Part, Path, State], str | None] | None" = None
+    judge: "Judge | None" = None
     report: Callable[[State], None] = lambda state: None
 
 
@@ -58,6 +62,10 @@ class Beaten(Exception):
     """The cell was stopped before its end; the message is why."""
 
 
+class _Parked(Exception):
+    """The cell is inferred, and whether it is beaten cannot be said before earlier ones are settled."""
+
+
 class _Ended(Exception):
     """The worker was asked to end."""
 
@@ -70,6 +78,7 @@ class Crew:
     ending: threading.Event = field(default_factory=threading.Event)
     errors: list[BaseException] = field(default_factory=list)
     begun: set[str] = field(default_factory=set)
+    parked: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -131,8 +140,13 @@ class Worker:
             open_parts = list(self._open(state))
             if not open_parts:
                 return
-            if not any(self._take_and_run(part) for part in open_parts):
+            if not any(self._take_and_run(part) for part in open_parts if not self._is_parked(part, state)):
                 self.crew.ending.wait(IDLE_S)
+
+    def _is_parked(self, part: Part, state: State) -> bool:
+        """Whether a cell was inferred here, and waits for earlier ones."""
+        judge = self.job.judge
+        return judge is not None and part.key in self.crew.parked and not judge.is_ready(part, state)
 
     def _open(self, state: State) -> Iterator[Part]:
         """What could be begun now, in the order of the grid; what others may be at work on is among it."""
@@ -180,6 +194,11 @@ class Worker:
         except _Ended:
             self.ledger.append(attempt.row("interrupted"))
             raise
+        except _Parked:
+            self.crew.parked.add(part.key)
+            waits = "inferred; waits for earlier cells"
+            self.ledger.append(msgspec.structs.replace(attempt.row("interrupted"), note=waits))
+            return
         except StepFailed as failure:
             self.ledger.fail(claim, msgspec.structs.replace(attempt.row("failed"), error=str(failure)))
             return
@@ -199,7 +218,7 @@ class _Attempt:
         self.folder = self._free_folder()
 
     def run(self) -> Cell:
-        """Run all steps; the row "finished". Raises Lost, StepFailed, Beaten, or that the worker was asked to end."""
+        """Run all steps; the row "finished". Raises Lost, StepFailed, Beaten, or that cell or worker has to stop."""
         for step in self.part.steps:
             self._step(step)
         row = self.row("finished")
@@ -229,7 +248,7 @@ class _Attempt:
 
         def should_end() -> bool:
             if self.job.judge and step.stage == "infer" and not why:
-                told = self.job.judge(self.part, self.folder / PREDICTIONS, self.state)
+                told = self.job.judge(self.part, self.folder / PREDICTIONS, self.worker.crew.state)
                 why.extend([told] if told else [])
             return bool(why) or self.claim.is_lost() or self.worker.crew.ending.is_set()
 
@@ -240,6 +259,18 @@ class _Attempt:
             raise Beaten(why[0])
         if code != 0:
             raise StepFailed(f"{step.stage}: {error_of(log, code)}")
+        if step.stage == "infer":
+            self._look_back()
+
+    def _look_back(self) -> None:
+        """What the judge would have said while the cell was inferred, had all earlier ones been settled."""
+        judge, state = self.job.judge, self.worker.crew.state()
+        if judge is None:
+            return
+        if not judge.is_ready(self.part, state):
+            raise _Parked
+        if told := judge.verdict(self.part, self.folder / PREDICTIONS, state):
+            raise Beaten(told)
 
     def _check(self) -> None:
         if self.claim.is_lost():
