@@ -32,8 +32,8 @@ class Memory(NamedTuple):
     state: Ints  # [64]
     stack: Ints  # [N + 2]
     frames: Ints  # [N + 2, NUM_FRAME_FIELDS]
-    found: Ints  # [2 N + 4, NUM_FOUND_FIELDS]
-    numbers: Floats  # [2 N + 4]
+    found: Ints  # [N + 4, NUM_FOUND_FIELDS]; what is found, and each hard number, has a character of its own
+    numbers: Floats  # [N + 4]; a number and what separates it from the next have two, a hard one more than four
     marks: Bytes  # [N + 8]
 
 
@@ -162,7 +162,7 @@ def memory_for(size: int) -> Memory:
         state=np.zeros(NUM_STATE_FIELDS, np.int64),
         stack=np.empty(size + 2, np.int64),
         frames=np.empty((size + 2, NUM_FRAME_FIELDS), np.int64),
-        found=np.empty((2 * size + 4, NUM_FOUND_FIELDS), np.int64),
-        numbers=np.empty(2 * size + 4, np.float64),
+        found=np.empty((size + 4, NUM_FOUND_FIELDS), np.int64),
+        numbers=np.empty(size + 4, np.float64),
         marks=np.empty(size + 8, np.uint8),
     )
