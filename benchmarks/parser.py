@@ -11,7 +11,8 @@ import json_repair
 from benchmarks.harness import Report, Samples, at_least, at_most, quotients, take_turns, timed
 from pipeline.tasks.detection.parse import parse
 from tests.detection.answers import BOX, POLYGON, Answer
-from tests.detection.damage import KINDS, combination, judge, make
+from tests.detection.damage import KINDS, combination, make
+from tests.detection.judging import judge
 
 Facts = tuple[str, str, tuple[float, ...]]
 

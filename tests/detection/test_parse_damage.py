@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.tasks.detection.parse import parse
 from tests.detection.answers import BOX, Thing, written
-from tests.detection.damage import KINDS, combination, judge, make
+from tests.detection.damage import KINDS, combination, make
+from tests.detection.judging import judge
 
 ANSWERS_OF_A_KIND, COMBINATIONS = 200, 1500
 
