@@ -76,7 +76,7 @@ def app(
     from pipeline.live.opening import open_recording  # here: `--help` need not wait for it
 
     path = _find_input(options, input, PREDICTIONS if predictions else EPISODES)
-    feed, part, unfold = open_recording(path, options.task)
+    feed, part, unfold = open_recording(path, options.task, expect_predictions=predictions)
     chosen = _find_filter(part, filter)
     ascii = ascii or not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
     if plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":

@@ -26,22 +26,26 @@ class _Schema(msgspec.Struct):
     schema: str = ""
 
 
-def holds_predictions(path: Path) -> bool:
-    """Whether the first line says that it is a prediction. A file that is not there yet is one of a training."""
+def holds_predictions(path: Path, *, expected: bool = False) -> bool:
+    """Whether the first line says that it is a prediction; ``expected`` while there is no line yet."""
     if path.suffix == ".zst" or not path.is_file():
-        return False
+        return expected and not path.exists()
     with path.open("rb") as file:
-        first = next((line for line in file if line.strip()), b"{}")
+        first = next((line for line in file if line.strip()), b"")
     try:
-        return msgspec.json.decode(first, type=_Schema).schema == PREDICTIONS
+        whole = first.endswith(b"\n")  # else it is still being written
+        return msgspec.json.decode(first, type=_Schema).schema == PREDICTIONS if whole else expected
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
 
 
-def open_recording(path: Path, task: str) -> Opened:
-    """The feed of a file and its part, by what its first line says. Raises UserError."""
+def open_recording(path: Path, task: str, *, expect_predictions: bool = False) -> Opened:
+    """The feed of a file and its part, by what its first line says. Raises UserError.
+
+    What is not there yet is taken for the tail of a training, or with ``expect_predictions`` for predictions.
+    """
     rows = load_part(task, "rows").ROW_TYPES
-    if not holds_predictions(path):
+    if not holds_predictions(path, expected=expect_predictions):
         live: LivePart = load_part(task, "live")
         return Opened(Feed(path, live.SUMMARY, rows[EPISODES]), live)
     if find_part(task, "live_predictions") is None:

@@ -53,6 +53,18 @@ def test_the_first_line_says_what_a_file_holds(tmp_path: Path) -> None:
     assert open_recording(tmp_path / "not there yet.jsonl", "gridworld").part is live
 
 
+@pytest.mark.parametrize("so_far", [None, b"", b'{"schema": "predic'])
+async def test_predictions_that_are_to_come_are_waited_for(tmp_path: Path, so_far: bytes | None) -> None:
+    path = tmp_path / "predictions.jsonl"
+    if so_far is not None:
+        path.write_bytes(so_far)
+    watched = Watch(*open_recording(path, "gridworld", expect_predictions=True), from_start=True)
+    async with running(watched) as (app, pilot):
+        await until(pilot, lambda: "waiting for" in screen(app))
+        write(path, lives("a"))
+        await until(pilot, lambda: "temporal x1 · a" in screen(app))
+
+
 def test_a_task_without_such_a_view_says_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.live.opening.find_part", lambda task, part: None)
     with pytest.raises(UserError, match="has no view for predictions") as caught:
