@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -313,6 +314,18 @@ def test_a_text_with_half_a_surrogate_pair_gives_a_row_that_can_be_written() -> 
         raw_output=parsed.raw_output, status=parsed.status, preds=parsed.preds, repairs=parsed.repairs,
     )  # fmt: skip
     assert msgspec.json.decode(encode(row), type=DetectionPrediction) == row
+
+
+def test_threads_read_texts_of_their_own() -> None:
+    texts = [f"[{', '.join([one] * count)}]" for one in (A, B, T) for count in (3, 40)]
+    expected = [parse(text) for text in texts]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(len(texts)) as threads:
+            assert list(threads.map(parse, texts * 100)) == expected * 100
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_the_parser_imports_neither_torch_nor_pandas() -> None:
