@@ -193,18 +193,17 @@ def medians_of_middle(
     values: Floats,
     order: NDArray[np.int64],
     starts: NDArray[np.int64],
-    drawn: tuple[NDArray[np.int64], NDArray[np.int64]],
+    drawn: tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]],
     ranks: tuple[int, int],
-    seeds: NDArray[np.uint64],
     result: Floats,
 ) -> None:
     """Fill ``result[b, c]`` with the median of column c of a resample, of which the values near the middle are known.
 
     ``values[c, m]`` are those of M records, stratum s from ``starts[s]`` to before ``starts[s + 1]``; ``order[c]``
-    sorts them. ``drawn`` are how many of the M are drawn of each stratum [B, S], and how many of all other records lie
-    below them [B, C]. ``ranks``: how many values the median cuts at either end, of how many.
+    sorts them. ``drawn`` are seeds [B], how many of the M are drawn of each stratum [B, S], and how many of all other
+    records lie below them [B, C]. ``ranks``: how many values the median cuts at either end, of how many.
     """
-    num_inside, num_below = drawn
+    seeds, num_inside, num_below = drawn
     num_cut, num_records = ranks
     last = num_records - num_cut
     counts = np.zeros(values.shape[1], dtype=np.int64)

@@ -48,9 +48,8 @@ def resample_medians(
             values,
             np.argsort(values, axis=1, kind="stable"),
             starts,
-            (num_inside, num_below),
+            (seeds, num_inside, num_below),
             (num_cut_by_median(num_records), num_records),
-            seeds,
             result[done : done + len(num_inside)],
         )
         done += len(num_inside)
