@@ -151,6 +151,11 @@ document.querySelectorAll(".gallery").forEach(function gallery(box) {
   let shown = PAGE, sorted = -1, upward = true;
   const wanted = { text: "", pictured: false, values: new Map() };
   const asText = (value) => value === null ? "–" : typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
+  // A column looks the same in every row, whatever it lacks there.
+  const looks = columns.map((_, k) => {
+    if (!rows.some((row) => row[k] !== null && typeof row[k] !== "number")) return "";
+    return rows.some((row) => asText(row[k]).length > LONG) ? "text long" : "text";
+  });
 
   function input(label, element, on) {
     const wrap = document.createElement("label");
@@ -200,10 +205,10 @@ document.querySelectorAll(".gallery").forEach(function gallery(box) {
     const found = matching();
     body.replaceChildren(...found.slice(0, shown).map((row) => {
       const line = document.createElement("tr");
-      row.forEach((value) => {
+      row.forEach((value, k) => {
         const cell = document.createElement("td");
         const text = asText(value);
-        if (typeof value !== "number") cell.className = text.length > LONG ? "text long" : "text";
+        cell.className = looks[k];
         if (text.length > LONG) cell.append(Object.assign(document.createElement("span"), { textContent: text, title: text }));
         else cell.textContent = text;
         line.append(cell);
