@@ -1,13 +1,13 @@
 """Compiled loop of the swap test. Imported only where it is used: numba takes a while to load."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.machine_code import compiled
 from pipeline.stats import Floats
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def swapped_differences(
     ordered: Floats,
     record: NDArray[np.int64],

@@ -1,13 +1,13 @@
 """Compiled loops of the bootstrap. Imported only where they are used: numba takes a while to load."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.machine_code import compiled
 from pipeline.stats.metrics import Floats
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def trimmed_means_of_strata(
     ordered: Floats,
     position: NDArray[np.int64],
@@ -49,7 +49,7 @@ def trimmed_means_of_strata(
         result[b] = total / (num_records - 2 * num_cut)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def bet_on_means(values: Floats, stakes: Floats, means: Floats, capital: Floats, needed: float) -> int:
     """Bet ``stakes[k, n]`` that ``values[n]`` is above each of the rising ``means[g]``; how many of them are refuted.
 
@@ -70,7 +70,7 @@ def bet_on_means(values: Floats, stakes: Floats, means: Floats, capital: Floats,
     return first
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@compiled(inline="always")
 def _mix(state: np.uint64) -> np.uint64:
     """The number that SplitMix64 gives for a state."""
     bits = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -78,7 +78,7 @@ def _mix(state: np.uint64) -> np.uint64:
     return bits ^ (bits >> np.uint64(31))
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@compiled(inline="always")
 def _count_draws(
     groups: NDArray[np.int64], start: int, end: int, state: np.uint64, counts: NDArray[np.int64]
 ) -> np.uint64:
@@ -90,7 +90,7 @@ def _count_draws(
     return state
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def chances_to_beat(
     first: NDArray[np.int64],
     second: NDArray[np.int64],
@@ -121,7 +121,7 @@ def chances_to_beat(
         result[b] = total / len(num_ranks)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def paired_trimmed_means(
     values: Floats,
     order: NDArray[np.int64],
@@ -155,7 +155,7 @@ def paired_trimmed_means(
     return result
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def sums_of_random_subsets(
     values: Floats, digits: NDArray[np.bool_], seeds: NDArray[np.uint64], result: Floats
 ) -> None:
@@ -188,7 +188,7 @@ def sums_of_random_subsets(
             result[b] += total
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def medians_of_middle(
     values: Floats,
     order: NDArray[np.int64],
