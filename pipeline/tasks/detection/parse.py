@@ -16,7 +16,7 @@ from msgspec import Struct
 from pipeline.tasks.detection.codes import DROP_CODES, ERRORS, REPAIRS
 from pipeline.tasks.detection.parser import memory as mem
 from pipeline.tasks.detection.parser.characters import BYTE_ORDER_MARK
-from pipeline.tasks.detection.parser.text import EMPTY, TRUNCATED, UNSORTED, read_text
+from pipeline.tasks.detection.parser.text import EMPTY, TRUNCATED, UNSORTED, load_reader
 from pipeline.tasks.detection.rows import DroppedObject, PredictedObject, Status
 
 _CODES = ("", *DROP_CODES)
@@ -41,6 +41,11 @@ class Parsed(Struct, frozen=True, kw_only=True):
     error_detail: str | None = None
 
 
+def prepare() -> None:
+    """Load the parser, or compile it, which takes about half a minute. Else the first call of `parse` does so."""
+    load_reader()
+
+
 def parse(text: str, *, cut: bool = False) -> Parsed:
     """Read the objects out of ``text``. Never raises.
 
@@ -52,7 +57,7 @@ def parse(text: str, *, cut: bool = False) -> Parsed:
     except UnicodeEncodeError:
         text = storable(text)
         data = text.encode()
-    memory = _memory(len(data))
+    read_text, memory = load_reader(), _memory(len(data))
     num_found, num_numbers, num_hard, repaired, repaired_complete, flags = read_text(data, memory, 0)
     if num_hard:
         _tell_values(memory, num_hard)

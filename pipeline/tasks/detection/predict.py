@@ -12,7 +12,7 @@ from pipeline.tasks.detection.backends import open_backend
 from pipeline.tasks.detection.backends.interface import Answer, Backend, Failure, Outcome, Request, record_seed
 from pipeline.tasks.detection.backends.prompts import resolve_prompt
 from pipeline.tasks.detection.images import ImageError, ImageFolder
-from pipeline.tasks.detection.parse import parse
+from pipeline.tasks.detection.parse import parse, prepare
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction, TokenLogprobs
 from pipeline.tasks.detection.sources import image_limits
@@ -42,6 +42,8 @@ def predict(job: InferJob) -> Iterator[DetectionPrediction]:
     """
     options, backend = cast(Infer, job.options), open_backend(job)
     start = job.first_index - job.first_index % backend.batch_size
+    job.report(job.first_index, len(job.examples), {"now": "loading the parser (the first time it is compiled)"})
+    prepare()
     outcomes = backend.answers(_requests(job.examples[start:], options, _images(job, backend)))
     num_errors = 0
     for index, outcome in enumerate(outcomes, start=start):

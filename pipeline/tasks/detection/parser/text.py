@@ -1,9 +1,12 @@
 """From the bytes of a text to rows of what was found in it."""
 
+import functools
+from collections.abc import Callable
+
 from pipeline.tasks.detection.parser import characters as ch
 from pipeline.tasks.detection.parser import memory as mem
 from pipeline.tasks.detection.parser.compiled import fingerprint, part, whole
-from pipeline.tasks.detection.parser.memory import Memory
+from pipeline.tasks.detection.parser.memory import Memory, memory_for
 from pipeline.tasks.detection.parser.reader import close, read_next
 
 # Bits of the flags that `read_text` returns.
@@ -36,7 +39,10 @@ def _decode_utf8(m: Memory, data: bytes) -> None:
     m.state[mem.SIZE] = size
 
 
-def _reader(version: int):  # type: ignore[no-untyped-def]  # compiled
+Reader = Callable[[bytes, Memory, int], tuple[int, int, int, int, int, int]]
+
+
+def _reader(version: int) -> Reader:
     @whole
     def read_text(data: bytes, m: Memory, num_exact: int) -> tuple[int, int, int, int, int, int]:
         """Read the text whose UTF-8 is ``data``.
@@ -66,4 +72,9 @@ def _reader(version: int):  # type: ignore[no-untyped-def]  # compiled
     return read_text
 
 
-read_text = _reader(fingerprint())
+@functools.cache
+def load_reader() -> Reader:
+    """The function that reads texts: compiled, which takes about half a minute, or as it was kept on disk."""
+    read_text = _reader(fingerprint())
+    read_text(b"", memory_for(0), 0)
+    return read_text
