@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipeline.tasks.detection import average_precision
 from pipeline.tasks.detection.average_precision import FIGURES, AveragePrecision
 from pipeline.tasks.detection.counting import look
 from pipeline.tasks.detection.dataset import collect
@@ -40,6 +41,24 @@ def test_a_weight_is_a_number_of_copies(crowds: bool) -> None:
     ours = np.nan_to_num(np.stack([found[name] for name in FIGURES], axis=1), nan=-1.0)
     for case, mine in zip(weights, ours, strict=True):
         assert mine == pytest.approx(coco_stats(repeated(rows, case), "bbox"), abs=1e-9)
+
+
+@pytest.mark.parametrize("num_processors", [2, 5])
+def test_figures_are_the_same_to_the_last_bit_on_any_number_of_processors(
+    num_processors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = figures_of(generate(Kind(seed=22)))
+    random = np.random.default_rng(0)
+    weights = np.stack([np.bincount(random.integers(25, size=25), minlength=25) for _ in range(43)]).astype(np.int32)
+    found = []
+    for count in (1, num_processors):
+        monkeypatch.setattr(average_precision, "num_processors", lambda count=count: count)
+        threads: set[int] = set()
+        average_precision.in_threads(lambda cases, seen=threads: seen.add(cases.start), len(weights))
+        assert len(threads) == count
+        found.append(images.figures(weights))
+    for name in FIGURES:
+        assert found[0][name].tobytes() == found[1][name].tobytes()
 
 
 def test_figures_by_class_average_to_the_whole() -> None:

@@ -4,6 +4,10 @@ With all weights 1 they are pycocotools' to 1e-9; with how often a resample drew
 (copies of an image stand next to each other in the ranking). See `kernels` for the loops.
 """
 
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +22,7 @@ from pipeline.tasks.detection.matching import AREAS, COCO_IOUS, Cells, counted_t
 # COCOeval's own expression, to the last bit.
 RECALLS: Floats = np.linspace(0.0, 1.00, int(np.round((1.00 - 0.0) / 0.01)) + 1, endpoint=True)
 MAX_DETECTIONS = 100  # of one class in one image; the rest does not count (COCO)
+MIN_CASES = 8  # of a thread
 _AT_50, _AT_75 = 0, 5  # indices of COCO_IOUS
 
 FIGURES = (
@@ -53,8 +58,13 @@ class Ranking:
         num_true = self._num_true(weights)
         precision = np.empty((*num_true.shape, len(self.line.states)))
         recall = np.empty_like(precision)
-        scratch = np.empty((3, len(self.line.image) + 1))
-        kernels.average_precisions(weights, num_true, self.line, RECALLS, scratch, (precision, recall))
+
+        def fill(cases: slice) -> None:
+            into = precision[cases], recall[cases]
+            scratch = np.empty((3, len(self.line.image) + 1))
+            kernels.average_precisions(weights[cases], num_true[cases], self.line, RECALLS, scratch, into)
+
+        in_threads(fill, len(weights))
         return precision, recall
 
     def recalls(self, weights: Weights, counted: NDArray[np.bool_]) -> Floats:
@@ -74,6 +84,23 @@ class Ranking:
         num_true = np.zeros((len(weights), len(self.line.starts) - 1))
         kernels.sum_by_group(weights, self.true_image, self.true_group, num_true)
         return num_true
+
+
+def in_threads(work: Callable[[slice], None], num_cases: int) -> None:
+    """``work`` on all cases, in parts of at least `MIN_CASES`, one for each processor. No case depends on another."""
+    num_parts = max(1, min(num_processors(), num_cases // MIN_CASES))
+    limits = [num_cases * part // num_parts for part in range(num_parts + 1)]
+    parts = [slice(first, last) for first, last in itertools.pairwise(limits)]
+    if num_parts == 1:
+        work(parts[0])
+        return
+    with ThreadPoolExecutor(num_parts) as threads:
+        list(threads.map(work, parts))
+
+
+def num_processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def rank(dataset: Dataset, order: Ints, labels: Ints, states: States, counted: NDArray[np.bool_]) -> Ranking:

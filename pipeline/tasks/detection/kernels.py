@@ -229,7 +229,7 @@ def walk_hits(
     return num_hits
 
 
-@compiled
+@machine_code.compiled(_nrt=False, nogil=True)
 def average_precisions(
     weights: Weights, num_true: Floats, line: Line, recalls: Floats, scratch: Floats, into: tuple[Floats, Floats]
 ) -> None:
