@@ -29,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
+from pipeline.tasks import load_part
+from pipeline.tasks.detection.parse import prepare
 from stages.__main__ import dispatch
 from stages.common import THREAD_VARIABLES
 from tests.conftest import ROOT, Done
@@ -130,7 +132,10 @@ def serve() -> None:
 
 
 def _load_everything() -> None:
-    """A small job through the stages: whatever they import or compile on their way is there for every child."""
+    """A small job through the stages: whatever they import or compile on their way is there for every child. And what
+    infer loads for detection."""
+    load_part("detection", "predict")
+    prepare()
     with tempfile.TemporaryDirectory() as runs, contextlib.redirect_stdout(io.StringIO()):
         for stage in ("examples", "train", "export", "infer", "evaluate"):
             settings = [text for value in WARM for text in ("--set", value)]
