@@ -50,7 +50,7 @@ def run(quick: bool) -> Report:
             "Figures: from files to all twelve; ours reads JSONL rows (typed and validated, with both sides and the "
             "texts in them), the others COCO annotations and results. Intervals: "
             f"{num_resamples:,} resamples of the images, AP, AP50 and AP75 of two sets of predictions in each, as "
-            "`hotcoco.compare` does (it also makes the differences by class); matching is done before the clock starts. "
+            "`hotcoco.compare` does (it also makes the differences by class); matching is done before. "
             "Baton spreads resamples over the processors of the machine, hotcoco runs as it does by itself."
         ),
         samples=[
