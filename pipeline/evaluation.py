@@ -5,11 +5,12 @@ Heavy to import (pandas, the task's score part): the command loads it when it ru
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pandas as pd
 
 from pipeline import tables
 from pipeline.atomic import write_atomically
@@ -19,6 +20,7 @@ from pipeline.runs import load_manifest
 from pipeline.tables import Checkpoint
 from pipeline.tasks import load_part
 from pipeline.tasks.interface import Evaluation, Report, ScorePart, TableLayout
+from pipeline.training_steps import training_step
 from schemas.rows import Metric, Score
 
 CHECKPOINT = "checkpoint"
@@ -28,13 +30,31 @@ ERROR_KEY_LENGTH = 120  # an error text in the manifest's counts is cut to this:
 
 @dataclass(frozen=True)
 class EvaluationJob:
-    """``inputs`` are predictions files by label. ``options`` is the recipe's section ``evaluate``."""
+    """``inputs`` are predictions files by label; ``training_steps`` the steps of all of them where they are checkpoints
+    of one training, else empty. ``options`` is the recipe's section ``evaluate``."""
 
     task: str
     inputs: Mapping[str, Path]
     options: Any
     folder: Path
-    report: Report
+    report: Report = lambda done, total, facts: None
+    training_steps: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is tabled: the metrics of each input, and whether all are checkpoints of one training, by its steps."""
+
+    checkpoints: Sequence[Checkpoint]
+    one_training: bool
+
+    def title(self) -> str:
+        """What the table of several inputs is."""
+        return "Learning curve" if self.one_training else "The files beside each other, in the order given"
+
+    def table(self, layout: TableLayout) -> pd.DataFrame:
+        """A row an input."""
+        return tables.side_by_side(self.checkpoints, layout, "checkpoint" if self.one_training else "file")
 
 
 @dataclass(frozen=True)
@@ -50,8 +70,8 @@ class EvaluationOutcome:
 def run_evaluation(job: EvaluationJob) -> EvaluationOutcome:
     """Evaluate every input, write ``scores.jsonl``, ``metrics.jsonl`` and ``table.md`` into ``job.folder``.
 
-    One input: its rows as they are. Several (checkpoints of one training): every row is marked with its input's label,
-    metrics by ``slice_by`` "checkpoint" (a slice within it: "checkpoint,level"). Raises UserError.
+    One input: its rows as they are. Several: every row is marked with its input's label, metrics by ``slice_by``
+    "checkpoint" (a slice within it: "checkpoint,level"). Raises UserError.
     """
     part: Any = load_part(job.task, "score")
     row_type = load_part(job.task, "rows").ROW_TYPES["prediction_v1"]
@@ -70,7 +90,8 @@ def run_evaluation(job: EvaluationJob) -> EvaluationOutcome:
         scores += evaluation.scores
     job.report(len(job.inputs), len(job.inputs), {})
     steps = {label: training_step(path) for label, path in job.inputs.items()}
-    text = markdown(job.task, checkpoints_of(metrics, steps), tables.layout_of(part, part.GLOSSARY, metrics))
+    tabled = Inputs(checkpoints_of(metrics, steps), one_training=bool(job.training_steps))
+    text = markdown(job.task, tabled, tables.layout_of(part, part.GLOSSARY, metrics))
     outputs = {"metrics": job.folder / "metrics.jsonl", "scores": job.folder / "scores.jsonl"}
     counts = {
         "num_predictions": num_predictions,
@@ -91,7 +112,9 @@ def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
     part: Any = load_part(task, "score")
     metrics = read_all(folder / "metrics.jsonl", load_part(task, "rows").ROW_TYPES["metric_v1"])
     layout = tables.layout_of(part, part.GLOSSARY, metrics)
-    lines = terminal(checkpoints_of(metrics, load_manifest(folder).notes["steps"]), layout)
+    notes = load_manifest(folder).notes
+    inputs = Inputs(checkpoints_of(metrics, notes["steps"]), one_training=bool(notes.get("training_steps")))
+    lines = terminal(inputs, layout)
     shown = {(column.metric, column.statistic) for column in layout.columns}
     main = [m for m in metrics if m.subject == tables.MODEL and m.slice_by in ("all", CHECKPOINT)]
     return lines, [msgspec.to_builtins(m) for m in main if (m.name, m.statistic) in shown]
@@ -180,42 +203,34 @@ def _num_common(sequences: Sequence[Sequence[str]]) -> int:
     return [*same, False].index(False)
 
 
-def training_step(predictions: Path) -> int | None:
-    """The training step of the model behind a predictions file, from the manifest beside it; None without one."""
-    try:
-        step = load_manifest(predictions.parent).notes.get("step")
-    except UserError:
-        return None
-    return step if isinstance(step, int) else None
-
-
-def terminal(checkpoints: Sequence[Checkpoint], layout: TableLayout) -> list[str]:
-    """The learning curve, or the one input's table and those of its slices; then the footnotes."""
-    if len(checkpoints) > 1:
-        blocks = [tables.to_text(tables.learning_curve(checkpoints, layout))]
+def terminal(inputs: Inputs, layout: TableLayout) -> list[str]:
+    """All inputs beside each other, or the one input's table and those of its slices; then the footnotes."""
+    if len(inputs.checkpoints) > 1:
+        blocks = [inputs.title(), tables.to_text(inputs.table(layout))]
     else:
-        metrics = checkpoints[0].metrics
+        metrics = inputs.checkpoints[0].metrics
         blocks = [tables.to_text(tables.main_table(metrics, layout))]
         for title, table in tables.slice_tables(metrics, layout):
             blocks += ["", title, tables.to_text(table.head(MAX_ROWS))]
             if len(table) > MAX_ROWS:
                 blocks.append(f"... and {len(table) - MAX_ROWS:,} more in table.md")
-    return "\n".join([*blocks, "", *_footnotes(checkpoints, layout)]).split("\n")
+    return "\n".join([*blocks, "", *_footnotes(inputs.checkpoints, layout)]).split("\n")
 
 
-def markdown(task: str, checkpoints: Sequence[Checkpoint], layout: TableLayout) -> str:
-    """``table.md``: the learning curve, then for each input its tables and every metric of its model."""
+def markdown(task: str, inputs: Inputs, layout: TableLayout) -> str:
+    """``table.md``: all inputs beside each other, then for each its tables and every metric of its model."""
     lines = [f"# Evaluation: {task}", ""]
-    if len(checkpoints) > 1:
-        lines += ["## Learning curve", "", tables.to_markdown(tables.learning_curve(checkpoints, layout)), ""]
-    for checkpoint in checkpoints:
+    several = len(inputs.checkpoints) > 1
+    if several:
+        lines += [f"## {inputs.title()}", "", tables.to_markdown(inputs.table(layout)), ""]
+    for checkpoint in inputs.checkpoints:
         metrics = checkpoint.metrics
-        title = f"{checkpoint.label}: " if len(checkpoints) > 1 else ""
+        title = f"{checkpoint.label}: " if several else ""
         lines += [f"## {title}all records", "", tables.to_markdown(tables.main_table(metrics, layout)), ""]
         for name, table in tables.slice_tables(metrics, layout):
             lines += [f"## {title}{name}", "", tables.to_markdown(table), ""]
         lines += [f"## {title}every metric of the model", "", tables.to_markdown(tables.all_metrics(metrics)), ""]
-    return "\n".join([*lines, *(f"- {note}" for note in _footnotes(checkpoints, layout)), ""])
+    return "\n".join([*lines, *(f"- {note}" for note in _footnotes(inputs.checkpoints, layout)), ""])
 
 
 def _footnotes(checkpoints: Sequence[Checkpoint], layout: TableLayout) -> list[str]:

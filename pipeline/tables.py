@@ -21,7 +21,7 @@ NUM_DEFAULT_COLUMNS = 5
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One point of a learning curve: ``step`` is the training step, where it is known."""
+    """One input: ``step`` is the training step of its model, where it is known."""
 
     label: str
     step: int | None
@@ -49,19 +49,18 @@ def main_table(
     return _table(rows, layout).rename(index=lambda name: f"{name} (bar)" if name == layout.bar else name)
 
 
-def learning_curve(
-    checkpoints: Sequence[Checkpoint], layout: TableLayout, slice_by: str = "all", slice_value: str = "all"
-) -> pd.DataFrame:
-    """Checkpoints by main metrics of the model, in the order given, and the bar in the last row."""
+def side_by_side(checkpoints: Sequence[Checkpoint], layout: TableLayout, heading: str) -> pd.DataFrame:
+    """Inputs by main metrics of the model, in the order given, and the bar in the last row; ``heading`` says what they
+    are."""
     rows: dict[str, list[Metric]] = {}
     bar: list[Metric] = []
     for checkpoint in checkpoints:
-        chosen = [m for m in checkpoint.metrics if (m.slice_by, m.slice_value) == (slice_by, slice_value)]
+        chosen = [m for m in checkpoint.metrics if m.slice_by == "all"]
         rows[checkpoint.label] = [m for m in chosen if m.subject == MODEL]
         bar = [m for m in chosen if m.subject == layout.bar] or bar
     if bar:
         rows[f"{layout.bar} (bar)"] = bar
-    table = _table(rows, layout).rename_axis("checkpoint")
+    table = _table(rows, layout).rename_axis(heading)
     if any(checkpoint.step is not None for checkpoint in checkpoints):
         steps = [f"{c.step:,}" if c.step is not None else "" for c in checkpoints]
         table.insert(0, "step", [*steps, *[""] * (len(table) - len(steps))])

@@ -15,7 +15,6 @@ import pandas as pd
 from pipeline import tables
 from pipeline.atomic import write_atomically
 from pipeline.errors import UserError
-from pipeline.evaluation import training_step
 from pipeline.jsonl import read_all, write_all
 from pipeline.manifests import image_root_of
 from pipeline.report import Cell, Headline, Records, Report, Table, render
@@ -23,6 +22,7 @@ from pipeline.runs import check_input
 from pipeline.tasks import load_part
 from pipeline.tasks.interface import DrawJob, Evaluation, TableLayout
 from pipeline.tasks.interface import Report as Progress
+from pipeline.training_steps import training_step
 from schemas.rows import Figure, Metric, Score
 
 FIGURES, REPORT = "figures.jsonl", "report.html"

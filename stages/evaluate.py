@@ -2,8 +2,8 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +11,12 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.progress import progress
-from pipeline.runs import StageRequest, StageRun, stage_run
+from pipeline.runs import StageRequest, stage_run
+from pipeline.training_steps import in_order_of_training
 from stages.common import Options, Result, command, finished, main, stage_config
 
 if TYPE_CHECKING:
+    from pipeline.evaluation import EvaluationJob
     from pipeline.following_metrics import Show, State
 
 WRITES = ("metrics.jsonl", "scores.jsonl", "table.md")
@@ -24,7 +26,7 @@ InputsOption = Annotated[
     typer.Option(
         "--input",
         metavar="[LABEL=]FILE",
-        help="Predictions instead of the run's; several, in the order of training, for a learning curve.",
+        help="Predictions instead of the run's; several beside each other: checkpoints of one training by their steps.",
     ),
 ]
 SalvagedOption = Annotated[
@@ -93,43 +95,47 @@ def app(
         raise UserError("--stop-when, --metric, --against and --idle-exit need --follow", remedy="add --follow")
     from pipeline import evaluation  # loaded here: `--help` need not wait for pandas
 
-    files = evaluation.label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
-    several = len(files) > 1
+    named = evaluation.label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
+    files, steps = in_order_of_training(named)
+    job = evaluation.EvaluationJob(
+        task=options.task,
+        inputs=files,
+        options=getattr(recipe, "evaluate", None),
+        folder=options.folder(run_name),
+        training_steps=steps,
+    )
+    return _evaluate(options, job, recipe)
+
+
+def _evaluate(options: Options, job: "EvaluationJob", recipe: Any) -> Result:
+    from pipeline import evaluation
+
+    several = {"checkpoints": list(job.inputs), "training_steps": job.training_steps} if len(job.inputs) > 1 else {}
     request = StageRequest(
         stage="evaluate",
-        task=options.task,
-        folder=options.folder(run_name),
-        config=stage_config(recipe, "evaluate") | ({"checkpoints": list(files)} if several else {}),
-        inputs=_inputs(files) | evaluation.named_files(options.task, getattr(recipe, "evaluate", None)),
+        task=job.task,
+        folder=job.folder,
+        config=stage_config(recipe, "evaluate") | several,
+        inputs=_inputs(job.inputs) | evaluation.named_files(job.task, job.options),
         writes=WRITES,
         num_threads=options.threads,
         force=options.force,
     )
     with stage_run(request) as run:
         if not run.up_to_date:
-            _evaluate(run, files, getattr(recipe, "evaluate", None), options)
-    lines, main_metrics = evaluation.show(options.task, run.folder)
+            with progress("evaluate", options.progress_style) as report:
+                outcome = evaluation.run_evaluation(replace(job, report=report))
+            run.outputs.update(outcome.outputs)
+            run.counts.update(outcome.counts)
+            run.error_counts.update(outcome.error_counts)
+            run.notes |= {"steps": outcome.steps, "training_steps": job.training_steps}
+    lines, main_metrics = evaluation.show(job.task, run.folder)
     return finished("evaluate", run, lines, metrics=main_metrics)
 
 
-def _inputs(files: dict[str, Path]) -> dict[str, Path]:
+def _inputs(files: Mapping[str, Path]) -> dict[str, Path]:
     """Predictions by the names that the manifest has for them: their labels, where there are several."""
-    return files if len(files) > 1 else dict(zip(["predictions"], files.values(), strict=True))
-
-
-def _evaluate(run: StageRun, files: dict[str, Path], section: Any, options: Options) -> None:
-    from pipeline import evaluation
-
-    with progress("evaluate", options.progress_style) as report:
-        job = evaluation.EvaluationJob(
-            task=options.task, inputs=files, options=section, folder=run.folder, report=report
-        )
-        outcome = evaluation.run_evaluation(job)
-    for name, path in outcome.outputs.items():
-        run.output(name, path)
-    run.counts.update(outcome.counts)
-    run.error_counts.update(outcome.error_counts)
-    run.notes["steps"] = outcome.steps
+    return {**files} if len(files) > 1 else dict(zip(["predictions"], files.values(), strict=True))
 
 
 @dataclass(frozen=True)

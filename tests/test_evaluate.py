@@ -1,6 +1,7 @@
 """The evaluate command on small predictions files."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from pipeline.evaluation import label_inputs
 from pipeline.jsonl import read_all, write_all
 from pipeline.manifests import load_manifest
+from pipeline.runs import StageRequest, stage_run
 from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldScore
 from schemas.rows import Metric
 from stages.common import run_command
@@ -84,12 +86,13 @@ def test_other_predictions_are_refused_until_forced(predictions: Path, capsys: p
     )
 
 
-def test_several_checkpoints_give_a_learning_curve(predictions: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_files_are_told_beside_each_other(predictions: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = predictions.parents[2]
     early, out = runs / "early/infer/predictions.jsonl", runs / "curve"
     assert evaluate("--input", early, "--input", predictions, "--out", out) == 0
     shown = capsys.readouterr().out
     assert shown.index("\nearly ") < shown.index("\nlate ") < shown.index("\ntuned_script (bar)")
+    assert "\nThe files beside each other, in the order given\nfile " in shown
     metrics = read_all(out / "metrics.jsonl", Metric)
     assert len({metric.id for metric in metrics}) == len(metrics)
     means = {
@@ -110,16 +113,50 @@ def test_several_checkpoints_give_a_learning_curve(predictions: Path, capsys: py
     assert len({*ids}) == len(ids) == 2 * 28
     assert evaluate("--input", early, "--input", predictions, "--out", out) == 0
     assert capsys.readouterr().out == shown.replace("evaluate: done", "evaluate: up to date")
-    assert "## Learning curve" in (out / "table.md").read_text()
+    table = (out / "table.md").read_text()
+    assert "## The files beside each other, in the order given\n\n| file |" in table
+    assert "earning curve" not in table
+
+
+def infer_says(predictions: Path, **notes: object) -> None:
+    """The manifest of infer beside predictions."""
+    with stage_run(StageRequest(stage="infer", task="gridworld", folder=predictions.parent, config={})) as run:
+        run.output("predictions", predictions)
+        run.notes |= notes
+
+
+def test_checkpoints_of_one_training_are_a_learning_curve_by_step(
+    predictions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = predictions.parents[2]
+    early, out = runs / "early/infer/predictions.jsonl", runs / "curve"
+    infer_says(early, step=1000, training="abc")
+    infer_says(predictions, step=2000, training="abc")
+    assert evaluate("--input", predictions, "--input", early, "--out", out) == 0
+    shown = capsys.readouterr().out
+    assert "\nLearning curve\ncheckpoint " in shown
+    assert re.search(r"\nearly +1,000 .*\nlate +2,000 ", shown)
+    table = (out / "table.md").read_text()
+    assert table.index("## Learning curve") < table.index("| early | 1,000 |") < table.index("| late | 2,000 |")
+    assert evaluate("--input", early, "--input", predictions, "--out", out) == 0
+    assert capsys.readouterr().out == shown.replace("evaluate: done", "evaluate: up to date")
+
+
+def test_checkpoints_of_two_trainings_keep_their_order_and_steps(
+    predictions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = predictions.parents[2]
+    early, out = runs / "early/infer/predictions.jsonl", runs / "curve"
+    infer_says(early, step=1000, training="abc")
+    infer_says(predictions, step=2000, training="another")
+    assert evaluate("--input", predictions, "--input", early, "--out", out) == 0
+    shown = capsys.readouterr().out
+    assert "\nThe files beside each other, in the order given\nfile " in shown
+    assert re.search(r"\nlate +2,000 .*\nearly +1,000 ", shown)
 
 
 def test_the_training_step_is_taken_from_the_manifest_of_infer(predictions: Path) -> None:
-    from pipeline.runs import StageRequest, stage_run
-
-    request = StageRequest(stage="infer", task="gridworld", folder=predictions.parent, config={})
-    with stage_run(request) as run:
-        run.output("predictions", predictions)
-        run.notes["step"] = 6_000_000
+    infer_says(predictions, step=6_000_000)
     out = predictions.parents[1] / "evaluate"
     evaluate("--input", predictions, "--out", out)
     assert load_manifest(out).notes["steps"] == {"predictions": 6_000_000}

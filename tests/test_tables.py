@@ -145,9 +145,10 @@ def test_rounding_leaves_the_interval_to_be_seen(value: float, below: float, abo
     assert max(errors) < 0.15 * (below + above) / 2
 
 
-def test_learning_curve_keeps_the_order_of_the_checkpoints_and_ends_in_the_bar() -> None:
+def test_inputs_beside_each_other_keep_their_order_and_end_in_the_bar() -> None:
     early = [metric("steps", "model", (100.0, 90.0, 110.0)), *METRICS[2:4]]
-    curve = tables.learning_curve([Checkpoint("late", 2_000_000, METRICS), Checkpoint("early", None, early)], LAYOUT)
+    inputs = [Checkpoint("late", 2_000_000, METRICS), Checkpoint("early", None, early)]
+    curve = tables.side_by_side(inputs, LAYOUT, "checkpoint")
     assert tables.to_text(curve).split("\n") == [
         "checkpoint         step                       steps              survival %",
         "late          2,000,000  1,490.2 [1,487.5, 1,493.0]       98.1 [97.1, 98.8]",
@@ -155,7 +156,7 @@ def test_learning_curve_keeps_the_order_of_the_checkpoints_and_ends_in_the_bar()
         "script (bar)                   500.0 [500.0, 500.0]  100.00 [99.62, 100.00]",
     ]
     assert list(curve["step"]) == ["2,000,000", "", ""]
-    assert "step" not in tables.learning_curve([Checkpoint("early", None, early)], LAYOUT)
+    assert "step" not in tables.side_by_side([Checkpoint("early", None, early)], LAYOUT, "file")
 
 
 def test_footnotes_name_the_bar_the_intervals_and_the_errors() -> None:

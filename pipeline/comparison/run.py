@@ -18,7 +18,6 @@ from pipeline.comparison.judging import Judge, pairs_of
 from pipeline.comparison.moving import moved_metrics, movers
 from pipeline.comparison.paired import Settings
 from pipeline.comparison.reading import Records, read_records
-from pipeline.comparison.training import steps_of_training
 from pipeline.errors import UserError
 from pipeline.evaluation import named_files
 from pipeline.jsonl import gc_paused, read_all, write_all
@@ -27,6 +26,7 @@ from pipeline.measured import Task
 from pipeline.stats.intervals import NUM_LINEAR
 from pipeline.tasks.interface import MetricDefinition
 from pipeline.tasks.interface import Report as Progress
+from pipeline.training_steps import steps_of_training
 from pipeline.visualization import image_inputs
 from schemas.comparison import Comparison, Mover
 from schemas.rows import Figure

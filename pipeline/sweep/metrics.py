@@ -1,8 +1,7 @@
-"""What the ledger keeps of a finished cell: its main metrics, and the training step of its model."""
+"""What the ledger keeps of a finished cell: its main metrics."""
 
 from pathlib import Path
 
-from pipeline.evaluation import training_step
 from pipeline.jsonl import read_all
 from pipeline.tables import MODEL, layout_of
 from pipeline.tasks import load_part
@@ -20,6 +19,3 @@ def main_metrics(task: str, path: Path) -> tuple[Metric, ...]:
         chosen = [m for m in rows if (m.name, m.statistic) == (column.metric, column.statistic)]
         found += [Metric(**{name: getattr(m, name) for name in names}) for m in chosen]
     return tuple(found)
-
-
-__all__ = ["main_metrics", "training_step"]

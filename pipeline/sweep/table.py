@@ -53,7 +53,8 @@ def _metric_columns(plan: Plan, results: Sequence[CellResult]) -> dict[str, list
     everything = [metric for result in results for metric in result.metrics]
     layout = tables.layout_of(part, part.GLOSSARY, everything)
     rows: dict[str, Sequence[Metric]] = {result.id: result.metrics for result in results}
-    cells = tables.learning_curve([tables.Checkpoint(name, None, metrics) for name, metrics in rows.items()], layout)
+    inputs = [tables.Checkpoint(name, None, metrics) for name, metrics in rows.items()]
+    cells = tables.side_by_side(inputs, layout, "cell")
     return {str(name): [str(cell) for cell in cells[name]] for name in cells.columns}
 
 

@@ -18,6 +18,7 @@ from pipeline.sweep.claims import DEFAULT_LEASE_S, Claim, Claims, Heartbeat, thi
 from pipeline.sweep.grid import METRICS, PREDICTIONS, Argument, Part, Plan, Step
 from pipeline.sweep.ledger import Ledger, State, row_of
 from pipeline.sweep.steps import RunStage, error_of, run_stage, wait_until_free
+from pipeline.training_steps import training_step
 from schemas.sweep import Cell, Event
 
 if TYPE_CHECKING:
@@ -224,10 +225,7 @@ class _Attempt:
         row = self.row("finished")
         if self.part.kind != "cell":
             return row
-        from pipeline.sweep.metrics import (
-            main_metrics,
-            training_step,
-        )  # here: pandas takes a second of a worker's start
+        from pipeline.sweep.metrics import main_metrics  # here: pandas takes a second of a worker's start
 
         return msgspec.structs.replace(
             row,

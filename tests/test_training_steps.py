@@ -1,4 +1,4 @@
-"""Which files compare takes for checkpoints of one training, by the manifests beside them."""
+"""The steps behind predictions, and which files are checkpoints of one training, by the manifests beside them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.comparison.training import steps_of_training
 from pipeline.jsonl import read_all, write_all
 from pipeline.runs import StageRequest, stage_run
+from pipeline.training_steps import steps_of_training
 from schemas.rows import Figure
 from stages.common import run_command
 from stages.compare import app
