@@ -112,8 +112,9 @@ def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
     part: Any = load_part(task, "score")
     metrics = read_all(folder / "metrics.jsonl", load_part(task, "rows").ROW_TYPES["metric_v1"])
     layout = tables.layout_of(part, part.GLOSSARY, metrics)
-    notes = load_manifest(folder).notes
-    inputs = Inputs(checkpoints_of(metrics, notes["steps"]), one_training=bool(notes.get("training_steps")))
+    manifest = load_manifest(folder)
+    one_training = bool(manifest.config.get("training_steps"))
+    inputs = Inputs(checkpoints_of(metrics, manifest.notes["steps"]), one_training=one_training)
     lines = terminal(inputs, layout)
     shown = {(column.metric, column.statistic) for column in layout.columns}
     main = [m for m in metrics if m.subject == tables.MODEL and m.slice_by in ("all", CHECKPOINT)]

@@ -17,7 +17,8 @@ class Comparison(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ``kind`` "paired": both files answer the same records. "train_gap": ``baseline`` is the same model on records that
     it learned from, other records than those of ``label``; there is no test then, and the verdict follows the interval.
-    "forgetting": ``label`` is the last file, ``baseline`` the best of the earlier ones over that slice.
+    "forgetting": ``label`` is the last file, ``baseline`` the best of the earlier ones over that slice: by the steps of
+    one training, where the files are its checkpoints, else by the order given.
 
     ``low`` and ``high`` bound the ``confidence`` interval of ``difference``. ``p_value`` is that of ``test``,
     two-sided; ``p_adjusted`` is adjusted (Holm) for the ``num_in_family`` tests it stands among: those over all

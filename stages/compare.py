@@ -11,6 +11,7 @@ import typer
 from pipeline.errors import UserError
 from pipeline.progress import progress
 from pipeline.runs import StageRequest, stage_run
+from pipeline.training_steps import in_order_of_training
 from stages.common import Options, Result, command, finished, main, stage_config
 
 if TYPE_CHECKING:
@@ -93,17 +94,19 @@ def app(
     from pipeline.evaluation import label_inputs
 
     recipe, run_name = options.recipe_or_defaults()
-    inputs = label_inputs(files)
-    if len(inputs) < 2:
+    named = label_inputs(files)
+    if len(named) < 2:
         raise UserError("a comparison needs two files or more", remedy="baton compare TASK A.jsonl B.jsonl")
+    inputs, steps = in_order_of_training(named)
     section = getattr(recipe, "evaluate", None)
     job = comparison.ComparisonJob(
         task=options.task,
         inputs=inputs,
-        folder=options.folder(run_name or _run_name([*inputs])),
+        folder=options.folder(run_name or _run_name([*named])),
         options=section,
         settings=comparison.settings(section, num_resamples, confidence, options.seed),
-        baseline=baseline,
+        steps=steps,
+        baseline=baseline or next(iter(named)),
         train_inputs=label_inputs(train_predictions) if train_predictions else {},
         metrics=metrics,
         all_pairs=all_pairs,

@@ -128,7 +128,7 @@ def _evaluate(options: Options, job: "EvaluationJob", recipe: Any) -> Result:
             run.outputs.update(outcome.outputs)
             run.counts.update(outcome.counts)
             run.error_counts.update(outcome.error_counts)
-            run.notes |= {"steps": outcome.steps, "training_steps": job.training_steps}
+            run.notes["steps"] = outcome.steps
     lines, main_metrics = evaluation.show(job.task, run.folder)
     return finished("evaluate", run, lines, metrics=main_metrics)
 

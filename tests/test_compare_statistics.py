@@ -1,5 +1,6 @@
 """Paired intervals and tests of compare against enumeration, known truth, and each other."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -200,14 +201,15 @@ def test_pooled_movers_are_the_changes_of_the_figure_and_equal_answers_move_noth
 def test_only_checkpoints_of_one_training_are_joined_by_a_line() -> None:
     compared = judge([Answer(1, 2), Answer(3, 4)], [Answer(0, 2), Answer(1, 4)], QUICK)
     with plotting.style():
-        curve, apart = (values(compared, steps, {}) for steps in ({"old": 2000, "new": 1000}, {}))
+        by_step = replace(compared, steps={"old": 1000, "new": 2000})
+        curve, apart = (values(files, {}) for files in (by_step, compared))
     assert curve.title == "Learning curve" and "over the steps of one training" in curve.caption
     assert curve.canvas.axes[0].get_xlabel() == "training step"
     assert apart.title == "The files beside each other" and "in the order given" in apart.caption
     (joined, *_), (points, *_) = (picture.canvas.axes[0].get_lines() for picture in (curve, apart))
     assert (joined.get_linestyle(), points.get_linestyle()) == ("-", "None")
     (new, old) = (100 * 4 / 6, 100 * 1 / 6)
-    assert np.array(joined.get_xydata()) == pytest.approx(np.array([[1000, new], [2000, old]]))
+    assert np.array(joined.get_xydata()) == pytest.approx(np.array([[1000, old], [2000, new]]))
     assert np.array(points.get_xydata()) == pytest.approx(np.array([[0, old], [1, new]]))
 
 

@@ -22,8 +22,7 @@ MAX_SIDE_BY_SIDE = 4  # files in one picture of a record; of more, only the two 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """What is drawn, and where. ``train`` holds values over the records that models learned from, by label; ``steps``
-    the training steps of checkpoints of one training, and is empty for any other files."""
+    """What is drawn, and where. ``train`` holds values over the records that models learned from, by label."""
 
     judge: Judge
     comparisons: Sequence[Comparison]
@@ -31,7 +30,6 @@ class Drawing:
     folder: Path
     note: Callable[[str], None]
     train: Mapping[str, Judge] = field(default_factory=dict)
-    steps: Mapping[str, int] = field(default_factory=dict)
     num_pictures: int = 6
     image_root: Path | None = None
 
@@ -63,7 +61,7 @@ def _pictures(drawing: Drawing) -> Iterator[Picture]:
     """Over all records first, then by slice."""
     judge = drawing.judge
     yield figures.differences(drawing.comparisons)
-    yield figures.values(judge, drawing.steps, drawing.train)
+    yield figures.values(judge, drawing.train)
     if profiles := figures.profiles(judge):
         yield profiles
         yield figures.sorted_differences(judge, drawing.comparisons)

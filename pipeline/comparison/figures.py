@@ -81,14 +81,12 @@ def verdict_legend(canvas: Any, rows: Sequence[Comparison]) -> None:
     canvas.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)))
 
 
-def values(judge: Judge, steps: Mapping[str, int], train: Mapping[str, Judge]) -> Picture:
+def values(judge: Judge, train: Mapping[str, Judge]) -> Picture:
     """Each metric of each file, beside it the records it learned from: points in the order given, or a learning curve.
 
-    ``steps`` are the training steps of checkpoints of one training. Without them there is nothing between two files
-    that a line could stand for.
+    Without the steps of one training there is nothing between two files that a line could stand for.
     """
-    labels, whole = judge.joined.labels, judge.joined.slices[0]
-    labels = sorted(labels, key=lambda label: steps[label]) if steps else labels
+    labels, whole, steps = judge.joined.labels, judge.joined.slices[0], judge.steps
     x = np.array([steps[label] for label in labels] if steps else range(len(labels)), dtype=np.float64)
     looks = [plotting.look(n) if steps else replace(plotting.look(n), line="none") for n in range(2)]
     metrics = judge.metrics[:MAX_PANELS]

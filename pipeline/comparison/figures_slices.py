@@ -38,7 +38,7 @@ def matrix(judge: Judge, rows: Sequence[Comparison]) -> Picture | None:
         ax.set_ylim(len(labels) + 1.3, 0)
         for column, part in enumerate(parts):
             _write_forgotten(ax, column, len(labels), forgotten.get((part.by, part.value)))
-        names, ticks = [*names, "last - best earlier"], [*ticks, len(labels) + 0.7]
+        names, ticks = [*names, f"last - best {_before(judge)}"], [*ticks, len(labels) + 0.7]
     ax.set_yticks(ticks, names)
     columns = [f"{part.by.replace('_', ' ')}\n{short(part.value, 14)}" for part in parts]
     ax.set_xticks([column + 0.5 for column in range(len(parts))], columns, fontsize=7.5 if len(parts) < 12 else 6)
@@ -48,10 +48,15 @@ def matrix(judge: Judge, rows: Sequence[Comparison]) -> Picture | None:
     caption += "slice, on one scale."
     if forgotten:
         caption += (
-            " The last row is the last file less the best of the earlier ones, with its interval: what is below zero "
-            "and marked was forgotten (permutation tests against all earlier files, adjusted together)."
+            f" The last row is the last file less the best of those {_before(judge)}, with its interval: what is below "
+            "zero and marked was forgotten (permutation tests against all of them, adjusted together)."
         )
     return Picture(slug="slices", title="Every file on every slice", caption=caption, section=BY_SLICE, canvas=canvas)
+
+
+def _before(judge: Judge) -> str:
+    """What the last file is held against: which came first is known from the steps of one training alone."""
+    return "earlier" if judge.steps else "given before"
 
 
 def _write_forgotten(ax: Any, column: int, top: int, row: Comparison | None) -> None:

@@ -34,7 +34,7 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True)
 class Joined:
-    """M records that are compared, in the order of the baseline.
+    """M records that are compared, in the order of the first file.
 
     ``positions[label][m]`` is where record m stands in that file, -1 where the file lacks it. ``values[label][name]``
     are float64 [M]. ``slices`` are all records first, then those of each value of each key. ``notes`` say what a reader
@@ -51,7 +51,7 @@ class Joined:
 
     @property
     def labels(self) -> list[str]:
-        """Names of the files, in the order given."""
+        """Names of the files, in their order."""
         return list(self.files)
 
     @property

@@ -25,13 +25,15 @@ LEAST_DEFINED = 0.5  # of the resamples: with fewer, a pooled figure has no inte
 
 @dataclass
 class Judge:
-    """Compares joined files. ``definitions`` are the task's glossary by name."""
+    """Compares joined files. ``definitions`` are the task's glossary by name; ``steps`` the training steps of all files
+    by label, in the order of the files, where they are checkpoints of one training, else empty."""
 
     task: Task
     joined: Joined
     metrics: Sequence[RecordMetric]
     definitions: Mapping[str, MetricDefinition]
     settings: Settings
+    steps: Mapping[str, int] = field(default_factory=dict)
     _columns: dict[str, PairedColumns] = field(default_factory=dict)
     _changes: dict[tuple[str, str], tuple[Ints, Mapping[str, Floats]]] = field(default_factory=dict)
 

@@ -26,7 +26,7 @@ def page(
 ) -> str:
     """The whole page as HTML."""
     joined = judge.joined
-    found = [*telling.whole_tables(rows), *telling.other_tables(rows)]
+    found = [*telling.whole_tables(rows), *telling.other_tables(rows, by_step=bool(judge.steps))]
     slices = telling.slice_tables(rows)
     missing = list(notes)
     if len(slices) > MAX_SLICE_TABLES:

@@ -26,7 +26,6 @@ from pipeline.measured import Task
 from pipeline.stats.intervals import NUM_LINEAR
 from pipeline.tasks.interface import MetricDefinition
 from pipeline.tasks.interface import Report as Progress
-from pipeline.training_steps import steps_of_training
 from pipeline.visualization import image_inputs
 from schemas.comparison import Comparison, Mover
 from schemas.rows import Figure
@@ -44,14 +43,16 @@ WRITES = (COMPARISONS, MOVERS, TABLE, "figures/*", FIGURES, REPORT)
 @dataclass(frozen=True, kw_only=True)
 class ComparisonJob:
     """``inputs`` are predictions files by label; ``train_inputs`` those of the same models on records that they learned
-    from. ``baseline`` is a label, else the first. ``options`` is the recipe's section ``evaluate``; ``image_root`` the
-    folder of the images that records name."""
+    from. ``steps`` are the training steps of all inputs, which are then in this order, where they are checkpoints of
+    one training; else empty. ``baseline`` is a label, else the first. ``options`` is the recipe's section ``evaluate``;
+    ``image_root`` the folder of the images that records name."""
 
     task: str
     inputs: Mapping[str, Path]
     folder: Path
     options: Any
     settings: Settings
+    steps: Mapping[str, int] = field(default_factory=dict)
     baseline: str | None = None
     train_inputs: Mapping[str, Path] = field(default_factory=dict)
     metrics: Sequence[str] = ()
@@ -106,7 +107,7 @@ def config(job: ComparisonJob) -> dict[str, Any]:
         "num_movers": job.num_movers,
         "num_pictures": job.num_pictures,
         "with_figures": job.with_figures,
-        "training_steps": steps_of_training(job.inputs) if job.with_figures else {},
+        "training_steps": {**job.steps},
     }
     last = list(job.inputs.values())[-1]
     images = image_inputs(job.task, last, job.image_root) if job.image_root else {}
@@ -123,7 +124,9 @@ def show(folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
     """What a finished comparison says: lines for the terminal, and the rows over all records as plain values."""
     rows = read_all(folder / COMPARISONS, Comparison)
     moved = read_all(folder / MOVERS, Mover)
-    lines = telling.terminal(rows, moved, load_manifest(folder).notes["notes"])
+    manifest = load_manifest(folder)
+    by_step = bool(manifest.config["compare"]["training_steps"])
+    lines = telling.terminal(rows, moved, manifest.notes["notes"], by_step=by_step)
     return lines, [msgspec.to_builtins(row) for row in rows if row.slice_by == "all"]
 
 
@@ -137,7 +140,8 @@ def run_comparison(job: ComparisonJob) -> ComparisonOutcome:
     write_all(outputs["comparisons"], found.comparisons)
     write_all(outputs["movers"], moved)
     write_all(outputs["figures"], figures)
-    write_atomically(outputs["table"], [telling.markdown(job.task, found.comparisons, moved, notes).encode()])
+    table = telling.markdown(job.task, found.comparisons, moved, notes, by_step=bool(job.steps))
+    write_atomically(outputs["table"], [table.encode()])
     page = pages.page(found.judge, found.comparisons, moved, figures, notes, job.folder)
     write_atomically(outputs["report"], [page.encode()])
     outputs |= {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
@@ -160,7 +164,6 @@ def _draw(job: ComparisonJob, found: Found, notes: list[str]) -> tuple[Sequence[
         comparisons=found.comparisons,
         movers=found.movers,
         train=found.train,
-        steps=steps_of_training(job.inputs),
         folder=job.folder,
         num_pictures=job.num_pictures,
         image_root=job.image_root,
@@ -176,6 +179,9 @@ def compare_files(job: ComparisonJob) -> Found:
     definitions = {definition.name: definition for definition in task.score.GLOSSARY}
     files, train_files = _read(job, task)
     judge, notes = _judge(job, task, files, definitions)
+    if job.steps:
+        told = ", ".join(f"{label} ({step:,})" for label, step in job.steps.items())
+        notes.append(f"Checkpoints of one training, in the order of their steps: {told}.")
     whole, *parts = judge.joined.slices
     pairs = pairs_of(judge.joined.labels, baseline, all_pairs=job.all_pairs)
     by_slice = judge.metrics if len(judge.joined.ids) < NUM_LINEAR else judge.metrics[:1]
@@ -224,4 +230,4 @@ def _judge(
     better = {name: definition.better for name, definition in definitions.items()}
     joined = join(task, files, job.on_missing, better)
     common = [metric for metric in joined.metrics if metric.name in definitions]
-    return Judge(task, joined, common, definitions, job.settings), joined.notes
+    return Judge(task, joined, common, definitions, job.settings, job.steps), joined.notes

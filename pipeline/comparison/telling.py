@@ -95,8 +95,8 @@ def direction_text(row: Comparison | Mover) -> str:
     return {"higher": "higher is better", "lower": "lower is better", "neither": "no direction"}[row.better]
 
 
-def terminal(rows: Sequence[Comparison], moved: Sequence[Mover], notes: Sequence[str]) -> list[str]:
-    """Everything that the command shows."""
+def terminal(rows: Sequence[Comparison], moved: Sequence[Mover], notes: Sequence[str], *, by_step: bool) -> list[str]:
+    """Everything that the command shows. ``by_step``: the files are in the order of the steps of one training."""
     blocks = []
     for title, table in whole_tables(rows):
         blocks += [title, tables.to_text(table, WIDTH), ""]
@@ -105,17 +105,19 @@ def terminal(rows: Sequence[Comparison], moved: Sequence[Mover], notes: Sequence
         if len(table) > MAX_SLICE_ROWS:
             blocks.append(f"... and {len(table) - MAX_SLICE_ROWS:,} more in table.md")
         blocks.append("")
-    for title, table in other_tables(rows):
+    for title, table in other_tables(rows, by_step=by_step):
         blocks += [title, tables.to_text(table, WIDTH), ""]
     for title, table in mover_tables(moved, main_only=True):
         blocks += [title, tables.to_text(table, WIDTH), ""]
     return "\n".join([*blocks, *footnotes(rows), *(f"NOTE: {note}" for note in notes)]).split("\n")
 
 
-def markdown(task: str, rows: Sequence[Comparison], moved: Sequence[Mover], notes: Sequence[str]) -> str:
+def markdown(
+    task: str, rows: Sequence[Comparison], moved: Sequence[Mover], notes: Sequence[str], *, by_step: bool
+) -> str:
     """``table.md``."""
     lines = [f"# Comparison: {task}", ""]
-    found = [*whole_tables(rows), *slice_tables(rows), *other_tables(rows), *mover_tables(moved)]
+    found = [*whole_tables(rows), *slice_tables(rows), *other_tables(rows, by_step=by_step), *mover_tables(moved)]
     for title, table in found:
         lines += [f"## {title}", "", tables.to_markdown(table), ""]
     return "\n".join([*lines, *(f"- {note}" for note in [*footnotes(rows), *notes]), ""])
@@ -154,15 +156,18 @@ def slice_tables(rows: Sequence[Comparison], *, main_only: bool = False) -> list
     return found
 
 
-def other_tables(rows: Sequence[Comparison]) -> list[tuple[str, pd.DataFrame]]:
-    """Forgetting, and held-out against learned records."""
+def other_tables(rows: Sequence[Comparison], *, by_step: bool) -> list[tuple[str, pd.DataFrame]]:
+    """Forgetting, and held-out against learned records. Without ``by_step`` forgetting goes by the order given."""
     found = []
     forgotten = [row for row in rows if row.kind == "forgetting"]
     if forgotten:
         last = forgotten[0].label
         names = [f"{row.slice_by} {row.slice_value}: {row.baseline}" for row in forgotten]
-        title = f"forgetting: {last} against the best earlier one, {_with_unit(forgotten[0])}"
-        found.append((title, _table(forgotten, names, "slice: best earlier", ("best earlier", last))))
+        best = "best earlier" if by_step else "best before"
+        told = f"forgetting: {last} against the best earlier checkpoint"
+        told = told if by_step else f"forgetting, by the order given: {last} against the best file before it"
+        table = _table(forgotten, names, f"slice: {best}", (best, last))
+        found.append((f"{told}, {_with_unit(forgotten[0])}", table))
     gaps = [row for row in rows if row.kind == "train_gap"]
     if gaps:
         names = [f"{row.label}: {_with_unit(row)}" for row in gaps]
