@@ -1,5 +1,6 @@
 """What many tests share: running a command as a user does, and one tiny run through every stage that writes."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -54,25 +55,68 @@ def run_baton(*arguments: str | Path, runs: Path, **environment: str) -> Done:
 
 
 @pytest.fixture
-def baton(tmp_path: Path) -> Baton:
-    """``baton("inspect", path)`` runs that command, with its run folders in a folder of the test's own."""
-    return lambda *arguments, runs=tmp_path / "runs", **environment: run_baton(*arguments, runs=runs, **environment)
+def baton(zygote: "Zygote", tmp_path: Path) -> Baton:
+    """``baton("inspect", path)`` runs that command in a process of its own, which the zygote has loaded everything for;
+    its run folders are in a folder of the test's own."""
+
+    def run(*arguments: str | Path, runs: Path = tmp_path / "runs", **environment: str) -> Done:
+        return zygote.run(*arguments, environment={"BATON_RUNS": str(runs)} | environment)
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A runs folder where recipe "tiny" went through examples, train, export and infer. For reading only."""
-    runs = tmp_path_factory.mktemp("tiny") / "runs"
-    for stage in ("examples", "train", "export", "infer"):
-        done = run_baton(stage, "gridworld", "--recipe", "tiny", runs=runs)
-        assert done.code == 0, done.err
-    return runs
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all workers of a test run."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Zygote]":
+def tiny_runs(shared_folder: Path) -> Path:
+    """A runs folder where recipe "tiny" went through examples, train, export and infer, each started from nothing. For
+    reading only."""
+
+    def make(folder: Path) -> None:
+        for stage in ("examples", "train", "export", "infer"):
+            done = run_baton(stage, "gridworld", "--recipe", "tiny", runs=folder / "runs")
+            assert done.code == 0, done.err
+
+    return made_once(shared_folder / "tiny", make) / "runs"
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """``folder``, as the first worker that asked had ``make`` fill it."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "whole").exists():
+            make(folder)
+            (folder / "whole").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def zygote(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Zygote]":
     """Real commands in processes that start in milliseconds."""
-    from tests.zygote import Zygote  # it imports this module
+    from tests.zygote import WARM, Zygote  # it imports this module
 
-    with Zygote(tmp_path_factory.mktemp("zygote")) as zygote:
+    with Zygote(WARM, shared_folder, tmp_path_factory.mktemp("zygote")) as zygote:
+        yield zygote
+
+
+@pytest.fixture(scope="session")
+def without_torch(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Zygote]":
+    """Processes in which importing torch fails, and nothing of the project is loaded."""
+    from tests.zygote import WITHOUT_TORCH, Zygote
+
+    with Zygote(WITHOUT_TORCH, shared_folder, tmp_path_factory.mktemp("without-torch")) as zygote:
+        yield zygote
+
+
+@pytest.fixture(scope="session")
+def libraries(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Zygote]":
+    """Processes in which the libraries are loaded, and nothing of the project."""
+    from tests.zygote import LIBRARIES, Zygote
+
+    with Zygote(LIBRARIES, shared_folder, tmp_path_factory.mktemp("libraries")) as zygote:
         yield zygote

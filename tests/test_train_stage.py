@@ -1,33 +1,27 @@
 """train as a command: interrupted, killed, resumed, started anew."""
 
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from pipeline.manifests import load_manifest
-from tests.conftest import ROOT, Baton
+from tests.conftest import Baton
+from tests.zygote import Command, Zygote
 
 RUN = "gridworld/tiny/train"
 FINAL = ("selected.checkpoint_v1", "progress.jsonl", "monitor.jsonl")
 ARGUMENTS = ("train", "gridworld", "--recipe", "tiny")
 
 
-def start(runs: Path, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "stages", *ARGUMENTS, *arguments]
-    settings = os.environ | {"BATON_RUNS": str(runs)}
-    return subprocess.Popen(command, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(zygote: Zygote, runs: Path) -> Command:
+    return zygote.start(*ARGUMENTS, environment={"BATON_RUNS": str(runs)})
 
 
-def wait_for(process: "subprocess.Popen[str]", path: Path) -> None:
+def wait_for(command: Command, path: Path) -> None:
     """Until the training wrote the file."""
     while not path.exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+        assert command.wait(timeout_s=0.01) is None, command.finish()
 
 
 def assert_like_uninterrupted(folder: Path, tiny_runs: Path) -> None:
@@ -35,12 +29,13 @@ def assert_like_uninterrupted(folder: Path, tiny_runs: Path) -> None:
         assert (folder / name).read_bytes() == (tiny_runs / RUN / name).read_bytes(), name
 
 
-def test_a_killed_training_resumes_to_the_same_bytes(tmp_path: Path, tiny_runs: Path, baton: Baton) -> None:
-    process = start(tmp_path / "runs")
+def test_a_killed_training_resumes_to_the_same_bytes(
+    tmp_path: Path, tiny_runs: Path, zygote: Zygote, baton: Baton
+) -> None:
+    process = start(zygote, tmp_path / "runs")
     folder = tmp_path / "runs" / RUN
     wait_for(process, folder / "resume.checkpoint_v1")
-    process.kill()
-    process.communicate()
+    assert process.kill() == -signal.SIGKILL
     assert load_manifest(folder).status == "started"
     done = baton(*ARGUMENTS)
     assert done.code == 0, done.err
@@ -50,27 +45,28 @@ def test_a_killed_training_resumes_to_the_same_bytes(tmp_path: Path, tiny_runs: 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_training_says_so_and_resumes_to_the_same_bytes(
-    number: signal.Signals, tmp_path: Path, tiny_runs: Path, baton: Baton
+    number: signal.Signals, tmp_path: Path, tiny_runs: Path, zygote: Zygote, baton: Baton
 ) -> None:
-    process = start(tmp_path / "runs")
+    process = start(zygote, tmp_path / "runs")
     folder = tmp_path / "runs" / RUN
     wait_for(process, folder / "progress.jsonl")
-    process.send_signal(number)
-    _, err = process.communicate()
-    assert process.returncode == 130
-    assert "error: interrupted\n  next:  the same command again goes on from where it stopped" in err
+    process.signal(number)
+    done = process.finish()
+    assert done.code == 130
+    assert "error: interrupted\n  next:  the same command again goes on from where it stopped" in done.err
     assert load_manifest(folder).status == "cancelled"
     done = baton(*ARGUMENTS)
     assert done.code == 0, done.err
     assert_like_uninterrupted(folder, tiny_runs)
 
 
-def test_a_fresh_start_takes_nothing_of_the_unfinished_training(tmp_path: Path, tiny_runs: Path, baton: Baton) -> None:
+def test_a_fresh_start_takes_nothing_of_the_unfinished_training(
+    tmp_path: Path, tiny_runs: Path, zygote: Zygote, baton: Baton
+) -> None:
     folder = tmp_path / "runs" / RUN
-    process = start(tmp_path / "runs")
+    process = start(zygote, tmp_path / "runs")
     wait_for(process, folder / "resume.checkpoint_v1")
-    process.kill()
-    process.communicate()
+    assert process.kill() == -signal.SIGKILL
     (folder / "resume.checkpoint_v1").write_bytes(b"damaged")
     resumed = baton(*ARGUMENTS)
     assert resumed.code == 2
@@ -80,15 +76,14 @@ def test_a_fresh_start_takes_nothing_of_the_unfinished_training(tmp_path: Path, 
     assert_like_uninterrupted(folder, tiny_runs)
 
 
-def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path, baton: Baton) -> None:
-    process = start(tmp_path / "runs")
+def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path, zygote: Zygote, baton: Baton) -> None:
+    process = start(zygote, tmp_path / "runs")
     wait_for(process, tmp_path / "runs" / RUN / "manifest.json")
     done = baton(*ARGUMENTS)
     assert done.code == 2
     assert f"process {process.pid}" in done.err
     assert "is working in this run folder" in done.err
-    process.kill()
-    process.communicate()
+    assert process.kill() == -signal.SIGKILL
 
 
 def test_piped_training_reports_in_plain_lines_on_stderr(tmp_path: Path, baton: Baton) -> None:
