@@ -17,6 +17,7 @@ from pipeline.atomic import write_atomically
 from pipeline.errors import UserError
 from pipeline.jsonl import read_all, write_all
 from pipeline.runs import load_manifest
+from pipeline.short_names import num_common
 from pipeline.tables import Checkpoint
 from pipeline.tasks import load_part
 from pipeline.tasks.interface import Evaluation, Report, ScorePart, TableLayout
@@ -193,15 +194,9 @@ def _distinguishing(paths: Sequence[Path]) -> list[str]:
     parts = [path.absolute().with_suffix("").parts for path in paths]
     if len({*parts}) == 1:
         return [path.stem for path in paths]
-    start = _num_common(parts)
-    end = _num_common([names[start:][::-1] for names in parts])
+    start = num_common(parts)
+    end = num_common([names[start:][::-1] for names in parts])
     return ["-".join(names[start : len(names) - end]) or names[-1] for names in parts]
-
-
-def _num_common(sequences: Sequence[Sequence[str]]) -> int:
-    """How many first items all sequences share."""
-    same = [len({*items}) == 1 for items in zip(*sequences, strict=False)]
-    return [*same, False].index(False)
 
 
 def terminal(inputs: Inputs, layout: TableLayout) -> list[str]:

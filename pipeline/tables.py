@@ -3,17 +3,22 @@
 Subjects are rows, the model first; the main metrics of the task are columns.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import shutil
+import sys
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TextIO
 
 import pandas as pd
 
 from pipeline.rounding import decimals_of_interval, decimals_of_value
+from pipeline.short_names import shortened
 from pipeline.tasks.interface import MetricDefinition, TableColumn, TableLayout
 from schemas.rows import Metric
 
 MODEL = "model"
-WIDTH = 100  # columns of a terminal
+WIDTH, NARROWEST = 100, 40  # columns of a terminal, at most and at least
 GAP = "  "
 SMALLEST_LENGTH = 1e-9  # of an interval, relative to the value: below, it is rounding
 NUM_DEFAULT_COLUMNS = 5
@@ -112,19 +117,44 @@ def footnotes(metrics: Sequence[Metric], layout: TableLayout) -> list[str]:
     return lines
 
 
-def to_text(table: pd.DataFrame, width: int = WIDTH) -> str:
-    """The table in plain text, no line longer than ``width``: columns that do not fit go into a block below."""
-    blocks, first = [], _cells(str(table.index.name or ""), list(table.index), left=True)
-    columns = [_cells(str(name), list(table[name]), left=False) for name in table.columns]
-    while columns:
-        taken, used = 0, len(first[0])
-        while taken < len(columns) and (not taken or used + len(GAP) + len(columns[taken][0]) <= width):
-            used += len(GAP) + len(columns[taken][0])
-            taken += 1
-        lines = zip(first, *columns[:taken], strict=True)
-        blocks.append("\n".join(GAP.join(cells).rstrip() for cells in lines))
-        columns = columns[taken:]
-    return "\n\n".join(blocks)
+def width_of(output: TextIO, most: int = WIDTH) -> int:
+    """Columns that tables may take: those of the terminal (or ``COLUMNS``), ``most`` where it has more, or is none."""
+    if not output.isatty() and "COLUMNS" not in os.environ:
+        return most
+    return max(min(shutil.get_terminal_size((most, 24)).columns, most), NARROWEST)
+
+
+def to_text(table: pd.DataFrame, width: int | None = None, *, breaks: Container[str] = ()) -> str:
+    """The table in plain text, no line longer than ``width`` (None: that of the terminal).
+
+    Columns that do not fit go into blocks below; these begin with ``breaks`` where that makes no more of them. Names of
+    rows are shortened where they leave no room for the widest column.
+    """
+    width = width_of(sys.stdout) if width is None else width
+    columns = [(str(name), _cells(str(name), list(table[name]), left=False)) for name in table.columns]
+    widest = max((len(cells[0]) for _, cells in columns), default=0)
+    names = shortened([str(table.index.name or ""), *map(str, table.index)], width - widest - len(GAP))
+    first = _cells(names[0], names[1:], left=True)
+    room = width - len(first[0])
+    plain, broken = _blocks(columns, room, ()), _blocks(columns, room, breaks)
+    chosen = broken if 1 < len(broken) <= len(plain) else plain
+    return "\n\n".join(
+        "\n".join(GAP.join(cells).rstrip() for cells in zip(first, *block, strict=True)) for block in chosen
+    )
+
+
+def _blocks(columns: Sequence[tuple[str, list[str]]], room: int, breaks: Container[str]) -> list[list[list[str]]]:
+    """Columns that stand beside each other in ``room``, block by block; one alone where it needs more."""
+    blocks: list[list[list[str]]] = []
+    used = 0
+    for name, cells in columns:
+        needed = len(GAP) + len(cells[0])
+        if not blocks or used + needed > room or name in breaks:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(cells)
+        used += needed
+    return blocks
 
 
 def to_markdown(table: pd.DataFrame) -> str:

@@ -267,6 +267,26 @@ def test_the_terminal_shows_differences_verdicts_and_movers(tmp_path: Path, caps
     assert max(map(len, shown.replace(str(tmp_path), "").splitlines())) <= 120
 
 
+@pytest.mark.parametrize("columns", [80, 100, 120])
+def test_no_line_of_a_table_is_wider_than_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    labels = [f"curriculum-with-random-starts-seed{seed}-step-00120000" for seed in (0, 1)]
+    compare(
+        tmp_path, "--num-resamples", "20", **dict(zip(labels, (lives(6), with_wellbeing(NEW + OLD[:2])), strict=True))
+    )
+    shown = capsys.readouterr().out
+    legend, tables = shown[shown.index("\n") + 1 : shown.index("[low, high]")].split("\n\n", 1)
+    short = [line.partition(": ")[0] for line in legend.splitlines()]
+    assert [line.partition(": ")[2] for line in legend.splitlines()] == labels
+    assert len({*short}) == 2
+    assert all(name in tables and len(name) <= columns // 8 for name in short)
+    assert max(map(len, tables.splitlines())) <= columns
+    assert tables.count("P(better)") == 1  # no column is left out
+    assert labels[0] in (tmp_path / "out/table.md").read_text()
+
+
 def test_json_holds_the_rows_over_all_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compare(tmp_path, *ONE_METRIC, "--json", old=with_wellbeing(OLD), new=with_wellbeing(NEW))
     (row,) = json.loads(capsys.readouterr().out)["comparisons"]

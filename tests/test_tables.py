@@ -1,8 +1,10 @@
 """The tables that people see, from literal metrics."""
 
+import io
 from types import SimpleNamespace
 
 import msgspec
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,6 +96,47 @@ def test_no_line_is_wider_than_the_terminal() -> None:
     assert text.count("baseline") > 1  # every block names its rows
     narrow = tables.to_text(tables.main_table(METRICS, LAYOUT), width=10)
     assert "survival %" in narrow  # a column wider than the terminal is still shown
+
+
+def test_names_of_rows_make_room_for_the_widest_column_alone() -> None:
+    names = [f"images/of/the/validation/set/{n:08d}.jpg" for n in (1, 2)]
+    table = pd.DataFrame({"a": ["1.0 [0.9, 1.1]"] * 2}, index=pd.Index(names, name="record"))
+    assert tables.to_text(table, width=60).split("\n")[1] == f"{names[0]}  1.0 [0.9, 1.1]"
+    assert tables.to_text(table, width=30).split("\n") == [
+        "record                       a",
+        "images/…01.jpg  1.0 [0.9, 1.1]",
+        "images/…02.jpg  1.0 [0.9, 1.1]",
+    ]
+
+
+def test_a_block_begins_where_it_is_asked_to_unless_that_makes_one_more() -> None:
+    table = pd.DataFrame({name: ["1"] for name in ("aa", "bb", "cc", "dd")}, index=pd.Index(["x"], name="n"))
+    heads = {
+        width: [block.split("\n")[0].split()[1:] for block in tables.to_text(table, width, breaks={"cc"}).split("\n\n")]
+        for width in (17, 16, 9, 5)
+    }
+    assert heads[17] == [["aa", "bb", "cc", "dd"]]
+    assert heads[16] == [["aa", "bb"], ["cc", "dd"]]
+    assert heads[9] == [["aa", "bb"], ["cc", "dd"]]
+    assert heads[5] == [["aa"], ["bb"], ["cc"], ["dd"]]
+    three = table.assign(ee=["1"])
+    assert [line.split()[1:] for line in tables.to_text(three, 13, breaks={"dd"}).split("\n")[::3]] == [
+        ["aa", "bb", "cc"],
+        ["dd", "ee"],
+    ]
+    assert [line.split()[1:] for line in tables.to_text(three, 13, breaks={"bb"}).split("\n")[::3]] == [
+        ["aa", "bb", "cc"],
+        ["dd", "ee"],
+    ]
+
+
+def test_tables_take_the_columns_of_the_terminal_but_never_more_than_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = io.StringIO()
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert tables.width_of(output, 120) == 120  # piped
+    for columns, width in (("80", 80), ("200", 120), ("3", tables.NARROWEST)):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert tables.width_of(output, 120) == width
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,26 @@
 """Comparisons as a person reads them: tables for the terminal, for table.md and for the report."""
 
 import math
+import sys
 from collections.abc import Sequence
 
+import msgspec
 import pandas as pd
 
 from pipeline import tables
 from pipeline.rounding import decimals_of_interval, decimals_of_value
+from pipeline.short_names import shortened
 from schemas.comparison import Comparison, Mover
 
 MAX_SLICE_ROWS = 20  # on the terminal
 NUM_MOVERS = 5  # shown of each list
 MAX_CHANGE_DECIMALS = 5
 MAX_UNIT = 8  # characters of a unit that is shown beside a name; the glossary has the others
-CHANCE = "P(better)"
-RESERVED = frozenset({"change", "lines", "difference", "p", "d_z", "better/worse/same", "verdict", CHANCE})
+COUNTS, CHANCE = "better/worse/same", "P(better)"
+RESERVED = frozenset({"change", "lines", "difference", "p", "d_z", COUNTS, "verdict", CHANCE})
 VERDICTS = {"no_difference_shown": "no difference shown"}
 WIDTH = 120  # columns of a terminal, of which tables may take all
+LABEL_SHARE = 8  # of these columns a label may take one part in as many
 
 
 def decimals_of(row: Comparison) -> int:
@@ -97,19 +101,40 @@ def direction_text(row: Comparison | Mover) -> str:
 
 def terminal(rows: Sequence[Comparison], moved: Sequence[Mover], notes: Sequence[str], *, by_step: bool) -> list[str]:
     """Everything that the command shows. ``by_step``: the files are in the order of the steps of one training."""
-    blocks = []
+    width = tables.width_of(sys.stdout, WIDTH)
+    rows, moved, blocks = _with_short_labels(rows, moved, width // LABEL_SHARE)
     for title, table in whole_tables(rows):
-        blocks += [title, tables.to_text(table, WIDTH), ""]
+        blocks += [title, _text(table, width), ""]
     for title, table in slice_tables(rows, main_only=True):
-        blocks += [title, tables.to_text(table.head(MAX_SLICE_ROWS), WIDTH)]
+        blocks += [title, _text(table.head(MAX_SLICE_ROWS), width)]
         if len(table) > MAX_SLICE_ROWS:
             blocks.append(f"... and {len(table) - MAX_SLICE_ROWS:,} more in table.md")
         blocks.append("")
     for title, table in other_tables(rows, by_step=by_step):
-        blocks += [title, tables.to_text(table, WIDTH), ""]
+        blocks += [title, _text(table, width), ""]
     for title, table in mover_tables(moved, main_only=True):
-        blocks += [title, tables.to_text(table, WIDTH), ""]
+        blocks += [title, _text(table, width), ""]
     return "\n".join([*blocks, *footnotes(rows), *(f"NOTE: {note}" for note in notes)]).split("\n")
+
+
+def _text(table: pd.DataFrame, width: int) -> str:
+    """A table whose columns fit, or go on below it: what differs and how sure that is above, how much it is below."""
+    return tables.to_text(table, width, breaks={COUNTS})
+
+
+def _with_short_labels(
+    rows: Sequence[Comparison], moved: Sequence[Mover], length: int
+) -> tuple[list[Comparison], list[Mover], list[str]]:
+    """Rows whose labels leave room for numbers, and lines that say what was shortened."""
+    labels = list(dict.fromkeys(label for row in rows for label in (row.baseline, row.label)))
+    short = dict(zip(labels, shortened(labels, length), strict=True))
+    change = msgspec.structs.replace
+    told = [f"{name}: {label}" for label, name in short.items() if name != label]
+    return (
+        [change(row, label=short[row.label], baseline=short[row.baseline]) for row in rows],
+        [change(row, label=short[row.label], baseline=short[row.baseline]) for row in moved],
+        [*told, ""] if told else [],
+    )
 
 
 def markdown(
@@ -258,7 +283,7 @@ def _table(rows: Sequence[Comparison], names: Sequence[str], heading: str, sides
         columns["p"] = [p_text(row.p_adjusted) for row in rows]
     columns["verdict"] = [verdict_text(row) for row in rows]
     if any(row.num_better is not None for row in rows):
-        columns["better/worse/same"] = [
+        columns[COUNTS] = [
             "-" if row.num_better is None else f"{row.num_better:,}/{row.num_worse:,}/{row.num_equal:,}" for row in rows
         ]
     if any(row.effect_size is not None for row in rows):
