@@ -9,9 +9,10 @@ from pipeline.checkpoints import save_checkpoint
 from pipeline.jsonl import Appender
 from pipeline.recipes import load_recipe
 from pipeline.tail import Tail
-from pipeline.tasks.gridworld.learn import RESUME, Trainer
+from pipeline.tasks.gridworld.learn import Trainer
 from pipeline.tasks.gridworld.recipe import GridworldRecipe
 from pipeline.tasks.interface import TrainJob
+from pipeline.training import RESUME
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.tasks.gridworld.learn import RESUME
+from pipeline.training import RESUME
 
 # May differ: the manifest names times, the lock a process; the tail may drop episodes, and what a training resumes from
 # remembers how long the tail is.

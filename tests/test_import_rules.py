@@ -32,7 +32,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 # Modules of the library, besides those of tasks, that may import torch.
-NEEDS_TORCH = {"brain", "checkpoints", "export", "model_compare", "model_file", "onnx_export"}
+NEEDS_TORCH = {"brain", "checkpoints", "export", "model_compare", "model_file", "onnx_export", "training"}
 
 
 def test_the_library_imports_without_torch_but_for_what_says_so() -> None:

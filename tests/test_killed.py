@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from pipeline.runs import load_manifest, verify
-from pipeline.tasks.gridworld.learn import RESUME
+from pipeline.training import RESUME
 from tests.run_files import different_files
 from tests.zygote import Zygote
 

@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.export import export_model
 from pipeline.model_file import load_model
 from pipeline.tasks.detection.augment import augment
-from pipeline.tasks.detection.learn import RESUME, SELECTED, make_brain, train
+from pipeline.tasks.detection.learn import make_brain, train
 from pipeline.tasks.detection.learner import learning_rate
 from pipeline.tasks.detection.model import DetectionModel
 from pipeline.tasks.detection.network import parse_network
@@ -24,6 +24,7 @@ from pipeline.tasks.detection.optimizer import orthogonal
 from pipeline.tasks.detection.recipe import DetectionRecipe, Train
 from pipeline.tasks.detection.rows import DetectionEpisode, DetectionMonitor, DetectionProgress
 from pipeline.tasks.interface import TrainJob, TrainOutcome
+from pipeline.training import RESUME, SELECTED
 
 SMALL: dict[str, Any] = {
     "schema": "recipe_v1",

@@ -12,11 +12,12 @@ import torch
 from pipeline.errors import UserError
 from pipeline.tasks.gridworld import rules
 from pipeline.tasks.gridworld.collect import epsilons
-from pipeline.tasks.gridworld.learn import RESUME, SELECTED, train
+from pipeline.tasks.gridworld.learn import train
 from pipeline.tasks.gridworld.learner import learning_rate
 from pipeline.tasks.gridworld.recipe import Exploration, GridworldRecipe, Optimizer
 from pipeline.tasks.gridworld.rows import GridworldEpisode, GridworldMonitor, GridworldProgress
 from pipeline.tasks.interface import TrainJob, TrainOutcome
+from pipeline.training import RESUME, SELECTED
 
 SMALL: dict[str, Any] = {
     "schema": "recipe_v1",

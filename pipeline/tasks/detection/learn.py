@@ -1,35 +1,30 @@
 """The training of detection: draw scenes, learn, monitor, checkpoint; resumed it ends in the same bytes.
 
-What it leaves in its folder:
+What it leaves in its folder (`pipeline.training`):
 
 - ``progress.jsonl``      the losses, every ``progress_every`` steps
 - ``episodes.jsonl``      the live tail: images with what the model in training wrote for them, and the truth
-- ``monitor.jsonl``       the averaged weights, greedy, on monitoring scenes, every ``monitor_every`` steps
-- ``checkpoints/``        the weights at each of those moments
-- ``selected.checkpoint_v1``  a copy of the one with the highest average precision there
-- ``resume.checkpoint_v1``    everything that is needed to go on
+- ``monitor.jsonl``       the averaged weights, greedy, on monitoring scenes; ``selected.checkpoint_v1`` is the one with
+  the highest average precision there
 
 The scenes of a step, and all that is random in it, follow from the seed and the step's number: nothing of it has to be
 kept to go on.
 """
 
 import base64
-import hashlib
 import io
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.atomic import write_atomically
 from pipeline.checkpoints import load_checkpoint, save_checkpoint
 from pipeline.errors import UserError
-from pipeline.hashes import canonical_json
 from pipeline.jsonl import Appender
 from pipeline.tail import Tail
 from pipeline.tasks.detection.augment import augment
@@ -43,9 +38,9 @@ from pipeline.tasks.detection.scenes import DrawnShape, make_batch
 from pipeline.tasks.detection.shapes import CORNERS
 from pipeline.tasks.detection.tokens import VOCABULARIES, Geometry, Shape
 from pipeline.tasks.interface import TrainJob, TrainOutcome
+from pipeline.training import RESUME, Rhythm, arithmetic, checkpoint_head, run_training
 from schemas.brain import BrainSpec
 
-RESUME, SELECTED = "resume.checkpoint_v1", "selected.checkpoint_v1"
 _REPORT_EVERY = 5  # steps between two reports of progress
 _MONITOR_SEED = 0  # every training is monitored on the same scenes
 _DIGITS = 6
@@ -84,7 +79,7 @@ def _longest(count: int, labels: Sequence[str], geometry: Geometry) -> list[Shap
 
 
 class Trainer:
-    """The whole state of a training, and one method a rhythm: `advance`, `sample`, `monitor`, `save`."""
+    """The whole state of a training, and one method a rhythm: `advance`, `monitor`, `save`."""
 
     def __init__(self, job: TrainJob) -> None:
         assert isinstance(job.recipe, DetectionRecipe)
@@ -111,12 +106,14 @@ class Trainer:
         """Random numbers of this step."""
         return np.random.default_rng((self.recipe.seed, purpose, self.step))
 
-    def advance(self, progress: Appender) -> None:
-        """Draw a batch and learn from it."""
+    def advance(self, progress: Appender, tail: Tail) -> None:
+        """Draw a batch and learn from it; every so often, show what the model writes now."""
         size = self.train.batch_size
         images, drawn = self._draw("train", self.recipe.seed, range(self.step * size, (self.step + 1) * size))
         seen = augment(images, self.train.augment_share, self._generator(0))
         self._record(self.learner.update(seen, drawn, self._generator(1)), progress)
+        if self.step % self.train.sample_every == 0:
+            self._sample(tail)
 
     def _record(self, losses: Losses, progress: Appender) -> None:
         self.tokens_seen += losses.num_tokens
@@ -140,7 +137,7 @@ class Trainer:
             )
             self.sums, self.num_summed = dict.fromkeys(_SUMS, 0.0), 0
 
-    def sample(self, tail: Tail) -> None:
+    def _sample(self, tail: Tail) -> None:
         """Let the model write about one monitoring image, the next in turn, and offer that to the tail."""
         turn = self.step // self.train.sample_every - 1
         number, geometry = turn % len(self.monitored[1]), self.train.geometries[turn % len(self.train.geometries)]
@@ -198,14 +195,7 @@ class Trainer:
 
     def checkpoint(self) -> dict[str, Any]:
         """What is needed to export this moment."""
-        recipe = msgspec.to_builtins(self.recipe)
-        return {
-            "format": "checkpoint_v1",
-            "task": self.recipe.task,
-            "step": self.step,
-            "brain": msgspec.to_builtins(self.brain),
-            "recipe": recipe,
-            "recipe_hash": hashlib.sha256(canonical_json(recipe)).hexdigest(),
+        return checkpoint_head(self.recipe, self.brain, self.step) | {
             "facts": {"images_seen": self.step * self.train.batch_size, "tokens_seen": self.tokens_seen},
             "average_weights": self.learner.average.state_dict(),
         }
@@ -241,71 +231,17 @@ def _png(image: NDArray[np.uint8]) -> str:
 
 
 def train(job: TrainJob) -> TrainOutcome:
-    """Train by the job's recipe, from ``resume.checkpoint_v1`` if the job says so and there is one.
-
-    Stops early, with everything saved, when ``job.should_stop()`` says so: then KeyboardInterrupt is raised.
-    """
+    """Train by the job's recipe (`run_training`)."""
     assert isinstance(job.recipe, DetectionRecipe)
-    torch.set_num_threads(job.recipe.train.num_threads)
-    torch.set_flush_denormal(True)
-    try:
-        return _train(job)
-    finally:
-        torch.set_flush_denormal(False)  # or recipes would go unchecked: to msgspec "above 0" is the least denormal
-
-
-def _train(job: TrainJob) -> TrainOutcome:
-    """`train`, with the arithmetic set."""
-    (job.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(job)
-    offsets = {"progress": 0, "monitor": 0, "episodes": 0}
-    if job.resume and (job.folder / RESUME).exists():
-        offsets = trainer.load()
-    with (
-        Appender(job.folder / "progress.jsonl", at=offsets["progress"]) as progress,
-        Appender(job.folder / "monitor.jsonl", at=offsets["monitor"]) as monitor,
-        Tail(job.folder / "episodes.jsonl", resume_at=offsets["episodes"]) as tail,
-    ):
-        _run(job, trainer, progress, monitor, tail)
-        tail.drain()
-        counts = {"tail_written": tail.num_written, "tail_dropped": tail.num_dropped}
-        notes = {"tail_error": str(tail.error)} if tail.error else {}
-    write_atomically(job.folder / SELECTED, [(job.folder / trainer.best_checkpoint).read_bytes()])
-    images = trainer.step * trainer.train.batch_size
-    return TrainOutcome(
-        outputs={"selected": job.folder / SELECTED}
-        | {name: job.folder / f"{name}.jsonl" for name in ("progress", "monitor", "episodes")},
-        counts=counts | {"steps": trainer.step, "images": images, "tokens": trainer.tokens_seen},
-        notes=notes | {"selected": trainer.best_checkpoint, "selected_by": trainer.best},
+    options = job.recipe.train
+    rhythm = Rhythm(
+        num_steps=options.num_steps,
+        monitor_every=options.monitor_every,
+        checkpoint_every=options.checkpoint_every,
+        report_every=_REPORT_EVERY,
     )
-
-
-def _run(job: TrainJob, trainer: Trainer, progress: Appender, monitor: Appender, tail: Tail) -> None:
-    """Advance to the end, sampling, monitoring and saving on the way."""
-    options = trainer.train
-
-    def save() -> None:
-        # On the disk before the checkpoint that counts on them: a power cut must not leave it ahead of its files.
-        progress.flush(sync=True)
-        monitor.flush(sync=True)
-        trainer.save({"progress": progress.offset, "monitor": monitor.offset, "episodes": tail.drain()})
-
-    while trainer.step < options.num_steps:
-        trainer.advance(progress)
-        if trainer.step % _REPORT_EVERY == 0:
-            progress.flush()
-            job.report(trainer.step, options.num_steps, trainer.facts())
-        if trainer.step % options.sample_every == 0:
-            trainer.sample(tail)
-        done = trainer.step >= options.num_steps
-        if done or trainer.step % options.monitor_every == 0:
-            monitor.append(trainer.monitor())
-            monitor.flush()
-        if done:
-            break
-        if job.should_stop():
-            save()
-            raise KeyboardInterrupt
-        if trainer.step % options.checkpoint_every == 0:
-            save()
-    save()
+    with arithmetic(options.num_threads):
+        trainer = Trainer(job)
+        outcome = run_training(job, trainer, rhythm)
+    counts = {"images": trainer.step * options.batch_size, "tokens": trainer.tokens_seen}
+    return replace(outcome, counts={**outcome.counts, **counts}, notes={**outcome.notes, "selected_by": trainer.best})

@@ -1,29 +1,26 @@
 """The training of gridworld: act, store, learn, monitor, checkpoint; resumed it ends in the same bytes.
 
-What it leaves in its folder:
+What it leaves in its folder (`pipeline.training`):
 
 - ``progress.jsonl``      every finished episode, one short row
 - ``episodes.jsonl``      the live tail: whole episodes of a few watched environments
-- ``monitor.jsonl``       the averaged weights, greedy, on monitoring scenarios, every ``monitor_every`` steps
-- ``checkpoints/``        the weights at each of those moments
-- ``selected.checkpoint_v1``  a copy of the one with the highest wellbeing there
+- ``monitor.jsonl``       the averaged weights, greedy, on monitoring scenarios; ``selected.checkpoint_v1`` is the one
+  with the highest wellbeing there
 - ``resume.checkpoint_v1``    everything that is needed to go on, replay memory included
 """
 
-import hashlib
 import json
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 import torch
 
-from pipeline.atomic import write_atomically
 from pipeline.checkpoints import load_checkpoint, save_checkpoint
 from pipeline.errors import UserError
 from pipeline.jsonl import Appender
-from pipeline.runs import canonical_json
 from pipeline.tail import Tail
 from pipeline.tasks.gridworld import seeds
 from pipeline.tasks.gridworld.collect import Collector, epsilons
@@ -36,9 +33,9 @@ from pipeline.tasks.gridworld.rollout import Scenarios, play
 from pipeline.tasks.gridworld.rows import GridworldMonitor, GridworldProgress
 from pipeline.tasks.gridworld.rules import ACTIONS, LEVELS
 from pipeline.tasks.interface import TrainJob, TrainOutcome
+from pipeline.training import RESUME, Rhythm, arithmetic, checkpoint_head, run_training
 from schemas.brain import BrainSpec
 
-RESUME, SELECTED = "resume.checkpoint_v1", "selected.checkpoint_v1"
 _REPORT_EVERY = 20  # vector steps between two reports of progress
 
 
@@ -152,16 +149,9 @@ class Trainer:
 
     def checkpoint(self) -> dict[str, Any]:
         """What is needed to export this moment, or to start another training from it."""
-        recipe = msgspec.to_builtins(self.recipe)
         stage = self.collector.curriculum.index if self.collector.curriculum else None
         epsilon = epsilons(self.recipe.exploration, self.recipe.train.num_envs, self.step)
-        return {
-            "format": "checkpoint_v1",
-            "task": self.recipe.task,
-            "step": self.step,
-            "brain": msgspec.to_builtins(self.brain),
-            "recipe": recipe,
-            "recipe_hash": hashlib.sha256(canonical_json(recipe)).hexdigest(),
+        return checkpoint_head(self.recipe, self.brain, self.step) | {
             "facts": {
                 "num_episodes": self.num_episodes,
                 "num_updates": self.learner.update_count,
@@ -221,77 +211,23 @@ class Trainer:
 
 
 def train(job: TrainJob) -> TrainOutcome:
-    """Train by the job's recipe, from ``resume.checkpoint_v1`` if the job says so and there is one.
-
-    Stops early, with everything saved, when ``job.should_stop()`` says so: then KeyboardInterrupt is raised.
-    """
+    """Train by the job's recipe (`run_training`)."""
     assert isinstance(job.recipe, GridworldRecipe)
-    torch.set_num_threads(job.recipe.train.num_threads)
-    torch.set_flush_denormal(True)
-    try:
-        return _train(job)
-    finally:
-        torch.set_flush_denormal(False)  # or recipes would go unchecked: to msgspec "above 0" is the least denormal
-
-
-def _train(job: TrainJob) -> TrainOutcome:
-    """`train`, with the arithmetic set."""
-    (job.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(job)
-    offsets = {"progress": 0, "monitor": 0, "episodes": 0}
-    if job.resume and (job.folder / RESUME).exists():
-        offsets = trainer.load()
-    with (
-        Appender(job.folder / "progress.jsonl", at=offsets["progress"]) as progress,
-        Appender(job.folder / "monitor.jsonl", at=offsets["monitor"]) as monitor,
-        Tail(job.folder / "episodes.jsonl", resume_at=offsets["episodes"]) as tail,
-    ):
-        _run(job, trainer, progress, monitor, tail)
-        tail.drain()
-        counts = {"episodes": trainer.num_episodes, "tail_written": tail.num_written, "tail_dropped": tail.num_dropped}
-        notes = {"tail_error": str(tail.error)} if tail.error else {}
-    write_atomically(job.folder / SELECTED, [(job.folder / trainer.best_checkpoint).read_bytes()])
-    return TrainOutcome(
-        outputs={"selected": job.folder / SELECTED}
-        | {name: job.folder / f"{name}.jsonl" for name in ("progress", "monitor", "episodes")},
-        counts=counts | {"steps": trainer.step, "updates": trainer.learner.update_count},
-        notes=notes | {"selected": trainer.best_checkpoint, "selected_wellbeing": trainer.best} | _stages(trainer),
+    options = job.recipe.train
+    rhythm = Rhythm(
+        num_steps=options.num_steps,
+        monitor_every=options.monitor_every,
+        checkpoint_every=options.checkpoint_every,
+        report_every=_REPORT_EVERY * options.num_envs,
     )
+    with arithmetic(options.num_threads):
+        trainer = Trainer(job)
+        outcome = run_training(job, trainer, rhythm)
+    counts = {"episodes": trainer.num_episodes, "updates": trainer.learner.update_count}
+    notes = {"selected_wellbeing": trainer.best} | _stages(trainer)
+    return replace(outcome, counts={**outcome.counts, **counts}, notes={**outcome.notes, **notes})
 
 
 def _stages(trainer: Trainer) -> dict[str, Any]:
     curriculum = trainer.collector.curriculum
     return {"stage_changes": [list(change) for change in curriculum.changes]} if curriculum else {}
-
-
-def _crossed(step: int, every: int, num_envs: int) -> bool:
-    """Whether the vector step that led to ``step`` passed a multiple of ``every``."""
-    return step // every > (step - num_envs) // every
-
-
-def _run(job: TrainJob, trainer: Trainer, progress: Appender, monitor: Appender, tail: Tail) -> None:
-    """Advance to the end, monitoring and saving on the way."""
-    train, total = trainer.recipe.train, trainer.recipe.train.num_steps
-
-    def save() -> None:
-        # On the disk before the checkpoint that counts on them: a power cut must not leave it ahead of its files.
-        progress.flush(sync=True)
-        monitor.flush(sync=True)
-        trainer.save({"progress": progress.offset, "monitor": monitor.offset, "episodes": tail.drain()})
-
-    while trainer.step < total:
-        trainer.advance(progress, tail)
-        if (trainer.step // train.num_envs) % _REPORT_EVERY == 0:
-            progress.flush()
-            job.report(trainer.step, total, trainer.facts())
-        if _crossed(trainer.step, train.monitor_every, train.num_envs) or trainer.step >= total:
-            monitor.append(trainer.monitor())
-            monitor.flush()
-        if trainer.step >= total:
-            break
-        if job.should_stop():
-            save()
-            raise KeyboardInterrupt
-        if _crossed(trainer.step, train.checkpoint_every, train.num_envs):
-            save()
-    save()
