@@ -232,7 +232,6 @@ def markdown(task: str, inputs: Inputs, layout: TableLayout) -> str:
 def _footnotes(checkpoints: Sequence[Checkpoint], layout: TableLayout) -> list[str]:
     notes: dict[str, None] = {}
     for checkpoint in checkpoints:
-        name = f"{checkpoint.label}: " if len(checkpoints) > 1 else ""
-        for note in tables.footnotes(checkpoint.metrics, layout):
-            notes[f"{name}{note}" if note.startswith("WARNING") else note] = None
+        label = checkpoint.label if len(checkpoints) > 1 else ""
+        notes |= dict.fromkeys(tables.footnotes(checkpoint.metrics, layout, label))
     return list(notes)

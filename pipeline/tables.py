@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipeline.rounding import decimals_of_interval, decimals_of_value
 from pipeline.short_names import shortened
-from pipeline.tasks.interface import MetricDefinition, TableColumn, TableLayout
+from pipeline.tasks.interface import MetricDefinition, TableColumn, TableLayout, TableNote
 from schemas.rows import Metric
 
 MODEL = "model"
@@ -99,8 +99,11 @@ def all_metrics(metrics: Iterable[Metric], subject: str = MODEL) -> pd.DataFrame
     return pd.DataFrame(rows, columns=["metric", "statistic", "value", "unit", "records"]).set_index("metric")
 
 
-def footnotes(metrics: Sequence[Metric], layout: TableLayout) -> list[str]:
-    """What a reader of the tables must know: the bar, what the brackets are, and how many records are left out."""
+def footnotes(metrics: Sequence[Metric], layout: TableLayout, label: str = "") -> list[str]:
+    """What a reader of the tables must know: the bar, what the brackets are, and how many records are left out.
+
+    Sentences that hold for these metrics alone begin with the ``label``, if there is one.
+    """
     lines = [f"{layout.bar} is the bar to pass."] if layout.bar else []
     confidences = sorted({m.confidence for m in metrics if m.confidence is not None})
     methods = sorted({m.interval.replace("_", " ") for m in metrics if m.interval is not None})
@@ -113,8 +116,16 @@ def footnotes(metrics: Sequence[Metric], layout: TableLayout) -> list[str]:
     for note in layout.notes:
         if note.metric in counts and counts[note.metric].value > 0:
             count = counts[note.metric]
-            lines.append(note.text.format(value=f"{count.value:,.0f}", num_records=f"{count.num_records:,}"))
+            facts = {"value": f"{count.value:,.0f}", "num_records": f"{count.num_records:,}"}
+            text = note.text.format(**facts, parts=_parts(metrics, note) if note.by else "")
+            lines.append(f"{label}: {text}" if label else text)
     return lines
+
+
+def _parts(metrics: Iterable[Metric], note: TableNote) -> str:
+    """The counts of a note's metric by slice, the largest first."""
+    found = [m for m in metrics if m.name == note.metric and m.statistic == "count" and m.slice_by == note.by]
+    return ", ".join(f"{m.slice_value} {m.value:,.0f}" for m in sorted(found, key=lambda m: (-m.value, m.slice_value)))
 
 
 def width_of(output: TextIO, most: int = WIDTH) -> int:

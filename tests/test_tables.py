@@ -239,6 +239,17 @@ def test_a_task_may_say_what_its_counts_mean() -> None:
     notes = tables.footnotes([count("num_errors", 3), count("num_cut", 1200), count("num_other", 1)], layout)
     assert notes == ["1,200 of 1,000."]
     assert tables.footnotes([count("num_cut", 0)], layout) == []
+    of_one = tables.footnotes([count("num_records", 1000), count("num_cut", 1200)], layout, label="seed 1")
+    assert of_one == ["Records: 1,000.", "seed 1: 1,200 of 1,000."]
+
+
+def test_a_note_lists_the_parts_of_its_count_the_largest_first() -> None:
+    layout = TableLayout(notes=(TableNote(metric="num_cut", text="{value} ({parts}).", by="reason"),))
+    parts = [
+        msgspec.structs.replace(count("num_cut", value), slice_by=by, slice_value=name)
+        for by, name, value in (("reason", "b", 2), ("reason", "a", 2), ("reason", "c", 1196), ("level", "x", 7))
+    ]
+    assert tables.footnotes([count("num_cut", 1200), *parts], layout) == ["1,200 (c 1,196, a 2, b 2)."]
 
 
 def sliced(by: str, value: str, subject: str = "model") -> Metric:

@@ -29,9 +29,11 @@ from pipeline.tasks.metrics import (
     Measurements,
     MetricDefinition,
     RecordMetric,
+    RecordSlice,
     TableColumn,
     TableLayout,
     TableNote,
+    metric_row,
 )
 from schemas.brain import BrainSpec
 from schemas.recipe import Recipe
@@ -128,7 +130,11 @@ class SourcesPart(Protocol):
 
 
 class PredictPart(Protocol):
-    """``predict.py``: the model behind ``load_model(path).predict`` and the whole-dataset run."""
+    """``predict.py``: the model behind ``load_model(path).predict`` and the whole-dataset run.
+
+    Optional, here and in the other parts that sweeps use: ``prepare()``, which loads what every run needs, such as
+    machine code, and leaves no threads. A sweep calls it once, in the process that its stages are forked from.
+    """
 
     def wrap(
         self, module: "torch.nn.Module", brain: BrainSpec, metadata: Mapping[str, Any], weights_hash: str
@@ -251,6 +257,7 @@ __all__ = [
     "PredictPart",
     "RecipePart",
     "RecordMetric",
+    "RecordSlice",
     "Report",
     "RowsPart",
     "ScorePart",
@@ -264,4 +271,5 @@ __all__ = [
     "TrainJob",
     "TrainOutcome",
     "WithFiles",
+    "metric_row",
 ]

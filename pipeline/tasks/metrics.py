@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pipeline.stats import Interval
+
 
 @dataclass(frozen=True)
 class MetricDefinition:
@@ -22,6 +24,41 @@ class MetricDefinition:
     unit: str
     better: Better
     definition: str
+
+
+@dataclass(frozen=True)
+class RecordSlice:
+    """What a metric is taken over: the ``num_records`` records whose ``by`` is ``value``; both are "all" for all."""
+
+    by: str
+    value: str
+    num_records: int
+
+
+def metric_row(
+    task: str, definition: MetricDefinition, what: tuple[str, str], records: RecordSlice, value: "Interval | float"
+) -> Metric:
+    """The row of a metric: ``what`` is its statistic and its subject. A number by itself has no interval."""
+    statistic, subject = what
+    interval = None if isinstance(value, float) else value
+    where = records.by if records.by == "all" else f"{records.by}={records.value}"
+    return Metric(
+        task=task,
+        id=f"{where}/{subject}/{definition.name}/{statistic}",
+        name=definition.name,
+        statistic=statistic,
+        subject=subject,
+        slice_by=records.by,
+        slice_value=records.value,
+        value=value if isinstance(value, float) else value.value,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        confidence=interval.confidence if interval else None,
+        interval=interval.method if interval else None,
+        unit=definition.unit,
+        better=definition.better,
+        num_records=records.num_records,
+    )
 
 
 @dataclass(frozen=True)
@@ -78,11 +115,13 @@ class TableColumn:
 class TableNote:
     """A sentence below the table, shown where the count ``metric`` over all records is not 0.
 
-    ``{value}`` and ``{num_records}`` in it stand for the count and the number of records.
+    ``{value}`` and ``{num_records}`` in it stand for the count and the number of records, ``{parts}`` for the counts of
+    the same metric in the slices by ``by``, the largest first ("no_desc 12, zero_area 1").
     """
 
     metric: str
     text: str
+    by: str = ""
 
 
 ERRORS_LEFT_OUT = TableNote(

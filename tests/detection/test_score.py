@@ -207,9 +207,14 @@ def test_how_texts_were_read_is_counted() -> None:
     assert (metrics["num_records"], metrics["num_errors"], metrics["num_salvaged"]) == (4, 2, 1)
     assert (metrics["num_dropped"], metrics["num_repaired"]) == (2, 1)
     parts = {
-        (m.slice_by, m.slice_value): m.value for m in evaluation.metrics if m.slice_by in ("dropped_code", "repair")
+        by: {m.slice_value: m.value for m in evaluation.metrics if m.slice_by == by}
+        for by in ("dropped_code", "error", "repair")
     }
-    assert parts == {("dropped_code", "line_geometry"): 1, ("dropped_code", "unfinished"): 1, ("repair", "quotes"): 1}
+    assert parts == {
+        "dropped_code": {"line_geometry": 1, "unfinished": 1},
+        "error": {"no_json": 1, "truncated": 1},
+        "repair": {"quotes": 1},
+    }
 
 
 def test_classes_have_figures_of_their_own() -> None:
@@ -372,7 +377,8 @@ def test_the_command_writes_everything_and_says_what_counts(tmp_path: Path, caps
     assert "\nmodel " in shown
     assert "\nwith_salvaged " in shown
     assert "by class" in shown
-    assert "WARNING: 2 of 4 records have an error; they count as answers without objects." in shown
+    assert "WARNING: 2 of 4 records have an error (no_json 1, truncated 1); they count as answers without obj" in shown
+    assert "2 objects of the texts were no valid ones and are dropped (line_geometry 1, unfinished 1)." in shown
     assert len(read_all(tmp_path / "out/scores.jsonl", DetectionScore)) == 4
     assert read_all(tmp_path / "out/metrics.jsonl", Metric)
     assert {*load_manifest(tmp_path / "out").inputs} == {"predictions", "synonyms"}

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.tasks.fifth.rows import LinePrediction, LineScore
-from pipeline.tasks.interface import Evaluation, MetricDefinition
-from schemas.rows import Metric
+from pipeline.tasks.interface import Evaluation, MetricDefinition, RecordSlice, metric_row
 
 GLOSSARY = (
     MetricDefinition("absolute_error", "1", "lower", "distance of the prediction from the truth, |predicted - y|"),
@@ -18,15 +17,5 @@ def evaluate(predictions: Sequence[LinePrediction], options: Any) -> Evaluation:
         for row in predictions
     ]
     mean = sum(score.absolute_error for score in scores) / len(scores)
-    metric = Metric(
-        task="fifth",
-        id="absolute_error/mean/model",
-        name="absolute_error",
-        statistic="mean",
-        subject="model",
-        value=mean,
-        unit="1",
-        better="lower",
-        num_records=len(scores),
-    )
-    return Evaluation(scores, [metric])
+    everything = RecordSlice("all", "all", len(scores))
+    return Evaluation(scores, [metric_row("fifth", GLOSSARY[0], ("mean", "model"), everything, mean)])

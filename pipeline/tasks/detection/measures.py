@@ -92,7 +92,12 @@ GLOSSARY: tuple[MetricDefinition, ...] = (
         for name in (*_ERRORS, "missed")
     ),
     _define("num_records", "records", "neither", "Predictions in the slice, errors included; of a class: images."),
-    _define("num_errors", "records", "lower", "Records with an error; they count as answers without objects."),
+    _define(
+        "num_errors",
+        "records",
+        "lower",
+        "Records with an error, of all errors or of one; they count as answers without objects.",
+    ),
     *(_define(f"num_status_{status}", "records", "neither", f"Records {_STATUSES[status]}.") for status in STATUSES),
     _define(
         "unparsed_rate",

@@ -28,7 +28,7 @@ from pipeline.tasks.detection.measured import measure_records
 from pipeline.tasks.detection.measures import BY_NAME, GLOSSARY, MASK, STATUSES, UNPARSED
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import DetectionPrediction, DetectionScore
-from pipeline.tasks.interface import Evaluation, TableColumn, TableLayout, TableNote
+from pipeline.tasks.interface import Evaluation, RecordSlice, TableColumn, TableLayout, TableNote, metric_row
 from schemas.rows import Metric
 
 __all__ = ["GLOSSARY", "TABLE", "evaluate", "files", "measure_records"]
@@ -50,10 +50,11 @@ TABLE = TableLayout(
         TableColumn(metric="unparsed_rate", statistic="rate", heading="unparsed"),
     ),
     notes=(
-        TableNote(metric="num_errors", text="WARNING: {value} of {num_records} records have an error; they count as "
-                  "answers without objects."),
+        TableNote(metric="num_errors", text="WARNING: {value} of {num_records} records have an error ({parts}); they "
+                  "count as answers without objects.", by="error"),
         TableNote(metric="num_salvaged", text="{value} objects were complete before their texts were cut."),
-        TableNote(metric="num_dropped", text="{value} objects of the texts were no valid ones and are dropped."),
+        TableNote(metric="num_dropped", text="{value} objects of the texts were no valid ones and are dropped "
+                  "({parts}).", by="dropped_code"),
         TableNote(metric="num_unknown_labels", text="{value} predictions have a label that no true object has."),
         TableNote(metric="num_logprob_scores", text="{value} predictions are ranked by their log probabilities."),
     ),
@@ -67,10 +68,6 @@ class _Slice:
     by: str
     value: str
     chosen: Ints
-
-    @property
-    def name(self) -> str:
-        return self.by if self.by == "all" else f"{self.by}={self.value}"
 
 
 def evaluate(predictions: Sequence[DetectionPrediction], options: Evaluate) -> Evaluation:
@@ -234,6 +231,7 @@ def _reading_metrics(dataset: Dataset, part: _Slice, options: Evaluate) -> Itera
     yield _metric(part, ("unparsed_rate", "rate", MODEL), stats.wilson(unparsed, len(rows), options.confidence))
     if part.by == "all":
         for by, name, found in (
+            ("error", "num_errors", Counter(row.error for row in rows if row.error is not None)),
             ("dropped_code", "num_dropped", Counter(one.code for row in rows for one in row.dropped)),
             ("repair", "num_repaired", Counter(repair for row in rows for repair in {*row.repairs})),
         ):
@@ -304,23 +302,6 @@ def _plain(counts: Mapping[str, Floats], found: Mapping[str, Floats], n: int) ->
 
 
 def _metric(part: _Slice, what: tuple[str, str, str], value: Interval | float) -> Metric:
-    """One row; a number by itself has no interval."""
     name, statistic, subject = what
-    interval = value if isinstance(value, Interval) else None
-    return Metric(
-        task="detection",
-        id=f"{part.name}/{subject}/{name}/{statistic}",
-        name=name,
-        statistic=statistic,
-        subject=subject,
-        slice_by=part.by,
-        slice_value=part.value,
-        value=value.value if isinstance(value, Interval) else value,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        confidence=interval.confidence if interval else None,
-        interval=interval.method if interval else None,
-        unit=BY_NAME[name].unit,
-        better=BY_NAME[name].better,
-        num_records=len(part.chosen),
-    )
+    records = RecordSlice(part.by, part.value, len(part.chosen))
+    return metric_row("detection", BY_NAME[name], (statistic, subject), records, value)

@@ -21,7 +21,16 @@ from pipeline.tasks.gridworld.measures import COMPONENTS, MEASURES, measure
 from pipeline.tasks.gridworld.recipe import Evaluate
 from pipeline.tasks.gridworld.rows import ACCOUNT, GridworldPrediction, GridworldScore
 from pipeline.tasks.gridworld.rules import LEVELS, PLACES, REWARDS
-from pipeline.tasks.interface import Evaluation, Measurements, MetricDefinition, RecordMetric, TableColumn, TableLayout
+from pipeline.tasks.interface import (
+    Evaluation,
+    Measurements,
+    MetricDefinition,
+    RecordMetric,
+    RecordSlice,
+    TableColumn,
+    TableLayout,
+    metric_row,
+)
 from schemas.rows import Metric
 
 MODEL = "model"
@@ -265,24 +274,6 @@ class _Aggregation:
 
 
 def _metric(part: _Slice, what: _What, value: Interval | float, num_records: int) -> Metric:
-    """One row; a number by itself has no interval."""
     name, statistic, subject = what
-    where = part.by if part.by == "all" else f"{part.by}={part.value}"
-    interval = value if isinstance(value, Interval) else None
-    return Metric(
-        task="gridworld",
-        id=f"{where}/{subject}/{name}/{statistic}",
-        name=name,
-        statistic=statistic,
-        subject=subject,
-        slice_by=part.by,
-        slice_value=part.value,
-        value=value.value if isinstance(value, Interval) else value,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        confidence=interval.confidence if interval else None,
-        interval=interval.method if interval else None,
-        unit=_BY_NAME[name].unit,
-        better=_BY_NAME[name].better,
-        num_records=num_records,
-    )
+    records = RecordSlice(part.by, part.value, num_records)
+    return metric_row("gridworld", _BY_NAME[name], (statistic, subject), records, value)
