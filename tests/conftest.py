@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 
+PLAIN = {"COLUMNS": "100", "NO_COLOR": "1"}  # what is printed where there is no terminal looks the same everywhere
+
 # One thread, like the stages, in this process and those it starts: on a busy machine two threads of torch wait for each
 # other (60 updates of a tiny network took 75 s instead of 1).
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -49,7 +51,7 @@ Baton = Callable[..., Done]
 def run_baton(*arguments: str | Path, runs: Path, **environment: str) -> Done:
     """Run ``baton ARGUMENTS`` in a process of its own, from the project's folder, with its runs in ``runs``."""
     command = [sys.executable, "-m", "stages", *map(str, arguments)]
-    settings = os.environ | {"BATON_RUNS": str(runs), "COLUMNS": "100", "NO_COLOR": "1"} | environment
+    settings = os.environ | PLAIN | {"BATON_RUNS": str(runs)} | environment
     done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=300)
     return Done(done.returncode, done.stdout, done.stderr)
 

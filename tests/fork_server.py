@@ -68,8 +68,9 @@ def _serve(connection: socket.socket) -> NoReturn:
 
 
 def _fork(request: dict[str, Any], connection: socket.socket) -> int:
-    """Start a child; its pid. Its output files are there however soon it is killed."""
-    outputs = [os.open(request["output"] + suffix, os.O_WRONLY | os.O_CREAT, 0o666) for suffix in (".out", ".err")]
+    """Start a child; its pid. Its output files are there however soon it is killed; a terminal takes their place."""
+    paths = [request["output"] + suffix for suffix in (".out", ".err")] if request["terminal"] is None else []
+    outputs = [os.open(path, os.O_WRONLY | os.O_CREAT, 0o666) for path in paths]
     pid = os.fork()
     if pid == 0:
         os.close(connection.fileno())
@@ -84,8 +85,10 @@ def _become(request: dict[str, Any], outputs: Sequence[int]) -> NoReturn:
     code = 1
     try:
         os.setsid()
-        for number, descriptor in enumerate([os.open(os.devnull, os.O_RDONLY), *outputs]):
+        stdin = os.open(request["terminal"] or os.devnull, os.O_RDWR)  # a session's first terminal is the one it is on
+        for number, descriptor in enumerate([stdin, *(outputs or (stdin, stdin))]):
             os.dup2(descriptor, number)
+        for descriptor in (stdin, *outputs):
             os.close(descriptor)
         if request["max_file_bytes"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["max_file_bytes"], resource.RLIM_INFINITY))

@@ -17,6 +17,9 @@ from typing import Protocol
 
 import pyte
 
+from tests.conftest import ROOT
+from tests.zygote import Zygote
+
 WAIT_S = 60.0  # generous: the machine may be busy, and what is waited for either comes or never does
 _POLL_S = 0.02
 
@@ -44,20 +47,20 @@ def wait_for(terminal: Terminal, shown: Callable[[str], bool] | str) -> str:
 
 
 class PtyTerminal:
-    """A pseudo-terminal whose output is drawn by pyte. ``raw`` keeps every byte that the program wrote."""
+    """`baton ARGUMENTS` in a pseudo-terminal whose output is drawn by pyte. ``raw`` keeps every byte that it wrote."""
 
-    def __init__(self, command: Sequence[str], cwd: Path, env: Mapping[str, str], columns: int, lines: int) -> None:
+    def __init__(
+        self, zygote: Zygote, arguments: Sequence[str | Path], *, size: tuple[int, int], folder: Path = ROOT, **env: str
+    ) -> None:
+        columns, lines = size
         self.raw = bytearray()
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self._lock = threading.Lock()
         self._master, slave = pty.openpty()
         self.resize(columns, lines)
-        environment = os.environ | {"TERM": "xterm-256color", "LANG": "C.UTF-8"} | dict(env)
-        self._process = subprocess.Popen(
-            command, cwd=cwd, env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
+        environment = {"TERM": "xterm-256color", "LANG": "C.UTF-8"} | env
+        self._command = zygote.start(*arguments, folder=folder, environment=environment, terminal=os.ttyname(slave))
         self._slave = slave  # kept open: its settings are looked at after the program has ended
         threading.Thread(target=self._draw, name="terminal", daemon=True).start()
 
@@ -84,11 +87,13 @@ class PtyTerminal:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the program."""
-        self._process.send_signal(number)
+        self._command.signal(number)
 
     def exit_code(self) -> int:
         """Wait for the program's end."""
-        return self._process.wait(WAIT_S)
+        code = self._command.wait(WAIT_S)
+        assert code is not None, "the program did not end"
+        return code
 
     def is_canonical(self) -> bool:
         """Whether the terminal takes whole lines, as a shell expects to find it."""
@@ -96,9 +101,8 @@ class PtyTerminal:
 
     def close(self) -> None:
         """End the program if it still runs."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        self._command.signal(signal.SIGKILL)
+        self._command.wait()
         os.close(self._slave)
 
     def _draw(self) -> None:

@@ -26,6 +26,7 @@ from tests.conftest import ROOT
 from tests.detection.coco_oracle import Kind, generate
 from tests.gridworld.fake_predictions import Fake, fake_predictions
 from tests.terminal import PtyTerminal, wait_for
+from tests.zygote import Command, Zygote
 
 SOON = SequenceOptions(num_first=20)
 TOWNS = fake_predictions(Fake(num_records=20))
@@ -216,6 +217,8 @@ def test_what_only_following_can_do_needs_follow(tmp_path: Path, capsys: pytest.
 
 # real processes
 
+FOLLOW = ("evaluate", "gridworld", "--input", "predictions.jsonl", "--follow")
+
 
 @pytest.fixture
 def writing(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
@@ -237,32 +240,31 @@ def writing(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-def start_following(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "stages.evaluate", "gridworld", "--input", "predictions.jsonl", "--follow"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [*command, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def start_following(zygote: Zygote, folder: Path, *arguments: str) -> Command:
+    return zygote.start(*FOLLOW, *arguments, folder=folder)
 
 
-def test_a_question_is_decided_while_another_process_writes(tmp_path: Path, writing: subprocess.Popen[bytes]) -> None:
-    following = start_following(tmp_path, "--stop-when", "wellbeing > 380")
-    out, err = following.communicate(timeout=120)
-    assert following.returncode == 0, err
-    assert out.splitlines()[-1] == "wellbeing > 380: decided: yes"
+def test_a_question_is_decided_while_another_process_writes(
+    tmp_path: Path, writing: subprocess.Popen[bytes], zygote: Zygote
+) -> None:
+    done = start_following(zygote, tmp_path, "--stop-when", "wellbeing > 380").finish()
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "wellbeing > 380: decided: yes"
     assert writing.poll() is None  # nobody waited for its end
 
 
-def test_the_end_of_a_killed_writer_is_told_by_its_manifest(tmp_path: Path, writing: subprocess.Popen[bytes]) -> None:
-    following = start_following(tmp_path, "--json", "--metric", "wellbeing")
+def test_the_end_of_a_killed_writer_is_told_by_its_manifest(
+    tmp_path: Path, writing: subprocess.Popen[bytes], zygote: Zygote
+) -> None:
+    following = start_following(zygote, tmp_path, "--json", "--metric", "wellbeing")
     while not (tmp_path / "predictions.jsonl").exists() or b"torn" not in tail(tmp_path / "predictions.jsonl"):
         time.sleep(0.02)
     writing.kill()
     writing.wait()
     write_manifest(tmp_path, "error")
-    out, err = following.communicate(timeout=120)
-    assert following.returncode == 0, err
-    last = json.loads(out.splitlines()[-1])
+    done = following.finish()
+    assert done.code == 0, done.err
+    last = json.loads(done.out.splitlines()[-1])
     assert (last["num_records"], last["num_total"], last["ended"]) == (400, 400, "error")
     assert last["readings"][0]["low"] < last["readings"][0]["value"] < last["readings"][0]["high"]
 
@@ -284,24 +286,24 @@ def write_manifest(folder: Path, status: str) -> None:
 
 
 def test_ctrl_c_leaves_the_metrics_and_says_that_it_was_interrupted(
-    tmp_path: Path, writing: subprocess.Popen[bytes]
+    tmp_path: Path, writing: subprocess.Popen[bytes], zygote: Zygote
 ) -> None:
     write_manifest(tmp_path, "started")
-    following = start_following(tmp_path, "--stop-when", "wellbeing > 10000")
-    assert following.stdout is not None
-    first = following.stdout.readline()
+    following = start_following(zygote, tmp_path, "--stop-when", "wellbeing > 10000")
+    (first,) = following.lines(1)
     assert "of 400 records" in first
-    following.send_signal(signal.SIGINT)
-    out, err = following.communicate(timeout=120)
-    assert following.returncode == 130
-    assert "wellbeing (mean)" in out
-    assert "interrupted" in err
+    following.signal(signal.SIGINT)
+    done = following.finish()
+    assert done.code == 130
+    assert "wellbeing (mean)" in done.out.partition(first)[2]
+    assert "interrupted" in done.err
 
 
-def test_a_terminal_shows_a_table_that_renews_itself(tmp_path: Path, writing: subprocess.Popen[bytes]) -> None:
+def test_a_terminal_shows_a_table_that_renews_itself(
+    tmp_path: Path, writing: subprocess.Popen[bytes], zygote: Zygote
+) -> None:
     write_manifest(tmp_path, "started")
-    command = [sys.executable, "-m", "stages.evaluate", "gridworld", "--input", "predictions.jsonl", "--follow"]
-    terminal = PtyTerminal(command, tmp_path, {"PYTHONPATH": str(ROOT)}, 110, 20)
+    terminal = PtyTerminal(zygote, FOLLOW, size=(110, 20), folder=tmp_path)
     try:
         shown = wait_for(terminal, "400 of 400 records")
         assert "wellbeing (mean)" in shown

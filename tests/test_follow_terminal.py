@@ -18,22 +18,25 @@ from tests.gridworld.fake_episodes import Play, play
 from tests.gridworld.fake_predictions import Fake, fake_predictions
 from tests.gridworld.literal_rows import episode, step
 from tests.terminal import PtyTerminal, Terminal, TmuxTerminal, wait_for
+from tests.zygote import Zygote
 
 KINDS = ["pty", "tmux"] if shutil.which("tmux") else ["pty"]
 Open = Callable[..., Terminal]
 
 
 @pytest.fixture
-def open_terminal(tmp_path: Path) -> Iterator[Open]:
-    """``open_terminal("pty", "--input", path)`` runs `baton follow gridworld` with these arguments, in 80x24."""
+def open_terminal(zygote: Zygote, tmp_path: Path) -> Iterator[Open]:
+    """``open_terminal("pty", "--input", path)`` runs `baton follow gridworld` with these arguments, in 80x24; in tmux
+    it starts from nothing."""
     opened: list[Terminal] = []
 
     def start(kind: str, *arguments: str | Path, **env: str) -> Terminal:
-        command = [sys.executable, "-m", "stages", "follow", "gridworld", *map(str, arguments)]
+        follow = ("follow", "gridworld", *map(str, arguments))
         if kind == "tmux":
+            command = [sys.executable, "-m", "stages", *follow]
             terminal: Terminal = TmuxTerminal(command, ROOT, env, 80, 24, tmp_path)
         else:
-            terminal = PtyTerminal(command, ROOT, env, 80, 24)
+            terminal = PtyTerminal(zygote, follow, size=(80, 24), **env)
         opened.append(terminal)
         return terminal
 
@@ -76,18 +79,19 @@ def test_it_waits_for_a_training_follows_it_and_stays_with_it(tmp_path: Path, op
     assert terminal.exit_code() == 0
 
 
-def test_it_follows_a_real_training_from_before_its_start_to_after_its_end(tmp_path: Path, open_terminal: Open) -> None:
+def test_it_follows_a_real_training_from_before_its_start_to_after_its_end(
+    tmp_path: Path, open_terminal: Open, zygote: Zygote
+) -> None:
     runs = {"BATON_RUNS": str(tmp_path / "runs")}
     terminal = open_terminal(KINDS[-1], "--recipe", "tiny", **runs)
     wait_for(terminal, "waiting for")
-    command = [sys.executable, "-m", "stages", "train", "gridworld", "--recipe", "tiny", "--set"]
-    train = subprocess.Popen([*command, "train.num_steps=10000"], cwd=ROOT, env=os.environ | runs)
+    train = zygote.start("train", "gridworld", "--recipe", "tiny", "--set", "train.num_steps=10000", environment=runs)
     try:
         text = wait_for(terminal, lambda text: "● LIVE" in text and "Q-VALUES" in text)
         assert "full x1 · stage 0" in text
         wait_for(terminal, "newest arrived")
     finally:
-        assert train.wait(300) == 0
+        assert train.finish().code == 0
     with (tmp_path / "runs/gridworld/tiny/train/episodes.jsonl").open("rb") as file:
         count = sum(1 for _ in file)
     wait_for(terminal, f"episode {count} of {count}")
@@ -181,24 +185,22 @@ def test_a_paused_screen_sends_next_to_nothing(recording: Path, open_terminal: O
     assert len(terminal.raw) - before < 10_000
 
 
-def test_plain_prints_a_line_an_episode_as_it_arrives_and_ctrl_c_exits_130(tmp_path: Path) -> None:
+def test_plain_prints_a_line_an_episode_as_it_arrives_and_ctrl_c_exits_130(tmp_path: Path, zygote: Zygote) -> None:
     path = tmp_path / "episodes.jsonl"
     path.write_bytes(encode(episode(step(), id="old")))
-    command = [sys.executable, "-m", "stages", "follow", "gridworld", "--input", str(path), "--plain", "--latency"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    first = process.stdout.readline()
+    following = zygote.start("follow", "gridworld", "--input", path, "--plain", "--latency")
+    (first,) = following.lines(1)
     assert first.startswith("old  temporal x1")
-    assert first.rstrip().endswith("latency_ms=-")
+    assert first.endswith("latency_ms=-")
     with path.open("ab") as file:
         file.write(encode(episode(step(), id="new", ended_unix_s=time.time())))
-    second = process.stdout.readline()
+    _, second = following.lines(2)
     assert second.startswith("new  temporal x1")
     assert float(second.rpartition("latency_ms=")[2]) >= 0
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
-    assert "interrupted" in err and "Traceback" not in err
+    following.signal(signal.SIGINT)
+    done = following.finish()
+    assert (done.code, done.out.splitlines()) == (130, [first, second])
+    assert "interrupted" in done.err and "Traceback" not in done.err
 
 
 def test_it_is_plain_without_a_terminal(recording: Path, baton: Baton) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from stages.common import THREAD_VARIABLES
-from tests.conftest import ROOT, Done
+from tests.conftest import PLAIN, ROOT, Done
 
 TORCH = ("torch", "safetensors", "onnx", "onnxruntime", "onnxscript")
 BATON = "import sys; from stages.__main__ import dispatch; sys.exit(dispatch(sys.argv[1:]))"
@@ -71,6 +71,16 @@ class Command:
         if self.code is None:
             os.kill(self.pid, number)  # a child that ended is a zombie until `wait`: the pid is still its own
 
+    def lines(self, count: int) -> list[str]:
+        """The first ``count`` lines of its output, as soon as they are there."""
+        path = self.output.with_suffix(".out")
+        while True:
+            ended = self.wait(timeout_s=0.01) is not None
+            *whole, _ = path.read_text().split("\n")
+            if len(whole) >= count:
+                return whole[:count]
+            assert not ended, self.finish()
+
     def finish(self) -> Done:
         """Wait for the end; exit code and output."""
         code = self.wait(timeout_s=300)
@@ -105,10 +115,12 @@ class Zygote:
         code: str = BATON,
         folder: Path = ROOT,
         environment: Mapping[str, str] | None = None,
+        terminal: str | None = None,
     ) -> Command:
         """``baton ARGUMENTS``, or other Python ``code``, in ``folder``; ``environment`` is added to that of the tests.
 
-        With ``max_file_bytes`` no file may grow larger, as on a disk that is full.
+        With ``max_file_bytes`` no file may grow larger, as on a disk that is full. With ``terminal``, the path of one,
+        the command is on it and its output goes there.
         """
         self._num_commands += 1
         output = self._folder / f"{self._num_commands:04d}"
@@ -119,7 +131,8 @@ class Zygote:
             max_file_bytes=max_file_bytes,
             code=code,
             folder=str(folder),
-            environment=dict(environment or {}),
+            environment=(PLAIN if terminal is None else {}) | dict(environment or {}),
+            terminal=terminal,
         )
         return Command(self, pid, output)
 
@@ -151,7 +164,7 @@ def _started(preparation: Preparation, address: str) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.fork_server", address, preparation.code, *preparation.blocked],
         cwd=ROOT,
-        env=os.environ | one_thread | {"COLUMNS": "100", "NO_COLOR": "1"},
+        env=os.environ | one_thread,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
