@@ -94,6 +94,7 @@ def _become(request: dict[str, Any], outputs: Sequence[int]) -> NoReturn:
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["max_file_bytes"], resource.RLIM_INFINITY))
         os.environ.update(request["environment"])
         os.chdir(request["folder"])
+        sys.path.insert(0, request["folder"])
         sys.argv = ["baton", *request["arguments"]]
         code = _exit_code(request["code"])
         sys.stdout.flush()

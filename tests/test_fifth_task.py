@@ -2,22 +2,20 @@
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Done
+from tests.zygote import Zygote
 
 RECIPE = "schema: recipe_v1\ntask: fifth\nname: line\n"
 OURS = ("schemas", "pipeline", "stages")
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, libraries: Zygote) -> Path:
     """A copy of the project with the folder of a fifth task, and a recipe."""
     copy = tmp_path_factory.mktemp("project")
     for name in OURS:
@@ -30,8 +28,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe.parent.mkdir(parents=True)
     recipe.write_text(RECIPE)
     for stage in ("examples", "train", "export", "infer", "evaluate", "visualize"):
-        done = run(copy, stage, "fifth", "--recipe", "line")
-        assert done.returncode == 0, f"{stage}: {done.stderr}"
+        done = run(libraries, copy, stage, "fifth", "--recipe", "line")
+        assert done.code == 0, f"{stage}: {done.err}"
     after = hashes(copy)
     assert {path: after[path] for path in before} == before, "a file of the project was changed"
     assert {path.split("/")[2] for path in after.keys() - before.keys() if path.startswith("pipeline")} == {"fifth"}
@@ -45,10 +43,9 @@ def hashes(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if key not in ("BATON_RUNS", "PYTHONPATH")}
-    command = [sys.executable, "-m", "stages", *arguments]
-    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=300)
+def run(libraries: Zygote, project: Path, *arguments: str, **how: str) -> Done:
+    """`baton ARGUMENTS`, of which all but the libraries is loaded from the copy; or other Python ``code``."""
+    return libraries.run(*arguments, folder=project, environment={"BATON_RUNS": str(project / "runs")}, **how)
 
 
 def rows(path: Path) -> list[dict[str, object]]:
@@ -74,16 +71,14 @@ def test_its_picture_is_in_the_report(project: Path) -> None:
     assert "Predictions beside the truth" in report
 
 
-def test_its_run_is_whole(project: Path) -> None:
-    done = run(project, "inspect", "runs/fifth/line", "--json")
-    assert done.returncode == 0, done.stdout
-    assert json.loads(done.stdout)["whole"] is True
+def test_its_run_is_whole(project: Path, libraries: Zygote) -> None:
+    done = run(libraries, project, "inspect", "runs/fifth/line", "--json")
+    assert done.code == 0, done.out
+    assert done.json["whole"] is True
 
 
-def test_its_rows_have_json_schemas(project: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.schema_docs"], cwd=project, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
+def test_its_rows_have_json_schemas(project: Path, libraries: Zygote) -> None:
+    done = run(libraries, project, code="import sys; from pipeline.schema_docs import main; sys.exit(main([]))")
+    assert done.code == 0, done.err
     assert (project / "schemas/generated").exists()
     assert any("fifth" in path.name for path in (project / "schemas/generated").rglob("*.json"))

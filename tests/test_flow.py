@@ -9,7 +9,8 @@ import pytest
 from pipeline.manifests import load_manifest
 from pipeline.tasks import load_part
 from schemas.flow import BY_NAME, STAGES
-from tests.conftest import ROOT, Baton, run_baton
+from tests.conftest import ROOT, Baton
+from tests.zygote import Zygote
 
 CHAIN = ("examples", "train", "export", "infer", "evaluate", "visualize")
 SWEEP = """\
@@ -23,15 +24,16 @@ checkpoints: [MODEL]
 
 
 @pytest.fixture(scope="module", params=["gridworld", "detection"])
-def run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of recipe "tiny", through every stage that `make evaluate visualize` takes."""
+def run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, libraries: Zygote) -> Path:
+    """The run folder of recipe "tiny", through every stage that `make evaluate visualize` takes; each loads the
+    project anew."""
     runs = tmp_path_factory.mktemp("flow") / "runs"
     task: str = request.param
     if task == "gridworld":  # what other tests have made already
         shutil.copytree(request.getfixturevalue("tiny_runs"), runs)
     for stage in CHAIN:
         if not (runs / task / "tiny" / stage).exists():
-            done = run_baton(stage, task, "--recipe", "tiny", runs=runs)
+            done = libraries.run(stage, task, "--recipe", "tiny", "--runs-dir", runs)
             assert done.code == 0, done.err
     return runs / task / "tiny"
 
