@@ -5,9 +5,9 @@
     timeout 3600 python -m tests.detection.fuzz_parse /tmp/found tests/detection/corpus -max_len=3000
     PYTHONPATH=. tests/detection/fuzz_parse.py -set_cover_merge=1 -use_counters=0 /tmp/kept /tmp/found
 
-The second command keeps the fewest texts that reach every branch found; it starts itself anew, hence a file to run, with
-the `python` that has atheris first on the PATH. An hour of one core (103,200 texts, 1,630 branches) found no text that
-breaks a rule; `found_*` in corpus/ are what it kept.
+The second command keeps the fewest texts that reach every branch found; it starts itself anew, hence a file to run,
+with the `python` that has atheris first on the PATH. An hour of one core (103,200 texts, 1,630 branches) found no text
+that breaks a rule; `found_*` in corpus/ are what it kept.
 
 A crash is a text that breaks a rule of `check_row`; libFuzzer writes it to a file and stops. Needs atheris.
 """
