@@ -1,9 +1,9 @@
 """Stages as forks of one process that has loaded what they need: a stage starts in a fraction of a second.
 
-Loading torch and numba takes seconds of a core, most of what a small cell costs; a sweep of a hundred cells would load
-them three hundred times. The process that is forked is a server of the standard library (`multiprocessing`'s
-"forkserver"), which loads modules and then does nothing but fork, so that a stage is a process of its own as ever. It
-belongs to the sweep's process group: what is sent to the group reaches every stage.
+Loading torch, numba and machine code takes seconds of a core, most of what a small cell costs; a sweep of a hundred
+cells would load them three hundred times. The process that is forked is a server of the standard library
+(`multiprocessing`'s "forkserver"), which loads modules and then does nothing but fork, so that a stage is a process of
+its own as ever. It belongs to the sweep's process group: what is sent to the group reaches every stage.
 
 On Linux only: elsewhere libraries that are loaded before a fork are not safe to use after it.
 """
@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 from pipeline.sweep.steps import PATIENCE_S, POLL_S, RunStage, run_stage
 
 STAGES = "stages.__main__"  # named, not imported: the library imports no commands
-PARTS = ("learn", "network", "predict", "score")
+READY, TASK = "pipeline.sweep.ready", "BATON_FORKS_OF_TASK"  # what makes a task ready, and for which one it does
 
 
 def warm_runner(task: str) -> RunStage:
@@ -33,8 +33,8 @@ def warm_runner(task: str) -> RunStage:
     if sys.platform != "linux":
         return run_stage
     context = multiprocessing.get_context("forkserver")
-    parts = [f"pipeline.tasks.{task}.{part}" for part in PARTS]
-    context.set_forkserver_preload(["pipeline.export", "pipeline.evaluation", *parts])
+    os.environ[TASK] = task
+    context.set_forkserver_preload(["pipeline.export", "pipeline.evaluation", READY])
     return _Forks(context).run
 
 

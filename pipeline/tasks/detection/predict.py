@@ -12,7 +12,8 @@ from pipeline.tasks.detection.backends import open_backend
 from pipeline.tasks.detection.backends.interface import Answer, Backend, Failure, Outcome, Request, record_seed
 from pipeline.tasks.detection.backends.prompts import resolve_prompt
 from pipeline.tasks.detection.images import ImageError, ImageFolder
-from pipeline.tasks.detection.parse import parse, prepare
+from pipeline.tasks.detection.parse import parse
+from pipeline.tasks.detection.parse import prepare as prepare  # of this part, too: sweeps call it before they fork
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction, TokenLogprobs
 from pipeline.tasks.detection.sources import image_limits
