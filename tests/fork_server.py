@@ -28,8 +28,7 @@ def main(address: str, preparation: str, *blocked: str) -> None:
     sys.modules.update(dict.fromkeys(blocked))  # type: ignore[arg-type]  # None is how Python marks what must not load
     exec(preparation, {})
     assert threading.active_count() == 1 == len(os.listdir("/proc/self/task")), "a fork would lose the other threads"
-    gc.collect()
-    gc.freeze()  # the children's collector leaves these objects, and so the shared memory they lie in, alone
+    gc.collect()  # what is left is old: collections of young objects, all there are in a short command, leave it alone
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()

@@ -3,10 +3,6 @@
 import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +17,6 @@ from pipeline.tasks.interface import InferJob
 from schemas.rows import Example, Prediction
 from stages import infer
 from stages.common import run_command
-from tests.conftest import ROOT
 
 RUN = "gridworld/tiny"
 EXAMPLES = [Example(task="toy", id=f"record-{number}") for number in range(5)]
@@ -191,23 +186,6 @@ def test_a_run_cut_at_random_bytes_resumes_to_the_same_bytes(runs: Path, capsys:
         manifest.write_text(killed)
         assert run_infer(runs) == 0, capsys.readouterr().err
         assert path.read_bytes() == whole
-
-
-def test_a_killed_process_resumes_to_the_same_bytes(runs: Path, tmp_path: Path) -> None:
-    out = tmp_path / "killed"
-    settings = ("infer.batch_size=1", "infer.num_traces=12", "infer.seed=1")
-    arguments = ["--out", str(out), *[text for value in settings for text in ("--set", value)]]
-    command = [sys.executable, "-m", "stages.infer", "gridworld", "--recipe", "tiny", "--runs-dir", str(runs)]
-    process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    path = out / "predictions.jsonl"
-    while not (path.exists() and path.stat().st_size) and process.poll() is None:
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert run_infer(runs, *arguments) == 0
-    arguments[1] = str(tmp_path / "whole")
-    assert run_infer(runs, *arguments) == 0
-    assert path.read_bytes() == (tmp_path / "whole/predictions.jsonl").read_bytes()
 
 
 def test_explicit_paths_need_no_recipe(runs: Path, tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""A Hugging Face folder of the Qwen-VL family, with random weights: loading, batches, sampling, and what goes wrong."""
+"""A Hugging Face folder of the Qwen-VL family, with random weights: loading, batches, sampling, and what goes wrong.
+
+transformers takes seconds to load: tests that need it import it themselves, and so only the worker that runs them.
+"""
 
 import json
 import shutil
@@ -9,9 +12,7 @@ import pytest
 import torch
 
 from pipeline.runs import load_manifest
-from pipeline.tasks.detection.backends.checkpoint import load_checkpoint
 from pipeline.tasks.detection.backends.choosing import TokenChooser
-from pipeline.tasks.detection.backends.huggingface import HuggingFaceModel
 from pipeline.tasks.detection.backends.interface import Failure, Request
 from pipeline.tasks.detection.recipe import Infer
 from tests.detection.input_records import errors, predictions, run_infer, write_lines, write_records
@@ -202,6 +203,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipeline.tasks.detection.backends import huggingface
+    from pipeline.tasks.detection.backends.checkpoint import load_checkpoint
 
     examples = write_records(tmp_path, 5)
     whole = answer(checkpoint, examples, tmp_path / "whole", *SHORT, "infer.batch_size=5")
@@ -234,6 +236,9 @@ def test_an_image_that_the_processor_refuses_costs_its_record(checkpoint: Path, 
 
 def test_a_network_that_answers_nan_costs_the_record(checkpoint: Path) -> None:
     from PIL import Image
+
+    from pipeline.tasks.detection.backends.checkpoint import load_checkpoint
+    from pipeline.tasks.detection.backends.huggingface import HuggingFaceModel
 
     loaded = load_checkpoint(checkpoint, precision="float32", device="cpu")
     with torch.no_grad():

@@ -28,14 +28,23 @@ def predictions(tmp_path: Path) -> Path:
     return tmp_path / "predictions.jsonl"
 
 
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that visualize wrote of all rows, with their images. For reading only."""
+    folder = tmp_path_factory.mktemp("report")
+    save_images(folder, ROWS)
+    write_all(folder / "predictions.jsonl", ROWS)
+    assert visualize("--input", folder / "predictions.jsonl", "--out", folder / "out") == 0
+    return folder / "out"
+
+
 def visualize(*arguments: str | Path) -> int:
     return run_command(app, ["detection", "--set", "evaluate.num_resamples=20", *map(str, arguments)])
 
 
 @pytest.mark.parametrize("kind", VIEWS)
-def test_a_reader_filters_to_the_worst_images_of_one_class(kind: str, predictions: Path, tmp_path: Path) -> None:
-    assert visualize("--input", predictions, "--out", tmp_path / "out") == 0
-    with open_report(kind, tmp_path / "out/report.html") as view:
+def test_a_reader_filters_to_the_worst_images_of_one_class(kind: str, report: Path, tmp_path: Path) -> None:
+    with open_report(kind, report / "report.html") as view:
 
         def shown() -> list[str]:
             return [title.partition(" Figure")[0].partition(". ")[2] for title in view.shown()]
@@ -89,17 +98,15 @@ def test_what_a_model_wrote_is_there_as_text_with_its_objects_marked(tmp_path: P
     assert html.escape(text[20:]) in page
 
 
-def test_facts_and_texts_are_in_the_rows_of_figures(predictions: Path, tmp_path: Path) -> None:
-    visualize("--input", predictions, "--out", tmp_path / "out")
-    figures = {one.record_ids: one for one in read_all(tmp_path / "out/figures.jsonl", Figure)}
+def test_facts_and_texts_are_in_the_rows_of_figures(report: Path) -> None:
+    figures = {one.record_ids: one for one in read_all(report / "figures.jsonl", Figure)}
     assert figures[("cut",)].facts["status"] == "truncated"
     assert figures[("cut",)].text is not None
     assert figures[("failed",)].text is None
 
 
-def test_the_table_of_records_has_their_scores(predictions: Path, tmp_path: Path) -> None:
-    visualize("--input", predictions, "--out", tmp_path / "out")
-    page = (tmp_path / "out/report.html").read_text()
+def test_the_table_of_records_has_their_scores(report: Path) -> None:
+    page = (report / "report.html").read_text()
     data = msgspec.json.decode(page.partition('id="records-data">')[2].partition("</script>")[0])
     f1 = data["columns"].index("f1")
     found = {line[0]: line[f1] for line in data["rows"]}

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import Qwen2TokenizerFast, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 END, PAD = "<|im_end|>", "<|endoftext|>"
 SPECIAL = (PAD, "<|im_start|>", END, "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
@@ -50,6 +49,8 @@ def write_checkpoint(folder: Path, seed: int = 0) -> Path:
     The weights are spread wider than a training would begin with, so that texts differ from image to image and some
     end before others. generation_config.json asks for sampling, as those of Qwen do.
     """
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration  # takes seconds: only for who makes one
+
     tokenizer = _tokenizer()
     tokenizer.save_pretrained(folder)
     ids = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
@@ -86,6 +87,8 @@ def write_checkpoint(folder: Path, seed: int = 0) -> Path:
 
 
 def _tokenizer() -> Any:
+    from transformers import Qwen2TokenizerFast
+
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
