@@ -117,7 +117,7 @@ sweep: | $(INSTALLED)
 	$(BIN)/baton sweep $(TASK) --name $(SWEEP) --runs-dir $(RUNS) --workers $(WORKERS)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 	$(MAKE) --no-print-directory gate
 
 # Each gate runs/gates/TASK/NAME.yaml is about the model runs/pretrained/TASK/NAME.inference_v1. It is asked anew each

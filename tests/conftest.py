@@ -30,6 +30,33 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.load_profile("repeatable")
 
 
+# The files that take longest, longest first: begun last, one of them would run while other workers have nothing to do.
+LONGEST = (
+    "tests/test_killed.py",
+    "tests/test_flow.py",
+    "tests/test_full_disk.py",
+    "tests/test_follow_terminal.py",
+    "tests/test_model_docs.py",
+    "tests/gridworld/test_learn.py",
+    "tests/gridworld/test_draw.py",
+    "tests/test_sweep_stage.py",
+    "tests/detection/test_infer_killed.py",
+    "tests/test_visualize.py",
+    "tests/detection/test_draw.py",
+    "tests/detection/test_draw_report.py",
+    "tests/test_import_rules.py",
+    "tests/test_gate.py",
+    "tests/test_onnx.py",
+    "tests/detection/test_parse_any_text.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the others as they are."""
+    places = {path: place for place, path in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
 @dataclass(frozen=True)
 class Done:
     """A finished command."""
