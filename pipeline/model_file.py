@@ -69,24 +69,28 @@ class OpenedModel:
     tolerance: float
 
 
-def load_model(path: Path | str, *, device: str = "cpu", verify: bool = True) -> Model:
+def load_model(path: Path | str, *, task: str | None = None, device: str = "cpu", verify: bool = True) -> Model:
     """Open an inference_v1 file, check it, and return its model, ready for ``model.predict(...)``.
 
     With ``verify=False`` the weights are neither hashed nor tried on the golden inputs: only the header is checked.
-    Raises UserError when the file is not whole, is not what it says, or does not answer as it did when exported.
+    Raises UserError when the file is not whole, is not what it says, or does not answer as it did when exported, and
+    when it is of another ``task``.
     """
-    opened = open_model(path, device=device, verify=verify)
+    opened = open_model(path, task=task, device=device, verify=verify)
     part = _part(opened.brain.task, "predict")
     model: Model = part.wrap(opened.module, opened.brain, opened.metadata, opened.weights_hash)
     return model
 
 
-def open_model(path: Path | str, *, device: str = "cpu", verify: bool = True) -> OpenedModel:
+def open_model(path: Path | str, *, task: str | None = None, device: str = "cpu", verify: bool = True) -> OpenedModel:
     """`load_model` without the task's wrapper: module, brain, metadata and golden tensors."""
     file = ModelFile(path)
     if verify:
         file.verify()
     brain = _brain(file)
+    if task not in (None, brain.task):
+        what, remedy = f"this model is of task {brain.task!r}, not of {task!r}", f"name {brain.task} as the task"
+        raise UserError(what, where=str(path), remedy=f"{remedy}, or give a model of task {task}")
     tensors = {name: _tensor(file, entry, verify) for name, entry in file.header.entries.items()}
     weights = {name: tensor for name, tensor in tensors.items() if not name.startswith("golden.")}
     module = _rebuild(brain, weights, str(path))

@@ -120,7 +120,7 @@ def _infer(run: StageRun, request: StageRequest, asked: Asked) -> None:
     if source.model_file is not None:
         from pipeline import load_model  # loaded here: torch takes seconds, and wrong input is told before
 
-        model = load_model(source.model_file, device=request.device)
+        model = load_model(source.model_file, task=request.task, device=request.device)
         about = model.metadata
         run.notes |= {"model": model.weights_hash[:16], "step": about.get("step"), "training": about.get("recipe_hash")}
     run.notes |= source.facts

@@ -272,11 +272,15 @@ def test_any_text_is_kept_in_a_row(text: str, tmp_path: Path) -> None:
         (("--backend", "replay", "--replay", "x.jsonl", "--model", "m"), "no use for --model"),
         (("--backend", "server", "--set", "infer.server.url=http://a/v1"), "infer.server.model"),
         (("--backend", "replays", "--replay", "x.jsonl"), "replays"),
+        (
+            ("--model", ROOT / "runs/pretrained/gridworld/minimal.inference_v1"),
+            "of task 'gridworld', not of 'detection'",
+        ),
         ((), "no folder for the export stage"),
     ],
 )
 def test_what_does_not_fit_together_is_told(
-    given: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    given: tuple[str | Path, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_infer(*given, "--input", write_records(tmp_path, 1), "--out", tmp_path / "out") == 2
     assert message in capsys.readouterr().err

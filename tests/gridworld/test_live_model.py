@@ -20,6 +20,7 @@ from pipeline.tasks.gridworld.rules import PACKED, REWARDS, find_level
 from pipeline.tasks.gridworld.traces import build_trace
 from pipeline.tasks.interface import ExportParts
 from schemas.brain import BrainSpec
+from tests.conftest import ROOT
 from tests.gridworld.fake_episodes import Play
 from tests.gridworld.fake_episodes import play as play_script
 from tests.gridworld.literal_rows import episode
@@ -94,6 +95,11 @@ def test_recorded_steps_give_back_the_packed_states(level: str, monkeypatch: pyt
     rebuilt = live_model.packed_rows(row, find_level(level))
     np.testing.assert_allclose(rebuilt, np.stack(states), atol=1e-4)
     assert (rebuilt[:, PACKED.seen] == np.stack(states)[:, PACKED.seen]).all()
+
+
+def test_a_model_of_another_task_is_refused() -> None:
+    with pytest.raises(UserError, match="of task 'detection', not of 'gridworld'"):
+        open_model(ROOT / "runs/pretrained/detection/full.inference_v1")
 
 
 def test_a_model_of_another_level_is_refused_when_an_episode_is_shown(tmp_path: Path) -> None:

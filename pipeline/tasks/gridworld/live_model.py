@@ -4,7 +4,7 @@ The one part of the live view that needs torch: it is loaded for ``baton follow 
 """
 
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,7 @@ def open_model(path: Path) -> SecondOpinion:
     Raises UserError when the file is not a gridworld model; the function it returns raises it when an episode is of a
     level that the model cannot see.
     """
-    model: Any = load_model(path)
-    if not isinstance(model, GridworldModel):
-        what = f"this model is of task {model.brain.task!r}, not gridworld"
-        raise UserError(what, where=str(path), remedy="give a model of this task")
+    model = cast(GridworldModel, load_model(path, task="gridworld"))
     environment = (model.metadata.get("recipe") or {}).get("environment") or {}
     encoding: Encoding | None = environment.get("encoding")
     if encoding is None:
