@@ -18,7 +18,7 @@ from pipeline.gate.resampling import Side
 from pipeline.tasks.interface import Measurements, MetricDefinition
 from schemas.gate import Check, GateSpec
 
-Noise = Literal["normal", "same", "luck", "misfortune", "rare"]
+Noise = Literal["normal", "same", "luck", "misfortune", "rare", "mixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,8 @@ class World:
     record's change (of "rare": in shares of records).
 
     Changes of a record are "normal", the "same" for all metrics, log-normal with the tail on the better ("luck") or the
-    worse side ("misfortune"), or "rare": a record succeeds in 95 of 100 runs. Their mean is -``drop``.
+    worse side ("misfortune"), or "rare": a record succeeds in 95 of 100 runs. Their mean is -``drop``. Of "mixed",
+    every second metric is of "luck" and has no drop, the others are normal.
     """
 
     noise: Noise = "normal"
@@ -79,16 +80,27 @@ def _values(world: World, random: np.random.Generator) -> tuple[NDArray[np.float
         before, now = random.random(shape) < 0.95, random.random(shape) < 0.95 - world.drop
         return before.astype(np.float64), now.astype(np.float64)
     hard = random.normal(0.0, 5.0, size=(world.num_records, 1))  # what records differ by; pairs do not see it
-    if world.noise == "normal":
-        change = random.normal(size=shape)
-    elif world.noise == "same":
-        change = np.repeat(random.normal(size=(world.num_records, 1)), world.num_metrics, axis=1)
-    else:
-        skewed = random.lognormal(size=shape) - np.exp(0.5)
-        spread = float(np.sqrt((np.e - 1.0) * np.e))
-        change = skewed / spread if world.noise == "luck" else -skewed / spread
+    change = _changes(world, random) - np.where(_drops(world), world.drop, 0.0)
     before = np.repeat(hard, world.num_metrics, axis=1)
-    return before, before + change - world.drop
+    return before, before + change
+
+
+def _drops(world: World) -> NDArray[np.bool_]:
+    """Which metrics have the drop: [M]."""
+    return (np.arange(world.num_metrics) % 2 == 0) | (world.noise != "mixed")
+
+
+def _changes(world: World, random: np.random.Generator) -> NDArray[np.float64]:
+    """What each record changes by, around 0: [N, M]."""
+    shape = (world.num_records, world.num_metrics)
+    if world.noise == "normal":
+        return random.normal(size=shape)
+    if world.noise == "same":
+        return np.repeat(random.normal(size=(world.num_records, 1)), world.num_metrics, axis=1)
+    skewed = (random.lognormal(size=shape) - np.exp(0.5)) / float(np.sqrt((np.e - 1.0) * np.e))
+    if world.noise == "mixed":
+        return np.where(_drops(world), random.normal(size=shape), skewed)
+    return skewed if world.noise == "luck" else -skewed
 
 
 def main() -> None:
@@ -98,9 +110,10 @@ def main() -> None:
             for num_metrics in (1, 10):
                 world = World(noise=noise, num_records=num_records, num_metrics=num_metrics)  # type: ignore[arg-type]
                 print(world, f"{share_of_failing_gates(world, 600, num_resamples=1000):.4f}", flush=True)
-    for drop in (0.25, 0.5, 0.75):
-        world = World(drop=drop)
-        print(world, f"{share_of_failing_gates(world, 200):.4f}", flush=True)
+    for noise in ("normal", "luck", "mixed"):
+        for drop in (0.25, 0.35, 0.5):
+            world = World(noise=noise, drop=drop)  # type: ignore[arg-type]  # a literal of the tuple above
+            print(world, f"{share_of_failing_gates(world, 400, num_resamples=1000):.4f}", flush=True)
 
 
 if __name__ == "__main__":

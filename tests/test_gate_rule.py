@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.gate.judging import Change, Rule, judge, judge_bound
-from pipeline.gate.resampling import draw_weights, simultaneous, studentized, weighted_statistic
+from pipeline.gate.resampling import draw_weights, simultaneous, skewness, studentized, weighted_statistic
 from pipeline.gate.table import explain
 from pipeline.gate.unpaired import compare_metrics, index
 from pipeline.stats import interquartile_mean, mean, median
@@ -193,6 +193,43 @@ def test_a_few_great_gains_make_the_interval_of_many_small_losses_longer() -> No
     skewed = simultaneous(point, resampled, sizes, 0.95, errors)
     assert skewed.high[0] > symmetric.high[0] + 0.5
     assert skewed.low[0] == pytest.approx(symmetric.low[0])
+
+
+def test_the_longer_end_is_longer_than_the_sample_says_for_it_holds_too_few_of_the_gains() -> None:
+    random = np.random.default_rng(0)
+    changes, members = random.lognormal(size=(40, 1)), np.ones((40, 1), np.bool_)
+    weights = np.concatenate(list(draw_weights(40, 2000, random, None)))
+    point, resampled, errors = changes.mean(axis=0), weights @ changes / 40.0, studentized(changes, members, weights)
+    plain = simultaneous(point, resampled, [40], 0.95, errors)
+    known = simultaneous(point, resampled, [40], 0.95, errors, skewness(changes, members))
+    assert known.high[0] - point[0] > 1.2 * (plain.high[0] - point[0])
+    assert known.low[0] == pytest.approx(plain.low[0])
+    below = simultaneous(-point, -resampled, [40], 0.95, -errors, -skewness(changes, members))
+    assert (below.low[0], below.high[0]) == (pytest.approx(-known.high[0]), pytest.approx(-known.low[0]))
+
+
+def test_skewness_is_that_of_the_records_that_count() -> None:
+    differences = np.array([[1.0, 5.0, 0.0], [1.0, 5.0, 1.0], [4.0, 5.0, 2.0], [99.0, 5.0, 3.0]])
+    members = np.array([[True] * 3, [True] * 3, [True] * 3, [False, True, True]])
+    # 1, 1, 4: deviations -1, -1, 2, third moment 2, second 2; the others: no spread, and symmetric
+    assert skewness(differences, members) == pytest.approx([2 / 2**1.5, 0.0, 0.0])
+
+
+def test_a_check_whose_changes_are_not_skewed_is_left_alone_by_one_whose_are() -> None:
+    random = np.random.default_rng(0)
+    even, few, fewer = np.tile([-1.0, 1.0], 20), random.lognormal(size=40), random.exponential(size=40)
+    weights = np.concatenate(list(draw_weights(40, 2000, random, None)))
+
+    def high(*columns: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:
+        changes = np.stack(columns, axis=1)
+        members = np.ones(changes.shape, np.bool_)
+        resampled, errors = weights @ changes / 40.0, studentized(changes, members, weights)
+        sizes = [40] * len(columns)
+        found = simultaneous(changes.mean(axis=0), resampled, sizes, 0.95, errors, skewness(changes, members))
+        return [float(edge) for edge in found.high]
+
+    assert high(even, few)[0] == pytest.approx(high(even, -few)[0], rel=0.02)
+    assert high(fewer, few)[0] > high(fewer, -few)[0] + 0.02  # skewed itself, it goes some of the way with the other
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,17 @@ from pipeline.gate.baseline import UPDATE, Opened
 from pipeline.gate.checks import ALL, Checked
 from pipeline.gate.inputs import Predictions, measure_predictions
 from pipeline.gate.judging import Change
-from pipeline.gate.resampling import MEANS, POOLED, Column, Side, Spread, draw_weights, simultaneous, studentized
+from pipeline.gate.resampling import (
+    MEANS,
+    POOLED,
+    Column,
+    Side,
+    Spread,
+    draw_weights,
+    simultaneous,
+    skewness,
+    studentized,
+)
 from pipeline.measured import Task
 from pipeline.stats import Floats
 from schemas.gate import BaselineMetric, GateSpec
@@ -125,9 +135,8 @@ def compare_pairs(pairs: Pairs, checks: Sequence[Checked], spec: GateSpec) -> Co
         parts.append(now.take(columns, weights) - pairs.baseline.take(columns, weights))
         errors.append(studentized(differences, members, weights))
     sizes = [int(column.members.sum()) for column in columns]
-    spread = simultaneous(
-        now_value - before_value, np.concatenate(parts), sizes, spec.confidence, np.concatenate(errors)
-    )
+    change, skewed = now_value - before_value, skewness(differences, members)
+    spread = simultaneous(change, np.concatenate(parts), sizes, spec.confidence, np.concatenate(errors), skewed)
     return Compared(changes=_changes(before_value, now_value, spread), sizes=sizes)
 
 

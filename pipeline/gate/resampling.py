@@ -30,6 +30,7 @@ MEANS = ("mean", "rate")
 FEWEST_RECORDS = 5  # below, a resample says nothing about the next set of records
 LEAST_FINITE = 0.5  # of the resamples
 LEAST_ERROR = 0.25
+HALF_SHARED = 0.5  # squared skewness at which a check takes half of what the worst one reaches further
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,12 +132,25 @@ def studentized(differences: Floats, members: NDArray[np.bool_], weights: Counts
     return found
 
 
+def skewness(differences: Floats, members: NDArray[np.bool_]) -> Floats:
+    """Third central moment of ``differences`` [N, C] over ``members`` [N, C], in standard deviations: [C]; 0 where all
+    are equal."""
+    kept = np.where(members, differences, 0.0)
+    sizes = np.maximum(members.sum(axis=0), 1)
+    centred = np.where(members, kept - kept.sum(axis=0) / sizes, 0.0)
+    deviation = np.sqrt((centred**2).sum(axis=0) / sizes)
+    cubes = (centred**3).sum(axis=0) / sizes
+    found: Floats = np.divide(cubes, deviation**3, out=np.zeros_like(cubes), where=deviation**3 > 0.0)
+    return found
+
+
 def simultaneous(
     point: Floats,
     resampled: Floats,
     num_records: Sequence[int],
     confidence: float,
     in_own_errors: Floats | None = None,
+    skewed: Floats | None = None,
 ) -> Spread:
     """Intervals around ``point`` [C] from ``resampled`` [B, C] that all hold at once with ``confidence``.
 
@@ -147,7 +161,8 @@ def simultaneous(
     interval where it has fewer than `FEWEST_RECORDS`, or is undefined in most resamples.
 
     Columns of which ``in_own_errors`` [B, C] (`studentized`; NaN for others) are known reach as far as these say, too:
-    to their quantiles at the tail that a normal variate has beyond q.
+    to their quantiles at the tail that a normal variate has beyond q, and further where they are ``skewed`` [C]
+    (`skewness`) to that side; see `_reach`.
     """
     finite = np.isfinite(resampled)
     usable = np.isfinite(point) & (finite.mean(axis=0) >= LEAST_FINITE) & (np.asarray(num_records) >= FEWEST_RECORDS)
@@ -165,9 +180,30 @@ def simultaneous(
     if in_own_errors is not None:
         tail = 1.0 - NormalDist().cdf(quantile)
         known = np.nan_to_num(in_own_errors)
-        lowest, highest = np.quantile(known, (tail, 1.0 - tail), axis=0)
-        below, above = np.maximum(below, highest * longer), np.maximum(above, -lowest * longer)
+        skewed = np.zeros(len(point)) if skewed is None else skewed
+        tails = tail, (1.0 - confidence) / 2.0
+        below = np.maximum(below, longer * _reach(-known, -skewed, *tails))
+        above = np.maximum(above, longer * _reach(known, skewed, *tails))
     return Spread(change=point, low=point - below * error, high=point + above * error)
+
+
+def _reach(errors: Floats, skewed: Floats, tail: float, together: float) -> Floats:
+    """How many standard errors the upper ends lie above their points: [C], from studentized ``errors`` [B, C].
+
+    The lower quantile at ``tail`` of each column's errors. That is too near where the changes are skewed to above, few
+    large gains and many small losses: the sample holds too few of the gains, and so do its resamples. So the tail is
+    divided by 1 + squared skewness; and the nearer a column's skewness, the more it reaches as far as the worst of all
+    columns, whose quantile at ``together`` is divided by what they have in the mean. Columns that are not skewed to
+    above are left as they are. The form and its constants were chosen by simulation (docs/gate.md).
+    """
+    squares = np.maximum(skewed, 0.0) ** 2
+    own = np.array([-np.quantile(column, tail / (1.0 + k)) for column, k in zip(errors.T, squares, strict=True)])
+    known = errors.any(axis=0)
+    if not known.any():
+        return own
+    worst = -np.quantile(errors[:, known].min(axis=1), together / (1.0 + squares[known].mean()))
+    found: Floats = own + squares / (squares + HALF_SHARED) * np.maximum(worst - own, 0.0)
+    return found
 
 
 def _t_over_normal(quantile: float, sizes: Floats) -> Floats:
