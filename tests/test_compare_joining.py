@@ -105,6 +105,7 @@ def test_a_record_that_failed_everywhere_is_noted_and_left_out(tmp_path: Path) -
 def test_files_without_a_common_record_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = with_wellbeing(range(4))
     assert "no record" in refused(tmp_path, capsys, "--on-missing", "intersect", old=rows[:2], new=rows[2:])
+    assert "they share no record: run `baton infer`" in refused(tmp_path, capsys, "--force", old=rows[:2], new=rows[2:])
 
 
 # the same truth

@@ -415,7 +415,9 @@ def test_files_of_another_kind_are_refused(gate: Gate, tmp_path: Path) -> None:
     examples = ROOT / "runs/gates/gridworld/full.examples.jsonl"
     assert "a file of example_v1 rows" in gate("--input", examples, "--baseline", ANOTHER_SEED).err
     detection = save(tmp_path / "d.jsonl", generate(Kind(seed=3)))
-    assert "of task 'detection', not of 'gridworld'" in gate("--input", detection, "--baseline", ANOTHER_SEED).err
+    said = gate("--input", detection, "--baseline", ANOTHER_SEED).err
+    assert "of task 'detection', not of 'gridworld'" in said and "name detection as the task" in said
+    assert "name a file in it" in gate("--input", ANOTHER_SEED, "--baseline", tmp_path).err
     assert "there is no baseline yet" in gate("--input", ANOTHER_SEED, "--baseline", tmp_path / "none.json").err
     assert "needs a baseline" in gate("--input", ANOTHER_SEED).err
     dispatch_evaluate(ANOTHER_SEED, tmp_path / "m")

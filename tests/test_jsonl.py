@@ -150,6 +150,17 @@ def test_a_torn_file_is_refused_with_its_line_and_what_to_run(five: Path) -> Non
     assert "torn" in caught.value.what and "run that stage again" in str(caught.value.remedy)
 
 
+@pytest.mark.parametrize("value", ["NaN", "-Infinity"])
+@pytest.mark.parametrize("line", [2, 5])
+def test_what_is_no_number_is_told_as_such_and_not_as_damage(five: Path, value: str, line: int) -> None:
+    lines = five.read_text().splitlines()
+    lines[line - 1] = lines[line - 1].replace('"id":', f'"a_m":{value},"id":', 1)
+    five.write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match=f"{value} stands for a number") as caught:
+        jsonl.read_all(five, Fix)
+    assert str(caught.value.where).startswith(f"{five}:{line}, byte ")
+
+
 @pytest.mark.parametrize("tail", [b"\0" * 4096, b"\0" * 4096 + b"\n", b'{"task":"to\n', b"\xff\xfe\n"])
 def test_a_broken_end_is_torn_and_cut_off_on_resume(five: Path, tail: bytes) -> None:
     good = five.read_bytes()

@@ -136,7 +136,9 @@ def _ids(files: Mapping[str, Records], on_missing: OnMissing) -> list[str]:
         raise UserError(
             "the files do not hold the same records:\n    " + "\n    ".join(lines),
             where=", ".join(str(records.path) for records in files.values()),
-            remedy="--on-missing intersect compares the records they share, worst counts a missing one as the worst",
+            remedy="--on-missing intersect compares the records they share, worst counts a missing one as the worst"
+            if known.keys() & set.intersection(*({*records.ids} for records in others))
+            else "they share no record: run `baton infer` for each model over one file of examples",
         )
     for records in others:
         known.update(dict.fromkeys(records.ids))

@@ -66,8 +66,12 @@ def read_document(path: Path, task: str) -> Baseline:
         raw = path.read_bytes()
     except FileNotFoundError as error:
         raise UserError("there is no baseline yet", where=str(path), remedy=UPDATE.replace("anew", "")) from error
+    except IsADirectoryError as error:
+        remedy = "name a file in it: a baseline, predictions.jsonl or metrics.jsonl"
+        raise UserError("the baseline is a folder, not a file", where=str(path), remedy=remedy) from error
     except OSError as error:
-        raise UserError(f"cannot read the baseline: {error.strerror}", where=str(path)) from error
+        remedy = "check that this user may read it"
+        raise UserError(f"cannot read the baseline: {error.strerror}", where=str(path), remedy=remedy) from error
     try:
         plain = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

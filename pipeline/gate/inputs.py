@@ -102,7 +102,11 @@ def kind_of(path: Path, task: str) -> str:
             remedy="give predictions.jsonl (pairs: sees more) or metrics.jsonl",
         )
     if found.task != task:
-        raise UserError(f"these rows are of task {found.task!r}, not of {task!r}", where=str(path))
+        raise UserError(
+            f"these rows are of task {found.task!r}, not of {task!r}",
+            where=str(path),
+            remedy=f"name {found.task} as the task, or give a file of task {task}",
+        )
     return found.schema
 
 

@@ -1,5 +1,6 @@
 """Blocks of lines to typed rows. A block goes through one C call; only when that fails is each line looked at."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +12,9 @@ from pipeline.errors import UserError
 from pipeline.jsonl.explain import explain, invalid_row, stated
 from pipeline.jsonl.files import CutShort
 from schemas import upgrades
+
+_PLACE = re.compile(r"\(byte (\d+)\)$")  # at the end of what msgspec says
+_NO_NUMBER = re.compile(rb"-?(?:NaN|Infinity)")
 
 
 class BrokenLine(UserError):
@@ -104,12 +108,25 @@ class LineDecoder:
                 try:
                     into.append(self.line(line))
                 except msgspec.DecodeError as error:
+                    self._refuse_no_number(line, str(error))
                     self._broken(str(error), block[end:])
                 except UnicodeDecodeError as error:
                     self._broken(f"not UTF-8: {error.reason}", block[end:])
             self.num_lines += 1
             self.good_bytes += len(line)
             start = end
+
+    def _refuse_no_number(self, line: bytes, reason: str) -> None:
+        """A whole line of a writer that does not know JSON's numbers is no damage, and reads no better another time."""
+        place = _PLACE.search(reason)
+        start = int(place[1]) if place else 0
+        found = _NO_NUMBER.match(line, start - line[:start].endswith(b"-")) if start else None
+        if found and line.endswith(b"\n"):
+            raise UserError(
+                f"{found[0].decode()} stands for a number, which JSON does not have",
+                where=f"{self.path}:{self.num_lines + 1}, byte {found.start() + 1}",
+                remedy="let its writer leave such a record out, or give it an error and numbers",
+            )
 
     def _broken(self, reason: str, rest: bytes) -> NoReturn:
         raise BrokenLine(reason, where=f"{self.path}:{self.num_lines + 1}", is_last=not rest.strip())
