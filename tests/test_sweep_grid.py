@@ -41,6 +41,15 @@ def keys(of: Plan) -> list[str]:
 # what is wrong
 
 
+def test_a_file_that_is_no_sweep_is_told_with_what_to_give(folder: Path) -> None:
+    for path in (folder / "none.yaml", folder):
+        with pytest.raises(UserError, match="cannot read the sweep") as refusal:
+            load_sweep(path, "gridworld")
+        assert refusal.value.where == str(path) and "--file" in str(refusal.value.remedy)
+    with pytest.raises(UserError, match="write `task: gridworld`"):
+        plan(folder, TINY, head=HEAD.replace("gridworld", "detection"))
+
+
 @pytest.mark.parametrize(
     ("text", "where", "what"),
     [

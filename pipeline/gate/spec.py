@@ -59,7 +59,8 @@ def load_gate(path_or_name: str | None, task: str) -> LoadedGate:
     except msgspec.ValidationError as error:
         raise explain_value(error, document.data, GateSpec, places, LISTING) from error
     if spec.task != task:
-        raise UserError(f"this gate is for task {spec.task!r}, not {task!r}", where=places.where(("task",)))
+        what = f"this gate is for task {spec.task!r}, not {task!r}"
+        raise UserError(what, where=places.where(("task",)), remedy=f"baton gate {spec.task} ...")
     return LoadedGate(spec, path)
 
 
@@ -67,7 +68,8 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read the gate: {error.strerror}", where=str(path)) from error
+        remedy = "check that it is a file that this user may read"
+        raise UserError(f"cannot read the gate: {error.strerror}", where=str(path), remedy=remedy) from error
 
 
 def _find(text: str, task: str) -> Path:

@@ -34,7 +34,8 @@ def load_sweep(path: Path, task: str) -> tuple[Sweep, Places]:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read the sweep: {error.strerror}", where=str(path)) from error
+        remedy = "give --file a sweep file (docs/sweep.md shows one), or --name one of runs/sweeps"
+        raise UserError(f"cannot read the sweep: {error.strerror}", where=str(path), remedy=remedy) from error
     document = parse(raw, str(path))
     places = Places(str(path), document.lines)
     data = document.data
@@ -45,7 +46,8 @@ def load_sweep(path: Path, task: str) -> tuple[Sweep, Places]:
         raise UserError(what, where=places.where(("schema",)), remedy=f"write `schema: {VERSION}`")
     if data.get("task") != task:
         what = f"this sweep is for task {data.get('task')!r}, not {task!r}"
-        raise UserError(what, where=places.where(("task",)), remedy="name the task that it is for")
+        remedy = f"name the task that it is for, or write `task: {task}`"
+        raise UserError(what, where=places.where(("task",)), remedy=remedy)
     try:
         return msgspec.convert(data, Sweep), places
     except msgspec.ValidationError as error:
