@@ -84,6 +84,7 @@ class Handler(BaseHTTPRequestHandler):
             attempt = self.attempts[record]
             self.attempts[record] += 1
             self.active["now"] += 1
+            self.active["most"] = max(self.active["most"], self.active["now"])
             line = {
                 "record": record,
                 "path": self.path,
@@ -101,13 +102,18 @@ class Handler(BaseHTTPRequestHandler):
                 self.active["now"] -= 1
 
     def act(self, what: str, record: int) -> None:
-        """Do what the plan says, such as "500", "429 1" (with Retry-After), "wait 0.2", "break", "half", "drip"."""
+        """Do what the plan says, such as "500", "429 1" (with Retry-After), "wait 0.2", "meet 3" (that many requests at
+        once), "break", "half", "drip"."""
         name, _, value = what.partition(" ")
         if name.isdigit():
             error = {"error": {"message": f"said to fail; you sent {self.headers.get('Authorization')}"}}
             self.reply(json.dumps(error).encode(), int(name), {"Retry-After": value} if value else {})
         elif name == "wait":
             time.sleep(float(value))
+            self.act("right", record)
+        elif name == "meet":
+            while self.active["most"] < int(value):
+                time.sleep(0.01)
             self.act("right", record)
         elif name == "break":
             self.connection.shutdown(socket.SHUT_RDWR)
