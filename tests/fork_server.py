@@ -20,6 +20,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 
@@ -27,7 +28,7 @@ def main(address: str, preparation: str, *blocked: str) -> None:
     """Prepare, then answer who connects to the socket ``address``, until stdin closes."""
     sys.modules.update(dict.fromkeys(blocked))  # type: ignore[arg-type]  # None is how Python marks what must not load
     exec(preparation, {})
-    assert threading.active_count() == 1 == len(os.listdir("/proc/self/task")), "a fork would lose the other threads"
+    assert threading.active_count() == 1 == _num_threads(), "a fork would lose the other threads"
     gc.collect()  # what is left is old: collections of young objects, all there are in a short command, leave it alone
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -43,6 +44,12 @@ def main(address: str, preparation: str, *blocked: str) -> None:
     with contextlib.suppress(ChildProcessError):
         while True:
             os.wait()
+
+
+def _num_threads() -> int:
+    """Threads of this process, those of libraries too, where the system tells."""
+    tasks = Path("/proc/self/task")
+    return len([*tasks.iterdir()]) if tasks.exists() else 1
 
 
 def _serve(connection: socket.socket) -> NoReturn:
