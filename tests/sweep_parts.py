@@ -1,7 +1,8 @@
 """Sweeps with stages that only pretend: for tests of who runs what, and when.
 
-As a program, ``python -m tests.sweep_parts FOLDER NUM_CELLS [--seconds S] [--lease S] [--workers N]``, it is a worker
-process like `baton sweep`, whose stages write a line to ``FOLDER/log`` when they begin and when they end.
+As a program, ``python -m tests.sweep_parts FOLDER NUM_CELLS [--seconds S] [--lease S] [--workers N] [--meet N]``, it is
+a worker process like `baton sweep`, whose stages write a line to ``FOLDER/log`` when they begin and when they end. With
+``--meet N`` none ends before N processes have begun one: a process that starts late finds something left to do.
 """
 
 import argparse
@@ -48,12 +49,16 @@ def grid(num_cells: int) -> Plan:
     return plan_of([part(f"cell {number}", trainings[number // 2]) for number in range(num_cells)])
 
 
-def pretend(log: Path, seconds: float, failing: str | None = None) -> Callable[..., int]:
-    """A `RunStage` that takes ``seconds``, watched for the end, and writes to ``log`` what it does."""
+def pretend(log: Path, seconds: float, failing: str | None = None, meet: int = 1) -> Callable[..., int]:
+    """A `RunStage` that takes ``seconds``, watched for the end, and writes to ``log`` what it does. It waits until
+    ``meet`` processes are there."""
 
     def run(arguments: Sequence[str], output: Path, should_end: Callable[[], bool]) -> int:
         name = Path(arguments[arguments.index("--out") + 1]).parent.name
         note(log, f"begin {name}")
+        gives_up = time.monotonic() + 60
+        while len({process for _, _, process in lines(log.parent)}) < meet and time.monotonic() < gives_up:
+            time.sleep(0.01)
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             if should_end():
@@ -104,8 +109,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.02)
     parser.add_argument("--lease", type=float, default=60.0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--meet", type=int, default=1)
     given = parser.parse_args()
-    run = pretend(given.folder / "log", given.seconds)
+    run = pretend(given.folder / "log", given.seconds, meet=given.meet)
     Crew(Work(plan=grid(given.num_cells), folder=given.folder, lease_s=given.lease, run_stage=run)).run(given.workers)
 
 
