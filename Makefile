@@ -139,14 +139,14 @@ $(GATES:%=gate-update/%): gate-update/%: runs/gates/%.yaml | $(INSTALLED)
 # On a real Ray cluster of two nodes; the extra takes 240 MB, so that `make test` does without.
 test-ray: $(INSTALLED)
 	$(PIP) -e '.[torch,onnx,dev,ray]'
-	$(BIN)/python -m pytest tests/ray_cluster.py
+	$(BIN)/python -m pytest tests/infer/ray_cluster.py
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pipeline.schema_docs --check
+	$(BIN)/python -m pipeline.docs --check
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

@@ -12,11 +12,11 @@ import numpy as np
 
 from benchmarks.detection_scenes import Files, make_predictions, write_files
 from benchmarks.harness import Measure, Report, Samples, at_least, at_most, quotients, take_turns, timed
-from pipeline.jsonl import read_all
-from pipeline.tasks.detection.average_precision import AveragePrecision
-from pipeline.tasks.detection.dataset import collect
-from pipeline.tasks.detection.kernels import Weights
-from pipeline.tasks.detection.matching import box_ious, make_cells
+from pipeline.files import read_all
+from pipeline.tasks.detection.evaluate.average_precision import AveragePrecision
+from pipeline.tasks.detection.evaluate.dataset import collect
+from pipeline.tasks.detection.evaluate.kernels import Weights
+from pipeline.tasks.detection.evaluate.matching import box_ious, make_cells
 from pipeline.tasks.detection.rows import DetectionPrediction
 
 _NUM_IMAGES = 5000

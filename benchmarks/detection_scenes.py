@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from pipeline.jsonl import write_all
+from pipeline.files import write_all
 from pipeline.tasks.detection.geometry import box_of
 from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject, TrueObject
 

@@ -14,12 +14,12 @@ import torch
 from benchmarks import dqn_task
 from benchmarks.dqn_task import Plan
 from benchmarks.turns import Turns
-from pipeline.tasks.gridworld.learn import train
-from pipeline.tasks.gridworld.learner import answer
-from pipeline.tasks.gridworld.network import build
+from pipeline.contract.jobs import TrainJob
+from pipeline.tasks.gridworld.model.network import build
 from pipeline.tasks.gridworld.recipe import GridworldRecipe
-from pipeline.tasks.interface import TrainJob
-from pipeline.training import SELECTED
+from pipeline.tasks.gridworld.train.learner import answer
+from pipeline.tasks.gridworld.train.trainer import train
+from pipeline.train.loop import SELECTED
 from schemas.brain import BrainSpec
 
 NUM_ENVS = 256

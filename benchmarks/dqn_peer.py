@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from benchmarks import dqn_task
 from benchmarks.dqn_task import Plan
 from benchmarks.turns import Turns
-from pipeline.tasks.gridworld.gym import TownEnv
+from pipeline.tasks.gridworld.town.gym import TownEnv
 
 
 def make_environment() -> gymnasium.Env[Any, Any]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tasks.gridworld import seeds
-from pipeline.tasks.gridworld.observation import Encoding
-from pipeline.tasks.gridworld.rollout import Answer, Scenarios, play
-from pipeline.tasks.gridworld.rules import LEVELS
+from pipeline.tasks.gridworld.infer.rollout import Answer, Scenarios, play
+from pipeline.tasks.gridworld.town import seeds
+from pipeline.tasks.gridworld.town.observe import Encoding
+from pipeline.tasks.gridworld.town.rules import LEVELS
 
 LEVEL = "full"
 ENCODING: Encoding = "places"

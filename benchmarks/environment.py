@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import Measure, Report, Samples, at_least, quotients, take_turns
-from pipeline.tasks.gridworld.environment import TownBatch
-from pipeline.tasks.gridworld.gym import TownEnv
-from pipeline.tasks.gridworld.observation import Encoding, encode, observation_size
+from pipeline.tasks.gridworld.town.gym import TownEnv
+from pipeline.tasks.gridworld.town.observe import Encoding, encode, observation_size
+from pipeline.tasks.gridworld.town.step import TownBatch
 
 NUM_ENVS = 1024
 LEVELS: tuple[tuple[str, Encoding], ...] = (("full", "places"), ("temporal", "memory"))

@@ -12,11 +12,11 @@ import numpy as np
 import orjson
 
 from benchmarks.harness import Measure, Report, Samples, at_least, quotients, take_turns, timed
-from pipeline.jsonl import read_all, write_all
-from pipeline.tasks.gridworld import seeds
-from pipeline.tasks.gridworld.rollout import Scenarios, play
+from pipeline.files import read_all, write_all
+from pipeline.tasks.gridworld.infer.rollout import Scenarios, play
 from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldProgress
-from pipeline.tasks.gridworld.rules import LEVELS, REWARDS
+from pipeline.tasks.gridworld.town import seeds
+from pipeline.tasks.gridworld.town.rules import LEVELS, REWARDS
 
 _NUM_EPISODES = 1024  # different ones; a file repeats them under new ids
 _BASE: dict[str, Any] = {"level": "full", "multiplier": 1.0, "epsilon": 0.0}
@@ -50,7 +50,7 @@ def run(quick: bool) -> Report:
     return Report(
         title="decode and keep all rows",
         method=(
-            "`pipeline.jsonl.read_all` into dicts and into typed, validated rows, against "
+            "`pipeline.files.read_all` into dicts and into typed, validated rows, against "
             "`[orjson.loads(line) for line in file]` written as a loop with the garbage collector on, as it is by "
             "default. All rows are kept until the clock has stopped. The file is in the page cache."
         ),

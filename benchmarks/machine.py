@@ -5,7 +5,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from pipeline.provenance import provenance
+from pipeline.run.provenance import provenance
 
 _BUSY = 0.5  # running processes beside this one, on average over the last minute, from which the figures are suspect
 

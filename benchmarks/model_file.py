@@ -11,9 +11,9 @@ import torch
 from benchmarks.harness import Claim, Measure, Report, Samples, at_least, at_most, quotients, take_turns, timed
 from benchmarks.training import Bench, bench_recipe
 from pipeline.export import export_model
-from pipeline.model_container import ModelFile
-from pipeline.model_file import DTYPES, load_model
-from pipeline.tasks.gridworld.network import build
+from pipeline.model.container import ModelFile
+from pipeline.model.file import DTYPES, load_model
+from pipeline.tasks.gridworld.model.network import build
 from pipeline.tasks.gridworld.recipe import FeedForward, GridworldRecipe
 from schemas.brain import BrainSpec
 

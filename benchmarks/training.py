@@ -5,14 +5,14 @@ from typing import Any
 
 import torch
 
-from pipeline.checkpoints import save_checkpoint
-from pipeline.jsonl import Appender
-from pipeline.recipes import load_recipe
-from pipeline.tail import Tail
-from pipeline.tasks.gridworld.learn import Trainer
+from pipeline.contract.jobs import TrainJob
+from pipeline.files import Appender
+from pipeline.model.checkpoint import save_checkpoint
+from pipeline.recipe.load import load_recipe
 from pipeline.tasks.gridworld.recipe import GridworldRecipe
-from pipeline.tasks.interface import TrainJob
-from pipeline.training import RESUME
+from pipeline.tasks.gridworld.train.trainer import Trainer
+from pipeline.train.loop import RESUME
+from pipeline.train.tail import Tail
 
 ROOT = Path(__file__).resolve().parents[1]
 

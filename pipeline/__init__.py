@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.brain import compile_brain
-    from pipeline.model_compare import compare_models
-    from pipeline.model_file import load_model
+    from pipeline.model.brain import compile_brain
+    from pipeline.model.compare import compare_models
+    from pipeline.model.file import load_model
 
 # Where each name lives. They are imported when they are first used, because they need torch, and most stages do not.
 _HOMES = {
-    "compare_models": "pipeline.model_compare",
-    "compile_brain": "pipeline.brain",
-    "load_model": "pipeline.model_file",
+    "compare_models": "pipeline.model.compare",
+    "compile_brain": "pipeline.model.brain",
+    "load_model": "pipeline.model.file",
 }
 
 __all__ = ["UserError", "compare_models", "compile_brain", "load_model"]

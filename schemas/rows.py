@@ -5,7 +5,7 @@ A task extends an envelope by inheritance (``pipeline/tasks/<task>/rows.py``), s
 are refused. A changed meaning is a new ``schema`` version, with an upgrade function in `schemas.upgrades`.
 
 Units stand in the names (``latency_s``, ``error_m``); counts start with ``num_``. No field may hold NaN or
-infinity: JSON has neither, and the writer (`pipeline.jsonl`) refuses them by name.
+infinity: JSON has neither, and the writer (`pipeline.files`) refuses them by name.
 """
 
 from typing import Literal

@@ -30,7 +30,7 @@ import msgspec
 import typer
 
 from pipeline.errors import UserError
-from pipeline.runs import StageRun
+from pipeline.run.folder import StageRun
 from schemas.flow import BY_NAME
 from stages.options import SHARED, InputOption, ModelOption, Options
 from stages.signals import StopRequest, stop_on_signal, terminate_as_interrupt

@@ -10,12 +10,12 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.progress import progress
-from pipeline.runs import StageRequest, stage_run
-from pipeline.training_steps import in_order_of_training
+from pipeline.run.folder import StageRequest, stage_run
+from pipeline.train.steps import in_order_of_training
 from stages.common import Options, Result, command, finished, main, stage_config
 
 if TYPE_CHECKING:
-    from pipeline.comparison import ComparisonJob
+    from pipeline.compare import ComparisonJob
 
 FilesArgument = Annotated[
     list[str], typer.Argument(metavar="[LABEL=]FILE...", help="Predictions of two models or more on the same records.")
@@ -90,8 +90,8 @@ def app(
 
     Example: baton compare gridworld *.jsonl --all-pairs --metric wellbeing --out curve
     """
-    from pipeline import comparison  # loaded here: `--help` need not wait for pandas
-    from pipeline.evaluation import label_inputs
+    from pipeline import compare as comparison  # loaded here: `--help` need not wait for pandas
+    from pipeline.evaluate.run import label_inputs
 
     recipe, run_name = options.recipe_or_defaults()
     named = label_inputs(files)
@@ -119,7 +119,7 @@ def app(
 
 
 def _compare(options: Options, job: "ComparisonJob", recipe: Any) -> Result:
-    from pipeline import comparison
+    from pipeline import compare as comparison
 
     request = StageRequest(
         stage="compare",
@@ -151,7 +151,7 @@ def _run_name(labels: list[str]) -> str:
 
 def _image_root(given: Path | None, inputs: dict[str, Path]) -> Path:
     """The folder of the images that the predictions name. Raises UserError for a wrong ``--image-root``."""
-    from pipeline.visualization import image_root_of
+    from pipeline.visualize import image_root_of
 
     if given is not None and not given.is_dir():
         raise UserError("there is no such folder of images", where=str(given), remedy="check --image-root")

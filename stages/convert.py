@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline.contract.jobs import ConvertJob
+from pipeline.contract.load import find_part
 from pipeline.errors import UserError
-from pipeline.runs import StageRequest, stage_run
-from pipeline.tasks import find_part
-from pipeline.tasks.interface import ConvertJob
+from pipeline.run.folder import StageRequest, stage_run
 from stages.common import Options, Result, command, finished, main
 
 FromOption = Annotated[str | None, typer.Option("--from", metavar="FORMAT", help="Format to read, for example coco.")]
@@ -67,7 +67,7 @@ def app(
 
 def _part(task: str) -> ModuleType:
     """The task's part `convert`. Raises UserError where it has none."""
-    part = find_part(task, "convert")
+    part = find_part(task, "convert.convert")
     if part is None:
         raise UserError(f"task {task!r} knows no other formats", where=f"pipeline/tasks/{task}/convert.py")
     return part

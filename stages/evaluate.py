@@ -11,13 +11,13 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.progress import progress
-from pipeline.runs import StageRequest, stage_run
-from pipeline.training_steps import in_order_of_training
+from pipeline.run.folder import StageRequest, stage_run
+from pipeline.train.steps import in_order_of_training
 from stages.common import Options, Result, command, finished, main, stage_config
 
 if TYPE_CHECKING:
-    from pipeline.evaluation import EvaluationJob
-    from pipeline.following_metrics import Show, State
+    from pipeline.evaluate.run import EvaluationJob
+    from pipeline.evaluate.watch import Show, State
 
 WRITES = ("metrics.jsonl", "scores.jsonl", "table.md")
 
@@ -93,7 +93,7 @@ def app(
         return _follow(options, path, getattr(recipe, "evaluate", None), _Asked(stop_when, metrics, against, idle_exit))
     if stop_when or metrics or against or idle_exit:
         raise UserError("--stop-when, --metric, --against and --idle-exit need --follow", remedy="add --follow")
-    from pipeline import evaluation  # loaded here: `--help` need not wait for pandas
+    from pipeline.evaluate import run as evaluation  # loaded here: `--help` need not wait for pandas
 
     named = evaluation.label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
     files, steps = in_order_of_training(named)
@@ -108,7 +108,7 @@ def app(
 
 
 def _evaluate(options: Options, job: "EvaluationJob", recipe: Any) -> Result:
-    from pipeline import evaluation
+    from pipeline.evaluate import run as evaluation
 
     several = {"checkpoints": list(job.inputs), "training_steps": job.training_steps} if len(job.inputs) > 1 else {}
     request = StageRequest(
@@ -155,9 +155,9 @@ def _only_one(inputs: list[str]) -> Path | None:
 
 
 def _follow(options: Options, path: Path, section: Any, asked: _Asked) -> Result:
-    from pipeline.anytime import Anytime, AnytimeJob
-    from pipeline.following_metrics import State, parse_question, summary, watch
-    from pipeline.tasks import load_part
+    from pipeline.contract.load import load_part
+    from pipeline.evaluate.anytime import Anytime, AnytimeJob
+    from pipeline.evaluate.watch import State, parse_question, summary, watch
 
     question = parse_question(asked.stop_when) if asked.stop_when else None
     metrics = [*asked.metrics, *([question.metric] if question else [])]
@@ -177,7 +177,7 @@ def _follow(options: Options, path: Path, section: Any, asked: _Asked) -> Result
 @contextlib.contextmanager
 def _shown(options: Options) -> "Iterator[Show]":
     """A table that renews itself on a terminal, else lines."""
-    from pipeline.following_metrics import LineShow, table_of
+    from pipeline.evaluate.watch import LineShow, table_of
 
     if options.json or not sys.stdout.isatty():
         yield LineShow(sys.stdout, json=options.json)

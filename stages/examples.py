@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from pipeline.atomic import write_atomically
+from pipeline.contract.jobs import WithFiles
+from pipeline.contract.load import load_part
 from pipeline.errors import UserError
-from pipeline.jsonl import write_all
-from pipeline.runs import StageRequest, StageRun, stage_run
-from pipeline.tasks import load_part
-from pipeline.tasks.interface import WithFiles
+from pipeline.files import write_all
+from pipeline.files.atomic import write_atomically
+from pipeline.run.folder import StageRequest, StageRun, stage_run
 from schemas.rows import Example
 from stages.common import Options, Result, command, finished, main, stage_config
 
@@ -25,7 +25,7 @@ def app(options: Options) -> Result:
     Example: baton examples gridworld --recipe demo
     """
     recipe = options.load_recipe().recipe
-    part = load_part(options.task, "data")
+    part = load_part(options.task, "examples")
     folder = options.folder(recipe.name)
     request = StageRequest(
         stage="examples",

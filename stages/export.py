@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from pipeline.errors import UserError
-from pipeline.runs import StageRequest, stage_run
+from pipeline.run.folder import StageRequest, stage_run
 from stages.common import ModelOption, Options, Result, command, finished, main
 
 MODEL, ONNX = "model.inference_v1", "model.onnx"
@@ -100,7 +100,7 @@ def _export_model(options: Options, checkpoint: Path, folder: Path, trained_in: 
 def _export_onnx(options: Options, model: Path, folder: Path) -> Result:
     with stage_run(_request(options, folder, {"format": "onnx"}, model=model)) as run:
         if not run.up_to_date:
-            from pipeline.onnx_export import export_onnx
+            from pipeline.model.onnx import export_onnx
 
             made = export_onnx(model, folder / ONNX)
             run.output("onnx", made.path)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.contract.load import load_part
 from pipeline.errors import UserError
-from pipeline.tasks import load_part
 from stages.common import InputOption, Options, Result, command, main
 
 if TYPE_CHECKING:
-    from pipeline.live.app import Watch
-    from pipeline.live.scene import Filter
-    from pipeline.tasks.interface import LivePart, SecondOpinion
+    from pipeline.contract.parts import LivePart, SecondOpinion
+    from pipeline.follow.scene import Filter
+    from pipeline.follow.terminal.app import Watch
 
 EPISODES, PREDICTIONS = "episodes.jsonl", "predictions.jsonl"
 
@@ -73,7 +73,7 @@ def app(
     Example: baton follow gridworld --input a/predictions.jsonl --against b/predictions.jsonl
     """
     _refuse_contradictions(plain, model, against)
-    from pipeline.live.opening import open_recording  # here: `--help` need not wait for it
+    from pipeline.follow.opening import open_recording  # here: `--help` need not wait for it
 
     path = _find_input(options, input, PREDICTIONS if predictions else EPISODES)
     feed, part, unfold = open_recording(path, options.task, expect_predictions=predictions)
@@ -81,11 +81,14 @@ def app(
     ascii = ascii or not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
     if plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         _refuse_contradictions(True, None, against)
-        from pipeline.live.plain import PlainOptions, follow_plain
+        from pipeline.follow.plain import PlainOptions, follow_plain
 
         follow_plain(feed, part, PlainOptions(latency, ascii, chosen, idle_exit), sys.stdout)
         return Result()
-    from pipeline.live.app import Watch, run_screen  # here: textual takes longer to load than most stages to start
+    from pipeline.follow.terminal.app import (  # here: textual takes longer to load than most stages to start
+        Watch,
+        run_screen,
+    )
 
     watch = Watch(
         feed=feed,
@@ -121,14 +124,14 @@ def _find_input(options: Options, path: Path | None, name: str) -> Path:
 
 def _beside(watch: "Watch", task: str, other: str) -> "Watch":
     """The same, with another file played beside it."""
-    from pipeline.live.against import open_against
+    from pipeline.follow.beside import open_against
 
     against, label = open_against(watch.feed.path, other, task)
     return dataclasses.replace(watch, against=against, label=label)
 
 
 def _find_filter(part: "LivePart", name: str | None) -> "Filter":
-    from pipeline.live.scene import ALL
+    from pipeline.follow.scene import ALL
 
     known = {choice.name: choice for choice in (ALL, *part.FILTERS)}
     if name is None or name in known:
@@ -138,7 +141,7 @@ def _find_filter(part: "LivePart", name: str | None) -> "Filter":
 
 def _open_model(task: str, path: Path) -> "SecondOpinion":
     try:
-        opinion: SecondOpinion = load_part(task, "live_model").open_model(path)
+        opinion: SecondOpinion = load_part(task, "follow.opinion").open_model(path)
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "safetensors"):
             raise

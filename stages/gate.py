@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from stages.common import Options, Result, command, main
 
 if TYPE_CHECKING:
-    from pipeline.gate.gating import GateJob, GateReport
+    from pipeline.gate.run import GateJob, GateReport
 
 InputOption = Annotated[
     Path | None,
@@ -63,7 +63,7 @@ def app(
 
     Example: baton gate gridworld --input new.jsonl --baseline old.jsonl --tolerance wellbeing=2%
     """
-    from pipeline.gate.gating import run_gate  # loaded here: `--help` need not wait for numpy
+    from pipeline.gate.run import run_gate  # loaded here: `--help` need not wait for numpy
 
     job = _job(options, Asked(input, baseline, gate, tolerance, min_effect))
     if update:
@@ -74,7 +74,7 @@ def app(
 
         write_junit(junit, report)
     if verdicts is not None:
-        from pipeline.jsonl import write_all
+        from pipeline.files import write_all
 
         write_all(verdicts, report.verdicts)
     return Result(_lines(report, options), _facts(report), "failed" if report.failed else "ok")
@@ -93,7 +93,7 @@ class Asked:
 
 def _job(options: Options, asked: Asked) -> "GateJob":
     from pipeline.gate import spec as specs
-    from pipeline.gate.gating import GateJob
+    from pipeline.gate.run import GateJob
 
     loaded = specs.load_gate(asked.gate, options.task)
     spec = specs.with_flags(loaded.spec, asked.tolerances, asked.min_effects)
@@ -112,7 +112,7 @@ def _job(options: Options, asked: Asked) -> "GateJob":
 
 
 def _lines(report: "GateReport", options: Options) -> list[str]:
-    from pipeline.gate import table
+    from pipeline.gate import report as table
 
     colour = sys.stdout.isatty() and not options.json and "NO_COLOR" not in os.environ
     return table.lines(report, colour=colour)
@@ -132,7 +132,7 @@ def _facts(report: "GateReport") -> dict[str, Any]:
 
 def _update(job: "GateJob", options: Options, *, ask: bool) -> Result:
     """Show what would change, ask, and replace the baseline in one step."""
-    from pipeline.gate.gating import new_baseline, run_gate, update_baseline
+    from pipeline.gate.run import new_baseline, run_gate, update_baseline
 
     if job.baseline.name.endswith((".jsonl", ".jsonl.zst")):
         raise UserError(

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from pipeline.contract.jobs import InferJob, Source, SourceRequest
+from pipeline.contract.load import load_part, read_examples
 from pipeline.errors import UserError
-from pipeline.inference import InferenceCounts, find_source, read_examples, run_inference
-from pipeline.manifests import recorded_path
+from pipeline.infer.run import InferenceCounts, find_source, run_inference
 from pipeline.progress import Report, progress
-from pipeline.runs import StageRequest, StageRun, stage_run
-from pipeline.tasks import load_part
-from pipeline.tasks.interface import InferJob, Source, SourceRequest
+from pipeline.run.folder import StageRequest, StageRun, stage_run
+from pipeline.run.manifest import recorded_path
 from stages.common import Options, Result, command, finished, main, stage_config
 
 FILE, SHARDS = "predictions.jsonl", "shards"
@@ -150,8 +150,8 @@ def _predict(run: StageRun, request: StageRequest, asked: Asked, job: InferJob) 
     model_id = job.model.weights_hash[:16] if job.model else None
     # What a sharded run left behind is merged by one that is not, too.
     if asked.engine == "local" and asked.num_workers == 1 and not (run.folder / SHARDS).exists():
-        return run_inference(load_part(request.task, "predict"), job, path, row_type=row_type, model_id=model_id)
-    from pipeline.engines.shards import run_sharded, shard_job  # these are loaded here: few runs need them
+        return run_inference(load_part(request.task, "infer.predict"), job, path, row_type=row_type, model_id=model_id)
+    from pipeline.infer.shards import run_sharded, shard_job  # these are loaded here: few runs need them
 
     shards = shard_job(request.task, request.inputs["examples"], job)
     with _pool(asked)(shards, asked.num_workers) as pool:
@@ -162,10 +162,10 @@ def _predict(run: StageRun, request: StageRequest, asked: Asked, job: InferJob) 
 
 def _pool(asked: Asked) -> Any:
     if asked.engine == "ray":
-        from pipeline.engines.cluster import ray_pool
+        from pipeline.infer.ray import ray_pool
 
         return ray_pool
-    from pipeline.engines.local import local_pool
+    from pipeline.infer.local import local_pool
 
     return local_pool
 

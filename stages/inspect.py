@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.inspection import Finding, inspect_artifact
+from pipeline.inspect import Finding, inspect_artifact
 from stages.common import Options, Result, command, main
 
 PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="Any file or folder that Baton wrote, or a recipe.")]

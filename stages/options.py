@@ -12,7 +12,7 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.progress import Style, choose_style
-from pipeline.recipes import LoadedRecipe, default_recipe, load_recipe
+from pipeline.recipe.load import LoadedRecipe, default_recipe, load_recipe
 
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="Task, for example gridworld.")]
 RecipeOption = Annotated[

@@ -70,7 +70,7 @@ def app(
 
 
 def _file(task: str, name: str | None, file: Path | None) -> Path:
-    from pipeline.sweep.files import find_sweep
+    from pipeline.sweep.file import find_sweep
 
     if (name is None) == (file is None):
         what = "the sweep stage needs one of --name and --file"

@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.contract.jobs import TrainJob
+from pipeline.contract.load import load_part
 from pipeline.progress import progress
-from pipeline.runs import StageRequest, StageRun, stage_run
-from pipeline.tasks import load_part
-from pipeline.tasks.interface import TrainJob
+from pipeline.run.folder import StageRequest, StageRun, stage_run
 from stages.common import Options, Result, command, finished, main, stage_config, stop_on_signal
 
 WRITES = ("*.jsonl", "*.checkpoint_v1", "checkpoints/*")
@@ -56,7 +56,7 @@ def _train(run: StageRun, recipe: Any, options: Options) -> None:
             report=report,
             should_stop=stop,
         )
-        outcome = load_part(options.task, "learn").train(job)
+        outcome = load_part(options.task, "train.trainer").train(job)
     for name, path in outcome.outputs.items():
         run.output(name, path)
     run.counts.update(outcome.counts)

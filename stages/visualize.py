@@ -8,7 +8,7 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.progress import progress
-from pipeline.runs import StageRequest, stage_run
+from pipeline.run.folder import StageRequest, stage_run
 from stages.common import Options, Result, command, finished, main, stage_config
 
 InputsOption = Annotated[
@@ -45,8 +45,8 @@ def app(
 
     Example: baton visualize gridworld --input elsewhere/predictions.jsonl --out pictures
     """
-    from pipeline import visualization  # loaded here: `--help` need not wait for matplotlib
-    from pipeline.evaluation import label_inputs, named_files
+    from pipeline import visualize as visualization  # loaded here: `--help` need not wait for matplotlib
+    from pipeline.evaluate.run import label_inputs, named_files
 
     recipe, run_name = options.recipe_or_defaults()
     folder = options.folder(run_name)
@@ -99,7 +99,7 @@ def _images(task: str, predictions: Path, given: Path | None) -> tuple[Path, dic
 
     Raises UserError for a wrong ``--image-root``.
     """
-    from pipeline.visualization import image_inputs, image_root_of
+    from pipeline.visualize import image_inputs, image_root_of
 
     if given is not None and not given.is_dir():
         raise UserError("there is no such folder of images", where=str(given), remedy="check --image-root")
@@ -114,7 +114,7 @@ def _training(
 
     Raises UserError for a wrong ``--train``.
     """
-    from pipeline.visualization import training_inputs
+    from pipeline.visualize import training_inputs
 
     if given is not None and not given.is_dir():
         raise UserError("there is no such training folder", where=str(given), remedy="check --train")

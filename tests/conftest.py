@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
-    from tests.zygote import Zygote
+    from tests.support.zygote import Zygote
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,21 +32,21 @@ hypothesis.settings.load_profile("repeatable")
 
 # The files that take longest, longest first: begun last, one of them would run while other workers have nothing to do.
 LONGEST = (
-    "tests/test_killed.py",
-    "tests/test_flow.py",
-    "tests/test_full_disk.py",
-    "tests/test_follow_terminal.py",
-    "tests/test_model_docs.py",
-    "tests/gridworld/test_learn.py",
-    "tests/gridworld/test_draw.py",
-    "tests/test_sweep_stage.py",
-    "tests/detection/test_infer_killed.py",
-    "tests/test_visualize.py",
-    "tests/detection/test_draw.py",
-    "tests/detection/test_draw_report.py",
-    "tests/test_import_rules.py",
-    "tests/test_gate.py",
-    "tests/test_onnx.py",
+    "tests/run/test_killed.py",
+    "tests/project/test_flow.py",
+    "tests/files/test_full_disk.py",
+    "tests/follow/test_terminal.py",
+    "tests/model/test_docs.py",
+    "tests/tasks/gridworld/train/test_trainer.py",
+    "tests/tasks/gridworld/visualize/test_draw.py",
+    "tests/sweep/test_stage.py",
+    "tests/tasks/detection/infer/test_infer_killed.py",
+    "tests/visualize/test_visualize.py",
+    "tests/tasks/detection/visualize/test_draw.py",
+    "tests/tasks/detection/visualize/test_report.py",
+    "tests/project/test_import_rules.py",
+    "tests/gate/test_gate.py",
+    "tests/model/test_onnx.py",
     "tests/detection/test_parse_any_text.py",
 )
 
@@ -127,7 +127,7 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
 @pytest.fixture(scope="session")
 def zygote(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Zygote]":
     """Real commands in processes that start in milliseconds."""
-    from tests.zygote import WARM, Zygote  # it imports this module
+    from tests.support.zygote import WARM, Zygote  # it imports this module
 
     with Zygote(WARM, shared_folder, tmp_path_factory.mktemp("zygote")) as zygote:
         yield zygote
@@ -136,7 +136,7 @@ def zygote(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "It
 @pytest.fixture(scope="session")
 def without_torch(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Zygote]":
     """Processes in which importing torch fails, and nothing of the project is loaded."""
-    from tests.zygote import WITHOUT_TORCH, Zygote
+    from tests.support.zygote import WITHOUT_TORCH, Zygote
 
     with Zygote(WITHOUT_TORCH, shared_folder, tmp_path_factory.mktemp("without-torch")) as zygote:
         yield zygote
@@ -145,7 +145,7 @@ def without_torch(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def libraries(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Zygote]":
     """Processes in which the libraries are loaded, and nothing of the project."""
-    from tests.zygote import LIBRARIES, Zygote
+    from tests.support.zygote import LIBRARIES, Zygote
 
     with Zygote(LIBRARIES, shared_folder, tmp_path_factory.mktemp("libraries")) as zygote:
         yield zygote

@@ -8,8 +8,11 @@ from typing import Any
 
 import msgspec
 
-from pipeline.atomic import write_atomically
 from pipeline.errors import UserError
+from pipeline.files import read_all, write_all
+from pipeline.files.atomic import write_atomically
+from pipeline.files.explain import split_message
+from pipeline.files.hashes import sha256_file
 from pipeline.gate.inputs import (
     Predictions,
     key_of,
@@ -19,10 +22,7 @@ from pipeline.gate.inputs import (
     read_metrics,
     read_predictions,
 )
-from pipeline.hashes import sha256_file
-from pipeline.jsonl import read_all, write_all
-from pipeline.jsonl.explain import split_message
-from pipeline.measured import Task
+from pipeline.records.measured import Task
 from schemas.gate import Baseline, BaselineFile
 
 UPDATE = "baton gate TASK ... --update writes it anew, and shows the difference first"
@@ -132,7 +132,7 @@ def _predictions(task: Task, path: Path, file: BaselineFile) -> Predictions:
 
 def write_baseline(path: Path, document: Baseline) -> None:
     """Replace the baseline in one step. Raises UserError on a full disk, NaN or infinity."""
-    from pipeline.jsonl.encode import refuse_not_finite
+    from pipeline.files.encode import refuse_not_finite
 
     refuse_not_finite(document)
     write_atomically(path, [_text(document)])

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.contract.load import load_part
+from pipeline.contract.metrics import MetricDefinition, TableLayout
 from pipeline.errors import UserError
-from pipeline.gate.judging import Rule
+from pipeline.gate.rule import Rule
 from pipeline.gate.spec import find_metric, limit_of, nearest
-from pipeline.tasks import load_part
-from pipeline.tasks.interface import MetricDefinition, TableLayout
 from schemas.gate import Check, GateSpec
 
 ALL = "all"
@@ -119,7 +119,7 @@ def _slice_values(check: Check, slices: Mapping[str, Sequence[str]], where: str)
 
 def _usual(task: str, available: Sequence[tuple[str, str]]) -> list[Check]:
     """The columns of the task's table that say better or worse; without a table, the first few metrics that do."""
-    part: Any = load_part(task, "score")
+    part: Any = load_part(task, "evaluate.score")
     better = {one.name: one.better for one in part.GLOSSARY}
     told = [pair for pair in available if better.get(pair[0], "neither") != "neither"]
     columns = [(column.metric, column.statistic) for column in getattr(part, "TABLE", TableLayout()).columns]

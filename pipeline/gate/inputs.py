@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
+from pipeline.contract.metrics import Measurements
 from pipeline.errors import UserError
-from pipeline.jsonl import head, read_all
-from pipeline.measured import Task
-from pipeline.tasks.interface import Measurements
+from pipeline.files import head, read_all
+from pipeline.records.measured import Task
 from schemas.gate import BaselineMetric
 
 TRUTH_DIGITS = 12  # hexadecimal, of a sha256: 48 bits tell whether an input changed; nobody forges one
@@ -62,7 +62,7 @@ def measure_predictions(task: Task, path: Path, rows: Sequence[Any]) -> Predicti
 
 def read_metrics(task: Task, path: Path) -> list[BaselineMetric]:
     """The metrics of the model in a metrics.jsonl. Raises UserError for one of several checkpoints."""
-    from pipeline.tasks import load_part
+    from pipeline.contract.load import load_part
 
     rows = read_all(path, load_part(task.name, "rows").ROW_TYPES["metric_v1"])
     if any(row.slice_by.partition(",")[0] == "checkpoint" for row in rows):

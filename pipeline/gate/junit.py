@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-from pipeline.atomic import write_atomically
-from pipeline.gate.gating import GateReport
-from pipeline.gate.table import explain
+from pipeline.files.atomic import write_atomically
+from pipeline.gate.report import explain
+from pipeline.gate.run import GateReport
 from schemas.gate import Verdict
 
 # What XML 1.0 cannot hold, not even escaped: control characters, lone surrogates and two others (section 2.2).

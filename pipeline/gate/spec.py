@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
+from pipeline.contract.load import load_part
+from pipeline.contract.metrics import MetricDefinition
 from pipeline.errors import UserError
-from pipeline.recipe_errors import Places, explain_value
-from pipeline.tasks import load_part
-from pipeline.tasks.interface import MetricDefinition
+from pipeline.recipe.explain import Places, explain_value
 from schemas.gate import Check, GateSpec
 
 # The folder one works in, and the checkout this code lies in, as for recipes.
@@ -47,7 +47,7 @@ def load_gate(path_or_name: str | None, task: str) -> LoadedGate:
     load_part(task, "rows")  # an unknown task is told before anything else
     if path_or_name is None:
         return LoadedGate(GateSpec(schema="gate_v1", task=task, name="gate"), None)
-    from pipeline.yaml_text import parse  # here: yaml takes 10 ms to import
+    from pipeline.recipe.yaml import parse  # here: yaml takes 10 ms to import
 
     path = _find(path_or_name, task)
     document = parse(_read(path), str(path))
@@ -123,7 +123,7 @@ def _with_flag(spec: GateSpec, field: str, flag: str, text: str) -> GateSpec:
 
 def find_metric(task: str, name: str, where: str) -> MetricDefinition:
     """The definition of a metric. Raises UserError with the nearest name."""
-    glossary: Mapping[str, Any] = {one.name: one for one in load_part(task, "score").GLOSSARY}
+    glossary: Mapping[str, Any] = {one.name: one for one in load_part(task, "evaluate.score").GLOSSARY}
     if name not in glossary:
         raise UserError(f"{task} has no metric {name!r}", where=where, remedy=nearest(name, list(glossary)))
     definition: MetricDefinition = glossary[name]

@@ -9,7 +9,7 @@ from pipeline.errors import UserError
 from pipeline.gate.baseline import UPDATE
 from pipeline.gate.checks import ALL, Checked
 from pipeline.gate.inputs import key_of
-from pipeline.gate.judging import Change
+from pipeline.gate.rule import Change
 from schemas.gate import BaselineMetric
 
 

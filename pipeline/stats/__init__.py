@@ -1,17 +1,5 @@
 """Statistics over plain arrays: metrics, the intervals around them, comparisons of two subjects, curves."""
 
-from pipeline.stats.comparisons import (
-    holm,
-    mean_probability_of_improvement_interval,
-    paired_difference,
-    paired_effect_size,
-    paired_permutation_test,
-    paired_probability_of_improvement_interval,
-    paired_ratio_of_means,
-    paired_win_rate,
-    probability_of_improvement,
-    probability_of_improvement_interval,
-)
 from pipeline.stats.curves import Profile, SurvivalCurve, performance_profile, survival_curve
 from pipeline.stats.intervals import (
     Bootstrap,
@@ -31,6 +19,18 @@ from pipeline.stats.metrics import (
     median,
     rate,
     trimmed_mean,
+)
+from pipeline.stats.pairs import (
+    holm,
+    mean_probability_of_improvement_interval,
+    paired_difference,
+    paired_effect_size,
+    paired_permutation_test,
+    paired_probability_of_improvement_interval,
+    paired_ratio_of_means,
+    paired_win_rate,
+    probability_of_improvement,
+    probability_of_improvement_interval,
 )
 
 __all__ = [

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.machine_code import compiled
+from pipeline.compiled import compiled
 from pipeline.stats.metrics import Floats
 
 

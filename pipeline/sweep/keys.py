@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.hashes import hash_config, sha256_file
+from pipeline.files.hashes import hash_config, sha256_file
 
 SHORT = 16  # hexadecimal digits of a key in names of folders: 64 bits
 

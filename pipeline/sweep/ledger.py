@@ -18,10 +18,10 @@ from pathlib import Path
 import msgspec
 
 from pipeline.errors import UserError
-from pipeline.jsonl import Appender, scan
-from pipeline.jsonl.encode import encode
+from pipeline.files import Appender, scan
+from pipeline.files.encode import encode
 from pipeline.sweep.claims import Claim, publish
-from pipeline.sweep.grid import Part
+from pipeline.sweep.plan import Part
 from schemas.sweep import Cell, Event
 
 FILE, LOCK, RESULT = "ledger.jsonl", "ledger.lock", "result.json"

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from pipeline.jsonl import read_all
-from pipeline.tables import MODEL, layout_of
-from pipeline.tasks import load_part
+from pipeline.contract.load import load_part
+from pipeline.files import read_all
+from pipeline.look.tables import MODEL, layout_of
 from schemas.rows import Metric
 
 
 def main_metrics(task: str, path: Path) -> tuple[Metric, ...]:
     """The main metrics of the model over all records: those of the table that evaluate shows, in its order."""
-    part = load_part(task, "score")
+    part = load_part(task, "evaluate.score")
     rows = read_all(path, load_part(task, "rows").ROW_TYPES["metric_v1"])
     rows = [m for m in rows if m.subject == MODEL and m.slice_by == "all"]
     names = Metric.__struct_fields__

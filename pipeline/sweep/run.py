@@ -8,20 +8,21 @@ from typing import Any, Literal
 
 import msgspec
 
-from pipeline.atomic import write_atomically
 from pipeline.errors import UserError
-from pipeline.jsonl import write_all
-from pipeline.manifests import FILE_NAME, changed_files, load_manifest
+from pipeline.files import write_all
+from pipeline.files.atomic import write_atomically
+from pipeline.look.tables import to_text
 from pipeline.progress import Report
-from pipeline.runs import StageRequest, StageRun, stage_run
-from pipeline.sweep import pictures, table
-from pipeline.sweep.beaten import Judge
-from pipeline.sweep.files import load_sweep
-from pipeline.sweep.grid import Machine, Plan, make_plan
+from pipeline.run.folder import StageRequest, StageRun, stage_run
+from pipeline.run.manifest import FILE_NAME, changed_files, load_manifest
+from pipeline.sweep import figures as pictures
+from pipeline.sweep import table
+from pipeline.sweep.file import load_sweep
+from pipeline.sweep.forks import warm_runner
+from pipeline.sweep.judge import Judge
 from pipeline.sweep.ledger import Ledger, State
-from pipeline.sweep.warm import warm_runner
+from pipeline.sweep.plan import Machine, Plan, make_plan
 from pipeline.sweep.workers import Crew, Work, failures_so_far
-from pipeline.tables import to_text
 from schemas.sweep import CellResult
 
 TABLE, ROWS = "table.md", "sweep.jsonl"
@@ -84,7 +85,7 @@ def _here(work: Work, asked: Asked) -> State:
 def _on_ray(work: Work, asked: Asked) -> State:
     """Workers on the nodes of a Ray cluster, which share this machine's folders. A worker of a node that is lost is
     started anew elsewhere; its cell falls free when its lease has run out."""
-    from pipeline.engines.cluster import run_everywhere  # here: few sweeps need it
+    from pipeline.infer.ray import run_everywhere  # here: few sweeps need it
 
     if asked.max_cells is not None:
         raise UserError("--max-cells counts the cells of one process", where="--engine ray", remedy="leave it out")

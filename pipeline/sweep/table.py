@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 from msgspec.structs import replace
 
-from pipeline import tables
-from pipeline.sweep.grid import Part, Plan
+from pipeline.contract.load import load_part
+from pipeline.look import tables
 from pipeline.sweep.ledger import State
-from pipeline.tasks import load_part
+from pipeline.sweep.plan import Part, Plan
 from schemas.rows import Metric
 from schemas.sweep import CellResult, Outcome
 
@@ -49,7 +49,7 @@ def frame(plan: Plan, results: Sequence[CellResult]) -> pd.DataFrame:
 
 
 def _metric_columns(plan: Plan, results: Sequence[CellResult]) -> dict[str, list[str]]:
-    part = load_part(plan.sweep.task, "score")
+    part = load_part(plan.sweep.task, "evaluate.score")
     everything = [metric for result in results for metric in result.metrics]
     layout = tables.layout_of(part, part.GLOSSARY, everything)
     rows: dict[str, Sequence[Metric]] = {result.id: result.metrics for result in results}
@@ -61,7 +61,7 @@ def _metric_columns(plan: Plan, results: Sequence[CellResult]) -> dict[str, list
 def markdown(plan: Plan, results: Sequence[CellResult]) -> str:
     """``table.md``."""
     sweep = plan.sweep
-    part = load_part(sweep.task, "score")
+    part = load_part(sweep.task, "evaluate.score")
     lines = [f"# Sweep: {sweep.task} {sweep.name}", "", *([sweep.description, ""] if sweep.description else [])]
     lines += [tables.to_markdown(frame(plan, results)), ""]
     lines += [f"- {note}" for note in footnotes(results)]

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.sweep.claims import DEFAULT_LEASE_S, Claim, Claims, Heartbeat, this_process
-from pipeline.sweep.grid import METRICS, PREDICTIONS, Argument, Part, Plan, Step
 from pipeline.sweep.ledger import Ledger, State, row_of
-from pipeline.sweep.steps import RunStage, error_of, run_stage, wait_until_free
-from pipeline.training_steps import training_step
+from pipeline.sweep.plan import METRICS, PREDICTIONS, Argument, Part, Plan, Step
+from pipeline.sweep.stage import RunStage, error_of, run_stage, wait_until_free
+from pipeline.train.steps import training_step
 from schemas.sweep import Cell, Event
 
 if TYPE_CHECKING:
-    from pipeline.sweep.beaten import Judge
+    from pipeline.sweep.judge import Judge
 
 IDLE_S = 0.5  # between two looks for something to do
 CLAIMS = "claims"

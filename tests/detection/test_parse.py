@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
-from pipeline.jsonl import encode
+from pipeline.files import encode
 from pipeline.tasks.detection import parse as parse_module
 from pipeline.tasks.detection.codes import DROP_CODES, ERRORS, REPAIRS
 from pipeline.tasks.detection.parse import Parsed, parse

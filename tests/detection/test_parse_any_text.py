@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.jsonl import encode
+from pipeline.files import encode
 from pipeline.tasks.detection.codes import DROP_CODES, ERRORS, REPAIRS
 from pipeline.tasks.detection.parse import Parsed, parse
 from pipeline.tasks.detection.rows import DetectionPrediction

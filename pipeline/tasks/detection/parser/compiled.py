@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 import numba
 from numba import types
 
-from pipeline.machine_code import compiled
+from pipeline.compiled import compiled
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

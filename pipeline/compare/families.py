@@ -1,0 +1,127 @@
+"""Rows of families of comparisons, and what checkpoints of a training show together: forgetting, overfitting."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pipeline.compare.judge import PERCENTILE, Judge, adjusted, verdict_of
+from pipeline.contract.metrics import RecordMetric
+from pipeline.records.join import Slice
+from pipeline.records.read import POOLED
+from schemas.comparison import Comparison
+
+# what a comparison of different records does not have
+_UNPAIRED: dict[str, Any] = dict.fromkeys(
+    (
+        "p_value",
+        "p_adjusted",
+        "num_in_family",
+        "test",
+        "effect_size",
+        "win_rate",
+        "probability_of_improvement",
+        "probability_of_improvement_low",
+        "probability_of_improvement_high",
+        "num_better",
+        "num_worse",
+        "num_equal",
+    )
+)
+
+
+def compare_family(
+    judge: Judge,
+    pairs: Sequence[tuple[str, str]],
+    metrics: Sequence[RecordMetric],
+    parts: Sequence[Slice],
+    notes: list[str],
+) -> list[Comparison]:
+    """Rows of one family of tests, by metric, then by pair, then by slice."""
+    rows, undefined = [], []
+    for metric in metrics:
+        for pair in pairs:
+            for part in parts:
+                row = judge.compare(pair, metric, part)
+                if row is None:
+                    undefined.append(f"{metric.name} over {part.name}")
+                else:
+                    rows.append(row)
+    notes += [f"{what}: undefined." for what in dict.fromkeys(undefined)]
+    notes += _too_few_permutations(judge, rows)
+    return adjusted(rows, judge.settings.confidence)
+
+
+def _too_few_permutations(judge: Judge, rows: Sequence[Comparison]) -> list[str]:
+    """A note where a family is so large that its adjusted p-values cannot fall below the level."""
+    settings = judge.settings
+    pooled = any(row.statistic == POOLED for row in rows)
+    least = 1.0 / ((settings.num_pooled_permutations if pooled else settings.num_permutations) + 1)
+    if least * len(rows) < 1.0 - settings.confidence:
+        return []
+    return [
+        f"{len(rows):,} tests are too many for the permutations that are drawn: no verdict among them is possible. "
+        "Ask for fewer metrics or slices."
+    ]
+
+
+def forgetting(judge: Judge, parts: Sequence[Slice]) -> list[Comparison]:
+    """The last file against the best of the earlier ones over each slice, for the main metric of three files or more.
+
+    All earlier files are tested, and adjusted for: which of them is best is found from the same records.
+    """
+    labels, metric = judge.joined.labels, judge.metrics[0]
+    direction = judge.definitions[metric.name].better
+    if len(labels) < 3 or direction == "neither":
+        return []
+    pairs = [(labels[-1], earlier) for earlier in labels[:-1]]
+    rows = compare_family(judge, pairs, [metric], parts, [])
+    sign = 1.0 if direction == "higher" else -1.0
+    best: dict[tuple[str, str], Comparison] = {}
+    for row in rows:
+        key = (row.slice_by, row.slice_value)
+        if key not in best or sign * row.baseline_value > sign * best[key].baseline_value:
+            best[key] = row
+    return [msgspec.structs.replace(row, kind="forgetting", id=f"forgetting/{row.id}") for row in best.values()]
+
+
+def overfitting(judge: Judge, train: Judge, label: str) -> list[Comparison]:
+    """Held-out less learned records of one model, each resampled by itself; the verdict follows the interval."""
+    found = (_gap(judge, train, label, metric) for metric in judge.metrics)
+    return [row for row in found if row is not None]
+
+
+def _gap(judge: Judge, train: Judge, label: str, metric: RecordMetric) -> Comparison | None:
+    """One metric; None where it is undefined."""
+    whole, learned = judge.joined.slices[0], train.joined.slices[0]
+    value, baseline_value = judge.value(label, metric, whole), train.value(label, metric, learned)
+    difference = value - baseline_value
+    if not np.isfinite(difference):
+        return None
+    apart = np.random.default_rng([judge.settings.seed, 1]).permutation(judge.settings.num_resamples)
+    spread = judge.resampled(label, metric, whole) - train.resampled(label, metric, learned)[apart]
+    found = judge.between(difference, spread)
+    definition = judge.definitions[metric.name]
+    shown = found is not None and (found.low > 0.0 or found.high < 0.0)
+    return Comparison(
+        task=judge.task.name,
+        id=f"train_gap/{label}/{metric.name}/{metric.statistic}",
+        kind="train_gap",
+        label=label,
+        baseline=label,
+        name=metric.name,
+        statistic=metric.statistic,
+        value=value,
+        baseline_value=baseline_value,
+        difference=difference,
+        low=found.low if found else None,
+        high=found.high if found else None,
+        confidence=judge.settings.confidence,
+        interval=PERCENTILE if found else None,
+        unit=definition.unit,
+        better=definition.better,
+        verdict=verdict_of(difference, definition.better) if shown else "no_difference_shown",
+        num_records=len(judge.joined.ids),
+        **_UNPAIRED,
+    )

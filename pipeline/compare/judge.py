@@ -1,0 +1,217 @@
+"""Joined files to rows: what each metric of each pair of files differs by, and what may be said about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pipeline import stats
+from pipeline.compare.pairs import SWAPS, PairedColumns, Settings, permutation_test, share_as_large
+from pipeline.compare.pooled import PooledFigures
+from pipeline.contract.metrics import MetricDefinition, RecordMetric
+from pipeline.records.join import Joined, Slice
+from pipeline.records.measured import Task
+from pipeline.records.read import POOLED, Ints
+from pipeline.stats import Floats, Interval
+from schemas.comparison import Comparison, Verdict
+from schemas.rows import Better
+
+PERCENTILE = "bootstrap_percentile"
+LEAST_DEFINED = 0.5  # of the resamples: with fewer, a pooled figure has no interval
+
+
+@dataclass
+class Judge:
+    """Compares joined files. ``definitions`` are the task's glossary by name; ``steps`` the training steps of all files
+    by label, in the order of the files, where they are checkpoints of one training, else empty."""
+
+    task: Task
+    joined: Joined
+    metrics: Sequence[RecordMetric]
+    definitions: Mapping[str, MetricDefinition]
+    settings: Settings
+    steps: Mapping[str, int] = field(default_factory=dict)
+    _columns: dict[str, PairedColumns] = field(default_factory=dict)
+    _changes: dict[tuple[str, str], tuple[Ints, Mapping[str, Floats]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.pooled = PooledFigures(self.task, self.joined, self.settings)
+
+    def value(self, label: str, metric: RecordMetric, part: Slice) -> float:
+        """The metric of one file over a slice; NaN where it is undefined."""
+        if metric.statistic == POOLED:
+            return self.pooled.value(label, metric.name, part.chosen)
+        return self.columns(part).value(label, metric.name, metric.statistic)
+
+    def resampled(self, label: str, metric: RecordMetric, part: Slice) -> Floats:
+        """The same over each resample of the slice: [B]."""
+        if metric.statistic == POOLED:
+            return self.pooled.resampled(label, metric.name, part.chosen)
+        return self.columns(part).resampled(label, metric.name, metric.statistic)
+
+    def interval(self, label: str, metric: RecordMetric, part: Slice) -> Interval | None:
+        """The metric of one file with its interval; None where there is no value."""
+        value = self.value(label, metric, part)
+        if not np.isfinite(value):
+            return None
+        found = self.between(value, self.resampled(label, metric, part))
+        return found or Interval(value=value, low=value, high=value, confidence=self.settings.confidence, method="none")
+
+    def columns(self, part: Slice) -> PairedColumns:
+        """Values of the records of a slice."""
+        if part.name not in self._columns:
+            chosen = slice(None) if part.chosen is None else part.chosen
+            columns = {
+                label: {name: values[chosen] for name, values in by_name.items()}
+                for label, by_name in self.joined.values.items()
+            }
+            strata = None if self.joined.strata is None else self.joined.strata[chosen]
+            self._columns[part.name] = PairedColumns(columns, strata, self.settings)
+        return self._columns[part.name]
+
+    def compare(self, pair: tuple[str, str], metric: RecordMetric, part: Slice) -> Comparison | None:
+        """One row, not yet adjusted for the others; None where the metric is undefined in a file."""
+        label, baseline = pair
+        values = self.value(label, metric, part), self.value(baseline, metric, part)
+        if not np.isfinite(values).all():
+            return None
+        if metric.statistic == POOLED:
+            found = self._compare_pooled(pair, metric, part, values)
+        else:
+            found = self._compare_values(pair, metric, part, values)
+        definition = self.definitions[metric.name]
+        where = f"{label}-vs-{baseline}/{part.name}/{metric.name}/{metric.statistic}"
+        return Comparison(
+            task=self.task.name,
+            id=where,
+            kind="paired",
+            label=label,
+            baseline=baseline,
+            name=metric.name,
+            statistic=metric.statistic,
+            slice_by=part.by,
+            slice_value=part.value,
+            value=values[0],
+            baseline_value=values[1],
+            difference=values[0] - values[1],
+            confidence=self.settings.confidence,
+            p_adjusted=None,
+            num_in_family=None,
+            unit=definition.unit,
+            better=definition.better,
+            num_records=len(self.joined.ids) if part.chosen is None else len(part.chosen),
+            **found,
+        )
+
+    def _compare_values(
+        self, pair: tuple[str, str], metric: RecordMetric, part: Slice, values: tuple[float, float]
+    ) -> dict[str, Any]:
+        label, baseline = pair
+        columns = self.columns(part)
+        ours, theirs = columns.columns[label][metric.name], columns.columns[baseline][metric.name]
+        at = metric.name, metric.statistic
+        resampled = columns.resampled(label, *at) - columns.resampled(baseline, *at)
+        p_value, test = permutation_test(ours, theirs, metric.statistic, self.settings)
+        return {
+            **self._interval_of(values[0] - values[1], resampled),
+            **_by_record(ours, theirs, self.definitions[metric.name].better),
+            **_chance(columns.chance_to_beat(pair, metric.name), self.definitions[metric.name].better),
+            "p_value": p_value,
+            "test": test,
+            "verdict": "equal" if np.array_equal(ours, theirs) else "no_difference_shown",
+        }
+
+    def _compare_pooled(
+        self, pair: tuple[str, str], metric: RecordMetric, part: Slice, values: tuple[float, float]
+    ) -> dict[str, Any]:
+        label, baseline = pair
+        observed = values[0] - values[1]
+        ours, theirs = (self.pooled.resampled(name, metric.name, part.chosen) for name in pair)
+        permuted = self.pooled.permuted(label, baseline, part.chosen)[metric.name]
+        differs = self.pooled.differs(label, baseline)
+        same = not differs[slice(None) if part.chosen is None else part.chosen].any()
+        nothing = ("effect_size", "win_rate", *_chance(None, ""), "num_better", "num_worse", "num_equal")
+        return {
+            **self._interval_of(observed, ours - theirs),
+            **dict.fromkeys(nothing),
+            "p_value": 1.0 if same else share_as_large(observed, permuted),
+            "test": SWAPS,
+            "verdict": "equal" if same else "no_difference_shown",
+        }
+
+    def pooled_changes(self, pair: tuple[str, str]) -> tuple[Ints, Mapping[str, Floats]]:
+        """`PooledFigures.changes` of a pair, which all pooled metrics share."""
+        if pair not in self._changes:
+            self._changes[pair] = self.pooled.changes(*pair)
+        return self._changes[pair]
+
+    def _interval_of(self, value: float, resampled: Floats) -> dict[str, Any]:
+        found = self.between(value, resampled)
+        if found is None:
+            return {"low": None, "high": None, "interval": None}
+        return {"low": found.low, "high": found.high, "interval": found.method}
+
+    def between(self, value: float, resampled: Floats) -> Interval | None:
+        """The percentile interval over the resamples in which there is a value; None where these are few."""
+        defined = resampled[np.isfinite(resampled)]
+        if len(defined) == 0 or len(defined) < LEAST_DEFINED * len(resampled):
+            return None
+        return stats.percentile_interval(value, defined, self.settings.bootstrap)
+
+
+def pairs_of(labels: Sequence[str], baseline: str, *, all_pairs: bool) -> list[tuple[str, str]]:
+    """(label, baseline) of all comparisons: each against the baseline, or each against every one before it."""
+    if all_pairs:
+        return [(later, earlier) for earlier, later in combinations(labels, 2)]
+    return [(label, baseline) for label in labels if label != baseline]
+
+
+def adjusted(rows: Sequence[Comparison], confidence: float) -> list[Comparison]:
+    """The rows with p-values adjusted for each other (Holm), and their verdicts."""
+    p_values = [row.p_value for row in rows if row.p_value is not None]
+    found = iter(stats.holm(p_values)) if p_values else iter(())
+    return [_with_verdict(row, next(found), len(p_values), confidence) for row in rows]
+
+
+def _with_verdict(row: Comparison, p_adjusted: float, num_in_family: int, confidence: float) -> Comparison:
+    verdict = row.verdict
+    if verdict != "equal" and p_adjusted < 1.0 - confidence and row.difference != 0.0:
+        verdict = verdict_of(row.difference, row.better)
+    return msgspec.structs.replace(row, p_adjusted=p_adjusted, num_in_family=num_in_family, verdict=verdict)
+
+
+def verdict_of(difference: float, better: Better) -> Verdict:
+    """What a difference that is no accident means."""
+    if better == "neither":
+        return "higher" if difference > 0.0 else "lower"
+    return "better" if (difference > 0.0) == (better == "higher") else "worse"
+
+
+def _by_record(ours: Floats, theirs: Floats, better: Better) -> dict[str, Any]:
+    """How many records are better, and how much in units of their spread."""
+    differences = ours - theirs
+    spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    constant = bool((differences == differences[0]).all())  # rounding may leave a spread
+    more, less = int(np.count_nonzero(differences > 0)), int(np.count_nonzero(differences < 0))
+    sign = -1.0 if better == "lower" else 1.0
+    return {
+        "effect_size": None if constant or spread == 0.0 else float(differences.mean()) / spread,
+        "win_rate": stats.paired_win_rate(sign * ours, sign * theirs),
+        "num_better": less if better == "lower" else more,
+        "num_worse": more if better == "lower" else less,
+        "num_equal": len(differences) - more - less,
+    }
+
+
+def _chance(found: Interval | None, better: str) -> dict[str, float | None]:
+    """The fields of the chance that any record is better, from the chance that it is larger; None: there is none."""
+    name = "probability_of_improvement"
+    if found is None:
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
+    value, low, high = found.value, found.low, found.high
+    if better == "lower":
+        value, low, high = 1.0 - value, 1.0 - high, 1.0 - low
+    return {name: value, f"{name}_low": low, f"{name}_high": high}

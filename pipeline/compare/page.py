@@ -1,0 +1,129 @@
+"""The page of a comparison: the same report as visualize writes, with differences in the large type."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.compare import tables as telling
+from pipeline.compare.judge import Judge
+from pipeline.look.report import Cell, Headline, Records, Report, Table, render
+from schemas.comparison import Comparison, Mover
+from schemas.rows import Figure
+
+MAX_HEADLINES = 6
+MAX_SLICE_TABLES = 12
+KINDS = {"better": "model", "worse": "bar"}
+
+
+def page(
+    judge: Judge,
+    rows: Sequence[Comparison],
+    moved: Sequence[Mover],
+    figures: Sequence[Figure],
+    notes: Sequence[str],
+    folder: Path,
+) -> str:
+    """The whole page as HTML."""
+    joined = judge.joined
+    found = [*telling.whole_tables(rows), *telling.other_tables(rows, by_step=bool(judge.steps))]
+    slices = telling.slice_tables(rows)
+    missing = list(notes)
+    if len(slices) > MAX_SLICE_TABLES:
+        missing.append(f"{len(slices) - MAX_SLICE_TABLES:,} more tables by slice stand in table.md.")
+    names = {metric.name for metric in judge.metrics}
+    return render(
+        Report(
+            title=f"{judge.task.name}: {_title(rows)}",
+            subtitle="Paired comparison: every file answers the same records.",
+            folder=folder,
+            figures=figures,
+            facts={
+                "records": f"{len(joined.ids):,}",
+                **{f"model of {label}": ", ".join(records.models) for label, records in joined.files.items()},
+            },
+            headlines=headlines(rows),
+            tables=[_as_table(title, frame) for title, frame in [*found, *slices[:MAX_SLICE_TABLES]]],
+            footnotes=telling.footnotes(rows),
+            meanings={name.replace("_", " "): judge.definitions[name].definition for name in sorted(names)},
+            records=_records(moved),
+            missing=missing,
+        )
+    )
+
+
+def headlines(rows: Sequence[Comparison]) -> list[Headline]:
+    """The difference of the main metric for each pair; of one pair, of each metric."""
+    whole = [row for row in rows if row.kind == "paired" and row.slice_by == "all"]
+    several = len({(row.label, row.baseline) for row in whole}) > 1
+    chosen = [row for row in whole if not several or (row.name, row.statistic) == (whole[0].name, whole[0].statistic)]
+    return [_headline(row, named=several) for row in chosen[-MAX_HEADLINES:]]
+
+
+def _headline(row: Comparison, *, named: bool) -> Headline:
+    low, high = (row.difference if end is None else end for end in (row.low, row.high))
+    unit, text = telling.unit_text(row), telling.difference_text(row)
+    value, _, interval = text.partition(" ")
+    pair = f"{row.label} - {row.baseline}"
+    return Headline(
+        heading=pair if named else f"{telling.metric_text(row)}: {pair}",
+        text=f"{value} {unit}".strip(),
+        interval=f"{100 * row.confidence:g} % interval {interval}" if interval else "",
+        against=f"{telling.verdict_text(row)}, p {telling.p_text(row.p_adjusted)}",
+        value=row.difference,
+        low=low,
+        high=high,
+        bar=0.0,
+        limits=(min(0.0, low), max(0.0, high)),
+    )
+
+
+def _title(rows: Sequence[Comparison]) -> str:
+    pairs = list(dict.fromkeys((row.label, row.baseline) for row in rows if row.kind == "paired"))
+    labels, baselines = ({pair[side] for pair in pairs} for side in (0, 1))
+    if len(pairs) == 1:
+        return f"{pairs[0][0]} against {pairs[0][1]}"
+    if len(baselines) == 1:
+        return f"{len(labels)} files against {pairs[0][1]}"
+    return f"{len(labels | baselines)} files against each other"
+
+
+def _as_table(title: str, frame: pd.DataFrame) -> Table:
+    rows = []
+    verdicts = frame["verdict"] if "verdict" in frame else [""] * len(frame)
+    for name, verdict, cells in zip(frame.index, verdicts, frame.to_numpy(), strict=True):
+        parts = [str(cell).partition(" [") for cell in cells]
+        rows.append((str(name), KINDS.get(verdict, ""), [(a, f"[{b}" if b else "") for a, _, b in parts]))
+    return Table(title=title, columns=[str(column) for column in frame.columns], rows=rows)
+
+
+def _records(moved: Sequence[Mover]) -> Records:
+    """All movers as a table that can be searched and sorted; ids lead to pictures."""
+    columns = (
+        "id",
+        "metric",
+        "file",
+        "baseline",
+        "place",
+        "change",
+        "value",
+        "baseline value",
+        "line",
+        "baseline line",
+    )
+    rows: list[list[Cell]] = [
+        [
+            m.record_id,
+            telling.metric_text(m),
+            m.label,
+            m.baseline,
+            m.place,
+            telling.factor_of(m.unit) * m.change,
+            m.value,
+            m.baseline_value,
+            m.line,
+            m.baseline_line,
+        ]
+        for m in moved
+    ]
+    return Records(columns=columns, rows=rows)

@@ -1,0 +1,141 @@
+"""Metrics over the parts of all records together, such as average precision, of several files over the same records.
+
+A resample is how often each record counts, the same for all files. For the test, two files are measured together, one
+after the other, and a permutation is a choice of one of the two answers for each record.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.compare.pairs import Settings
+from pipeline.records.join import Joined
+from pipeline.records.measured import Task
+from pipeline.records.read import Ints
+from pipeline.stats import Floats
+from pipeline.stats.intervals import draw_records
+
+MAX_WEIGHTS = 2**22  # of int32 at a time: 16 MiB
+Weights = NDArray[np.int32]
+Pooled = Callable[[Weights], Mapping[str, Floats]]
+
+
+@dataclass
+class PooledFigures:
+    """Figures of the joined records. ``chosen`` (None: all) are indices of joined records, as slices have them."""
+
+    task: Task
+    joined: Joined
+    settings: Settings
+    _resampled: dict[tuple[str, bytes | None], Mapping[str, Floats]] = field(default_factory=dict)
+    _permuted: dict[tuple[str, str, bytes | None], Mapping[str, Floats]] = field(default_factory=dict)
+    _different: dict[tuple[str, str], NDArray[np.bool_]] = field(default_factory=dict)
+    _together: dict[tuple[str, str], Pooled] = field(default_factory=dict)
+
+    def value(self, label: str, name: str, chosen: Ints | None) -> float:
+        """The figure of one file; NaN where it is undefined."""
+        return float(self._measure(label, self._ones(chosen)[None])[name][0])
+
+    def resampled(self, label: str, name: str, chosen: Ints | None) -> Floats:
+        """The figure of one file over each resample: [B], NaN where it is undefined."""
+        key = (label, None if chosen is None else chosen.tobytes())
+        if key not in self._resampled:
+            self._resampled[key] = _merged(self._measure(label, weights) for weights in self._draws(chosen))
+        return self._resampled[key][name]
+
+    def permuted(self, label: str, baseline: str, chosen: Ints | None) -> Mapping[str, Floats]:
+        """Differences of the figures after random swaps of records: [P] by name."""
+        key = (label, baseline, None if chosen is None else chosen.tobytes())
+        if key not in self._permuted:
+            together, among = self._pair(label, baseline), self._ones(chosen)
+            generator, found = self.settings.generator("swaps"), []
+            for rows in self._chunks(self.settings.num_pooled_permutations, 4):
+                stays = generator.integers(2, size=(rows, len(among)), dtype=np.int32) * among
+                weights = np.concatenate([np.hstack([stays, among - stays]), np.hstack([among - stays, stays])])
+                figures = together(weights)
+                found.append({name: values[:rows] - values[rows:] for name, values in figures.items()})
+            self._permuted[key] = _merged(found)
+        return self._permuted[key]
+
+    def changes(self, label: str, baseline: str) -> tuple[Ints, Mapping[str, Floats]]:
+        """For each record on which the answers differ: its index, and the figures less those with this one answer
+        taken from the baseline."""
+        different = np.flatnonzero(self.differs(label, baseline))
+        if not len(different):
+            return different, {}
+        together, whole = self._pair(label, baseline), self._ones(None)
+        as_it_is = together(np.hstack([whole, 0 * whole])[None])
+        found = []
+        done = 0
+        for rows in self._chunks(len(different), 2):
+            weights = np.repeat(np.hstack([whole, 0 * whole])[None], rows, axis=0)
+            index, record = np.arange(rows), different[done : done + rows]
+            weights[index, record] = 0
+            weights[index, record + len(whole)] = 1
+            found.append({name: as_it_is[name] - values for name, values in together(weights).items()})
+            done += rows
+        return different, _merged(found)
+
+    def differs(self, label: str, baseline: str) -> NDArray[np.bool_]:
+        """Whether the two answers to each joined record are not the same, whatever the model is called: bool [M]."""
+        key = (label, baseline)
+        if key not in self._different:
+            pairs = zip(self._rows(label), self._rows(baseline), strict=True)
+            found = [one != msgspec.structs.replace(other, model=one.model) for one, other in pairs]
+            self._different[key] = np.array(found, np.bool_)
+        return self._different[key]
+
+    def _rows(self, label: str) -> list[Any]:
+        """The rows of the joined records. Pooled figures have no worst record, so that no file lacks one."""
+        rows = self.joined.files[label].rows
+        assert rows is not None
+        return [rows[n] for n in self.joined.positions[label].tolist()]
+
+    def _pair(self, label: str, baseline: str) -> Pooled:
+        """Figures of weights [B, 2 M]: the records of ``label``, then those of ``baseline``."""
+        if (label, baseline) not in self._together:
+            rows = [*self._rows(label), *self._rows(baseline)]
+            measured = self.task.measure(rows, self.joined.files[label].path)
+            assert measured.pooled is not None
+            self._together = {(label, baseline): measured.pooled}  # of one pair at a time: it may be large
+        return self._together[label, baseline]
+
+    def _measure(self, label: str, weights: Weights) -> Mapping[str, Floats]:
+        """Figures of one file, of weights [B, M] of the joined records."""
+        records = self.joined.files[label]
+        assert records.measured is not None and records.measured.pooled is not None
+        whole = np.zeros((len(weights), len(records.ids)), np.int32)
+        whole[:, self.joined.positions[label]] = weights
+        return records.measured.pooled(whole)
+
+    def _ones(self, chosen: Ints | None) -> Weights:
+        """Weights [M] that count each chosen record once."""
+        weights = np.zeros(len(self.joined.ids), np.int32)
+        weights[slice(None) if chosen is None else chosen] = 1
+        return weights
+
+    def _draws(self, chosen: Ints | None) -> Iterator[Weights]:
+        """Weights [rows, M] of the resamples, in chunks; strata keep their sizes."""
+        among = np.arange(len(self.joined.ids)) if chosen is None else chosen
+        strata = None if self.joined.strata is None else self.joined.strata[among]
+        generator, num = self.settings.generator("pooled"), self.settings.num_resamples
+        for drawn in draw_records(len(among), generator, num, strata, MAX_WEIGHTS):
+            rows = np.arange(len(drawn))[:, None] * len(self.joined.ids)
+            counts = np.bincount((among[drawn] + rows).ravel(), minlength=len(drawn) * len(self.joined.ids))
+            yield counts.reshape(len(drawn), -1).astype(np.int32)
+
+    def _chunks(self, num: int, num_columns: int) -> Iterator[int]:
+        """Numbers of rows that add up to ``num``, of ``num_columns`` times M weights each."""
+        rows = max(1, MAX_WEIGHTS // (num_columns * len(self.joined.ids)))
+        for start in range(0, num, rows):
+            yield min(rows, num - start)
+
+
+def _merged(parts: Iterable[Mapping[str, Floats]]) -> dict[str, Floats]:
+    """Figures of chunks, one after the other."""
+    found = list(parts)
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}

@@ -1,0 +1,234 @@
+"""What compare does: predictions files to comparisons.jsonl, movers.jsonl, table.md, figures and a report.
+
+Heavy to import (pandas, matplotlib, the task's score part): the command loads it when it runs, never for ``--help``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipeline.compare import page as pages
+from pipeline.compare import tables as telling
+from pipeline.compare.families import compare_family, forgetting, overfitting
+from pipeline.compare.judge import Judge, pairs_of
+from pipeline.compare.movers import moved_metrics, movers
+from pipeline.compare.pairs import Settings
+from pipeline.contract.jobs import Report as Progress
+from pipeline.contract.metrics import MetricDefinition
+from pipeline.errors import UserError
+from pipeline.evaluate.run import named_files
+from pipeline.files import gc_paused, read_all, write_all
+from pipeline.files.atomic import write_atomically
+from pipeline.records.join import OnMissing, join
+from pipeline.records.measured import Task
+from pipeline.records.read import Records, read_records
+from pipeline.run.manifest import load_manifest
+from pipeline.stats.intervals import NUM_LINEAR
+from pipeline.visualize import image_inputs
+from schemas.comparison import Comparison, Mover
+from schemas.rows import Figure
+
+COMPARISONS, MOVERS, TABLE, FIGURES, REPORT = (
+    "comparisons.jsonl",
+    "movers.jsonl",
+    "table.md",
+    "figures.jsonl",
+    "report.html",
+)
+WRITES = (COMPARISONS, MOVERS, TABLE, "figures/*", FIGURES, REPORT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonJob:
+    """``inputs`` are predictions files by label; ``train_inputs`` those of the same models on records that they learned
+    from. ``steps`` are the training steps of all inputs, which are then in this order, where they are checkpoints of
+    one training; else empty. ``baseline`` is a label, else the first. ``options`` is the recipe's section ``evaluate``;
+    ``image_root`` the folder of the images that records name."""
+
+    task: str
+    inputs: Mapping[str, Path]
+    folder: Path
+    options: Any
+    settings: Settings
+    steps: Mapping[str, int] = field(default_factory=dict)
+    baseline: str | None = None
+    train_inputs: Mapping[str, Path] = field(default_factory=dict)
+    metrics: Sequence[str] = ()
+    all_pairs: bool = False
+    on_missing: OnMissing = "refuse"
+    num_movers: int = 50
+    num_pictures: int = 6
+    with_figures: bool = True
+    image_root: Path | None = None
+    report: Progress = lambda done, total, facts: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Everything that a comparison says, to be written and drawn."""
+
+    judge: Judge
+    comparisons: Sequence[Comparison]
+    movers: Sequence[Mover]
+    notes: Sequence[str]
+    train: Mapping[str, Judge] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ComparisonOutcome:
+    """Outputs by name, counts for the manifest, and what a reader must know."""
+
+    outputs: dict[str, Path]
+    counts: dict[str, int]
+    notes: list[str]
+
+
+def settings(options: Any, num_resamples: int | None, confidence: float | None, seed: int | None) -> Settings:
+    """What was asked for; else what the section ``evaluate`` says, where it says it; else the defaults."""
+    defaults = Settings()
+    return Settings(
+        num_resamples=num_resamples or getattr(options, "num_resamples", 0) or defaults.num_resamples,
+        confidence=getattr(options, "confidence", defaults.confidence) if confidence is None else confidence,
+        seed=getattr(options, "seed", defaults.seed) if seed is None else seed,
+    )
+
+
+def config(job: ComparisonJob) -> dict[str, Any]:
+    """What the result depends on besides files and the section ``evaluate``."""
+    chosen = {
+        "settings": asdict(job.settings),
+        "labels": list(job.inputs),
+        "baseline": _baseline(job),
+        "metrics": list(job.metrics),
+        "all_pairs": job.all_pairs,
+        "on_missing": job.on_missing,
+        "num_movers": job.num_movers,
+        "num_pictures": job.num_pictures,
+        "with_figures": job.with_figures,
+        "training_steps": {**job.steps},
+    }
+    last = list(job.inputs.values())[-1]
+    images = image_inputs(job.task, last, job.image_root) if job.image_root else {}
+    return {"compare": chosen} | images
+
+
+def inputs(job: ComparisonJob) -> dict[str, Path]:
+    """All files that the result depends on, by name."""
+    learned = {f"learned by {label}": path for label, path in job.train_inputs.items()}
+    return {**job.inputs, **learned, **named_files(job.task, job.options)}
+
+
+def show(folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """What a finished comparison says: lines for the terminal, and the rows over all records as plain values."""
+    rows = read_all(folder / COMPARISONS, Comparison)
+    moved = read_all(folder / MOVERS, Mover)
+    manifest = load_manifest(folder)
+    by_step = bool(manifest.config["compare"]["training_steps"])
+    lines = telling.terminal(rows, moved, manifest.notes["notes"], by_step=by_step)
+    return lines, [msgspec.to_builtins(row) for row in rows if row.slice_by == "all"]
+
+
+def run_comparison(job: ComparisonJob) -> ComparisonOutcome:
+    """Compare, write everything, draw everything. Raises UserError."""
+    found = compare_files(job)
+    notes = list(found.notes)
+    job.report(2, 3, {"drawing": "figures"})
+    figures, moved = _draw(job, found, notes) if job.with_figures else ([], found.movers)
+    outputs = {name.partition(".")[0]: job.folder / name for name in (COMPARISONS, MOVERS, TABLE, FIGURES, REPORT)}
+    write_all(outputs["comparisons"], found.comparisons)
+    write_all(outputs["movers"], moved)
+    write_all(outputs["figures"], figures)
+    table = telling.markdown(job.task, found.comparisons, moved, notes, by_step=bool(job.steps))
+    write_atomically(outputs["table"], [table.encode()])
+    page = pages.page(found.judge, found.comparisons, moved, figures, notes, job.folder)
+    write_atomically(outputs["report"], [page.encode()])
+    outputs |= {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
+    job.report(3, 3, {})
+    counts = {
+        "num_records": len(found.judge.joined.ids),
+        "num_comparisons": len(found.comparisons),
+        "num_movers": len(moved),
+        "num_figures": len(figures),
+    }
+    return ComparisonOutcome(outputs=outputs, counts=counts, notes=notes)
+
+
+def _draw(job: ComparisonJob, found: Found, notes: list[str]) -> tuple[Sequence[Figure], Sequence[Mover]]:
+    """Figures, and the movers with the ids of their pictures."""
+    from pipeline.compare.draw import Drawing, draw_all  # here: matplotlib takes a while to load
+
+    drawing = Drawing(
+        judge=found.judge,
+        comparisons=found.comparisons,
+        movers=found.movers,
+        train=found.train,
+        folder=job.folder,
+        num_pictures=job.num_pictures,
+        image_root=job.image_root,
+        note=notes.append,
+    )
+    return draw_all(drawing)
+
+
+def compare_files(job: ComparisonJob) -> Found:
+    """Read, join and judge. Raises UserError when the files cannot be compared."""
+    baseline = _baseline(job)
+    task = Task(job.task, job.options)
+    definitions = {definition.name: definition for definition in task.score.GLOSSARY}
+    files, train_files = _read(job, task)
+    judge, notes = _judge(job, task, files, definitions)
+    if job.steps:
+        told = ", ".join(f"{label} ({step:,})" for label, step in job.steps.items())
+        notes.append(f"Checkpoints of one training, in the order of their steps: {told}.")
+    whole, *parts = judge.joined.slices
+    pairs = pairs_of(judge.joined.labels, baseline, all_pairs=job.all_pairs)
+    by_slice = judge.metrics if len(judge.joined.ids) < NUM_LINEAR else judge.metrics[:1]
+    job.report(0, 3, {"comparing": f"{len(judge.joined.ids):,} records"})
+    rows = compare_family(judge, pairs, judge.metrics, [whole], notes)
+    rows += compare_family(judge, pairs, by_slice, parts, notes)
+    rows += forgetting(judge, parts)
+    train = {label: _judge(job, task, {label: records}, definitions)[0] for label, records in train_files.items()}
+    rows += [row for label in train for row in overfitting(judge, train[label], label)]
+    job.report(1, 3, {"comparing": "record by record"})
+    moved = [
+        row
+        for pair in pairs
+        for metric in moved_metrics(judge.metrics)
+        for row in movers(judge, pair, metric, job.num_movers)
+    ]
+    return Found(judge=judge, comparisons=rows, movers=moved, notes=notes, train=train)
+
+
+def _baseline(job: ComparisonJob) -> str:
+    if job.baseline is None or job.baseline in job.inputs:
+        return job.baseline or next(iter(job.inputs))
+    raise UserError(
+        f"no file is called {job.baseline!r}", where="--baseline", remedy=f"labels are {', '.join(job.inputs)}"
+    )
+
+
+def _read(job: ComparisonJob, task: Task) -> tuple[dict[str, Records], dict[str, Records]]:
+    """The files by label, and those of the records that models learned from."""
+    unknown = [label for label in job.train_inputs if label not in job.inputs]
+    if unknown:
+        raise UserError(
+            f"there are no held-out predictions called {unknown[0]!r}",
+            where="--train-predictions",
+            remedy=f"labels are {', '.join(job.inputs)}",
+        )
+    with gc_paused():
+        files = {label: read_records(task, label, path, job.metrics) for label, path in job.inputs.items()}
+        train = {label: read_records(task, label, path, job.metrics) for label, path in job.train_inputs.items()}
+    return files, train
+
+
+def _judge(
+    job: ComparisonJob, task: Task, files: Mapping[str, Records], definitions: Mapping[str, MetricDefinition]
+) -> tuple[Judge, list[str]]:
+    better = {name: definition.better for name, definition in definitions.items()}
+    joined = join(task, files, job.on_missing, better)
+    common = [metric for metric in joined.metrics if metric.name in definitions]
+    return Judge(task, joined, common, definitions, job.settings, job.steps), joined.notes

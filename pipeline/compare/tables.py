@@ -1,0 +1,293 @@
+"""Comparisons as a person reads them: tables for the terminal, for table.md and for the report."""
+
+import math
+import sys
+from collections.abc import Sequence
+
+import msgspec
+import pandas as pd
+
+from pipeline.look import tables
+from pipeline.look.numbers import decimals_of_interval, decimals_of_value
+from pipeline.look.short_names import shortened
+from schemas.comparison import Comparison, Mover
+
+MAX_SLICE_ROWS = 20  # on the terminal
+NUM_MOVERS = 5  # shown of each list
+MAX_CHANGE_DECIMALS = 5
+MAX_UNIT = 8  # characters of a unit that is shown beside a name; the glossary has the others
+COUNTS, CHANCE = "better/worse/same", "P(better)"
+RESERVED = frozenset({"change", "lines", "difference", "p", "d_z", COUNTS, "verdict", CHANCE})
+VERDICTS = {"no_difference_shown": "no difference shown"}
+WIDTH = 120  # columns of a terminal, of which tables may take all
+LABEL_SHARE = 8  # of these columns a label may take one part in as many
+
+
+def decimals_of(row: Comparison) -> int:
+    """As many as the interval supports; without one, two digits of the difference."""
+    half = 0.0 if row.low is None or row.high is None else (row.high - row.low) / 2.0
+    half = half if half > tables.SMALLEST_LENGTH * abs(row.difference) else 0.0
+    if half:
+        return decimals_of_interval(factor_of(row.unit) * half)
+    size = factor_of(row.unit) * (abs(row.difference) or abs(row.value))
+    if size == 0.0 or row.value == round(row.value):
+        return 0 if row.value == round(row.value) else 2
+    return decimals_of_value(size, 2)
+
+
+def factor_of(unit: str) -> float:
+    """Shares are shown in percent."""
+    return 100.0 if unit == "share" else 1.0
+
+
+def number(value: float, unit: str, decimals: int, sign: str = "") -> str:
+    """A value of a metric; ``sign`` "+" shows the sign of differences."""
+    shown = f"{factor_of(unit) * value:{sign},.{decimals}f}"
+    return shown.removeprefix("-") if float(shown.replace(",", "")) == 0.0 else shown
+
+
+def difference_text(row: Comparison) -> str:
+    """ "+1.2 [+0.4, +2.0]"."""
+    decimals = decimals_of(row)
+    text = number(row.difference, row.unit, decimals, "+")
+    if row.low is None or row.high is None:
+        return text
+    return f"{text} [{number(row.low, row.unit, decimals, '+')}, {number(row.high, row.unit, decimals, '+')}]"
+
+
+def chance_text(row: Comparison) -> str:
+    """The probability of improvement: "63 % [55, 71]"."""
+    value, low, high = (
+        row.probability_of_improvement,
+        row.probability_of_improvement_low,
+        row.probability_of_improvement_high,
+    )
+    if value is None:
+        return "-"
+    if low is None or high is None:
+        return f"{100.0 * value:.0f} %"
+    half = 50.0 * (high - low)
+    decimals = decimals_of_interval(half) if half else 0
+    return f"{100.0 * value:.{decimals}f} % [{100.0 * low:.{decimals}f}, {100.0 * high:.{decimals}f}]"
+
+
+def p_text(p_value: float | None) -> str:
+    """A p-value with two digits, never as 0."""
+    if p_value is None:
+        return "-"
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}" if p_value < 0.1 else f"{p_value:.2f}"
+
+
+def verdict_text(row: Comparison) -> str:
+    """The verdict in words."""
+    return VERDICTS.get(row.verdict, row.verdict)
+
+
+def metric_text(row: Comparison | Mover) -> str:
+    """ "wellbeing, mean"; the unit where it is one, and which way is good."""
+    name = row.name.replace("_", " ")
+    return name if row.statistic in ("pooled", "rate") else f"{name}, {row.statistic}"
+
+
+def unit_text(row: Comparison | Mover) -> str:
+    """ "%", "steps" or nothing."""
+    return {"share": "%", "1": ""}.get(row.unit, row.unit)
+
+
+def direction_text(row: Comparison | Mover) -> str:
+    """Which way is good, for a heading."""
+    return {"higher": "higher is better", "lower": "lower is better", "neither": "no direction"}[row.better]
+
+
+def terminal(rows: Sequence[Comparison], moved: Sequence[Mover], notes: Sequence[str], *, by_step: bool) -> list[str]:
+    """Everything that the command shows. ``by_step``: the files are in the order of the steps of one training."""
+    width = tables.width_of(sys.stdout, WIDTH)
+    rows, moved, blocks = _with_short_labels(rows, moved, width // LABEL_SHARE)
+    for title, table in whole_tables(rows):
+        blocks += [title, _text(table, width), ""]
+    for title, table in slice_tables(rows, main_only=True):
+        blocks += [title, _text(table.head(MAX_SLICE_ROWS), width)]
+        if len(table) > MAX_SLICE_ROWS:
+            blocks.append(f"... and {len(table) - MAX_SLICE_ROWS:,} more in table.md")
+        blocks.append("")
+    for title, table in other_tables(rows, by_step=by_step):
+        blocks += [title, _text(table, width), ""]
+    for title, table in mover_tables(moved, main_only=True):
+        blocks += [title, _text(table, width), ""]
+    return "\n".join([*blocks, *footnotes(rows), *(f"NOTE: {note}" for note in notes)]).split("\n")
+
+
+def _text(table: pd.DataFrame, width: int) -> str:
+    """A table whose columns fit, or go on below it: what differs and how sure that is above, how much it is below."""
+    return tables.to_text(table, width, breaks={COUNTS})
+
+
+def _with_short_labels(
+    rows: Sequence[Comparison], moved: Sequence[Mover], length: int
+) -> tuple[list[Comparison], list[Mover], list[str]]:
+    """Rows whose labels leave room for numbers, and lines that say what was shortened."""
+    labels = list(dict.fromkeys(label for row in rows for label in (row.baseline, row.label)))
+    short = dict(zip(labels, shortened(labels, length), strict=True))
+    change = msgspec.structs.replace
+    told = [f"{name}: {label}" for label, name in short.items() if name != label]
+    return (
+        [change(row, label=short[row.label], baseline=short[row.baseline]) for row in rows],
+        [change(row, label=short[row.label], baseline=short[row.baseline]) for row in moved],
+        [*told, ""] if told else [],
+    )
+
+
+def markdown(
+    task: str, rows: Sequence[Comparison], moved: Sequence[Mover], notes: Sequence[str], *, by_step: bool
+) -> str:
+    """``table.md``."""
+    lines = [f"# Comparison: {task}", ""]
+    found = [*whole_tables(rows), *slice_tables(rows), *other_tables(rows, by_step=by_step), *mover_tables(moved)]
+    for title, table in found:
+        lines += [f"## {title}", "", tables.to_markdown(table), ""]
+    return "\n".join([*lines, *(f"- {note}" for note in [*footnotes(rows), *notes]), ""])
+
+
+def whole_tables(rows: Sequence[Comparison]) -> list[tuple[str, pd.DataFrame]]:
+    """Over all records: of one pair a table with a row a metric, of more a table for each metric with a row a pair."""
+    whole = [row for row in rows if row.kind == "paired" and row.slice_by == "all"]
+    pairs = list(dict.fromkeys((row.label, row.baseline) for row in whole))
+    if len(pairs) == 1:
+        (label, baseline) = pairs[0]
+        title = f"{label} against {baseline}, {whole[0].num_records:,} records"
+        return [(title, _table(whole, [_with_unit(row) for row in whole], "metric", (baseline, label)))]
+    found = []
+    for key in list(dict.fromkeys((row.name, row.statistic) for row in whole)):
+        chosen = [row for row in whole if (row.name, row.statistic) == key]
+        title = f"{_with_unit(chosen[0])}, {direction_text(chosen[0])}, {chosen[0].num_records:,} records"
+        names = [f"{row.label} - {row.baseline}" for row in chosen]
+        found.append((title, _table(chosen, names, "difference of", ("baseline", "value"))))
+    return found
+
+
+def slice_tables(rows: Sequence[Comparison], *, main_only: bool = False) -> list[tuple[str, pd.DataFrame]]:
+    """By slice: a table for each pair, metric and key."""
+    found = []
+    sliced = [row for row in rows if row.kind == "paired" and row.slice_by != "all"]
+    keys = list(dict.fromkeys((row.name, row.statistic, row.label, row.baseline, row.slice_by) for row in sliced))
+    main = keys[0][:2] if keys else None
+    for key in keys:
+        if main_only and key[:2] != main:
+            continue
+        chosen = [r for r in sliced if (r.name, r.statistic, r.label, r.baseline, r.slice_by) == key]
+        title = f"by {key[4].replace('_', ' ')}: {_with_unit(chosen[0])}, {key[2]} against {key[3]}"
+        names = [f"{row.slice_value} ({row.num_records:,})" for row in chosen]
+        found.append((title, _table(chosen, names, "records", (key[3], key[2]))))
+    return found
+
+
+def other_tables(rows: Sequence[Comparison], *, by_step: bool) -> list[tuple[str, pd.DataFrame]]:
+    """Forgetting, and held-out against learned records. Without ``by_step`` forgetting goes by the order given."""
+    found = []
+    forgotten = [row for row in rows if row.kind == "forgetting"]
+    if forgotten:
+        last = forgotten[0].label
+        names = [f"{row.slice_by} {row.slice_value}: {row.baseline}" for row in forgotten]
+        best = "best earlier" if by_step else "best before"
+        told = f"forgetting: {last} against the best earlier checkpoint"
+        told = told if by_step else f"forgetting, by the order given: {last} against the best file before it"
+        table = _table(forgotten, names, f"slice: {best}", (best, last))
+        found.append((f"{told}, {_with_unit(forgotten[0])}", table))
+    gaps = [row for row in rows if row.kind == "train_gap"]
+    if gaps:
+        names = [f"{row.label}: {_with_unit(row)}" for row in gaps]
+        title = "overfitting: held-out records less those it learned from"
+        found.append((title, _table(gaps, names, "metric", ("learned", "held out"))))
+    return found
+
+
+def mover_tables(moved: Sequence[Mover], *, main_only: bool = False) -> list[tuple[str, pd.DataFrame]]:
+    """The records that moved a metric most, of each pair; ``main_only``: of the first metric."""
+    keys = list(dict.fromkeys((m.name, m.statistic, m.label, m.baseline) for m in moved))
+    found = []
+    for key in keys:
+        if main_only and key[:2] != keys[0][:2]:
+            continue
+        chosen = [m for m in moved if (m.name, m.statistic, m.label, m.baseline) == key]
+        shown = chosen[:NUM_MOVERS]
+        first, second = _headings((key[3], key[2]))
+        table = pd.DataFrame(
+            {
+                "change": [change_text(m) for m in shown],
+                first: [_own(m.baseline_value, m.unit) for m in shown],
+                second: [_own(m.value, m.unit) for m in shown],
+                "lines": [f"{m.baseline_line or '-'}, {m.line or '-'}" for m in shown],
+            },
+            index=pd.Index([m.record_id for m in shown], name="record", dtype=object),
+        )
+        if all(m.value is None for m in shown):
+            table = table[["change", "lines"]]
+        count = f"{len(shown)} of {len(chosen)}" if len(chosen) > len(shown) else f"{len(shown)}"
+        found.append((f"what moved {_with_unit(shown[0])} most, {key[2]} against {key[3]} ({count})", table))
+    return found
+
+
+def change_text(mover: Mover) -> str:
+    """What one record adds to the difference, with three digits."""
+    size = factor_of(mover.unit) * mover.change
+    digits = max(2 - math.floor(math.log10(abs(size))), 0)
+    return f"{size:+,.{digits}f}" if digits <= MAX_CHANGE_DECIMALS else f"{size:+.3g}"
+
+
+def footnotes(rows: Sequence[Comparison]) -> list[str]:
+    """What a reader of the tables must know."""
+    confidence = rows[0].confidence if rows else 0.95
+    tests = sorted({row.test.replace("_", " ") for row in rows if row.test is not None})
+    lines = [f"[low, high]: {100 * confidence:g} % intervals of the difference (paired bootstrap)."]
+    families = sorted({row.num_in_family for row in rows if row.num_in_family})
+    if tests:
+        sizes = " and ".join(f"{size:,}" for size in families)
+        lines.append(
+            f"p: two-sided permutation test ({', '.join(tests)}), adjusted (Holm) for the {sizes} tests of the table; "
+            f"a verdict needs p < {1 - confidence:.2g}."
+        )
+    if any(row.probability_of_improvement is not None for row in rows):
+        lines.append(
+            f"{CHANCE}: chance that any record of the one file beats any of the other (no direction: is larger)."
+        )
+    if any(row.kind == "train_gap" for row in rows):
+        lines.append("Learned and held-out records are different ones: their verdict follows the interval.")
+    return lines
+
+
+def _headings(sides: tuple[str, str]) -> tuple[str, str]:
+    """Two labels as headings that are no other column's."""
+    first, second = (f"file {side}" if side in RESERVED else side for side in sides)
+    return (first, second) if first != second else (first, f"{second} (other)")
+
+
+def _own(value: float | None, unit: str) -> str:
+    return "-" if value is None else f"{factor_of(unit) * value:,.4g}"
+
+
+def _with_unit(row: Comparison | Mover) -> str:
+    unit = unit_text(row)
+    shown = unit and len(unit) <= MAX_UNIT and unit not in metric_text(row)
+    return f"{metric_text(row)} ({unit})" if shown else metric_text(row)
+
+
+def _table(rows: Sequence[Comparison], names: Sequence[str], heading: str, sides: tuple[str, str]) -> pd.DataFrame:
+    """A row a comparison: the two values, the difference, the adjusted p, how many records are better, the verdict."""
+    first, second = _headings(sides)
+    columns = {
+        first: [number(row.baseline_value, row.unit, decimals_of(row)) for row in rows],
+        second: [number(row.value, row.unit, decimals_of(row)) for row in rows],
+        "difference": [difference_text(row) for row in rows],
+    }
+    if any(row.p_adjusted is not None for row in rows):
+        columns["p"] = [p_text(row.p_adjusted) for row in rows]
+    columns["verdict"] = [verdict_text(row) for row in rows]
+    if any(row.num_better is not None for row in rows):
+        columns[COUNTS] = [
+            "-" if row.num_better is None else f"{row.num_better:,}/{row.num_worse:,}/{row.num_equal:,}" for row in rows
+        ]
+    if any(row.effect_size is not None for row in rows):
+        columns["d_z"] = ["-" if row.effect_size is None else f"{row.effect_size:+.2f}" for row in rows]
+    if any(row.probability_of_improvement is not None for row in rows):
+        columns[CHANCE] = [chance_text(row) for row in rows]
+    return pd.DataFrame(columns, index=pd.Index(list(names), name=heading, dtype=object))

@@ -1,0 +1,160 @@
+"""What a stage hands to a part of a task, and what it gets back.
+
+`pipeline.contract.parts` has all of this: import it from there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from schemas.manifest import FileRecord
+from schemas.recipe import Recipe
+from schemas.rows import Example
+
+if TYPE_CHECKING:
+    from pipeline.contract.model import Model
+
+Report = Callable[[int, int, Mapping[str, float | str]], None]
+"""Called as ``report(done, total, facts)``: the stage shows it as a progress bar or as periodic lines."""
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What train hands to a task: where to write, and whether to go on from ``resume.checkpoint_v1`` in ``folder``."""
+
+    recipe: Recipe
+    folder: Path
+    resume: bool
+    device: str
+    report: Report
+    should_stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """What a finished training left in ``folder``: files by name, counts and notes for the manifest."""
+
+    outputs: Mapping[str, Path]
+    counts: Mapping[str, int]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WithFiles:
+    """An example, and the files that it names: their content by path, relative to the folder of ``examples.jsonl``."""
+
+    example: Example
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class ConvertJob:
+    """What convert hands to a task: ``files`` by the name of their option, to or from ``format``, into ``folder``.
+
+    ``direction`` is "from" (that format to our rows) or "to" (our rows to that format). ``files`` may hold "input"
+    (rows), "annotations" (the truth in the other format) and "results" (predictions in it).
+    """
+
+    direction: Literal["from", "to"]
+    format: str
+    files: Mapping[str, Path]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class ConvertOutcome:
+    """What a conversion wrote: files by name, and counts for the manifest."""
+
+    outputs: Mapping[str, Path]
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class SourceRequest:
+    """What the user asks infer to answer from, for `SourcesPart.find_source`.
+
+    ``options`` is the section ``infer`` of the recipe. ``model``, ``replay`` and ``image_root`` are paths where they
+    were given; ``run_model()`` is the model file of the run, or raises UserError where there is no run.
+    """
+
+    task: str
+    options: Any
+    examples: Path
+    model: Path | None
+    replay: Path | None
+    image_root: Path | None
+    run_model: Callable[[], Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the answers of an inference come from.
+
+    ``model_file`` is the inference_v1 file that the stage opens, if there is one. ``files`` are all others that the
+    answers depend on, by name: the manifest records their hashes. ``config`` is what else they depend on; it joins the
+    configuration in the manifest, so that a change of it outdates the run. ``facts`` are worth noting there and outdate
+    nothing. ``image_root`` is where the images that records name are looked up.
+    """
+
+    model_file: Path | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    image_root: Path | None = None
+
+
+@dataclass(frozen=True)
+class InferJob:
+    """What infer hands to a task. Predictions are yielded in input order, for ``examples[first_index:]``.
+
+    ``options`` is the resolved decoding section (``infer`` of the recipe). ``model`` is None where ``source`` has no
+    model file. ``inputs`` are the files of ``source`` as the manifest records them, by name. ``note(name, value)``
+    leaves a fact in the manifest.
+    """
+
+    model: "Model | None"
+    examples: Sequence[Any]
+    first_index: int
+    options: Any
+    device: str
+    report: Report
+    source: Source = Source()
+    inputs: Mapping[str, FileRecord] = field(default_factory=dict)
+    note: Callable[[str, Any], None] = lambda name, value: None
+
+
+@dataclass(frozen=True)
+class DrawJob:
+    """What visualize hands to a task.
+
+    Predictions by label (one per predictions file; the last is the one looked at closely), where to write, and, where
+    given, the folder of the training (progress.jsonl, monitor.jsonl) for training curves. The task calls ``note`` with
+    a sentence for each part that cannot be drawn, and why; the report prints it.
+
+    ``options`` and ``score_options`` are the sections ``visualize`` and ``evaluate`` of the recipe, where it has them.
+    ``image_root`` is the folder of the images that records name.
+    """
+
+    predictions: Mapping[str, Sequence[Any]]
+    folder: Path
+    train_folder: Path | None = None
+    note: Callable[[str], None] = lambda text: None
+    options: Any = None
+    score_options: Any = None
+    image_root: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairDrawJob:
+    """What compare hands to a task: single records as several models answered them, to be drawn side by side.
+
+    ``records`` are predictions by label, one mapping a record, those that moved the metric most first. ``folder``,
+    ``note``, ``score_options`` and ``image_root`` are as in `DrawJob`.
+    """
+
+    records: Sequence[Mapping[str, Any]]
+    folder: Path
+    note: Callable[[str], None] = lambda text: None
+    score_options: Any = None
+    image_root: Path | None = None

@@ -1,0 +1,239 @@
+"""What evaluate does: predictions files to scores.jsonl, metrics.jsonl and the tables people see.
+
+Heavy to import (pandas, the task's score part): the command loads it when it runs, never for ``--help``.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from pipeline.contract.jobs import Report
+from pipeline.contract.load import load_part
+from pipeline.contract.metrics import Evaluation, TableLayout
+from pipeline.contract.parts import ScorePart
+from pipeline.errors import UserError
+from pipeline.files import read_all, write_all
+from pipeline.files.atomic import write_atomically
+from pipeline.look import tables
+from pipeline.look.short_names import num_common
+from pipeline.look.tables import Checkpoint
+from pipeline.run.folder import load_manifest
+from pipeline.train.steps import training_step
+from schemas.rows import Metric, Score
+
+CHECKPOINT = "checkpoint"
+MAX_ROWS = 20  # of a table of slices, on the terminal
+ERROR_KEY_LENGTH = 120  # an error text in the manifest's counts is cut to this: it may quote what a model wrote
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """``inputs`` are predictions files by label; ``training_steps`` the steps of all of them where they are checkpoints
+    of one training, else empty. ``options`` is the recipe's section ``evaluate``."""
+
+    task: str
+    inputs: Mapping[str, Path]
+    options: Any
+    folder: Path
+    report: Report = lambda done, total, facts: None
+    training_steps: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is tabled: the metrics of each input, and whether all are checkpoints of one training, by its steps."""
+
+    checkpoints: Sequence[Checkpoint]
+    one_training: bool
+
+    def title(self) -> str:
+        """What the table of several inputs is."""
+        return "Learning curve" if self.one_training else "The files beside each other, in the order given"
+
+    def table(self, layout: TableLayout) -> pd.DataFrame:
+        """A row an input."""
+        return tables.side_by_side(self.checkpoints, layout, "checkpoint" if self.one_training else "file")
+
+
+@dataclass(frozen=True)
+class EvaluationOutcome:
+    """Outputs by name, counts and error counts for the manifest, and the training step behind each input."""
+
+    outputs: dict[str, Path]
+    counts: dict[str, int]
+    error_counts: dict[str, int]
+    steps: dict[str, int | None]
+
+
+def run_evaluation(job: EvaluationJob) -> EvaluationOutcome:
+    """Evaluate every input, write ``scores.jsonl``, ``metrics.jsonl`` and ``table.md`` into ``job.folder``.
+
+    One input: its rows as they are. Several: every row is marked with its input's label, metrics by ``slice_by``
+    "checkpoint" (a slice within it: "checkpoint,level"). Raises UserError.
+    """
+    part: Any = load_part(job.task, "evaluate.score")
+    row_type = load_part(job.task, "rows").ROW_TYPES["prediction_v1"]
+    errors: Counter[str] = Counter()
+    metrics: list[Metric] = []
+    scores: list[Score] = []
+    num_predictions = 0
+    for done, (label, path) in enumerate(job.inputs.items()):
+        job.report(done, len(job.inputs), {"input": label})
+        predictions = read_all(path, row_type)
+        num_predictions += len(predictions)
+        errors.update(p.error[:ERROR_KEY_LENGTH] for p in predictions if p.error is not None)
+        evaluation = _evaluate(part, predictions, path, job.options)
+        evaluation = evaluation if len(job.inputs) == 1 else mark(evaluation, label)
+        metrics += evaluation.metrics
+        scores += evaluation.scores
+    job.report(len(job.inputs), len(job.inputs), {})
+    steps = {label: training_step(path) for label, path in job.inputs.items()}
+    tabled = Inputs(checkpoints_of(metrics, steps), one_training=bool(job.training_steps))
+    text = markdown(job.task, tabled, tables.layout_of(part, part.GLOSSARY, metrics))
+    outputs = {"metrics": job.folder / "metrics.jsonl", "scores": job.folder / "scores.jsonl"}
+    counts = {
+        "num_predictions": num_predictions,
+        "num_metrics": write_all(outputs["metrics"], metrics),
+        "num_scores": write_all(outputs["scores"], scores),
+    }
+    write_atomically(job.folder / "table.md", [text.encode()])
+    return EvaluationOutcome(
+        outputs={**outputs, "table": job.folder / "table.md"},
+        counts=counts,
+        error_counts=dict(sorted(errors.items())),
+        steps=steps,
+    )
+
+
+def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """What a finished evaluation says: lines for the terminal, and the model's main metrics as plain values."""
+    part: Any = load_part(task, "evaluate.score")
+    metrics = read_all(folder / "metrics.jsonl", load_part(task, "rows").ROW_TYPES["metric_v1"])
+    layout = tables.layout_of(part, part.GLOSSARY, metrics)
+    manifest = load_manifest(folder)
+    one_training = bool(manifest.config.get("training_steps"))
+    inputs = Inputs(checkpoints_of(metrics, manifest.notes["steps"]), one_training=one_training)
+    lines = terminal(inputs, layout)
+    shown = {(column.metric, column.statistic) for column in layout.columns}
+    main = [m for m in metrics if m.subject == tables.MODEL and m.slice_by in ("all", CHECKPOINT)]
+    return lines, [msgspec.to_builtins(m) for m in main if (m.name, m.statistic) in shown]
+
+
+def named_files(task: str, options: Any) -> dict[str, Path]:
+    """The files that the section ``evaluate`` of a recipe names, by what they are for: inputs like the predictions."""
+    files = getattr(load_part(task, "evaluate.score"), "files", None)
+    return {} if files is None else {name: Path(path) for name, path in files(options).items()}
+
+
+def _evaluate(part: ScorePart, predictions: Sequence[Any], path: Path, options: Any) -> Evaluation:
+    try:
+        return part.evaluate(predictions, options)
+    except UserError as error:
+        where = f"{path}, {error.where}" if error.where else str(path)
+        raise UserError(error.what, where=where, remedy=error.remedy) from error
+
+
+def mark(evaluation: Evaluation, label: str) -> Evaluation:
+    """The rows of one checkpoint, marked so that they can stand in one file with those of others."""
+
+    def metric(row: Metric) -> Metric:
+        whole = row.slice_by == "all"
+        return msgspec.structs.replace(
+            row,
+            id=f"{CHECKPOINT}={label}/{row.id}",
+            slice_by=CHECKPOINT if whole else f"{CHECKPOINT},{row.slice_by}",
+            slice_value=label if whole else f"{label},{row.slice_value}",
+        )
+
+    def score(row: Score) -> Score:
+        return msgspec.structs.replace(row, id=f"{CHECKPOINT}={label}/{row.id}")
+
+    return Evaluation(scores=list(map(score, evaluation.scores)), metrics=list(map(metric, evaluation.metrics)))
+
+
+def checkpoints_of(metrics: Sequence[Metric], steps: Mapping[str, int | None]) -> list[Checkpoint]:
+    """The inputs behind the rows of one metrics.jsonl, in their order, with the marks of `mark` taken off."""
+    if len(steps) == 1:
+        return [Checkpoint(label, step, metrics) for label, step in steps.items()]
+    rows: dict[str, list[Metric]] = {label: [] for label in steps}
+    for row in metrics:
+        label = row.id.partition("/")[0].removeprefix(f"{CHECKPOINT}=")
+        whole = row.slice_by == CHECKPOINT
+        slice_by = "all" if whole else row.slice_by.removeprefix(f"{CHECKPOINT},")
+        slice_value = "all" if whole else row.slice_value.removeprefix(f"{label},")
+        rows[label].append(msgspec.structs.replace(row, slice_by=slice_by, slice_value=slice_value))
+    return [Checkpoint(label, step, rows[label]) for label, step in steps.items()]
+
+
+def label_inputs(texts: Sequence[str]) -> dict[str, Path]:
+    """Predictions files by label, from "LABEL=PATH" or "PATH" each.
+
+    A path without a label is called by what tells it from the other paths. Raises UserError when two have one label.
+    """
+    named = [_split_label(text) for text in texts]
+    paths = [path for _, path in named]
+    labels = [label or short for (label, _), short in zip(named, _distinguishing(paths), strict=True)]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UserError(f"two inputs are called {label!r}", where="--input", remedy="give them as LABEL=PATH")
+    return dict(zip(labels, paths, strict=True))
+
+
+def _split_label(text: str) -> tuple[str | None, Path]:
+    label, equals, path = text.partition("=")
+    if equals and label and "/" not in label and not Path(text).exists():
+        return label, Path(path)
+    return None, Path(text)
+
+
+def _distinguishing(paths: Sequence[Path]) -> list[str]:
+    """The parts of each path that are not common to the beginning or the end of all of them."""
+    parts = [path.absolute().with_suffix("").parts for path in paths]
+    if len({*parts}) == 1:
+        return [path.stem for path in paths]
+    start = num_common(parts)
+    end = num_common([names[start:][::-1] for names in parts])
+    return ["-".join(names[start : len(names) - end]) or names[-1] for names in parts]
+
+
+def terminal(inputs: Inputs, layout: TableLayout) -> list[str]:
+    """All inputs beside each other, or the one input's table and those of its slices; then the footnotes."""
+    if len(inputs.checkpoints) > 1:
+        blocks = [inputs.title(), tables.to_text(inputs.table(layout))]
+    else:
+        metrics = inputs.checkpoints[0].metrics
+        blocks = [tables.to_text(tables.main_table(metrics, layout))]
+        for title, table in tables.slice_tables(metrics, layout):
+            blocks += ["", title, tables.to_text(table.head(MAX_ROWS))]
+            if len(table) > MAX_ROWS:
+                blocks.append(f"... and {len(table) - MAX_ROWS:,} more in table.md")
+    return "\n".join([*blocks, "", *_footnotes(inputs.checkpoints, layout)]).split("\n")
+
+
+def markdown(task: str, inputs: Inputs, layout: TableLayout) -> str:
+    """``table.md``: all inputs beside each other, then for each its tables and every metric of its model."""
+    lines = [f"# Evaluation: {task}", ""]
+    several = len(inputs.checkpoints) > 1
+    if several:
+        lines += [f"## {inputs.title()}", "", tables.to_markdown(inputs.table(layout)), ""]
+    for checkpoint in inputs.checkpoints:
+        metrics = checkpoint.metrics
+        title = f"{checkpoint.label}: " if several else ""
+        lines += [f"## {title}all records", "", tables.to_markdown(tables.main_table(metrics, layout)), ""]
+        for name, table in tables.slice_tables(metrics, layout):
+            lines += [f"## {title}{name}", "", tables.to_markdown(table), ""]
+        lines += [f"## {title}every metric of the model", "", tables.to_markdown(tables.all_metrics(metrics)), ""]
+    return "\n".join([*lines, *(f"- {note}" for note in _footnotes(inputs.checkpoints, layout)), ""])
+
+
+def _footnotes(checkpoints: Sequence[Checkpoint], layout: TableLayout) -> list[str]:
+    notes: dict[str, None] = {}
+    for checkpoint in checkpoints:
+        label = checkpoint.label if len(checkpoints) > 1 else ""
+        notes |= dict.fromkeys(tables.footnotes(checkpoint.metrics, layout, label))
+    return list(notes)

@@ -1,0 +1,145 @@
+"""Episodes of a file as they arrive: summaries at once, whole rows when they are asked for."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from pipeline.errors import UserError
+from pipeline.files.decode import LineDecoder
+from pipeline.files.follow import Follower, SkippedLine, StartedOver
+from pipeline.follow.index import Entry
+
+KEPT_EPISODES = 8  # decoded rows that stay in memory: going back and forth does not read the file again
+_RESTARTS = {
+    "truncated": "the file was cut",
+    "replaced": "the file was replaced",
+    "rewritten": "the file was rewritten",
+}
+
+
+class Arrival(NamedTuple):
+    """One new line of the file. ``latency_s`` as in `index.Entry`."""
+
+    summary: Any
+    offset: int
+    length: int
+    latency_s: float | None
+
+
+@dataclass(frozen=True)
+class News:
+    """What one poll found.
+
+    ``restart`` says why the file starts over (before the arrivals); ``skipped`` why lines could not be read;
+    ``behind_bytes`` how much of the file is still to be read; ``waiting`` what is missing while there is no file.
+    """
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    restart: str = ""
+    skipped: list[str] = field(default_factory=list)
+    behind_bytes: int = 0
+    waiting: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing happened."""
+        return not (self.arrivals or self.restart or self.skipped)
+
+
+class Feed:
+    """Follows ``path``. `poll` and `wait` are for one thread; `load` may be called from another.
+
+    ``summary_type`` is a Struct of the fields to read of every line; the others are skipped without being decoded.
+    ``summarize`` makes of it what is kept.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        summary_type: type[Any],
+        episode_type: type[Any],
+        summarize: Callable[[Any], Any] = lambda line: line,
+    ) -> None:
+        self.path = path
+        self._episode_type = episode_type
+        self._summarize = summarize
+        self._follower: Follower[Any] = Follower(path, summary_type)
+        self._kept: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self._began_unix_s = time.time()
+
+    def poll(self) -> News:
+        """What has arrived, without waiting. Raises UserError when the path is not a file or cannot be read."""
+        start = self._follower.offset
+        items = self._follower.poll()
+        arrived_unix_s = time.time()
+        if not items and self._follower.offset == 0:
+            return News(waiting=self._missing())
+        restart = ""
+        if items and isinstance(items[0], StartedOver):
+            restart, start = _RESTARTS[items[0].reason], 0
+            self._kept.clear()
+        rows = [item for item in items if not isinstance(item, StartedOver)]
+        arrivals, skipped = [], []
+        for row, (offset, length) in zip(rows, self._lines(start, len(rows)), strict=False):
+            if isinstance(row, SkippedLine):
+                skipped.append(f"a line was skipped, at byte {row.offset}: {row.reason}")
+            else:
+                summary = self._summarize(row)
+                late_s = arrived_unix_s - summary.ended_unix_s if summary.ended_unix_s >= self._began_unix_s else None
+                arrivals.append(Arrival(summary, offset, length, late_s))
+        return News(arrivals, restart, skipped, self._follower.behind_bytes)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep until there may be something to poll, at most ``timeout_s``."""
+        return self._follower.wait(timeout_s)
+
+    def load(self, entry: Entry) -> Any:
+        """The whole row of an entry. Raises UserError when its line is not a valid row (any more)."""
+        key = (entry.offset, entry.length)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        decoder = LineDecoder(self.path, self._episode_type, accept_unfinished=False)
+        decoder.num_lines = entry.number
+        try:
+            with self.path.open("rb") as file:
+                file.seek(entry.offset)
+                episode = decoder.line(file.read(entry.length))
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"its line cannot be read any more: {error}", where=str(self.path)) from error
+        self._kept[key] = episode
+        if len(self._kept) > KEPT_EPISODES:
+            self._kept.popitem(last=False)
+        return episode
+
+    def close(self) -> None:
+        """Close the file."""
+        self._follower.close()
+
+    def _lines(self, start: int, count: int) -> list[tuple[int, int]]:
+        """Offset and length of the first ``count`` lines from ``start`` on that are not blank."""
+        if not count:
+            return []
+        found: list[tuple[int, int]] = []
+        try:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                for line in file:
+                    if line.strip():
+                        found.append((start, len(line)))
+                    start += len(line)
+                    if len(found) == count:
+                        break
+        except OSError:  # deleted just now: the next poll tells
+            return []
+        return found
+
+    def _missing(self) -> str:
+        if not self.path.exists():
+            return f"waiting for {self.path}: there is no such file yet"
+        return f"waiting for the first episode in {self.path}"

@@ -1,0 +1,338 @@
+"""The screen: keys, a clock and one widget over `frame.compose`. What is watched comes from a `Feed` in a thread."""
+
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from textual.app import App, ComposeResult
+from textual.binding import Binding
+
+from pipeline.contract.parts import LivePart, SecondOpinion
+from pipeline.errors import UserError
+from pipeline.follow.beside import Against
+from pipeline.follow.feed import Feed, News
+from pipeline.follow.index import EpisodeIndex
+from pipeline.follow.opinions import Opinions
+from pipeline.follow.playback import Playback
+from pipeline.follow.scene import Mark, Scene, Size
+from pipeline.follow.terminal.canvas import Canvas
+from pipeline.follow.terminal.frame import View, compose, compose_pair
+from pipeline.follow.terminal.keys import KEYS
+
+FRAMES_PER_SECOND = 30
+ROOMY_HEIGHT = 33  # from here on there is room for a panel below the readings, and one is open from the start
+WAIT_S = 0.1  # how often the reading thread looks whether it should stop
+DONE, FAILED, INTERRUPTED = range(3)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What to watch and how: the file, the task's part, and what the command line says.
+
+    With ``against`` only the records that it has, too, are watched, and ``label`` is what the file is called.
+    """
+
+    feed: Feed
+    part: LivePart
+    unfold: Callable[[Any], Any] = lambda row: row
+    opinion: SecondOpinion | None = None
+    ascii: bool = False
+    color: bool = True
+    from_start: bool = False
+    choice: str = "all"
+    against: Against | None = None
+    label: str = ""
+
+
+class FollowApp(App[int]):
+    """The live view. It returns DONE after q, INTERRUPTED after Ctrl-C, FAILED with ``error`` when the feed failed."""
+
+    TITLE = "baton follow"
+
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS = [  # noqa: RUF012 - textual reads a list
+        Binding("ctrl+c", "interrupt", priority=True, show=False),
+        *(Binding(key.names, key.action, priority=True, show=False) for key in KEYS),
+        *(Binding(str(number), f"panel({number})", priority=True, show=False) for number in range(1, 10)),
+    ]
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(ansi_color=not watch.color)
+        self.watched = watch
+        self.part = watch.part
+        self.index = EpisodeIndex(self.part.FILTERS)
+        self.playback = Playback(self.index, self._num_frames, from_start=watch.from_start)
+        self.playback.choice = watch.choice
+        self.panel: int | None = None
+        self.help_is_open = False
+        self.latency_s: float | None = None
+        self.num_unplayed = 0
+        self.num_unpaired = 0
+        self.waiting = ""
+        self.error: UserError | None = None
+        self._canvas = Canvas(ascii=watch.ascii, color=watch.color)
+        self._opinions = None if watch.opinion is None else Opinions(watch.opinion)
+        self._found: queue.SimpleQueue[News | UserError] = queue.SimpleQueue()
+        self._shown = _Shown()
+        self._end_was_closed = False
+        self._stop_reading = threading.Event()
+        self._then_s = time.monotonic()
+        for choice in self.part.FILTERS:
+            self.bind(choice.key, f"play('choose', {choice.name!r})", show=False)
+
+    def compose(self) -> ComposeResult:
+        """One widget fills the screen."""
+        yield self._canvas
+
+    def on_mount(self) -> None:
+        """Start the clock and the thread that reads the file."""
+        self.panel = 0 if self.size.height >= ROOMY_HEIGHT else None
+        threading.Thread(target=self._read, name="feed", daemon=True).start()
+        self.set_interval(1 / FRAMES_PER_SECOND, self._tick)
+        self.redraw()
+
+    def on_canvas_resized(self) -> None:
+        """Draw for the new size."""
+        self.redraw()
+
+    def on_unmount(self) -> None:
+        """Stop reading."""
+        self._stop_reading.set()
+
+    # The file. `_read` runs in a thread of its own; what it finds waits in a queue until the next tick.
+
+    def _read(self) -> None:
+        feed, waiting = self.watched.feed, ""
+        try:
+            while not self._stop_reading.is_set():
+                news = feed.poll()
+                if not news.is_empty or news.waiting != waiting:
+                    self._found.put(news)
+                    waiting = news.waiting
+                else:
+                    feed.wait(WAIT_S)
+        except UserError as error:
+            self._found.put(error)
+        finally:
+            feed.close()
+
+    def _take_all(self) -> None:
+        while not self._found.empty():
+            found = self._found.get()
+            if isinstance(found, UserError):
+                self.error = found
+                self.exit(FAILED)
+                return
+            self.take(found)
+
+    def take(self, news: News) -> None:
+        """Add what the feed found. Live playback begins when the whole file has been read."""
+        if news.restart:
+            self.index.clear()
+            self.num_unplayed = self.num_unpaired = 0
+            self._shown = _Shown()
+            self.playback.on_restart(news.restart)
+        if news.skipped:
+            self.playback.say(news.skipped[-1])
+        for arrival in news.arrivals:
+            if self._can_be_played(arrival.summary):
+                self.latency_s = self.index.add(*arrival).latency_s
+        self.waiting = news.waiting or self._losses()
+        if news.behind_bytes and self.playback.live:
+            self.waiting = f"reading the file: {len(self.index):,} episodes so far"
+        else:
+            self.playback.on_news()
+        self.redraw()
+
+    def _can_be_played(self, summary: Any) -> bool:
+        """Whether there is anything to play, and the same record in the other run; what cannot be is counted."""
+        against = self.watched.against
+        if self.part.num_frames(summary) < 1:
+            self.num_unplayed += 1
+        elif against is not None and summary.id not in against:
+            self.num_unpaired += 1
+        else:
+            return True
+        return False
+
+    def _num_frames(self, summary: Any) -> int:
+        """Frames of an episode; of two that are played together those of the longer one."""
+        against = self.watched.against
+        return max(self.part.num_frames(summary), against.num_frames(summary.id) if against is not None else 0)
+
+    def _losses(self) -> str:
+        """What of the file is not there to be seen."""
+        if not isinstance(unplayed := getattr(self.part, "UNPLAYED", None), str):
+            return f"trainer dropped {self.index.num_dropped:,}" if len(self.index) else ""
+        parts = [f"{self.num_unplayed:,} {unplayed}"] if self.num_unplayed else []
+        parts += [f"{self.num_unpaired:,} not in the other file"] if self.num_unpaired else []
+        return " · ".join(parts)
+
+    # The clock.
+
+    def _tick(self) -> None:
+        now_s = time.monotonic()
+        elapsed_s, self._then_s = now_s - self._then_s, now_s
+        self._take_all()
+        self._take_opinion()
+        if self.playback.advance(elapsed_s):
+            self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the present state."""
+        view, size = self._view(), Size(*self._canvas.size)
+        against = self.watched.against
+        if against is None:
+            self._canvas.show(compose(view, size))
+            return
+        shown = self._shown
+        first = self._side(replace(view, label=self.watched.label), shown.episode, shown.marks)
+        other = replace(view, label=against.label, waiting=shown.other_error)
+        if view.scene is not None:
+            history = [against.summary(summary.id) for summary in view.scene.history]
+            other = replace(other, scene=replace(view.scene, history=history))
+        self._canvas.show(compose_pair((first, self._side(other, shown.other, shown.other_marks)), size))
+
+    def _view(self) -> View:
+        scene = self._scene()
+        at_end = scene is not None and self.playback.at_end and not self._end_was_closed
+        return View(
+            part=self.part,
+            playback=self.playback,
+            scene=scene,
+            marks=self._shown.marks,
+            panel=self.part.END_PANEL if at_end and self.part.END_PANEL is not None else self.panel,
+            help=self.help_is_open,
+            waiting=self.waiting,
+            latency_s=self.latency_s,
+            losses=self._losses(),
+        )
+
+    def _side(self, view: View, episode: Any, marks: tuple[Mark, ...]) -> View:
+        """One of two that are played together: the shorter one stays at its end while the other goes on."""
+        if view.scene is None or episode is None:
+            return replace(view, scene=None)
+        last = self.part.num_frames(view.scene.history[-1]) - 1
+        frame = min(view.scene.frame, last)
+        ended = frame == last and not self._end_was_closed and self.part.END_PANEL is not None
+        scene = replace(view.scene, episode=episode, frame=frame)
+        return replace(view, scene=scene, marks=marks, panel=self.part.END_PANEL if ended else self.panel)
+
+    def _scene(self) -> Scene | None:
+        number = self.playback.number
+        if number is None:
+            return None
+        if self._shown.number != number:
+            self._shown = self._load(number)
+            self._end_was_closed = False
+        if self._shown.episode is None:
+            return None
+        history = self.index.history(number, self.part.NUM_RECENT)
+        return Scene(self._shown.episode, self.playback.frame, history, self._shown.opinion)
+
+    def _load(self, number: int) -> "_Shown":
+        try:
+            row = self.watched.feed.load(self.index[number])
+            episode = self.watched.unfold(row)
+        except UserError as error:
+            self.waiting = f"episode {number + 1} cannot be shown: {error.what}"
+            return _Shown(number)
+        if self._opinions is not None:
+            self._opinions.ask(episode)
+        shown = _Shown(number, episode, tuple(self.part.draw_marks(episode)))
+        return shown if self.watched.against is None else self._with_other(shown, row, self.watched.against)
+
+    def _with_other(self, shown: "_Shown", row: Any, against: Against) -> "_Shown":
+        try:
+            other = against.load(row)
+        except UserError as error:
+            return replace(shown, other_error=f"{against.label} cannot be shown: {error.what}")
+        return replace(shown, other=other, other_marks=tuple(self.part.draw_marks(other)))
+
+    def _take_opinion(self) -> None:
+        answer = self._opinions.answer() if self._opinions is not None else None
+        if answer is None or answer.episode is not self._shown.episode:
+            return
+        if answer.error:
+            self.playback.say(f"no second opinion: {answer.error}")
+        self._shown = replace(self._shown, opinion=answer.opinion)
+        self.redraw()
+
+    # The keys.
+
+    def action_play(self, act: str, *arguments: Any) -> None:
+        """Do something with the playback: ``act`` names a method of `Playback`."""
+        self.help_is_open = False
+        getattr(self.playback, act)(*arguments)
+        self.redraw()
+
+    def action_panel(self, number: int) -> None:
+        """Open a panel, or close it when it is open."""
+        if 1 <= number <= len(self.part.PANELS):
+            self._end_was_closed = True
+            self._open(None if self.panel == number - 1 else number - 1)
+
+    def action_next_panel(self) -> None:
+        """Open the next panel; behind the last none."""
+        self._end_was_closed = True
+        following = 0 if self.panel is None else self.panel + 1
+        self._open(following if following < len(self.part.PANELS) else None)
+
+    def action_close_panel(self) -> None:
+        """Close the help page, or the panel."""
+        self._end_was_closed = not self.help_is_open
+        self._open(self.panel if self.help_is_open else None)
+
+    def action_help(self) -> None:
+        """Open or close the help page."""
+        self.help_is_open = not self.help_is_open
+        self.redraw()
+
+    async def action_quit(self) -> None:
+        """Leave."""
+        self.exit(DONE)
+
+    def action_interrupt(self) -> None:
+        """Leave as Ctrl-C does everywhere."""
+        self.exit(INTERRUPTED)
+
+    def _open(self, panel: int | None) -> None:
+        self.panel, self.help_is_open = panel, False
+        self.redraw()
+
+
+def run_screen(watch: Watch) -> bool:
+    """Show the screen until the user leaves it. False when that was by Ctrl-C. Raises UserError from the feed."""
+    if not watch.color:
+        os.environ["NO_COLOR"] = "1"  # textual reads it: it must not set a background of its own either
+    for variable in ("COLUMNS", "LINES"):  # textual believes them rather than the terminal, whose size may change
+        os.environ.pop(variable, None)
+    app = FollowApp(watch)
+    # An exception out of a signal handler would leave textual's threads running, and the process would never end.
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: app.exit(INTERRUPTED))
+    try:
+        code = app.run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if app.error is not None:
+        raise app.error
+    return code != INTERRUPTED
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The episode on screen, decoded; ``episode`` is null when its line could not be read. ``other`` is the one of the
+    other run, null with ``other_error`` when it cannot be shown."""
+
+    number: int | None = None
+    episode: Any = None
+    marks: tuple[Mark, ...] = ()
+    opinion: Any = None
+    other: Any = None
+    other_marks: tuple[Mark, ...] = ()
+    other_error: str = ""

@@ -1,0 +1,249 @@
+"""The whole screen as lines of text, from what there is to show and a size. Pure: no terminal, no clock, no file.
+
+From the top: what is being watched; picture and readings, with the open panel where there is room for it (below the
+readings, beside them, or in their place); what just happened; the timeline; the trend; how far behind; the keys.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from pipeline.follow.playback import Playback
+from pipeline.follow.scene import ALL, Lines, Mark, Scene, Size
+from pipeline.follow.terminal.keys import KEYS, REMINDERS
+from pipeline.follow.terminal.palette import BLUE, FAINT, GREEN, GROUND, LINE, ORANGE, TEXT
+from pipeline.follow.terminal.text import beside, box, ends, fit, wrap
+
+if TYPE_CHECKING:
+    from pipeline.contract.parts import LivePart
+
+SMALLEST = Size(64, 20)
+_PANEL = Size(36, 8)  # the smallest panel that is worth opening beside the readings
+_LABEL = 20  # most characters of what a recording is called
+_SHARED = 2  # lines at the very bottom: status, keys
+_CHART_HEIGHT = 5  # from here on the trend stands below the picture, else it has one line
+
+
+@dataclass(frozen=True)
+class View:
+    """What is on screen. ``panel`` is the number of the open panel or null; ``waiting`` says what is waited for while
+    there is no episode; ``latency_s`` is how late the newest episode arrived; ``losses`` says what is not there to be
+    seen; ``label`` what the recording is called, where there are two."""
+
+    part: "LivePart"
+    playback: Playback
+    scene: Scene | None = None
+    marks: Sequence[Mark] = ()
+    panel: int | None = None
+    help: bool = False
+    waiting: str = ""
+    latency_s: float | None = None
+    losses: str = ""
+    label: str = ""
+
+
+def compose(view: View, size: Size) -> Lines:
+    """Exactly ``size.height`` lines of exactly ``size.width`` cells."""
+    if size.width < SMALLEST.width or size.height < SMALLEST.height:
+        needs = f"{SMALLEST.width}x{SMALLEST.height} cells are needed, here are {size.width}x{size.height}"
+        return box([Text("The window is too small."), Text(needs), Text("q quits; --plain needs no room")], *size)
+    if view.help:
+        return _above_keys(_help(view), size)
+    if view.scene is None:
+        return _above_keys(_centred(view, size), size)
+    shown = _watched(view, Size(size.width, size.height - _SHARED))
+    return box([*shown, _status(view, size.width), _keys(size.width)], *size)
+
+
+def compose_pair(views: tuple[View, View], size: Size) -> Lines:
+    """Two recordings that are played together, beside each other or, on narrow and high screens, one above the other.
+
+    Both have the playback of the first, so that their timelines have one length. Lines and cells as in `compose`.
+    """
+    first = views[0]
+    if first.help or first.scene is None:
+        return compose(first, size)
+    least = Size(SMALLEST.width, SMALLEST.height - _SHARED)
+    room = Size(size.width, size.height - _SHARED)
+    foot = [_status(first, size.width), _keys(size.width)]
+    if room.width >= 2 * least.width and room.height >= least.height:
+        halves = [_watched(view, Size(room.width // 2, room.height)) for view in views]
+        # Every line begins with a blank, where the one between the two has its place.
+        rows = [Text.assemble(a, ("│", LINE), b[1:]) for a, b in zip(*halves, strict=True)]
+    elif room.width >= least.width and room.height >= 2 * least.height:
+        high = room.height // 2
+        rows = [*_watched(first, Size(room.width, high)), *_watched(views[1], Size(room.width, room.height - high))]
+    else:
+        needs = [(2 * least.width, SMALLEST.height), (least.width, 2 * least.height + _SHARED)]
+        told = " or ".join(f"{width}x{height}" for width, height in needs)
+        words = ["The window is too small for two.", f"{told} cells are needed, here are {size.width}x{size.height}"]
+        return box([*map(Text, words), Text("q quits")], *size)
+    return box([*rows, *foot], *size)
+
+
+def _watched(view: View, size: Size) -> Lines:
+    """One recording: header, body, caption, timeline."""
+    if view.scene is None:
+        return box(_centred(view, size), *size)
+    foot = [_indent(view.part.draw_caption(view.scene, size.width - 2)), _timeline(view, size.width)]
+    body = _body(view, view.scene, Size(size.width, size.height - len(foot) - 2))
+    return box([_header(view, view.scene, size.width), *body, *foot], *size)
+
+
+def _above_keys(lines: Lines, size: Size) -> Lines:
+    return [*box(lines, size.width, size.height - 1), fit(_keys(size.width), size.width)]
+
+
+def _indent(line: Text) -> Text:
+    return Text.assemble(" ", line)
+
+
+def _header(view: View, scene: Scene, width: int) -> Text:
+    playback = view.playback
+    left = Text.assemble((f" {_place(playback)} ", f"bold {TEXT}"), " ")
+    if view.label:
+        label = view.label if len(view.label) <= _LABEL else f"…{view.label[1 - _LABEL :]}"
+        left = Text.assemble(" ", (f" {label} ", f"bold {GROUND} on {TEXT}"), "  ")
+    badge = _badge(playback)
+    return ends(
+        left.append_text(_facts(view.part.headline(scene), width - left.cell_len - badge.cell_len - 1)), badge, width
+    )
+
+
+def _place(playback: Playback) -> str:
+    number = 0 if playback.number is None else playback.number
+    return f"episode {number + 1:,} of {len(playback.index):,}"
+
+
+def _facts(headline: Text, room: int) -> Text:
+    """As many of the facts, which stand between dots, as have room."""
+    while headline.cell_len > room and " · " in headline.plain:
+        headline = headline[: headline.plain.rindex(" · ")]
+    return headline
+
+
+def _badge(playback: Playback) -> Text:
+    if not playback.playing:
+        return Text(" ‖ PAUSED ", f"bold {GROUND} on {ORANGE}")
+    if playback.live:
+        return Text(" ● LIVE ", f"bold {GROUND} on {GREEN}")
+    return Text(" ▶ REPLAY ", f"bold {GROUND} on {BLUE}")
+
+
+def _body(view: View, scene: Scene, size: Size) -> Lines:
+    """The lines between header and foot: one more than ``size.height``, for the trend, wherever it stands."""
+    part, least = view.part, view.part.READINGS_SIZE
+    picture = part.draw_picture(scene, Size(max(size.width - least.width - 3, 1), size.height))
+    wide = max((line.cell_len for line in picture), default=0)
+    free = size.height - len(picture)
+    beneath = free >= _CHART_HEIGHT
+    if beneath:
+        picture = [*box(picture, wide, len(picture)), Text(), *part.draw_trend(scene, Size(wide, free))]
+    height = size.height + 1 if beneath else size.height
+    right = Size(size.width - wide - 3, height)
+    rows = beside(box(picture, wide, height), box(_right(view, scene, right), *right))
+    if not beneath:
+        rows += part.draw_trend(scene, Size(size.width - 2, 1))[:1] or [Text()]
+    return [_indent(row) for row in rows]
+
+
+def _right(view: View, scene: Scene, size: Size) -> Lines:
+    """Readings and the open panel: below one another, side by side, or the panel alone."""
+    part, least = view.part, view.part.READINGS_SIZE
+    if view.panel is None:
+        return part.draw_readings(scene, Size(size.width, min(size.height, least.height + 1)))
+    if size.height >= least.height + 1 + _PANEL.height:
+        readings = [*part.draw_readings(scene, Size(size.width, least.height + 1)), Text()]
+        return [*readings, *_panel(view, scene, Size(size.width, size.height - len(readings)))]
+    if size.width >= least.width + 3 + _PANEL.width:
+        readings = part.draw_readings(scene, Size(least.width, size.height))
+        beside_it = Size(size.width - least.width - 3, size.height)
+        return beside(box(readings, least.width, size.height), box(_panel(view, scene, beside_it), *beside_it), gap=3)
+    return _panel(view, scene, size)
+
+
+def _panel(view: View, scene: Scene, size: Size) -> Lines:
+    assert view.panel is not None
+    panel = view.part.PANELS[view.panel]
+    title = Text.assemble((f"{view.panel + 1} ", FAINT), (panel.title.upper(), f"bold {TEXT}"), " ")
+    head = Text.assemble(title, ("─" * max(size.width - title.cell_len, 0), LINE))
+    return [head, *panel.draw(scene, Size(size.width, size.height - 1))]
+
+
+def _timeline(view: View, width: int) -> Text:
+    """A line from the first frame to the last: played part, position, marks; the speed behind it."""
+    playback = view.playback
+    speed = f"{playback.speed}/s"
+    room = max(width - len(speed) - 3, 1)
+    last = max(playback.num_frames - 1, 1)
+    place = min(playback.frame * (room - 1) // last, room - 1)
+    signs = ["━" if cell < place else "─" for cell in range(room)]
+    styles = [FAINT if cell < place else LINE for cell in range(room)]
+    for mark in sorted(view.marks, key=lambda mark: mark.rank):
+        cell = min(mark.frame * (room - 1) // last, room - 1)
+        signs[cell], styles[cell] = mark.glyph, mark.style
+    styles[place] = f"bold reverse {TEXT}"
+    line = Text(" ")
+    for style, run in groupby(zip(signs, styles, strict=True), key=itemgetter(1)):
+        line.append("".join(sign for sign, _ in run), style)
+    return line.append(f" {speed} ", TEXT)
+
+
+def _status(view: View, width: int) -> Text:
+    """The filter, and a notice when there is one; else how late episodes arrive and what is not there to be seen."""
+    playback = view.playback
+    line = Text(f" {_place(playback)} · " if view.label else " ", TEXT)
+    if playback.choice != ALL.name:
+        line.append(f"filter: {playback.choice} ({playback.index.num_kept(playback.choice):,}) · ", TEXT)
+    if playback.notice:
+        return fit(line.append(playback.notice, f"bold {ORANGE}"), width)
+    parts = [view.losses] if view.losses else []
+    if playback.num_behind:
+        parts.insert(0, f"{playback.num_behind:,} {'behind' if playback.live else 'further on'}")
+    if view.latency_s is not None:
+        parts.insert(0, f"newest arrived {_duration(max(view.latency_s, 0.0))} after its end")
+    return fit(line.append(" · ".join(parts), FAINT), width)
+
+
+def _duration(seconds: float) -> str:
+    """``12 ms``, ``3.4 s``, ``5 min``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _keys(width: int) -> Text:
+    line = Text()
+    for key, what in REMINDERS:
+        gap = "  " if line.cell_len else " "
+        if line.cell_len + len(gap) + len(key) + 1 + len(what) > width:
+            break
+        line.append(f"{gap}{key}", f"bold {TEXT}").append(f" {what}", FAINT)
+    return line
+
+
+def _help(view: View) -> Lines:
+    """Every key, the panels and filters of the task, and what the signs mean."""
+    general = [(key.shown, key.help) for key in KEYS]
+    panels = [(str(number), f"panel: {panel.title}") for number, panel in enumerate(view.part.PANELS, start=1)]
+    filters = [(choice.key, f"only {choice.name}, and all again") for choice in view.part.FILTERS]
+    entries = [*general, *panels, *filters]
+    half = (len(entries) + 1) // 2
+    lines = [Text(" KEYS", f"bold {TEXT}")]
+    for row in range(half):
+        line = Text("  ")
+        for key, what in entries[row::half]:
+            line.append(f"{key:<6}", f"bold {TEXT}").append(f"{what:<32}", FAINT)
+        lines.append(line)
+    return [*lines, Text(), Text(" SIGNS", f"bold {TEXT}"), *[Text.assemble("  ", line) for line in view.part.legend()]]
+
+
+def _centred(view: View, size: Size) -> Lines:
+    """What is being waited for, in the middle of an empty screen."""
+    words = [view.waiting or "waiting for the first episode", view.playback.notice]
+    lines = [Text(part.center(size.width), TEXT) for word in words for part in wrap(word, size.width - 8)]
+    return [*[Text()] * ((size.height - len(lines)) // 2), *lines]

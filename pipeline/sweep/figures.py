@@ -1,0 +1,156 @@
+"""The pictures and the report of a sweep: every cell with its interval, and learning curves where cells have steps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.contract.load import load_part
+from pipeline.contract.metrics import TableColumn
+from pipeline.look import plotting, tables
+from pipeline.look.report import Report, render
+from pipeline.sweep import table
+from pipeline.sweep.plan import Plan
+from pipeline.visualize import as_table
+from schemas.rows import Figure, Metric
+from schemas.sweep import CellResult
+
+REPORT = "report.html"
+MAX_CELLS = 48  # in one figure: more names would not be read
+NUM_METRICS = 3  # of the main metrics, side by side
+ROW_IN = 0.24  # height of a cell in a figure
+NUM_TICKS = 4  # of a panel a third of the page wide: steps of six digits do not touch
+CHECKPOINT = ("checkpoint", "step")
+
+
+def draw(plan: Plan, results: Sequence[CellResult], folder: Path) -> list[Figure]:
+    """Write the figures below ``folder``; returns their rows. None where no cell has a metric."""
+    columns = _columns(plan, results)
+    if not columns:
+        return []
+    figures = []
+    for start in range(0, len(results), MAX_CELLS):
+        part = results[start : start + MAX_CELLS]
+        name = f"cells-{start // MAX_CELLS + 1}"
+        figures.append(_cells(plan, part, start, columns, folder / f"figures/{name}.png"))
+    curves = _curves(results)
+    if curves:
+        figures.append(_learning_curves(plan, curves, columns, folder / "figures/learning-curves.png"))
+    return figures
+
+
+def page(plan: Plan, results: Sequence[CellResult], folder: Path, figures: Sequence[Figure]) -> str:
+    """``report.html``."""
+    part = load_part(plan.sweep.task, "evaluate.score")
+    layout = tables.layout_of(part, part.GLOSSARY, [metric for result in results for metric in result.metrics])
+    glossary = {definition.name: definition.definition for definition in part.GLOSSARY}
+    names = dict.fromkeys(metric.name for result in results for metric in result.metrics)
+    return render(
+        Report(
+            title=f"Sweep: {plan.sweep.task} {plan.sweep.name}",
+            subtitle=plan.sweep.description,
+            folder=folder,
+            figures=figures,
+            facts={"cells": str(len(results)), **_statuses(results)},
+            tables=[as_table("Every cell", table.frame(plan, results), layout)],
+            footnotes=[*table.footnotes(results), *table.remarks(results)],
+            meanings={name: glossary[name] for name in names if name in glossary},
+        )
+    )
+
+
+def _statuses(results: Sequence[CellResult]) -> dict[str, str]:
+    found = [result.status for result in results]
+    return {status: str(found.count(status)) for status in dict.fromkeys(found)}
+
+
+def _columns(plan: Plan, results: Sequence[CellResult]) -> list[TableColumn]:
+    """The first main metrics that any cell has."""
+    part = load_part(plan.sweep.task, "evaluate.score")
+    everything = [metric for result in results for metric in result.metrics]
+    known = {(metric.name, metric.statistic) for metric in everything}
+    layout = tables.layout_of(part, part.GLOSSARY, everything)
+    return [column for column in layout.columns if (column.metric, column.statistic) in known][:NUM_METRICS]
+
+
+def _metric(result: CellResult, column: TableColumn) -> Metric | None:
+    same = (column.metric, column.statistic)
+    return next((metric for metric in result.metrics if (metric.name, metric.statistic) == same), None)
+
+
+def _cells(plan: Plan, results: Sequence[CellResult], start: int, columns: Sequence[TableColumn], path: Path) -> Figure:
+    """A panel a metric, a line a cell: its value as a point, its interval as a line."""
+    with plotting.style():
+        figure = plotting.new_figure(1.1 + ROW_IN * len(results))
+        panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+        for ax, column in zip(panels, columns, strict=True):
+            _points(ax, [_metric(result, column) for result in results])
+            ax.set_title(column.heading)
+        names = [f"{number}  {result.label}" for number, result in enumerate(results, start=start + 1)]
+        panels[0].set_yticks(range(len(names)), names)
+        panels[0].set_ylim(len(names) - 0.5, -0.5)
+        plotting.save_png(figure, path)
+    return Figure(
+        task=plan.sweep.task,
+        id=path.stem,
+        path=f"figures/{path.name}",
+        title="Every cell",
+        caption="Points are values over all records, lines their intervals; a cell without them failed or was not run.",
+        section="Cells",
+    )
+
+
+def _points(ax: Any, metrics: Sequence[Metric | None]) -> None:
+    known = [(row, metric) for row, metric in enumerate(metrics) if metric is not None]
+    y = [row for row, _ in known]
+    x = [metric.value for _, metric in known]
+    whiskers = plotting.whiskers(x, _interval([metric for _, metric in known]))
+    look = plotting.look(0)
+    ax.errorbar(x, y, xerr=whiskers, fmt=look.marker, color=look.color, markersize=4, elinewidth=1.2, capsize=2)
+    ax.grid(axis="y", visible=False)
+
+
+def _interval(metrics: Sequence[Metric]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    low = np.array([m.value if m.low is None else m.low for m in metrics])
+    high = np.array([m.value if m.high is None else m.high for m in metrics])
+    return low, high
+
+
+def _curves(results: Sequence[CellResult]) -> dict[str, list[CellResult]]:
+    """Cells that differ in the training step alone, by what they share, in the order of their steps; two at least."""
+    groups: dict[str, list[CellResult]] = {}
+    for result in results:
+        if result.step is not None and "checkpoint" in result.axes and result.axes["checkpoint"] != "selected":
+            shared = [f"{name} {value}" for name, value in result.axes.items() if name not in CHECKPOINT]
+            groups.setdefault(", ".join(shared), []).append(result)
+    ordered = {name: sorted(cells, key=lambda cell: cell.step or 0) for name, cells in groups.items()}
+    return {name: cells for name, cells in ordered.items() if len(cells) > 1}
+
+
+def _learning_curves(
+    plan: Plan, curves: dict[str, list[CellResult]], columns: Sequence[TableColumn], path: Path
+) -> Figure:
+    with plotting.style():
+        figure = plotting.new_figure(3.4)
+        panels = figure.subplots(1, len(columns), squeeze=False)[0]
+        for ax, column in zip(panels, columns, strict=True):
+            for number, (name, cells) in enumerate(curves.items()):
+                known = [(cell.step or 0, metric) for cell in cells if (metric := _metric(cell, column))]
+                if known:
+                    steps, metrics = [step for step, _ in known], [metric for _, metric in known]
+                    values = [metric.value for metric in metrics]
+                    plotting.band(ax, steps, values, _interval(metrics), plotting.look(number), name)
+            ax.set(title=column.heading, xlabel="training step")
+            ax.xaxis.set_major_locator(MaxNLocator(NUM_TICKS, integer=True))
+        plotting.legend_below(figure, panels)
+        plotting.save_png(figure, path)
+    return Figure(
+        task=plan.sweep.task,
+        id=path.stem,
+        path=f"figures/{path.name}",
+        title="Learning curves",
+        caption="The cells that are checkpoints of one training, by its step, with their intervals.",
+        section="Learning curves",
+    )

@@ -1,0 +1,97 @@
+"""One stage as a process of its own: its command line, its log, and the error block it ends with.
+
+A process, and not a call: a stage locks its folder, answers to signals, resumes and fails alone, and what it leaks
+(memory, threads, a device) ends with it.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.run.folder import LOCK_NAME
+
+POLL_S = 0.05
+PATIENCE_S = 10.0  # between asking a stage to end and killing it
+_MAX_ERROR = 2000  # characters of a stage's error that the ledger keeps
+
+RunStage = Callable[[Sequence[str], Path, Callable[[], bool]], int]
+"""``run(arguments, log, should_end)``: run ``baton ARGUMENTS``, its output into ``log``; returns its exit code."""
+
+
+def run_stage(arguments: Sequence[str], log: Path, should_end: Callable[[], bool]) -> int:
+    """Run ``baton ARGUMENTS`` and return its exit code (negative: the signal that ended it).
+
+    When ``should_end()`` says so, the stage is asked to end (SIGTERM), and killed if it does not.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stages", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.wait(POLL_S)
+                if should_end():
+                    return _end(process)
+        except BaseException:
+            _end(process)
+            raise
+
+
+def _end(process: "subprocess.Popen[bytes]") -> int:
+    process.terminate()
+    try:
+        return process.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def error_of(log: Path, code: int) -> str:
+    """What a stage that failed said: its error block, or the end of its output."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    blocks = re.split(r"^(?=error: |failed: )", text, flags=re.MULTILINE)
+    told = blocks[-1].strip() if len(blocks) > 1 else "\n".join(text.splitlines()[-5:])
+    how = f"signal {-code} ended it" if code < 0 else f"exit code {code}"
+    return f"{told[:_MAX_ERROR]}\n({how})" if told else how
+
+
+def wait_until_free(folder: Path, patience_s: float, should_end: Callable[[], bool]) -> bool:
+    """Wait until no process works in a run folder; False when one still does after ``patience_s`` or at the end.
+
+    A worker that was killed alone leaves the stage it had started, which takes a moment to notice and to end.
+    """
+    deadline = time.monotonic() + patience_s
+    while is_locked(folder):
+        if time.monotonic() > deadline or should_end():
+            return False
+        time.sleep(POLL_S)
+    return True
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a stage is at work in a run folder."""
+    try:
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise UserError(f"cannot open the lock: {error.strerror}", where=str(folder / LOCK_NAME)) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)

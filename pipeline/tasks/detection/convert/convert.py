@@ -1,0 +1,86 @@
+"""Rows of detection from COCO files, and back: ``baton convert detection``."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.contract.jobs import ConvertJob, ConvertOutcome
+from pipeline.errors import UserError
+from pipeline.files import head, read_all, write_all
+from pipeline.files.atomic import write_atomically
+from pipeline.files.encode import encode
+from pipeline.files.hashes import sha256_file
+from pipeline.tasks.detection.convert.coco_read import read_annotations, read_results
+from pipeline.tasks.detection.convert.coco_write import to_documents
+from pipeline.tasks.detection.infer.read import read_examples
+from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction
+
+EXAMPLES, PREDICTIONS, HEADER = "examples.jsonl", "predictions.jsonl", "dataset.json"
+ANNOTATIONS, RESULTS = "annotations.json", "results.json"
+FORMATS = ("coco",)
+FILES = (EXAMPLES, PREDICTIONS, HEADER, ANNOTATIONS, RESULTS)
+
+
+def convert(job: ConvertJob) -> ConvertOutcome:
+    """From COCO: annotations, and results where given, to rows. To COCO: examples or predictions to both files.
+
+    Raises UserError when a file that is needed was not given, or does not hold what it should.
+    """
+    return _from_coco(job) if job.direction == "from" else _to_coco(job)
+
+
+def _from_coco(job: ConvertJob) -> ConvertOutcome:
+    _refuse(job, "input", "--from coco reads --annotations and --results")
+    truth = read_annotations(_needed(job, "annotations", "images are known from it: --annotations FILE"))
+    outputs = {"examples": job.folder / EXAMPLES, "dataset": job.folder / HEADER}
+    counts = {"num_images": write_all(outputs["examples"], truth.examples)}
+    counts["num_annotations"] = sum(len(example.objects) for example in truth.examples)
+    _write(outputs["dataset"], truth.header)
+    if "results" in job.files:
+        path = job.files["results"]
+        predictions = read_results(path, truth, model=sha256_file(path)[:16])
+        outputs["predictions"] = job.folder / PREDICTIONS
+        write_all(outputs["predictions"], predictions)
+        counts["num_results"] = sum(len(prediction.preds) for prediction in predictions)
+    return ConvertOutcome(outputs, counts)
+
+
+def _to_coco(job: ConvertJob) -> ConvertOutcome:
+    _refuse(job, "results", "--to coco writes them: give rows with --input")
+    records = _records(_needed(job, "input", "give the rows to convert: --input FILE"))
+    if not records:
+        raise UserError("there are no records in it", where=str(job.files["input"]))
+    header = read_annotations(job.files["annotations"]).header if "annotations" in job.files else None
+    document, results = to_documents(records, header)
+    outputs = {"annotations": job.folder / ANNOTATIONS}
+    counts = {"num_images": len(records), "num_annotations": len(document["annotations"])}
+    _write(outputs["annotations"], document)
+    if isinstance(records[0], DetectionPrediction):
+        outputs["results"] = job.folder / RESULTS
+        counts["num_results"] = len(results)
+        _write(outputs["results"], results)
+    return ConvertOutcome(outputs, counts)
+
+
+def _records(path: Path) -> list[DetectionExample] | list[DetectionPrediction]:
+    """Predictions where the first line says so; else examples, by this project or by other tools."""
+    with path.open("rb") as file:
+        first = file.readline(1 << 16)
+    if b'"prediction_v1"' in first and head(path).schema == "prediction_v1":
+        return read_all(path, DetectionPrediction)
+    return read_examples(path)
+
+
+def _write(path: Path, document: Any) -> None:
+    write_atomically(path, [encode(document)])
+
+
+def _needed(job: ConvertJob, name: str, remedy: str) -> Path:
+    if name not in job.files:
+        raise UserError(f"convert --{job.direction} {job.format} needs --{name}", remedy=remedy)
+    return job.files[name]
+
+
+def _refuse(job: ConvertJob, name: str, remedy: str) -> None:
+    if name in job.files:
+        what = f"convert --{job.direction} {job.format} has no use for --{name}"
+        raise UserError(what, where=str(job.files[name]), remedy=remedy)

@@ -1,0 +1,196 @@
+"""COCO's twelve figures, for boxes or masks, as functions of the weights of images.
+
+With all weights 1 they are pycocotools' to 1e-9; with how often a resample drew each image they are the bootstrap's
+(copies of an image stand next to each other in the ranking). See `kernels` for the loops.
+"""
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.stats import Floats
+from pipeline.tasks.detection.evaluate import kernels
+from pipeline.tasks.detection.evaluate.dataset import Dataset
+from pipeline.tasks.detection.evaluate.kernels import IGNORED, TRUE, Ints, States, Weights
+from pipeline.tasks.detection.evaluate.matching import (
+    AREAS,
+    COCO_IOUS,
+    Cells,
+    counted_truths,
+    match_states,
+    sort_stably,
+)
+
+# COCOeval's own expression, to the last bit.
+RECALLS: Floats = np.linspace(0.0, 1.00, int(np.round((1.00 - 0.0) / 0.01)) + 1, endpoint=True)
+MAX_DETECTIONS = 100  # of one class in one image; the rest does not count (COCO)
+MIN_CASES = 8  # of a thread
+_AT_50, _AT_75 = 0, 5  # indices of COCO_IOUS
+
+FIGURES = (
+    "average_precision",
+    "average_precision_50",
+    "average_precision_75",
+    "average_precision_small",
+    "average_precision_medium",
+    "average_precision_large",
+    "average_recall_1",
+    "average_recall_10",
+    "average_recall_100",
+    "average_recall_small",
+    "average_recall_medium",
+    "average_recall_large",
+)
+"""In the order of `COCOeval.stats`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """Ranked predictions and, of each true object that is to be found, its image and class (-1 for the others)."""
+
+    line: kernels.Line
+    true_image: Ints
+    true_group: Ints
+
+    def curves(self, weights: Weights) -> tuple[Floats, Floats]:
+        """Average precision and highest recall, both [B, K, T], NaN for a class without true objects.
+
+        ``weights[b, n]`` is how often image n counts in case b.
+        """
+        num_true = self._num_true(weights)
+        precision = np.empty((*num_true.shape, len(self.line.states)))
+        recall = np.empty_like(precision)
+
+        def fill(cases: slice) -> None:
+            into = precision[cases], recall[cases]
+            scratch = np.empty((3, len(self.line.image) + 1))
+            kernels.average_precisions(weights[cases], num_true[cases], self.line, RECALLS, scratch, into)
+
+        in_threads(fill, len(weights))
+        return precision, recall
+
+    def recalls(self, weights: Weights, counted: NDArray[np.bool_]) -> Floats:
+        """Recall of those predictions d alone that are ``counted[d]``: [B, K, T], NaN as in `curves`."""
+        num_true = self._num_true(weights)
+        hits, group = self.line.hits, np.repeat(np.arange(self.line.has_ignored.size), self._num_hits())
+        sums = np.zeros((len(weights), self.line.has_ignored.size))
+        kernels.sum_by_group(weights, self.line.image[hits], np.where(counted[hits], group, -1), sums)
+        shares = np.full((*num_true.shape, len(self.line.states)), np.nan)
+        np.divide(sums.reshape(shares.shape), num_true[:, :, None], out=shares, where=num_true[:, :, None] > 0)
+        return shares
+
+    def _num_hits(self) -> Ints:
+        return np.diff(self.line.hit_starts, axis=1).ravel()
+
+    def _num_true(self, weights: Weights) -> Floats:
+        num_true = np.zeros((len(weights), len(self.line.starts) - 1))
+        kernels.sum_by_group(weights, self.true_image, self.true_group, num_true)
+        return num_true
+
+
+def in_threads(work: Callable[[slice], None], num_cases: int) -> None:
+    """``work`` on all cases, in parts of at least `MIN_CASES`, one for each processor. No case depends on another."""
+    num_parts = max(1, min(num_processors(), num_cases // MIN_CASES))
+    limits = [num_cases * part // num_parts for part in range(num_parts + 1)]
+    parts = [slice(first, last) for first, last in itertools.pairwise(limits)]
+    if num_parts == 1:
+        work(parts[0])
+        return
+    with ThreadPoolExecutor(num_parts) as threads:
+        list(threads.map(work, parts))
+
+
+def num_processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def rank(dataset: Dataset, order: Ints, labels: Ints, states: States, counted: NDArray[np.bool_]) -> Ranking:
+    """Line predictions up for their curves.
+
+    ``order[d]`` are predictions of the dataset as `line_up` gives them; ``labels[d]`` and ``states[t, d]`` theirs.
+    ``counted[g]`` says which true objects are to be found.
+    """
+    truths, num_classes = dataset.truths, dataset.num_true_classes
+    line = kernels.Line(
+        starts=np.searchsorted(labels, np.arange(num_classes + 1)).astype(np.int64),
+        image=dataset.predictions.image[order],
+        states=states,
+        hit_starts=np.zeros((num_classes, len(states) + 1), np.int64),
+        hits=np.empty(np.count_nonzero(states == TRUE), np.int64),
+        has_ignored=np.zeros((num_classes, len(states)), np.bool_),
+    )
+    kernels.list_hits(line)
+    return Ranking(line=line, true_image=truths.image, true_group=np.where(counted, truths.label, -1))
+
+
+def line_up(best_first: Ints, labels: Ints, num_classes: int) -> Ints:
+    """Predictions by class (``labels``), best first, and equal scores by image and order of generation."""
+    return best_first[sort_stably(labels[best_first], num_classes)]
+
+
+class AveragePrecision:
+    """The figures of one kind of IoU (boxes or masks), matched once, for any weights of the images."""
+
+    def __init__(self, dataset: Dataset, cells: Cells, ious: Floats) -> None:
+        self._rankings: dict[str, Ranking] = {}
+        label = dataset.predictions.label
+        order = line_up(cells.best_first, label, len(dataset.classes))
+        place = np.empty_like(order)
+        place[cells.order] = np.arange(len(order))
+        line = place[order]
+        ranks = cells.rank[line]
+        for area in AREAS:
+            states = match_states(dataset, cells, ious, COCO_IOUS, area)[:, line]
+            if ranks.max(initial=0) >= MAX_DETECTIONS:
+                states = np.where(ranks < MAX_DETECTIONS, states, np.uint8(IGNORED))
+            counted = counted_truths(dataset.truths, area)
+            self._rankings[area] = rank(dataset, order, label[order], np.ascontiguousarray(states), counted)
+        self._ranks = ranks
+
+    def by_class(self, weights: Weights) -> dict[str, Floats]:
+        """Average precision by class: [B, K] each, NaN for a class that the weighted images do not have."""
+        return _precisions(self._rankings["all"].curves(weights)[0])
+
+    def main(self, weights: Weights) -> dict[str, Floats]:
+        """AP, AP50 and AP75: [B] each."""
+        return {name: mean_over_classes(values) for name, values in self.by_class(weights).items()}
+
+    def figures(self, weights: Weights) -> dict[str, Floats]:
+        """All of `FIGURES`: [B] each, NaN where there is nothing to find."""
+        found: dict[str, Floats] = {}
+        for area, ranking in self._rankings.items():
+            precision, recall = ranking.curves(weights)
+            recalls = mean_over_classes(recall.mean(axis=2))
+            if area == "all":
+                found |= {name: mean_over_classes(values) for name, values in _precisions(precision).items()}
+                found[f"average_recall_{MAX_DETECTIONS}"] = recalls
+                for most in (1, 10):
+                    found[f"average_recall_{most}"] = mean_over_classes(
+                        ranking.recalls(weights, self._ranks < most).mean(axis=2)
+                    )
+            else:
+                found[f"average_precision_{area}"] = mean_over_classes(precision.mean(axis=2))
+                found[f"average_recall_{area}"] = recalls
+        return {name: found[name] for name in FIGURES}
+
+
+def _precisions(precision: Floats) -> dict[str, Floats]:
+    return {
+        "average_precision": precision.mean(axis=2),
+        "average_precision_50": precision[:, :, _AT_50],
+        "average_precision_75": precision[:, :, _AT_75],
+    }
+
+
+def mean_over_classes(values: Floats) -> Floats:
+    """Mean of ``values[b, k]`` over the classes that are not NaN: [B], NaN where all are."""
+    there = ~np.isnan(values)
+    count = there.sum(axis=1)
+    total = np.where(there, values, 0.0).sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

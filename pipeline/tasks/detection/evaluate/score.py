@@ -1,0 +1,307 @@
+"""Predictions to scores and metrics: COCO's figures, precision and recall, errors by type, and how texts were read.
+
+Everything is a function of the weights of images (`_Figures`): all 1 for the value, 0 outside a slice, and how often a
+resample drew each image for the interval. All metrics of a slice share their resamples. A record with an error counts
+as an answer without objects. The subject is "model"; where some text was cut, a second one says what the first
+would be with its salvaged objects counted in (or left out, where ``use_salvaged`` counts them in).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline import stats
+from pipeline.contract.metrics import Evaluation, RecordSlice, TableColumn, TableLayout, TableNote, metric_row
+from pipeline.errors import UserError
+from pipeline.stats import Floats, Interval
+from pipeline.stats.intervals import PRODUCT_ELEMENTS, draw_records
+from pipeline.tasks.detection.evaluate.average_precision import AveragePrecision
+from pipeline.tasks.detection.evaluate.counts import ClassCounts, Looked, count_images, look, percent, ratios
+from pipeline.tasks.detection.evaluate.dataset import Dataset, collect
+from pipeline.tasks.detection.evaluate.errors import ERROR_TYPES, MATCH_IOU, ErrorCosts, find_errors
+from pipeline.tasks.detection.evaluate.explain import reading_of
+from pipeline.tasks.detection.evaluate.glossary import BY_NAME, GLOSSARY, MASK, STATUSES, UNPARSED
+from pipeline.tasks.detection.evaluate.kernels import KINDS, Ints, Weights
+from pipeline.tasks.detection.evaluate.matching import box_ious, has_masks, make_cells, mask_ious, match
+from pipeline.tasks.detection.evaluate.records import measure_records
+from pipeline.tasks.detection.recipe import Evaluate
+from pipeline.tasks.detection.rows import DetectionPrediction, DetectionScore
+from schemas.rows import Metric
+
+__all__ = ["GLOSSARY", "TABLE", "evaluate", "files", "measure_records"]
+
+MODEL, WITH_SALVAGED, WITHOUT_SALVAGED = "model", "with_salvaged", "without_salvaged"
+POOLED = "pooled"  # the statistic of what is taken over the objects of all records together
+_AT = percent(MATCH_IOU)
+
+TABLE = TableLayout(
+    columns=(
+        TableColumn(metric="average_precision", statistic=POOLED, heading="AP"),
+        TableColumn(metric="average_precision_50", statistic=POOLED, heading="AP50"),
+        TableColumn(metric="average_precision_75", statistic=POOLED, heading="AP75"),
+        TableColumn(metric=f"{MASK}average_precision", statistic=POOLED, heading="mask AP"),
+        TableColumn(metric=f"precision_{_AT}", statistic=POOLED, heading="precision"),
+        TableColumn(metric=f"recall_{_AT}", statistic=POOLED, heading="recall"),
+        TableColumn(metric=f"f1_{_AT}", statistic=POOLED, heading="F1"),
+        TableColumn(metric="duplicate_rate", statistic=POOLED, heading="duplicates"),
+        TableColumn(metric="unparsed_rate", statistic="rate", heading="unparsed"),
+    ),
+    notes=(
+        TableNote(metric="num_errors", text="WARNING: {value} of {num_records} records have an error ({parts}); they "
+                  "count as answers without objects.", by="error"),
+        TableNote(metric="num_salvaged", text="{value} objects were complete before their texts were cut."),
+        TableNote(metric="num_dropped", text="{value} objects of the texts were no valid ones and are dropped "
+                  "({parts}).", by="dropped_code"),
+        TableNote(metric="num_unknown_labels", text="{value} predictions have a label that no true object has."),
+        TableNote(metric="num_logprob_scores", text="{value} predictions are ranked by their log probabilities."),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """Records of a subset; ``chosen`` are indices of the rows of a dataset."""
+
+    by: str
+    value: str
+    chosen: Ints
+
+
+def evaluate(predictions: Sequence[DetectionPrediction], options: Evaluate) -> Evaluation:
+    """One score row an image, in the order given, and all metrics of the glossary that are defined.
+
+    Raises UserError when there is nothing to score, an id occurs twice, the predictions are of several models, or the
+    options ask for what the rows do not have.
+    """
+    _check(predictions, options)
+    main = collect(predictions, reading_of(options))
+    figures = _Figures(main, options.min_score)
+    slices = list(_slices(main.rows, options.slice_by))
+    metrics: list[Metric] = []
+    for part in slices:
+        metrics += _resampled(figures, part, MODEL, options)
+        metrics += _reading_metrics(main, part, options)
+    if any(row.salvaged for row in predictions):
+        other = collect(predictions, reading_of(options, use_salvaged=not options.use_salvaged))
+        subject = WITHOUT_SALVAGED if options.use_salvaged else WITH_SALVAGED
+        metrics += _resampled(_Figures(other, options.min_score), slices[0], subject, options)
+    metrics += _by_class(figures, options)
+    return Evaluation(scores=_scores(figures.looked, predictions), metrics=metrics)
+
+
+def files(options: Evaluate) -> dict[str, str]:
+    """Files that the options name, by what they are for: they are inputs of the stage like the predictions."""
+    return {"synonyms": options.synonyms} if options.synonyms is not None else {}
+
+
+def _check(predictions: Sequence[DetectionPrediction], options: Evaluate) -> None:
+    if not predictions:
+        raise UserError("there are no predictions to evaluate", remedy="run `baton infer` first")
+    id, count = Counter(p.id for p in predictions).most_common(1)[0]
+    if count > 1:
+        raise UserError(f"the id {id!r} stands {count} times", remedy="keep one prediction for each record")
+    models = sorted({p.model for p in predictions})
+    if len(models) > 1:
+        raise UserError(
+            f"these are predictions of {len(models)} models: {', '.join(models)}",
+            remedy="keep one file for each model, and give each with an --input of its own",
+        )
+    if all(p.status == "not_run" for p in predictions):
+        raise UserError(
+            f"the model answered none of {len(predictions)} records",
+            where=f"record {predictions[0].id}: {predictions[0].error}",
+            remedy="mend that and run `baton infer` again",
+        )
+    for key in options.slice_by:
+        if not any(key in (p.metadata or {}) for p in predictions):
+            raise UserError(f"no record has {key!r} in its metadata", where="evaluate.slice_by")
+
+
+class _Figures:
+    """All that depends on how often images count, of one dataset: by name, [B] each, NaN where undefined."""
+
+    def __init__(self, dataset: Dataset, min_score: float | None) -> None:
+        self.dataset = dataset
+        self.looked = look(dataset, min_score)
+        counts = count_images(self.looked)
+        self._names, self._counts = list(counts), np.stack(list(counts.values()), axis=1)
+        cells = make_cells(dataset)
+        ious = box_ious(dataset, cells)
+        self._kinds = {"": AveragePrecision(dataset, cells, ious)}
+        answers = dataset.predicted
+        if has_masks([row.gt for row in dataset.rows]) and (has_masks(answers) or not any(answers)):
+            self._kinds[MASK] = AveragePrecision(dataset, cells, mask_ious(dataset, cells))
+        matches = match(dataset, cells, ious, np.array([MATCH_IOU])).in_order_of_rows(cells)
+        self._costs = ErrorCosts(dataset, cells, matches, find_errors(dataset, matches))
+        self._classes = ClassCounts(self.looked)
+
+    def pooled(self, weights: Weights) -> dict[str, Floats]:
+        """Figures of all classes together. ``weights[b, n]``: how often image n counts in case b."""
+        found: dict[str, Floats] = {}
+        for prefix, average_precision in self._kinds.items():
+            found |= {prefix + name: value for name, value in average_precision.figures(weights).items()}
+        sums = dict(zip(self._names, (weights @ self._counts).T, strict=True))
+        found |= ratios(sums)
+        return found | {f"{name}_cost": value for name, value in self._costs.delta(weights).items()}
+
+    def by_class(self, weights: Weights) -> dict[str, Floats]:
+        """Figures of every class of the ground truth: [B, K] each."""
+        found: dict[str, Floats] = {}
+        for prefix, average_precision in self._kinds.items():
+            found |= {prefix + name: value for name, value in average_precision.by_class(weights).items()}
+        return found | self._classes.ratios(weights)
+
+    def counts(self, weights: Weights) -> dict[str, float]:
+        """Sums of counts over the images, with their names in the glossary."""
+        sums = dict(zip(self._names, (weights @ self._counts)[0].tolist(), strict=True))
+        found = {f"{name}_errors": sums[name] for name in ERROR_TYPES}
+        return found | {name: sums[name] for name in ("num_gt", "num_preds", "num_unknown_labels")}
+
+
+def _slices(rows: Sequence[DetectionPrediction], keys: Sequence[str]) -> Iterator[_Slice]:
+    """All records; then those of each value of each key of the metadata, in order of the values as texts."""
+    yield _Slice("all", "all", np.arange(len(rows)))
+    for key in keys:
+        groups: dict[str, list[int]] = {}
+        for index, row in enumerate(rows):
+            if key in (row.metadata or {}):
+                groups.setdefault(str((row.metadata or {})[key]), []).append(index)
+        for value in sorted(groups):
+            yield _Slice(key, value, np.array(groups[value]))
+
+
+def _weights(part: _Slice, num_images: int) -> Weights:
+    weights = np.zeros((1, num_images), np.int32)
+    weights[0, part.chosen] = 1
+    return weights
+
+
+def _draws(part: _Slice, num_images: int, options: Evaluate) -> Iterator[Weights]:
+    """How often each of ``num_resamples`` resamples of the slice drew each image, in chunks."""
+    generator = np.random.default_rng(options.seed)
+    for drawn in draw_records(len(part.chosen), generator, options.num_resamples, None, PRODUCT_ELEMENTS):
+        flat = part.chosen[drawn] + np.arange(len(drawn))[:, None] * num_images
+        counts = np.bincount(flat.ravel(), minlength=len(drawn) * num_images)
+        yield counts.reshape(len(drawn), num_images).astype(np.int32)
+
+
+def _resampled(figures: _Figures, part: _Slice, subject: str, options: Evaluate) -> Iterator[Metric]:
+    """Figures of a slice with their intervals, and its counts."""
+    num_images = len(figures.dataset.rows)
+    ones = _weights(part, num_images)
+    value = figures.pooled(ones)
+    drawn = [figures.pooled(weights) for weights in _draws(part, num_images, options)]
+    for name in [definition.name for definition in GLOSSARY if definition.name in value]:
+        if np.isfinite(value[name][0]):
+            spread = np.concatenate([one[name] for one in drawn]) if drawn else np.empty(0)
+            yield _metric(part, (name, POOLED, subject), _interval(float(value[name][0]), spread, options))
+    for name, count in figures.counts(ones).items():
+        yield _metric(part, (name, "count", subject), count)
+
+
+def _interval(value: float, spread: Floats, options: Evaluate) -> Interval | float:
+    """Resamples in which the figure is undefined (they drew no true object) are left out."""
+    spread = spread[np.isfinite(spread)]
+    if not len(spread):
+        return value
+    bootstrap = stats.Bootstrap(num_resamples=options.num_resamples, confidence=options.confidence)
+    return stats.percentile_interval(value, spread, bootstrap)
+
+
+def _reading_metrics(dataset: Dataset, part: _Slice, options: Evaluate) -> Iterator[Metric]:
+    """How the texts of a slice were read."""
+    rows = [dataset.rows[n] for n in part.chosen]
+    statuses = Counter(row.status for row in rows)
+    unparsed = sum(statuses[status] for status in UNPARSED)
+    num_predicted = sum(len(dataset.predicted[n]) for n in part.chosen)
+    counts = {
+        "num_records": len(rows),
+        "num_errors": sum(row.error is not None for row in rows),
+        **{f"num_status_{status}": statuses[status] for status in STATUSES},
+        "num_repaired": sum(bool(row.repairs) for row in rows),
+        "num_dropped": sum(len(row.dropped) for row in rows),
+        "num_salvaged": sum(len(row.salvaged) for row in rows),
+        "num_logprob_scores": num_predicted if options.score_from == "logprobs" else 0,
+    }
+    for name, count in counts.items():
+        yield _metric(part, (name, "count", MODEL), float(count))
+    yield _metric(part, ("unparsed_rate", "rate", MODEL), stats.wilson(unparsed, len(rows), options.confidence))
+    if part.by == "all":
+        for by, name, found in (
+            ("error", "num_errors", Counter(row.error for row in rows if row.error is not None)),
+            ("dropped_code", "num_dropped", Counter(one.code for row in rows for one in row.dropped)),
+            ("repair", "num_repaired", Counter(repair for row in rows for repair in {*row.repairs})),
+        ):
+            for value, count in sorted(found.items()):
+                yield _metric(_Slice(by, value, part.chosen), (name, "count", MODEL), float(count))
+
+
+def _by_class(figures: _Figures, options: Evaluate) -> Iterator[Metric]:
+    """Figures of every class of the ground truth, with intervals. Their records are the images that have the class."""
+    dataset = figures.dataset
+    whole = _Slice("all", "all", np.arange(len(dataset.rows)))
+    value = figures.by_class(_weights(whole, len(dataset.rows)))
+    drawn = [figures.by_class(weights) for weights in _draws(whole, len(dataset.rows), options)]
+    spread = {name: np.concatenate([one[name] for one in drawn]) for name in value} if drawn else {}
+    counts = ("num_gt", "num_preds")
+    for k, name in enumerate(dataset.classes[: dataset.num_true_classes]):
+        images = {*dataset.truths.image[dataset.truths.label == k].tolist()}
+        images |= {*dataset.predictions.image[dataset.predictions.label == k].tolist()}
+        part = _Slice("class", name, np.array(sorted(images)))
+        yield _metric(part, ("num_records", "count", MODEL), float(len(images)))
+        for metric, values in value.items():
+            if metric in counts:
+                yield _metric(part, (metric, "count", MODEL), float(values[0, k]))
+            elif np.isfinite(values[0, k]):
+                resampled = spread[metric][:, k] if spread else np.empty(0)
+                yield _metric(part, (metric, POOLED, MODEL), _interval(float(values[0, k]), resampled, options))
+
+
+def _scores(looked: Looked, predictions: Sequence[DetectionPrediction]) -> list[DetectionScore]:
+    """One row an image, in the order of ``predictions``."""
+    rows = looked.dataset.rows
+    counts = count_images(looked)
+    found = ratios(counts)
+    scores = {
+        row.id: DetectionScore(
+            id=f"{row.id}/{MODEL}",
+            subject=MODEL,
+            image_id=row.image_id,
+            status=row.status,
+            error=row.error,
+            iou=MATCH_IOU,
+            num_dropped=len(row.dropped),
+            num_salvaged=len(row.salvaged),
+            **_plain(counts, found, n),
+        )
+        for n, row in enumerate(rows)
+    }
+    return [scores[prediction.id] for prediction in predictions]
+
+
+_SHARES = {"precision": f"precision_{_AT}", "recall": f"recall_{_AT}", "f1": f"f1_{_AT}", "mean_iou": "mean_iou"}
+_COUNTS = {
+    "num_gt": "num_gt",
+    "num_preds": "num_preds",
+    "num_matched": f"true_{_AT}",
+    "num_false": f"false_{_AT}",
+    "num_repeats": "num_duplicates",
+    **{f"num_{kind}": kind for kind in (*KINDS[1:], "missed")},
+}
+
+
+def _plain(counts: Mapping[str, Floats], found: Mapping[str, Floats], n: int) -> dict[str, Any]:
+    """Counts and ratios of image n, as its row has them."""
+    shares = {name: float(found[key][n]) for name, key in _SHARES.items()}
+    return {name: int(counts[key][n]) for name, key in _COUNTS.items()} | {
+        name: share if np.isfinite(share) else None for name, share in shares.items()
+    }
+
+
+def _metric(part: _Slice, what: tuple[str, str, str], value: Interval | float) -> Metric:
+    name, statistic, subject = what
+    records = RecordSlice(part.by, part.value, len(part.chosen))
+    return metric_row("detection", BY_NAME[name], (statistic, subject), records, value)

@@ -1,0 +1,128 @@
+"""A local Hugging Face checkpoint: the Qwen-VL family, and what else AutoModelForImageTextToText loads.
+
+A batch is padded on the left, so that every row is continued right behind its own prompt, and each row is cut at its
+own end token.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from pipeline.contract.jobs import InferJob
+from pipeline.files.hashes import hash_config
+from pipeline.tasks.detection.infer.backends.checkpoint import Checkpoint, load_checkpoint
+from pipeline.tasks.detection.infer.backends.interface import Answer, Failure, Outcome, Request, in_batches
+from pipeline.tasks.detection.infer.backends.sampling import TokenChooser
+from pipeline.tasks.detection.recipe import Infer
+from pipeline.tasks.detection.rows import TokenLogprobs
+
+_LOGPROB_DIGITS = 4
+
+
+class HuggingFaceModel:
+    """A checkpoint behind ``answer``: one outcome a request, in order, whatever stands beside it in the batch."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+
+    def answer(self, requests: Sequence[Request], options: Infer) -> list[Outcome]:
+        """The texts for a batch. Whatever transformers raises on odd input is raised."""
+        inputs = self._inputs(requests)
+        seeds = [request.seed for request in requests]
+        chooser = TokenChooser(options, seeds, inputs["attention_mask"], self._checkpoint.end_ids[0])
+        with torch.inference_mode():
+            sequences = self._checkpoint.model.generate(
+                **inputs, max_new_tokens=options.max_new_tokens, do_sample=False, logits_processor=[chooser]
+            )
+        written = sequences[:, chooser.prompt_length :].cpu()
+        logprobs = torch.stack(chooser.logprobs, dim=1)
+        return [
+            self._outcome(row, row_logprobs, bool(finite), options.keep_logprobs)
+            for row, row_logprobs, finite in zip(written, logprobs, chooser.is_finite, strict=True)
+        ]
+
+    def _inputs(self, requests: Sequence[Request]) -> Any:
+        """What the processor makes of a batch: ids and attention mask int64 [B, T], pixels as the model wants them."""
+        processor, model = self._checkpoint.processor, self._checkpoint.model
+        texts = [self._ask(request.prompt) for request in requests]
+        beginning = self._checkpoint.tokenizer.bos_token
+        begun = beginning is not None and texts[0].startswith(beginning)  # a second one would change the answer
+        inputs = processor(
+            images=[[request.image] for request in requests],
+            text=texts,
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+            **({"add_special_tokens": False} if begun else {}),
+        )
+        return inputs.to(model.device, dtype=model.dtype)  # the dtype is for numbers with a point alone
+
+    def _ask(self, prompt: str) -> str:
+        content = [{"type": "image"}, {"type": "text", "text": prompt}]
+        messages = [{"role": "user", "content": content}]
+        text: str = self._checkpoint.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        return text
+
+    def _outcome(self, ids: Tensor, logprobs: Tensor, finite: bool, keep_logprobs: bool) -> Outcome:
+        if not finite:
+            return Failure("model_not_finite", "the model's logits were NaN or infinite")
+        taken = ids.tolist()
+        ends = [place for place, token in enumerate(taken) if token in self._checkpoint.end_ids]
+        length = ends[0] if ends else len(taken)
+        text = self._decode(taken[:length])
+        tokens = self._tokens(taken[:length], text, logprobs) if keep_logprobs else None
+        return Answer(text, "stop" if ends else "length", tokens)
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        """Verbatim: tokens such as <|coord_12|>, which some tokenizers call special, are part of the text."""
+        text: str = self._checkpoint.tokenizer.decode(
+            ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def _tokens(self, ids: Sequence[int], text: str, logprobs: Tensor) -> TokenLogprobs:
+        ends = [_common_length(text, self._decode(ids[: number + 1])) for number in range(len(ids))]
+        return TokenLogprobs(
+            ends=ends, logprobs=[round(value, _LOGPROB_DIGITS) for value in logprobs[: len(ids)].tolist()]
+        )
+
+
+def _common_length(text: str, start: str) -> int:
+    """How many characters of ``start`` stand in ``text`` already: half a character at its end does not."""
+    length = min(len(text), len(start))
+    while length and text[:length] != start[:length]:
+        length -= 1
+    return length
+
+
+class HuggingFaceBackend:
+    """Batches of requests through a checkpoint. ``model_id`` comes from a hash of all its files."""
+
+    needs_images = True
+
+    def __init__(self, model: HuggingFaceModel, model_id: str, options: Infer) -> None:
+        self._model, self._model_id, self._options = model, model_id, options
+        self.batch_size = options.batch_size
+
+    def model_of(self, record_id: str) -> str:
+        """The first digits of the hash."""
+        return self._model_id
+
+    def answers(self, requests: Iterable[Request | Failure]) -> Iterator[Outcome]:
+        """One outcome a request, in order."""
+        return in_batches(requests, self.batch_size, lambda batch: self._model.answer(batch, self._options))
+
+
+def open_backend(job: InferJob) -> HuggingFaceBackend:
+    """The checkpoint whose folder the run was given. Raises UserError as `load_checkpoint`."""
+    options = cast(Infer, job.options)
+    hashes = {name: record.sha256 for name, record in job.inputs.items() if name.startswith("model/")}
+    model_hash = hash_config(hashes)
+    job.note("model", model_hash[:16])
+    job.note("model_sha256", model_hash)
+    folder = Path(job.source.files["model/config.json"]).parent
+    checkpoint = load_checkpoint(folder, precision=options.precision, device=job.device)
+    return HuggingFaceBackend(HuggingFaceModel(checkpoint), model_hash[:16], options)

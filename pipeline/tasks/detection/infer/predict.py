@@ -1,0 +1,127 @@
+"""Images to rows: a backend writes the texts, the parser reads them, and every record gets exactly one row.
+
+What goes wrong with one record - its image, its answer, the text in it - stands in its own row, and the run goes on. No
+torch here: only the backends that need it load it.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from pipeline.contract.jobs import InferJob
+from pipeline.tasks.detection.images import ImageError, ImageFolder
+from pipeline.tasks.detection.infer.backends import open_backend
+from pipeline.tasks.detection.infer.backends.interface import Answer, Backend, Failure, Outcome, Request, record_seed
+from pipeline.tasks.detection.infer.backends.prompts import resolve_prompt
+from pipeline.tasks.detection.infer.sources import image_limits
+from pipeline.tasks.detection.parse import parse
+from pipeline.tasks.detection.parse import prepare as prepare  # of this part, too: sweeps call it before they fork
+from pipeline.tasks.detection.recipe import Infer
+from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction, TokenLogprobs
+from schemas.brain import BrainSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline.tasks.detection.model.model import DetectionModel
+
+
+def wrap(
+    module: "torch.nn.Module", brain: BrainSpec, metadata: Mapping[str, Any], weights_hash: str
+) -> "DetectionModel":
+    """The model behind ``load_model(path)``."""
+    from pipeline.tasks.detection.model.model import (
+        DetectionModel,  # here: it loads torch, and a replay needs none
+    )
+
+    return DetectionModel(module, brain, metadata, weights_hash)
+
+
+def predict(job: InferJob) -> Iterator[DetectionPrediction]:
+    """One row for each of ``job.examples[job.first_index:]``, in their order.
+
+    Batches begin at multiples of the batch size, wherever a run begins: what is resumed is answered in the same company
+    as in a run that nothing disturbed, and so in the same last bits. The answers before ``first_index`` are dropped.
+    """
+    options, backend = cast(Infer, job.options), open_backend(job)
+    start = job.first_index - job.first_index % backend.batch_size
+    job.report(job.first_index, len(job.examples), {"now": "loading the parser (the first time it is compiled)"})
+    prepare()
+    outcomes = backend.answers(_requests(job.examples[start:], options, _images(job, backend)))
+    num_errors = 0
+    for index, outcome in enumerate(outcomes, start=start):
+        if index < job.first_index:
+            continue
+        example = job.examples[index]
+        row = _row(example, index, outcome, backend.model_of(example.id))
+        yield row
+        num_errors += row.error is not None
+        job.report(index + 1, len(job.examples), {"errors": num_errors} if num_errors else {})
+
+
+def _images(job: InferJob, backend: Backend) -> ImageFolder | None:
+    if not backend.needs_images:
+        return None
+    assert job.source.image_root is not None, "a source whose backend looks at images says where they are"
+    return ImageFolder(job.source.image_root, image_limits(cast(Infer, job.options)))
+
+
+def _requests(
+    examples: Sequence[DetectionExample], options: Infer, images: ImageFolder | None
+) -> Iterator[Request | Failure]:
+    prompt = resolve_prompt(options.backend, options.prompt)
+    for example in examples:
+        seed = record_seed(options.seed, example.id)
+        if not example.images:
+            yield Failure("no_image", "the record names no image")
+        elif len(example.images) > 1:
+            yield Failure("multi_image_not_supported", f"the record names {len(example.images)} images")
+        elif images is None:
+            yield Request(example.id, None, prompt, seed)
+        else:
+            try:
+                picture = images.read(example.images[0], example.width, example.height)
+            except ImageError as error:
+                yield Failure(error.code, error.detail)
+            else:
+                yield Request(example.id, picture.image, prompt, seed, picture.file, picture.media_type)
+
+
+def _row(example: DetectionExample, index: int, outcome: Outcome, model: str) -> DetectionPrediction:
+    facts: dict[str, Any] = {
+        "id": example.id,
+        "model": model,
+        "image_id": index if example.image_id is None else example.image_id,
+        "images": example.images,
+        "width": example.width,
+        "height": example.height,
+        "gt": example.objects,
+        "gt_coord_mode": example.coord_mode,
+        "metadata": example.metadata,
+    }
+    if isinstance(outcome, Failure):
+        return DetectionPrediction(
+            **facts, raw_output="", status="not_run", preds=[], error=outcome.code, error_detail=outcome.detail
+        )
+    return DetectionPrediction(**facts, **_answered(outcome))
+
+
+def _answered(answer: Answer) -> dict[str, Any]:
+    cut = answer.finish == "length"
+    parsed = parse(answer.text, cut=cut)
+    return {
+        "raw_output": parsed.raw_output,
+        "cut": cut,
+        "tokens": answer.tokens if _is_finite(answer.tokens) else None,
+        "status": parsed.status,
+        "preds": parsed.preds,
+        "repairs": parsed.repairs,
+        "dropped": parsed.dropped,
+        "salvaged": parsed.salvaged,
+        "error": parsed.error,
+        "error_detail": parsed.error_detail,
+    }
+
+
+def _is_finite(tokens: TokenLogprobs | None) -> bool:
+    return tokens is None or all(map(math.isfinite, tokens.logprobs))

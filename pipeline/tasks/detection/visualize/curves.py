@@ -1,0 +1,199 @@
+"""Pictures of how good predictions are over all images: precision and recall, class by class, and what scores say."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from pipeline import stats
+from pipeline.look import plotting
+from pipeline.stats import Floats
+from pipeline.tasks.detection.evaluate.average_precision import MAX_DETECTIONS, RECALLS
+from pipeline.tasks.detection.evaluate.counts import IOUS, ClassCounts, Looked, percent
+from pipeline.tasks.detection.evaluate.dataset import Dataset
+from pipeline.tasks.detection.evaluate.errors import MATCH_IOU
+from pipeline.tasks.detection.evaluate.kernels import IGNORED, TRUE, States
+from pipeline.tasks.detection.evaluate.matching import COCO_IOUS, box_ious, counted_truths, make_cells, match
+from pipeline.tasks.detection.visualize.looks import Picture, counted, one_line
+
+SECTION = "How good it is"
+MAX_CURVES = 7  # classes with a curve of their own, as many as there are looks that are told apart
+MAX_CLASSES = 16  # classes with bars
+NUM_BINS = 10  # of scores
+_AT_50, _AT_75 = 0, 5  # indices of COCO_IOUS
+
+
+def interpolated_precision(states: States, num_true: int) -> Floats:
+    """Precision at COCO's 101 recalls: [101].
+
+    ``states`` are of the predictions of one class at one threshold, best first. At every recall it is the highest
+    precision at that recall or above (COCOeval.accumulate), and 0 where no prediction reaches it.
+    """
+    kept = states[states != IGNORED] == TRUE
+    true, false = np.cumsum(kept, dtype=np.float64), np.cumsum(~kept, dtype=np.float64)
+    recall, precision = true / num_true, true / (true + false + np.spacing(1))
+    highest = np.maximum.accumulate(precision[::-1])[::-1]
+    place = np.searchsorted(recall, RECALLS, side="left")
+    return np.append(highest, 0.0)[place]
+
+
+def precision_curves(dataset: Dataset) -> Floats:
+    """Interpolated precision of boxes: [classes of the truth, COCO_IOUS, 101], NaN for a class with crowds alone.
+
+    Its mean over the last axis is the AP that evaluate writes.
+    """
+    cells = make_cells(dataset)
+    states = match(dataset, cells, box_ious(dataset, cells), COCO_IOUS).in_order_of_rows(cells).states
+    states[:, cells.order[cells.rank >= MAX_DETECTIONS]] = IGNORED
+    best_first = np.argsort(-dataset.predictions.scores, kind="stable")
+    labels = dataset.predictions.label[best_first]
+    num_true = _num_true(dataset)
+    curves = np.full((dataset.num_true_classes, len(COCO_IOUS), len(RECALLS)), np.nan)
+    for k in np.flatnonzero(num_true):
+        members = best_first[labels == k]
+        for t in range(len(COCO_IOUS)):
+            curves[k, t] = interpolated_precision(states[t, members], int(num_true[k]))
+    return curves
+
+
+def _num_true(dataset: Dataset) -> NDArray[np.int64]:
+    """True objects of each class of the truth, crowds left out."""
+    truths = dataset.truths
+    return np.bincount(truths.label[counted_truths(truths)], minlength=dataset.num_true_classes)
+
+
+def has_truth(dataset: Dataset) -> bool:
+    """Whether there is anything to find."""
+    return bool(counted_truths(dataset.truths).any())
+
+
+def precision_recall(dataset: Dataset) -> Picture:
+    """Precision over recall: the mean over classes at several IoU, and single classes at IoU .50."""
+    curves = precision_curves(dataset)
+    known = np.flatnonzero(~np.isnan(curves[:, 0, 0]))
+    canvas = plotting.new_figure(4.7)
+    left, right = plotting.small_multiples(canvas, 2, 2)
+    for label, lines, index in (
+        ("IoU .50", curves[known, _AT_50], 0),
+        ("IoU .75", curves[known, _AT_75], 1),
+        ("mean of .50 to .95", curves[known].mean(axis=1), 2),
+    ):
+        if len(known):
+            _curve(left, lines.mean(axis=0), index, label)
+    frequent = known[np.argsort(-_num_true(dataset)[known], kind="stable")][:MAX_CURVES]
+    for index, k in enumerate(frequent):
+        _curve(right, curves[k, _AT_50], index, one_line(dataset.classes[k]))
+    left.set_title("mean over the classes")
+    right.set_title(f"the classes at IoU .50{_most_frequent(len(frequent), len(known))}")
+    return Picture(
+        slug="precision_recall",
+        title="Precision and recall",
+        caption="Precision, interpolated at 101 recalls as COCO does, of the predictions ranked by score. The number "
+        "behind each name is its average precision, the area below the curve. "
+        + (
+            "Scores differ, so that a curve shows what a threshold would gain."
+            if scores_differ(dataset)
+            else "All scores are equal, so that images stand in the order of their ids and every point of a curve is a "
+            "part of the images: its right end is what counts."
+        ),
+        section=SECTION,
+        canvas=canvas,
+    )
+
+
+def _curve(ax: Axes, precision: Floats, index: int, name: str) -> Axes:
+    reached = precision > 0
+    shown = np.where(reached, precision, np.nan)
+    looks = plotting.look(index)
+    ax.plot(RECALLS, shown, color=looks.color, linestyle=looks.line, linewidth=looks.width)
+    if reached.any():  # the fall to 0 belongs to the curve
+        end = RECALLS[np.flatnonzero(reached)[-1]]
+        ax.plot([end, end], [precision[reached][-1], 0], color=looks.color, linewidth=0.7, alpha=0.6)
+    style: dict[str, Any] = {"color": looks.color, "linestyle": looks.line, "linewidth": looks.width}
+    ax.plot([], [], label=f"{name}: {precision.mean():.3f}", **style)
+    ax.set(xlim=(0, 1.005), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    return ax
+
+
+def _most_frequent(num_shown: int, number: int) -> str:
+    return f" ({num_shown} most frequent of {number})" if num_shown < number else ""
+
+
+def by_class(looked: Looked) -> Picture:
+    """AP, precision and recall of the classes, the most frequent ones first."""
+    dataset = looked.dataset
+    curves, num_true = precision_curves(dataset), _num_true(dataset)
+    ones = np.ones((1, len(dataset.rows)), np.int32)
+    found = {name: values[0] for name, values in ClassCounts(looked).ratios(ones).items()}
+    known = np.flatnonzero(num_true)
+    chosen = known[np.argsort(-num_true[known], kind="stable")][:MAX_CLASSES]
+    at = percent(MATCH_IOU)
+    series = [
+        ("AP50", curves[chosen, _AT_50].mean(axis=1), plotting.look(0)),
+        (f"precision at IoU .{at}", found[f"precision_{at}"][chosen], plotting.look(1)),
+        (f"recall at IoU .{at}", found[f"recall_{at}"][chosen], plotting.look(2)),
+    ]
+    canvas = plotting.new_figure(0.95 + 0.52 * max(len(chosen), 2))
+    (ax,) = plotting.small_multiples(canvas, 1, 1)
+    names = [f"{one_line(dataset.classes[k])} ({num_true[k]:,})" for k in chosen]
+    plotting.bars(ax, names, [(name, np.nan_to_num(values), None, looks) for name, values, looks in series])
+    ax.set(xlim=(0, 1.1), xticks=np.arange(0, 1.01, 0.2))
+    plotting.legend_below(canvas, [ax])
+    return Picture(
+        slug="classes",
+        title=f"Class by class{_most_frequent(len(chosen), len(known))}",
+        caption="In brackets: true objects of the class. A class that is seldom predicted can have a high precision "
+        "and a low recall; one that is predicted too often, the reverse. The tables above have the intervals.",
+        section=SECTION,
+        canvas=canvas,
+    )
+
+
+def scores_differ(dataset: Dataset) -> bool:
+    """Whether predictions are ranked by anything at all."""
+    scores = dataset.predictions.scores
+    return len(scores) > 0 and float(scores.min()) < float(scores.max())
+
+
+def calibration(looked: Looked) -> Picture:
+    """How often predictions of a score are right, and how many there are of each."""
+    states, scores = looked.by_class.states[IOUS.index(MATCH_IOU)], looked.dataset.predictions.scores
+    counts = states != IGNORED
+    right, scores = states[counts] == TRUE, scores[counts]
+    edges = np.linspace(min(0.0, scores.min(initial=0.0)), max(1.0, scores.max(initial=1.0)), NUM_BINS + 1)
+    places = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, NUM_BINS - 1)
+    canvas = plotting.new_figure(4.2)
+    left, below = plotting.small_multiples(canvas, 2, 2)
+    _reliability(left, right, scores, places)
+    for label, chosen, looks in (("matched", right, plotting.look(0)), ("false", ~right, plotting.look(1))):
+        plotting.distribution(below, scores[chosen], looks, f"{label} ({counted(int(chosen.sum()), 'prediction')})")
+    below.set(xlabel="score", ylabel="share at or below", ylim=(0, 1.01), title="scores of matched and false")
+    plotting.legend_below(canvas, [left, below])
+    return Picture(
+        slug="scores",
+        title="What the scores say",
+        caption=f"Left: predictions by score, and the share of each group that matches a true object at IoU "
+        f".{percent(MATCH_IOU)} (95 % intervals); on the line a score is the chance to be right. Right: the further "
+        "the two curves stand apart, the better a threshold tells right from wrong.",
+        section=SECTION,
+        canvas=canvas,
+    )
+
+
+def _reliability(ax: Axes, right: NDArray[np.bool_], scores: Floats, places: NDArray[np.int64]) -> Axes:
+    bins: Sequence[int] = [int(place) for place in np.unique(places)]
+    x = np.array([scores[places == place].mean() for place in bins])
+    rates = [stats.wilson(int(right[places == place].sum()), int((places == place).sum())) for place in bins]
+    value = np.array([rate.value for rate in rates])
+    interval = np.array([rate.low for rate in rates]), np.array([rate.high for rate in rates])
+    looks = plotting.look(0)
+    error: dict[str, Any] = {"fmt": "o-", "color": looks.color, "capsize": 3, "label": "share that is right"}
+    ax.errorbar(x, value, plotting.whiskers(value, interval), **error)
+    ax.plot([0, 1], [0, 1], color=plotting.INK, linewidth=0.9, linestyle=(0, (4, 3)), label="score is the chance")
+    ax.set(
+        xlabel="score (mean of the group)", ylabel="share that is right", ylim=(0, 1.03), title="is the score right?"
+    )
+    return ax

@@ -1,0 +1,249 @@
+"""Pictures of what goes wrong: kinds of errors, classes taken for others, repetitions, and what is not found."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from pipeline import stats
+from pipeline.look import plotting
+from pipeline.stats import Floats
+from pipeline.tasks.detection.evaluate.counts import IOUS, REPEAT_IOU, Looked, count_images, matched_ious, percent
+from pipeline.tasks.detection.evaluate.dataset import Dataset
+from pipeline.tasks.detection.evaluate.errors import BACKGROUND_IOU, ERROR_TYPES, MATCH_IOU, ErrorCosts
+from pipeline.tasks.detection.evaluate.kernels import FALSE, TRUE, Ints
+from pipeline.tasks.detection.evaluate.matching import Matches, box_ious, counted_truths, make_cells, match
+from pipeline.tasks.detection.visualize.looks import Picture, one_line
+
+SECTION = "What goes wrong"
+MAX_CLASSES = 14  # rows of the table of classes
+NUM_SIZES = 8  # groups of true objects by size
+BACKGROUND, LOST, OTHERS = "(background)", "(not found)", "(others)"
+_MEANINGS = {
+    "localisation": "right class, wrong place",
+    "classification": "right place, wrong class",
+    "duplicate": "found before",
+    "background": "nothing there",
+    "both": "wrong place and class",
+    "missed": "nothing near it",
+}
+
+
+def error_types(looked: Looked) -> Picture:
+    """False predictions and missed objects by kind: how many, and what they cost."""
+    dataset = looked.dataset
+    counts = {name: values.sum() for name, values in count_images(looked).items()}
+    cells = make_cells(dataset)
+    matches = match(dataset, cells, box_ious(dataset, cells), np.array([MATCH_IOU])).in_order_of_rows(cells)
+    cost = ErrorCosts(dataset, cells, Matches(states=matches.states, matched=matches.matched), looked.errors)
+    delta = cost.delta(np.ones((1, len(dataset.rows)), np.int32))
+    canvas = plotting.new_figure(3.3)
+    left, right = canvas.subplots(1, 2, sharey=True)
+    names = [f"{name}\n{_MEANINGS[name]}" for name in ERROR_TYPES]
+    plotting.bars(left, names, [("", [counts[name] for name in ERROR_TYPES], None, plotting.look(0))], ",.0f")
+    left.set_title("how many")
+    _draw_costs(right, np.array([delta[name][0] for name in ERROR_TYPES]))
+    return Picture(
+        slug="errors",
+        title="Kinds of errors",
+        caption=f"False predictions by kind, and true objects that no prediction came near (missed), in the manner of "
+        f"TIDE: a match has an IoU of at least {MATCH_IOU}, the background begins below {BACKGROUND_IOU}. Right: how "
+        "much higher AP50 would be if all errors of that kind were mended; costs of different kinds do not add up, "
+        "and below 0 the errors help more than they harm.",
+        section=SECTION,
+        canvas=canvas,
+    )
+
+
+def _draw_costs(ax: Axes, costs: Floats) -> Axes:
+    looks = plotting.look(1)
+    shown = np.nan_to_num(costs)
+    places = np.arange(len(shown))
+    ax.barh(places, shown, 0.72, facecolor=plotting.PAPER, edgecolor=looks.color, hatch=looks.hatch, linewidth=1.0)
+    for place, value in zip(places, shown, strict=True):
+        text: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7.5}
+        ax.annotate(f"{value:+.3f}", (max(value, 0.0), place), (4, 0), **text)
+    low, high = float(shown.min(initial=0.0)), float(shown.max(initial=0.0))
+    ax.set(xlim=(1.1 * low, 1.22 * high if high > 0 else 0.01), title="what they cost (AP50)")
+    ax.axvline(0, color=plotting.FAINT, linewidth=0.8)
+    ax.grid(axis="y", visible=False)
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def confusion_table(looked: Looked) -> tuple[NDArray[np.int64], list[str], list[str]]:
+    """Counts [true class, predicted class] at IoU .50 with classes left aside, and the names of rows and columns.
+
+    The last row is what was predicted where there is nothing, the last column what was found by nothing. Of many
+    classes the most frequent stand by themselves.
+    """
+    dataset = looked.dataset
+    at = IOUS.index(MATCH_IOU)
+    states, matched = looked.agnostic.states[at], looked.agnostic.matched[at]
+    chosen = _frequent(dataset)
+    names = [one_line(dataset.classes[k]) for k in chosen]
+    has_others = len(chosen) < len(dataset.classes)
+    code = np.full(len(dataset.classes) + 1, len(chosen), np.int64)  # a class that is not shown is one of the others
+    code[chosen] = np.arange(len(chosen))
+    size = len(chosen) + has_others + 1
+    table = np.zeros((size, size), np.int64)
+    truth, predicted = code[dataset.truths.label], code[dataset.predictions.label]
+    hits = np.flatnonzero(states == TRUE)
+    np.add.at(table, (truth[matched[hits]], predicted[hits]), 1)
+    np.add.at(table[-1], predicted[states == FALSE], 1)
+    is_found = np.zeros(len(truth), np.bool_)
+    is_found[matched[hits]] = True
+    lost = counted_truths(dataset.truths) & ~is_found
+    np.add.at(table[:, -1], truth[lost], 1)
+    names += [OTHERS] if has_others else []
+    kept = table.sum(axis=1) > 0  # no row for a class that is never true
+    kept[-1] = True
+    rows = [name for name, keep in zip([*names, BACKGROUND], kept, strict=True) if keep]
+    return table[kept], rows, [*names, LOST]
+
+
+def _frequent(dataset: Dataset) -> Ints:
+    """The classes with the most true and predicted objects, in the order of the dataset."""
+    counts = np.bincount(dataset.truths.label, minlength=len(dataset.classes)).astype(np.float64)
+    counts += 1e-6 * np.bincount(dataset.predictions.label, minlength=len(dataset.classes))
+    if len(counts) <= MAX_CLASSES:
+        return np.arange(len(counts))
+    return np.sort(np.argsort(-counts, kind="stable")[: MAX_CLASSES - 1])
+
+
+def confusion(looked: Looked) -> Picture:
+    """What was predicted where a true object is, and where there is none."""
+    table, rows, columns = confusion_table(looked)
+    totals = table.sum(axis=1, keepdims=True)
+    share = np.divide(table, totals, out=np.full(table.shape, np.nan), where=totals > 0)
+    share[-1, -1] = np.nan
+    canvas = plotting.new_figure(1.3 + 0.36 * max(len(rows), 4))
+    (ax,) = plotting.small_multiples(canvas, 1, 1)
+    scale = Normalize(0.0, 1.0)
+    plotting.heat_map(ax, share, color_map=plotting.PALE_TO_DARK, scale=scale)
+    for (row, column), count in np.ndenumerate(table):
+        if count:
+            ink = plotting.ink_on(plotting.PALE_TO_DARK, scale, float(share[row, column]))
+            ax.text(column + 0.5, row + 0.5, f"{count:,}", color=ink, ha="center", va="center", fontsize=8)
+    is_long = max(map(len, columns)) > 8
+    slant: dict[str, Any] = {"rotation": 35, "ha": "left"} if is_long and len(columns) > 6 else {}
+    ax.xaxis.tick_top()
+    ax.xaxis.set_label_position("top")
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns, **slant)
+    ax.set_yticks(
+        np.arange(len(rows)) + 0.5, [f"{name} ({total:,})" for name, (total,) in zip(rows, totals, strict=True)]
+    )
+    ax.set(xlabel="predicted", ylabel="true")
+    ax.axhline(len(rows) - 1, color=plotting.INK, linewidth=1.0)
+    ax.axvline(len(columns) - 1, color=plotting.INK, linewidth=1.0)
+    plotting.scale_bar(canvas, ax, "share of the row").ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    return Picture(
+        slug="confusion",
+        title="Classes taken for others",
+        caption=f"Predicted and true objects are matched one to one at IoU .{percent(MATCH_IOU)} whatever their "
+        f"classes, the highest score first. The last column are true objects without a prediction, the last row "
+        "predictions without a true object. Colours are shares of the row.",
+        section=SECTION,
+        canvas=canvas,
+    )
+
+
+def repeats(looked: Looked) -> Picture:
+    """How many objects the model names: against the truth, and where most of them stand."""
+    counts = count_images(looked)
+    true, predicted = counts["num_gt"], counts["num_preds"]
+    canvas = plotting.new_figure(3.9)
+    left, right = plotting.small_multiples(canvas, 2, 2)
+    _draw_counts(left, true, predicted)
+    share = np.arange(len(predicted) + 1) / len(predicted)
+    for label, values, index in (
+        (f"predictions ({predicted.sum():,.0f})", predicted, 0),
+        (f"repetitions ({counts['num_duplicates'].sum():,.0f})", counts["num_duplicates"], 1),
+        (f"true objects ({true.sum():,.0f})", true, 2),
+    ):
+        if values.sum():
+            most = np.concatenate([[0.0], np.cumsum(np.sort(values)[::-1]) / values.sum()])
+            looks = plotting.look(index)
+            right.plot(share, most, color=looks.color, linestyle=looks.line, linewidth=looks.width, label=label)
+    right.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="share of the images, those with most first", ylabel="share of them")
+    right.set_title("where most of them stand")
+    for axis in (right.xaxis, right.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0))
+    plotting.legend_below(canvas, [left, right])
+    return Picture(
+        slug="repeats",
+        title="How much it says",
+        caption="Left: each mark is the images with so many true and predicted objects; above the line the model says "
+        f"too much. Right: a repetition overlaps an earlier prediction of its class with an IoU of at least "
+        f"{REPEAT_IOU}. A curve that rises at once stands in a few images: bursts of the same object over and over.",
+        section=SECTION,
+        canvas=canvas,
+    )
+
+
+def _draw_counts(ax: Axes, true: Floats, predicted: Floats) -> Axes:
+    pairs, number = np.unique(np.stack([true, predicted], axis=1), axis=0, return_counts=True)
+    sizes = 10 + 240 * number / number.max()
+    marks: dict[str, Any] = {"color": plotting.BLUE, "alpha": 0.65, "edgecolors": plotting.INK, "linewidths": 0.5}
+    ax.scatter(pairs[:, 0], pairs[:, 1], s=sizes, **marks)
+    end = float(max(true.max(initial=1.0), 1.0))
+    line: dict[str, Any] = {"color": plotting.INK, "linewidth": 0.9, "linestyle": (0, (4, 3))}
+    ax.plot([0, end], [0, end], label="as many as there are", **line)
+    top = float(max(predicted.max(initial=1.0), end))
+    ax.set(xlabel="true objects", ylabel="predicted objects", title="images by their numbers of objects")
+    if top > 8 * end:  # a burst would press all the others to the bottom
+        ax.set_yscale("symlog", linthresh=end)
+        ax.set_ylim(-0.05 * end, 1.6 * top)
+    for axis in (ax.xaxis, *([ax.yaxis] if top <= 8 * end else [])):
+        axis.set_major_locator(MaxNLocator(integer=True))
+    return ax
+
+
+def found_by_size(looked: Looked) -> Picture:
+    """Which true objects are found, by size and by how many others there are; and how well matches fit."""
+    dataset, at = looked.dataset, IOUS.index(MATCH_IOU)
+    truths, states = dataset.truths, looked.by_class.states[at]
+    is_found = np.zeros(len(truths), np.bool_)
+    is_found[looked.by_class.matched[at][states == TRUE]] = True
+    counts = counted_truths(truths)
+    found, side = is_found[counts], np.sqrt(truths.areas[counts])
+    images = truths.image[counts]
+    canvas = plotting.new_figure(3.5)
+    left, middle, right = plotting.small_multiples(canvas, 3, 3)
+    edges = np.unique(np.quantile(side, np.linspace(0, 1, NUM_SIZES + 1))) if len(side) else np.array([0.0])
+    group = np.clip(np.searchsorted(edges, side, side="right") - 1, 0, max(len(edges) - 2, 0))
+    _draw_rates(left, found, group, np.array([side[group == g].mean() for g in np.unique(group)]))
+    left.set(xlabel="size: root of the area (pixels)", ylabel="share found", title="by size")
+    crowding = np.bincount(images, minlength=len(dataset.rows))[images]
+    _draw_rates(middle, found, crowding, np.unique(crowding).astype(np.float64))
+    middle.set(xlabel="true objects in the image", title="by number of objects")
+    middle.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ious = matched_ious(looked, at)[states == TRUE]
+    plotting.distribution(right, ious, plotting.look(0))
+    right.set(xlim=(MATCH_IOU, 1), ylim=(0, 1.01), xlabel="IoU of a match", ylabel="share at or below")
+    right.set_title("how well matches fit")
+    return Picture(
+        slug="found",
+        title="What is found",
+        caption=f"True objects that a prediction of their class matches at IoU .{percent(MATCH_IOU)}, with 95 % "
+        "intervals: in groups of equal number by size, and by how many there are in their image. Right: the "
+        "distribution of the IoU of all matches, a mark at the median; the further right, the tighter.",
+        section=SECTION,
+        canvas=canvas,
+    )
+
+
+def _draw_rates(ax: Axes, found: NDArray[np.bool_], group: NDArray[Any], x: Floats) -> Axes:
+    """Share of ``found`` in each group, at ``x`` (one for each distinct group, ascending)."""
+    rates = [stats.wilson(int(found[group == g].sum()), int((group == g).sum())) for g in np.unique(group)]
+    value = np.array([rate.value for rate in rates])
+    interval = np.array([rate.low for rate in rates]), np.array([rate.high for rate in rates])
+    if len(value):
+        error: dict[str, Any] = {"fmt": "o-", "color": plotting.BLUE, "capsize": 3, "markersize": 4}
+        ax.errorbar(x, value, plotting.whiskers(value, interval), **error)
+    ax.set(ylim=(0, 1.03))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    return ax

@@ -1,0 +1,263 @@
+"""Single images: the truth left, the prediction right; and sheets of many images with both over each other."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+from PIL import Image
+
+from pipeline.look import plotting
+from pipeline.tasks.detection.evaluate import explain
+from pipeline.tasks.detection.images import ImageError, ImageFolder
+from pipeline.tasks.detection.infer.sources import image_limits
+from pipeline.tasks.detection.recipe import Infer
+from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject
+from pipeline.tasks.detection.visualize.looks import (
+    FALSE,
+    FOUND,
+    MATCHED,
+    NOT_FOUND,
+    OBJECT_LOOKS,
+    OBJECT_MEANINGS,
+    UNCOUNTED,
+    Picture,
+    counted,
+    one_line,
+    words,
+)
+from pipeline.tasks.detection.visualize.outlines import Drawn, draw_labels, draw_outlines, outlines_of
+from pipeline.tasks.detection.visualize.worst import ORDER, JudgedImage, facts_of, is_crowd, text_of
+
+SHEETS, IMAGES = "Images at a glance", "Image by image"
+PANEL_IN = 4.86  # width of a panel; two fit beside each other
+TALLEST_IN, LOWEST_IN = 5.6, 1.3  # of a panel
+FLATTEST = 0.1  # height over width of a panel; what is flatter is shown stretched
+TITLE_IN, LEGEND_IN, EDGE_IN = 0.3, 0.34, 0.08
+SHEET_COLUMNS = 5
+CELL_TITLE_IN = 0.2
+SHEET_SIZE = 4 * SHEET_COLUMNS
+GROUND = "#e6e8ee"  # of a panel without an image
+
+
+class Album:
+    """The images of rows. What cannot be opened is counted by the code of why, and shown as an empty canvas."""
+
+    def __init__(self, root: Path | None) -> None:
+        self._folder = ImageFolder(root, image_limits(Infer())) if root is not None and root.is_dir() else None
+        self.failures: dict[str, str] = {}
+
+    def open(self, row: DetectionPrediction, most: int) -> Image.Image | str:
+        """The first image of a row, RGB, at most ``most`` pixels along a side; or the code of why there is none."""
+        try:
+            if self._folder is None:
+                raise ImageError("image_missing", "there is no folder of images")
+            if not row.images:
+                raise ImageError("no_image", "the record names no image")
+            image = self._folder.read(row.images[0], row.width, row.height).image
+        except ImageError as error:
+            self.failures[row.id] = error.code
+            return error.code
+        image.thumbnail((most, most), Image.Resampling.LANCZOS)
+        return image
+
+    def tell(self, note: Callable[[str], None], num_shown: int) -> None:
+        """Note how many of the images that were to be shown could not be opened, and why."""
+        if self.failures:
+            counts = Counter(self.failures.values())
+            reasons = ", ".join(f"{words(code)} {number:,}" for code, number in sorted(counts.items()))
+            note(
+                f"{len(self.failures):,} of {num_shown:,} images that are shown could not be opened ({reasons}): their "
+                "objects are drawn on an empty canvas. --image-root says where images are."
+            )
+
+
+def true_objects(image: JudgedImage, *, labelled: bool = True) -> list[Drawn]:
+    """The true objects of an image, to draw."""
+    row = image.row
+    drawn = []
+    for index, one in enumerate(row.gt):
+        look = UNCOUNTED if is_crowd(image.explained, index) else FOUND
+        if look == FOUND and image.explained.matches[index] is None:
+            look = NOT_FOUND
+        outlines = outlines_of(one, row.gt_coord_mode, (row.width, row.height))
+        drawn.append(Drawn(outlines, look, one_line(one.desc) if labelled else ""))
+    return drawn
+
+
+def predicted_objects(image: JudgedImage, *, labelled: bool = True, with_scores: bool = False) -> list[Drawn]:
+    """The predicted objects of an image, to draw; those salvaged from a text that was cut, too."""
+    row = image.row
+    told: list[tuple[PredictedObject, str, str]] = []
+    for one in image.explained.objects:
+        look = {explain.MATCHED: MATCHED, explain.IGNORED: UNCOUNTED}.get(one.kind, FALSE)
+        fate = f"IoU {one.iou:.2f}" if look == MATCHED else "not counted" if look == UNCOUNTED else one.kind
+        score = f" {one.score:.2f}" if with_scores else ""
+        told.append((one.predicted, look, f"{one_line(one.predicted.desc)}{score}, {fate}"))
+    known = {id(one) for one, _, _ in told}
+    told += [(one, UNCOUNTED, f"{one_line(one.desc)}, salvaged") for one in row.salvaged if id(one) not in known]
+    size = row.width, row.height
+    return [Drawn(outlines_of(one, row.coord_mode, size), look, text if labelled else "") for one, look, text in told]
+
+
+def side_by_side(image: JudgedImage, album: Album, *, with_scores: bool) -> Picture:
+    """One image twice: with the true objects, and with the predicted ones."""
+    row = image.row
+    aspect = aspect_of(row)
+    height = min(max(PANEL_IN * aspect, LOWEST_IN), TALLEST_IN)
+    width = min(PANEL_IN, max(height / aspect, LOWEST_IN))
+    canvas = plotting.new_figure(height + TITLE_IN + LEGEND_IN, automatic=False)
+    photograph = album.open(row, round(PANEL_IN * plotting.DPI))
+    truth, prediction = true_objects(image), predicted_objects(image, with_scores=with_scores)
+    for left, title, objects in ((0, _truth_title(image), truth), (1, _prediction_title(image), prediction)):
+        middle = (left + 0.5) * plotting.WIDTH_IN / 2
+        ax = canvas.add_axes(share_of(canvas, (middle - width / 2, LEGEND_IN, width, height)))
+        draw_image(ax, row, photograph)
+        draw_outlines(ax, objects)
+        _, left_out = draw_labels(ax, objects)
+        rest = f" ({counted(left_out, 'label')} found no room)" if left_out else ""
+        # A narrow image has a title wider than itself, in the middle of its half.
+        place: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 9.5, "fontweight": "bold"}
+        at = share_of(canvas, (middle, LEGEND_IN + height + 0.07, 0, 0))[:2]
+        canvas.text(*at, title + rest, **place)
+    draw_legend(canvas, {one.look for one in (*truth, *prediction)})
+    return Picture(
+        slug=f"image_{image.place:04d}",
+        title=f"{image.place}. {one_line(row.id, 80)}",
+        caption=_caption(image),
+        section=IMAGES,
+        canvas=canvas,
+        record_ids=(row.id,),
+        facts=facts_of(image),
+        text=text_of(image),
+        shows_photograph=True,
+    )
+
+
+def sheet(title: str, slug: str, how: str, images: Sequence[JudgedImage], album: Album) -> Picture:
+    """Up to `SHEET_SIZE` images with true and predicted objects over each other, without labels."""
+    cell = (plotting.WIDTH_IN - 2 * EDGE_IN) / SHEET_COLUMNS
+    side = cell - EDGE_IN
+    lines = [images[start : start + SHEET_COLUMNS] for start in range(0, len(images), SHEET_COLUMNS)]
+    heights = [max(side * min(aspect_of(image.row), 1.0) for image in line) for line in lines]
+    step = CELL_TITLE_IN + EDGE_IN
+    canvas = plotting.new_figure(sum(heights) + len(lines) * step + LEGEND_IN, automatic=False)
+    looks: set[str] = set()
+    top = canvas.get_figheight()
+    for line, height in zip(lines, heights, strict=True):
+        top -= CELL_TITLE_IN
+        for column, image in enumerate(line):
+            left = 1.5 * EDGE_IN + column * cell
+            looks |= _draw_cell(canvas, image, album, (left, top, side, height))
+        top -= height + EDGE_IN
+    draw_legend(canvas, looks)
+    return Picture(
+        slug=slug,
+        title=title,
+        caption=f"{how} The numbers are places in the order of all images, {ORDER}. "
+        "True and predicted objects lie over each other: dotted blue with solid green is a match.",
+        section=SHEETS,
+        canvas=canvas,
+        record_ids=tuple(image.row.id for image in images),
+        shows_photograph=True,
+    )
+
+
+def _draw_cell(canvas: Canvas, image: JudgedImage, album: Album, room: tuple[float, float, float, float]) -> set[str]:
+    """One image of a sheet with its heading; ``room`` is left, top, width, height in inches. Returns its looks."""
+    left, top, side, height = room
+    aspect = aspect_of(image.row)
+    across, up = (side, side * aspect) if side * aspect <= height else (height / aspect, height)
+    ax = canvas.add_axes(share_of(canvas, (left + (side - across) / 2, top - up, across, up)))
+    draw_image(ax, image.row, album.open(image.row, round(side * plotting.DPI)), brief=True)
+    objects = [*true_objects(image, labelled=False), *predicted_objects(image, labelled=False)]
+    draw_outlines(ax, objects, scale=0.8)
+    _write_heading(canvas, image, (left, top + 0.03), side)
+    return {one.look for one in objects}
+
+
+def _write_heading(canvas: Canvas, image: JudgedImage, at_in: tuple[float, float], width_in: float) -> None:
+    """Place, id and F1, with no more of the id than there is room for."""
+    f1 = "no objects" if image.f1 is None else f"F1 {image.f1:.2f}"
+    heading = canvas.text(*share_of(canvas, (*at_in, 0, 0))[:2], "", fontsize=7, ha="left", va="bottom")
+    for length in range(20, 0, -1):
+        heading.set_text(f"{image.place}. {_end_of(image.row.id, length)}  {f1}")
+        if heading.get_window_extent().width <= width_in * plotting.DPI:
+            return
+
+
+def aspect_of(row: DetectionPrediction) -> float:
+    """Height over width, within what can be shown."""
+    return min(max(max(row.height, 1) / max(row.width, 1), FLATTEST), 1 / FLATTEST)
+
+
+def draw_image(ax: Axes, row: DetectionPrediction, photograph: Image.Image | str, *, brief: bool = False) -> Axes:
+    """The image over the whole panel, whose axes are pixels of the image, y down; or an empty canvas that says why."""
+    width, height = max(row.width, 1), max(row.height, 1)
+    if isinstance(photograph, str):
+        ax.set_facecolor(GROUND)
+        text = f"no image: {words(photograph)}" if not brief else "no image"
+        place: dict[str, Any] = {"ha": "center", "va": "center", "transform": ax.transAxes}
+        ax.text(0.5, 0.5, text, fontsize=7 if brief else 10, color="#5b6474", **place)
+    else:
+        enlarged: dict[str, Any] = {"interpolation": "nearest", "aspect": "auto"}
+        ax.imshow(photograph, extent=(0, width, height, 0), **enlarged)
+    ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def share_of(canvas: Canvas, box_in: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """A box in inches as shares of the canvas."""
+    width, height = canvas.get_size_inches()
+    left, bottom, across, up = box_in
+    return left / width, bottom / height, across / width, up / height
+
+
+def draw_legend(canvas: Canvas, looks: set[str]) -> None:
+    """What the lines mean, in one row below, on a dark ground as under the labels."""
+    styles: list[dict[str, Any]] = [
+        {"color": look.color, "linestyle": look.line, "label": OBJECT_MEANINGS[name]}
+        for name, look in OBJECT_LOOKS.items()
+        if name in looks
+    ]
+    handles = [Line2D([], [], linewidth=2.2, **style) for style in styles]
+    if handles:
+        place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.0), "ncols": len(handles)}
+        ground: dict[str, Any] = {"frameon": True, "facecolor": "#2a303c", "edgecolor": "none", "framealpha": 1}
+        canvas.legend(handles=handles, labelcolor="#ffffff", handlelength=3.6, borderpad=0.35, **place, **ground)
+
+
+def _truth_title(image: JudgedImage) -> str:
+    crowds = len(image.row.gt) - image.num_true
+    text = f"truth: {counted(image.num_true, 'object')}"
+    text += f" and {counted(crowds, 'crowd')}" if crowds else ""
+    return f"{text}, {image.num_not_found} not found" if image.num_not_found else text
+
+
+def _prediction_title(image: JudgedImage) -> str:
+    if image.row.status == "not_run":
+        return f"no prediction: {words(image.row.error or 'not run')}"
+    text = f"prediction: {counted(len(image.explained.objects), 'object')}"
+    return f"{text}, {image.num_false} false" if image.num_false else text
+
+
+def _caption(image: JudgedImage) -> str:
+    """What there is to say of one image in sentences."""
+    row = image.row
+    parts = [f"{row.error}: {row.error_detail}." if row.error_detail else f"{row.error}."] if row.error else []
+    if row.salvaged and len(image.explained.objects) == len(row.preds):
+        parts.append(f"{counted(len(row.salvaged), 'object')} complete before the text was cut, not counted.")
+    if row.images:
+        parts.append(f"{', '.join(row.images)}, {row.width} x {row.height} pixels.")
+    return " ".join(parts)
+
+
+def _end_of(id: str, length: int) -> str:
+    """The end of an id: that is where ids differ."""
+    id = one_line(id, 10_000)
+    return id if len(id) <= length else f"…{id[1 - length :]}"

@@ -1,0 +1,120 @@
+"""What `baton follow gridworld` shows of predictions.jsonl: the episodes of which infer kept every step.
+
+A prediction has all that the views of a training episode draw; what differs is what is told of it in a line.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+from rich.text import Text
+
+from pipeline.follow.scene import Filter, Scene
+from pipeline.follow.terminal.palette import FAINT, TEXT
+from pipeline.tasks.gridworld.follow import training as live
+from pipeline.tasks.gridworld.follow.training import (
+    END_PANEL,
+    NUM_RECENT,
+    PANELS,
+    READINGS_SIZE,
+    draw_caption,
+    draw_marks,
+    draw_picture,
+    draw_readings,
+    draw_trend,
+    legend,
+)
+from pipeline.tasks.gridworld.rows import GridworldPrediction
+
+_NO_TRACE = b"null"
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """What is read of every line; its steps are not decoded."""
+
+    schema: Literal["prediction_v1"] = "prediction_v1"
+    task: Literal["gridworld"] = "gridworld"
+    id: str
+    level: str
+    multiplier: float
+    num_steps: int
+    died: bool
+    cause: str | None
+    wellbeing: float
+    trace: msgspec.Raw
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """What is kept in memory of every line."""
+
+    id: str
+    level: str
+    multiplier: float
+    num_steps: int
+    died: bool
+    cause: str | None
+    wellbeing: float
+    has_steps: bool
+    ended_unix_s: float = 0.0
+    num_dropped_before: int = 0
+
+
+def summarize(line: Line) -> Summary:
+    """The line without its steps."""
+    fields = {name: getattr(line, name) for name in line.__struct_fields__ if name in Summary.__struct_fields__}
+    return Summary(**fields, has_steps=bytes(line.trace) != _NO_TRACE)
+
+
+def unfold(row: GridworldPrediction, path: Path) -> GridworldPrediction:
+    """The row itself: it holds all that is drawn."""
+    return row
+
+
+LINE: type[Any] = Line
+SUMMARY: type[Any] = Summary
+FILTERS: Sequence[Filter] = tuple(choice for choice in live.FILTERS if choice.name != "stage changes")
+UNPLAYED = "without steps: infer.num_traces says how many keep them"
+
+
+def num_frames(summary: Summary) -> int:
+    """One frame before every step and one after the last; 0 where the steps were not kept."""
+    return summary.num_steps + 1 if summary.has_steps else 0
+
+
+def summary_line(summary: Summary) -> str:
+    """One record in one line, for logs."""
+    end = f"died of {summary.cause}" if summary.died else "retired"
+    facts = f"survived {summary.num_steps}  wellbeing {summary.wellbeing:.1f}  {end}"
+    return f"{summary.id}  {summary.level} x{summary.multiplier:g}  {facts}"
+
+
+def headline(scene: Scene) -> Text:
+    """Facts about the record that hold in all its frames, the most important first."""
+    row: GridworldPrediction = scene.episode
+    facts = f"{row.level} x{row.multiplier:g} · {row.id}"
+    return Text.assemble((facts, TEXT), (f" · ε {row.epsilon:.2f} · seed {row.seed} · model {row.model}", FAINT))
+
+
+__all__ = [
+    "END_PANEL",
+    "FILTERS",
+    "LINE",
+    "NUM_RECENT",
+    "PANELS",
+    "READINGS_SIZE",
+    "SUMMARY",
+    "UNPLAYED",
+    "draw_caption",
+    "draw_marks",
+    "draw_picture",
+    "draw_readings",
+    "draw_trend",
+    "headline",
+    "legend",
+    "num_frames",
+    "summarize",
+    "summary_line",
+    "unfold",
+]

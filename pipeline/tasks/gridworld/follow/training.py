@@ -1,0 +1,147 @@
+"""What `baton follow gridworld` shows: one row of episodes.jsonl as lines of text (the screen: `pipeline.follow`)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from msgspec import Struct
+from rich.text import Text
+
+from pipeline.follow.scene import Filter, Panel, Scene
+from pipeline.follow.terminal.palette import FAINT, RED, TEXT
+from pipeline.tasks.gridworld.follow.panels import (
+    draw_caption,
+    draw_certificate,
+    draw_events,
+    draw_forecast,
+    draw_marks,
+    draw_places,
+    draw_rewards,
+    draw_visits,
+)
+from pipeline.tasks.gridworld.follow.readings import NUM_RECENT, READINGS_SIZE, draw_readings, draw_trend
+from pipeline.tasks.gridworld.follow.town import ACTION_SIGNS, draw_picture
+from pipeline.tasks.gridworld.rows import GridworldEpisode
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """What is kept in memory of every episode of the file; other fields of its line are skipped, not decoded."""
+
+    schema: Literal["episode_v1"] = "episode_v1"
+    task: Literal["gridworld"] = "gridworld"
+    id: str
+    step: int
+    ended_unix_s: float
+    num_dropped_before: int = 0
+    level: str
+    multiplier: float
+    num_steps: int
+    died: bool
+    cause: str | None
+    wellbeing: float
+    stage: int
+    epsilon: float
+
+
+def _deaths() -> Callable[[Summary], bool]:
+    return lambda summary: summary.died
+
+
+def _best_so_far() -> Callable[[Summary], bool]:
+    best = float("-inf")
+
+    def keeps(summary: Summary) -> bool:
+        nonlocal best
+        better = summary.wellbeing > best
+        best = max(best, summary.wellbeing)
+        return better
+
+    return keeps
+
+
+def _stage_changes() -> Callable[[Summary], bool]:
+    stage: int | None = None
+
+    def keeps(summary: Summary) -> bool:
+        nonlocal stage
+        changed = stage is not None and summary.stage != stage
+        stage = summary.stage
+        return changed
+
+    return keeps
+
+
+SUMMARY: type[Any] = Summary
+FILTERS: Sequence[Filter] = (
+    Filter(key="d", name="deaths", start=_deaths),
+    Filter(key="b", name="best so far", start=_best_so_far),
+    Filter(key="c", name="stage changes", start=_stage_changes),
+)
+PANELS: Sequence[Panel] = (
+    Panel("events", draw_events),
+    Panel("visits", draw_visits),
+    Panel("rewards", draw_rewards),
+    Panel("certificate", draw_certificate),
+    Panel("forecast", draw_forecast),
+    Panel("places", draw_places),
+)
+END_PANEL: int | None = 3  # the certificate opens by itself at the end
+
+
+def num_frames(summary: Summary) -> int:
+    """One frame before every step and one after the last."""
+    return summary.num_steps + 1
+
+
+def summary_line(summary: Summary) -> str:
+    """One episode in one line, for logs."""
+    end = f"died of {summary.cause}" if summary.died else "retired"
+    return (
+        f"{summary.id}  {summary.level} x{summary.multiplier:g}  stage {summary.stage}  epsilon {summary.epsilon:.3f}  "
+        f"survived {summary.num_steps}  wellbeing {summary.wellbeing:.1f}  {end}"
+    )
+
+
+def short_number(number: int) -> str:
+    """``812``, ``29k``, ``1.2M``."""
+    if number < 10_000:
+        return str(number)
+    return f"{number / 1000:.0f}k" if number < 1_000_000 else f"{number / 1_000_000:.1f}M"
+
+
+def headline(scene: Scene) -> Text:
+    """Facts about the episode that hold in all its frames, the most important first."""
+    row: GridworldEpisode = scene.episode
+    facts = (
+        f"{row.level} x{row.multiplier:g} · stage {row.stage} · ε {row.epsilon:.2f} · at {short_number(row.step)} steps"
+    )
+    return Text.assemble((facts, TEXT), (f" · env {row.env_index} · seed {row.seed}", FAINT))
+
+
+def legend() -> list[Text]:
+    """What the signs in the town mean, for the help page."""
+    signs = "  ".join(f"{sign} {name}" for name, sign in ACTION_SIGNS.items())
+    return [
+        Text.assemble(("@", f"reverse {TEXT}"), (" the agent, and the action it takes:", TEXT)),
+        Text(f"  {signs}", FAINT),
+        Text("• · its trail   name? not yet seen   shut: closed   ┌ ┐└ ┘ what it sees", FAINT),
+        Text.assemble(("!", f"bold {RED}"), (" low   ▶ chosen   ✗ masked   ◆ choice of the --model", FAINT)),
+    ]
+
+
+__all__ = [
+    "END_PANEL",
+    "FILTERS",
+    "NUM_RECENT",
+    "PANELS",
+    "READINGS_SIZE",
+    "SUMMARY",
+    "draw_caption",
+    "draw_marks",
+    "draw_picture",
+    "draw_readings",
+    "draw_trend",
+    "headline",
+    "legend",
+    "num_frames",
+    "summary_line",
+]

@@ -1,0 +1,296 @@
+"""checkpoint_v0: an older kind of training checkpoint, read as if it were a checkpoint_v1.
+
+A checkpoint_v0 is a torch file of a dict with ``state_dict``, ``network_type`` ("simple", "dueling" or "recurrent") and
+``params``, usually beside ``optimizer`` and ``replay``; it has no brain spec. The sizes come from the shapes of the
+tensors, the rest from ``params``; what neither says is filled in and said. Nothing is renamed by hand: layers are taken
+in the order they stand in, whatever their names, and each has to take what the one before gives.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor
+
+from pipeline.errors import UserError
+from pipeline.tasks.gridworld.model.network import parse_network
+from pipeline.tasks.gridworld.town.rules import ACTIONS
+from schemas.brain import BrainSpec
+
+TYPES = ("simple", "dueling", "recurrent")
+_ENVIRONMENT = ("level", "encoding")
+_SIZES = ("hidden", "hidden_sizes", "hidden_dims", "hidden_size", "hidden_dim")
+_CELL_PREFIXES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_GUIDE = "see docs/migrating-checkpoints.md"
+# torch orders an LSTM's gates input, forget, cell, output; ours has the three sigmoids side by side and the cell last.
+_LSTM_ORDER = (0, 1, 3, 2)
+
+
+@dataclass(eq=False)
+class _Layer:
+    """A linear map, and the LayerNorm behind it."""
+
+    name: str
+    weight: Tensor
+    bias: Tensor
+    norm: tuple[Tensor, Tensor] | None = None
+
+
+@dataclass
+class _Upgrade:
+    """What is read on the way. ``said`` are the sentences for the user."""
+
+    params: Mapping[str, Any]
+    said: list[str] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+
+    def take(self, key: str, default: Any) -> Any:
+        self.used.add(key)
+        if key in self.params:
+            return self.params[key]
+        self.said.append(f"network.{key}: {default!r} (params do not say it)")
+        return default
+
+
+def upgrade(checkpoint: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """A checkpoint_v0 as a checkpoint_v1, and sentences on what was filled in.
+
+    ``environment`` may name "level" and "encoding", which a checkpoint_v0 does not know.
+    Raises UserError when the tensors are not those of the network it names.
+    """
+    kind = checkpoint["network_type"]
+    if kind not in TYPES:
+        known = f"known are {', '.join(TYPES)}"
+        raise UserError(f"network_type is {str(kind)[:40]!r}; {known}", where="network_type", remedy=_GUIDE)
+    params = checkpoint.get("params") or {}
+    if not isinstance(params, Mapping):
+        raise UserError("params is not a dict", where="params", remedy=_GUIDE)
+    work = _Upgrade(params)
+    tensors = _tensors(checkpoint["state_dict"])
+    readers = {"simple": _simple, "dueling": _dueling, "recurrent": _recurrent}
+    network, weights, sizes = readers[kind](tensors, work)
+    if sizes[1] != len(ACTIONS):
+        raise UserError(f"the network has {sizes[1]} outputs; gridworld has {len(ACTIONS)} actions", where="state_dict")
+    parsed = parse_network(network)
+    _check_sizes(network, work)
+    brain = BrainSpec(task="gridworld", input_size=sizes[0], output_size=sizes[1], network=msgspec.to_builtins(parsed))
+    step = checkpoint.get("step", checkpoint.get("total_steps"))
+    if step is None:
+        work.said.append("step: 0 (the checkpoint does not say it)")
+    work.said += [f"params.{key} is not used" for key in sorted(map(str, params.keys() - work.used))]
+    upgraded = {
+        "format": "checkpoint_v1",
+        "task": "gridworld",
+        "step": int(step or 0),
+        "brain": msgspec.to_builtins(brain),
+        "average_weights": weights,
+        "recipe": _recipe(environment, work),
+        "facts": _facts(checkpoint),
+    }
+    return upgraded, work.said
+
+
+def _tensors(state_dict: Any) -> dict[str, Tensor]:
+    if not isinstance(state_dict, Mapping) or not state_dict:
+        raise UserError("state_dict is not a dict of tensors", where="state_dict", remedy=_GUIDE)
+    for name, tensor in state_dict.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+            raise UserError("state_dict holds something else than float tensors", where=f"state_dict: {str(name)[:80]}")
+    return {name: tensor.detach().float().contiguous() for name, tensor in state_dict.items()}
+
+
+def _recipe(environment: Mapping[str, str], work: _Upgrade) -> dict[str, Any]:
+    unknown = sorted(environment.keys() - set(_ENVIRONMENT))
+    if unknown or (environment and len(environment) < len(_ENVIRONMENT)):
+        what = f"what it was trained in is told by {' and '.join(_ENVIRONMENT)}, not by {', '.join(environment)}"
+        raise UserError(what, remedy="for example: --trained-in level=full --trained-in encoding=grid")
+    if not environment:
+        work.said.append(
+            "level and encoding: not known, so the file does not describe its input and infer cannot use it"
+        )
+        return {}
+    return {"environment": dict(environment)}
+
+
+def _facts(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    known = {"episode": "num_episodes", "epsilon": "epsilon", "stage": "stage"}
+    return {new: checkpoint[old] for old, new in known.items() if isinstance(checkpoint.get(old), int | float)}
+
+
+def _layers(tensors: Mapping[str, Tensor]) -> list[_Layer]:
+    """Linear maps and LayerNorms in the order of the state_dict."""
+    names = dict.fromkeys(name.rpartition(".")[0] for name in tensors)
+    layers: list[_Layer] = []
+    for name in names:
+        parts = {key.rpartition(".")[2]: t for key, t in tensors.items() if key.rpartition(".")[0] == name}
+        if set(parts) != {"weight", "bias"} or parts["bias"].shape != parts["weight"].shape[:1]:
+            raise _unknown(name, f"it has {', '.join(sorted(parts))}")
+        if parts["weight"].dim() == 2:
+            layers.append(_Layer(name, parts["weight"], parts["bias"]))
+        elif parts["weight"].dim() == 1 and layers and layers[-1].norm is None:
+            layers[-1].norm = (parts["weight"], parts["bias"])
+            if len(parts["weight"]) != len(layers[-1].weight):
+                raise _unknown(name, f"it does not fit the {len(layers[-1].weight)} outputs of {layers[-1].name}")
+        else:
+            raise _unknown(name, f"its weight has shape {list(parts['weight'].shape)}")
+    return layers
+
+
+def _unknown(name: str, why: str) -> UserError:
+    what = f"{name} is neither a linear layer nor the LayerNorm behind one: {why}"
+    return UserError(what, where=f"state_dict: {name}", remedy=f"this network has no brain spec; {_GUIDE}")
+
+
+def _chain(layers: Sequence[_Layer], num_inputs: int | None) -> None:
+    """Each layer takes what the one before gives."""
+    for layer in layers:
+        if num_inputs is not None and layer.weight.shape[1] != num_inputs:
+            what = f"{layer.name} takes {layer.weight.shape[1]} numbers, but the layer before gives {num_inputs}"
+            raise UserError(what, where=f"state_dict: {layer.name}", remedy=_GUIDE)
+        num_inputs = layer.weight.shape[0]
+
+
+def _norms(hidden: Sequence[_Layer], last: Sequence[_Layer]) -> bool:
+    """Whether the hidden layers have LayerNorm: all or none, and never the output."""
+    found = [layer.norm is not None for layer in hidden]
+    if any(layer.norm is not None for layer in last) or (any(found) and not all(found)):
+        raise UserError("LayerNorm stands behind some layers only", where="state_dict", remedy=_GUIDE)
+    return any(found)
+
+
+def _perceptron(prefix: str, layers: Sequence[_Layer]) -> dict[str, Tensor]:
+    weights: dict[str, Tensor] = {}
+    for index, layer in enumerate(layers):
+        weights |= {f"{prefix}.{index}.linear.weight": layer.weight, f"{prefix}.{index}.linear.bias": layer.bias}
+        if layer.norm is not None:
+            weights |= {f"{prefix}.{index}.norm.weight": layer.norm[0], f"{prefix}.{index}.norm.bias": layer.norm[1]}
+    return weights
+
+
+def _widths(layers: Sequence[_Layer]) -> list[int]:
+    return [len(layer.weight) for layer in layers]
+
+
+def _style(work: _Upgrade, layer_norm: bool) -> dict[str, Any]:
+    activation = str(work.take("activation", "relu")).lower()
+    return {"activation": activation, "dropout": work.take("dropout", 0.0), "layer_norm": layer_norm}
+
+
+_Read = tuple[dict[str, Any], dict[str, Tensor], tuple[int, int]]
+"""Network section, weights by their new names, input and output size."""
+
+
+def _simple(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
+    *hidden, last = _need(_layers(tensors), 1)
+    _chain([*hidden, last], None)
+    network = {"type": "feedforward", "hidden": _widths(hidden), **_style(work, _norms(hidden, [last]))}
+    weights = _perceptron("trunk", hidden) | {"head.linear.weight": last.weight, "head.linear.bias": last.bias}
+    first = hidden[0] if hidden else last
+    return network, weights, (first.weight.shape[1], len(last.weight))
+
+
+def _need(layers: list[_Layer], least: int) -> list[_Layer]:
+    if len(layers) < least:
+        raise UserError("state_dict has too few layers for this network_type", where="state_dict", remedy=_GUIDE)
+    return layers
+
+
+def _split(layers: Sequence[_Layer]) -> tuple[list[_Layer], list[_Layer], list[_Layer]]:
+    """Layers of the trunk, of the value and of the advantage stream, told apart by their names."""
+    kinds: dict[str, list[_Layer]] = {"value": [], "adv": [], "": []}
+    for layer in layers:
+        kinds[next(word for word in kinds if word in layer.name.lower())].append(layer)
+    return kinds[""], kinds["value"], kinds["adv"]
+
+
+def _dueling(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
+    trunk, value, advantage = _split(_layers(tensors))
+    if not trunk or not value or not advantage or len(value[-1].weight) != 1:
+        what = "a dueling network has a trunk, a 'value' stream with one output and an 'advantage' stream"
+        raise UserError(what, where="state_dict", remedy=_GUIDE)
+    if _widths(value[:-1]) != _widths(advantage[:-1]):
+        what = f"the streams differ: value {_widths(value[:-1])}, advantage {_widths(advantage[:-1])}"
+        raise UserError(what, where="state_dict", remedy=f"a brain spec has one size for both; {_GUIDE}")
+    _chain(trunk, None)
+    _chain(value, len(trunk[-1].weight))
+    _chain(advantage, len(trunk[-1].weight))
+    layer_norm = _norms([*trunk, *value[:-1], *advantage[:-1]], [value[-1], advantage[-1]])
+    network = {"type": "dueling", "hidden": _widths(trunk), "stream": _widths(value[:-1]), **_style(work, layer_norm)}
+    weights = _perceptron("trunk", trunk)
+    weights |= _perceptron("value_stream", value[:-1]) | _perceptron("advantage_stream", advantage[:-1])
+    weights |= {"value.weight": value[-1].weight, "value.bias": value[-1].bias}
+    weights |= {"advantage.weight": advantage[-1].weight, "advantage.bias": advantage[-1].bias}
+    return network, weights, (trunk[0].weight.shape[1], len(advantage[-1].weight))
+
+
+def _recurrent(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
+    names = [name for name in tensors if name.rpartition(".")[2].startswith(_CELL_PREFIXES)]
+    cell, hidden_size, cell_inputs, weights = _cell({name.rpartition(".")[2]: tensors[name] for name in names}, work)
+    order = list(tensors)
+    start, stop = order.index(names[0]), order.index(names[-1])
+    encoder = _layers({name: tensors[name] for name in order[:start]})
+    after = _layers({name: tensors[name] for name in order[stop + 1 :]})
+    head, value, advantage = _split(after)
+    dueling = bool(value or advantage)
+    if dueling and (len(value) != 1 or len(advantage) != 1 or len(value[0].weight) != 1):
+        what = "value and advantage of a recurrent network are one linear layer each"
+        raise UserError(what, where="state_dict", remedy=_GUIDE)
+    last = [value[0], advantage[0]] if dueling else [_need(head, 1).pop()]
+    _chain(encoder, None)
+    if encoder and len(encoder[-1].weight) != cell_inputs:
+        what = f"the {cell} takes {cell_inputs} numbers, but the layer before gives {len(encoder[-1].weight)}"
+        raise UserError(what, where="state_dict", remedy=_GUIDE)
+    for layer in last:
+        _chain([*head, layer], hidden_size)
+    network = {"type": "recurrent", "encoder": _widths(encoder), "cell": cell, "hidden_size": hidden_size}
+    network |= {"head": _widths(head), "dueling": dueling, **_style(work, _norms([*encoder, *head], last))}
+    weights |= _perceptron("encoder", encoder) | _perceptron("head", head)
+    weights |= {"q.linear.weight": torch.cat([layer.weight for layer in last])}
+    weights |= {"q.linear.bias": torch.cat([layer.bias for layer in last])}
+    input_size = encoder[0].weight.shape[1] if encoder else cell_inputs
+    return network, weights, (input_size, len(last[-1].weight))
+
+
+def _cell(parts: Mapping[str, Tensor], work: _Upgrade) -> tuple[str, int, int, dict[str, Tensor]]:
+    """Kind, hidden size, inputs and weights of the recurrent cell, by the number of its gates."""
+    if set(parts) != {f"{prefix}_l0" for prefix in _CELL_PREFIXES}:
+        what = "a recurrent network has one LSTM or GRU of torch, of one layer and one direction, with biases"
+        raise UserError(what, where="state_dict", remedy=_GUIDE)
+    num_rows, hidden_size = parts["weight_hh_l0"].shape
+    num_gates = num_rows // hidden_size
+    if num_gates not in (3, 4) or num_rows != num_gates * hidden_size:
+        raise UserError("the recurrent layer has neither the 4 gates of an LSTM nor the 3 of a GRU", where="state_dict")
+    cell = "lstm" if num_gates == 4 else "gru"
+    said = str(work.params.get("cell", cell)).lower()
+    work.used.add("cell")
+    if said != cell:
+        raise UserError(f"params.cell is {said!r}, but the tensors are those of a {cell}", where="params.cell")
+
+    def ordered(tensor: Tensor) -> Tensor:
+        gates = tensor.chunk(num_gates)
+        return torch.cat([gates[i] for i in _LSTM_ORDER]) if cell == "lstm" else tensor
+
+    weights = {
+        "cell.inputs.weight": ordered(parts["weight_ih_l0"]),
+        "cell.inputs.bias": ordered(parts["bias_ih_l0"]),
+        "cell.recurrent.weight": ordered(parts["weight_hh_l0"]),
+        "cell.recurrent.bias": ordered(parts["bias_hh_l0"]),
+    }
+    return cell, hidden_size, parts["weight_ih_l0"].shape[1], weights
+
+
+def _check_sizes(network: Mapping[str, Any], work: _Upgrade) -> None:
+    """Where params name hidden sizes, they have to be those of the tensors."""
+    found = network["hidden_size"] if network["type"] == "recurrent" else network["hidden"]
+    for key in _SIZES:
+        if key not in work.params:
+            continue
+        work.used.add(key)
+        said = work.params[key]
+        meant = list(said) if isinstance(said, list | tuple) else said
+        same_everywhere = isinstance(found, list) and found and all(width == meant for width in found)
+        if meant != found and not same_everywhere:
+            what = f"params.{key} is {said!r}, but the tensors have {found}"
+            raise UserError(what, where=f"params.{key}", remedy=_GUIDE)

@@ -1,0 +1,306 @@
+"""Brain spec to Q-network: feed-forward, dueling, recurrent, and one small net shared over the places.
+
+All four have one interface (`QNetwork`), whether they remember or not, so that acting, learning and exporting are
+written once.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import UserError
+from pipeline.recipe.explain import Places as Origins
+from pipeline.recipe.explain import explain_value
+from pipeline.tasks.gridworld.model.freeze import export_parts
+from pipeline.tasks.gridworld.model.layers import (
+    CELLS,
+    Layer,
+    Linear,
+    Perceptron,
+    QHead,
+    Style,
+    duel,
+    initialise,
+    run_cell,
+)
+from pipeline.tasks.gridworld.recipe import Dueling, FeedForward, Network, Places, Recurrent
+from schemas.brain import BrainSpec
+
+
+class PlacesBrain(Places, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="places"):
+    """`Places`, with the sizes of the part of the observation that has a block per place (its end)."""
+
+    num_places: int = 14
+    place_features: int = 9
+
+
+BrainNetwork = FeedForward | Dueling | Recurrent | PlacesBrain
+NETWORK = BrainNetwork
+"""What ``network`` of a brain spec may be, for whoever parses specs."""
+
+POSITION_SIZE = 2  # the common blocks begin with the position of the agent: x and y in [0, 1]
+NUM_HEADS = 8
+MAX_WIDTH = 65_536  # 200 times the widest trained so far; a spec from anywhere must not exhaust the memory
+MAX_LAYERS = 64
+
+
+class _Holder(msgspec.Struct):
+    network: BrainNetwork
+
+
+class QNetwork(nn.Module):
+    """Observations to Q-values, with an optional memory.
+
+    A memory is one flat float32 vector of `hidden_size` numbers a row (0: the network does not remember), whatever
+    is in it: LSTM h and c, or the cells of all places.
+    """
+
+    hidden_size = 0
+
+    def __init__(self, input_size: int, output_size: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.output_size = output_size
+
+    def initial_hidden(self, batch_size: int) -> Tensor:
+        """The memory at the start of an episode: float32 zeros [B, H]."""
+        return torch.zeros(batch_size, self.hidden_size, device=next(self.parameters()).device)
+
+    def forward(self, observations: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """One step: observations float32 [B, D], hidden float32 [B, H] (None: the start) -> q [B, A], next hidden.
+
+        The hidden state returned is None for networks that do not remember.
+        """
+        if self.hidden_size and hidden is None:
+            hidden = self.initial_hidden(observations.shape[0])
+        if not self.hidden_size:
+            return self.evaluate(observations), None
+        q, hidden = self.unroll(observations.unsqueeze(0), hidden)
+        return q.squeeze(0), hidden
+
+    def unroll(
+        self, observations: Tensor, hidden: Tensor | None, resets: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Steps in a row: observations float32 [T, B, D], hidden [B, H] before the first -> q [T, B, A], last hidden.
+
+        resets bool [T, B]: the memory is emptied where true, before that step (a new episode begins there).
+        The same numbers as T calls of `forward`, up to float32 rounding.
+        """
+        return self.evaluate(observations), None
+
+    def evaluate(self, observations: Tensor) -> Tensor:
+        """[..., D] -> [..., A], for networks that do not remember."""
+        raise NotImplementedError
+
+
+class FeedForwardNetwork(QNetwork):
+    """Multilayer perceptron (Mnih et al. 2015, without the convolutions)."""
+
+    def __init__(self, spec: BrainSpec, network: FeedForward) -> None:
+        super().__init__(spec.input_size, spec.output_size)
+        self.trunk = Perceptron(spec.input_size, network.hidden, _style(network))
+        self.head = QHead(self.trunk.out_features, spec.output_size, dueling=False)
+
+    def evaluate(self, observations: Tensor) -> Tensor:
+        q: Tensor = self.head(self.trunk(observations))
+        return q
+
+
+class DuelingNetwork(QNetwork):
+    """Shared trunk, then a stream for the value and one for the advantages (Wang et al. 2016)."""
+
+    def __init__(self, spec: BrainSpec, network: Dueling) -> None:
+        super().__init__(spec.input_size, spec.output_size)
+        style = _style(network)
+        self.trunk = Perceptron(spec.input_size, network.hidden, style)
+        self.value_stream = Perceptron(self.trunk.out_features, network.stream, style)
+        self.advantage_stream = Perceptron(self.trunk.out_features, network.stream, style)
+        self.value = Linear(self.value_stream.out_features, 1, gain=0.1)
+        self.advantage = Linear(self.advantage_stream.out_features, spec.output_size, gain=0.1)
+
+    def evaluate(self, observations: Tensor) -> Tensor:
+        x = self.trunk(observations)
+        return duel(self.value(self.value_stream(x)), self.advantage(self.advantage_stream(x)))
+
+
+class RecurrentNetwork(QNetwork):
+    """Encoder, one recurrent layer, head (Hausknecht and Stone 2015)."""
+
+    def __init__(self, spec: BrainSpec, network: Recurrent) -> None:
+        super().__init__(spec.input_size, spec.output_size)
+        style = _style(network)
+        self.encoder = Perceptron(spec.input_size, network.encoder, style)
+        self.cell = CELLS[network.cell](self.encoder.out_features, network.hidden_size)
+        self.head = Perceptron(network.hidden_size, network.head, style)
+        self.q = QHead(self.head.out_features, spec.output_size, network.dueling)
+        self.hidden_size = self.cell.state_size
+
+    def unroll(
+        self, observations: Tensor, hidden: Tensor | None, resets: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        if hidden is None:
+            hidden = self.initial_hidden(observations.shape[1])
+        projected = self.cell.project(self.encoder(observations))
+        outputs, hidden = run_cell(self.cell, projected, hidden, resets)
+        return self.q(self.head(outputs)), hidden
+
+
+class PlacesNetwork(QNetwork):
+    """One small net shared over the places; a trunk on the rest of the observation gates how their outputs mix.
+
+    The kinds of places are told apart by a bias of their own in the first layer of the small net, and by their gates.
+    With a memory every place has a recurrent cell (weights shared) that sees the place's features and the agent's
+    position, so that it can hold where the place was when it was last seen. What the small net knows of a place then
+    comes from that cell alone: with a path around it a model leans on what is in sight (measured on "partial": emptied
+    before each step it kept 56 % of its survivals with that path, and 26 % without).
+    """
+
+    def __init__(self, spec: BrainSpec, network: PlacesBrain) -> None:
+        super().__init__(spec.input_size, spec.output_size)
+        style = _style(network)
+        self.num_places, self.place_features = network.num_places, network.place_features
+        self.common_size = spec.input_size - network.num_places * network.place_features
+        self.num_heads = NUM_HEADS
+        width = network.place_features
+        self.cell = None
+        if network.memory is not None:
+            self.cell = CELLS[network.memory.cell](width + POSITION_SIZE, network.memory.hidden_size)
+            self.hidden_size = network.num_places * self.cell.state_size
+            width = network.memory.hidden_size
+        self.place_bias = nn.Parameter(torch.empty(network.num_places, network.place[0]))
+        self.place = nn.ModuleList(Perceptron(width, network.place, style))
+        self.place_out = Linear(network.place[-1], network.mixed_size // NUM_HEADS, bias=False)
+        self.trunk = Perceptron(self.common_size, network.trunk, style)
+        self.gates = Linear(self.trunk.out_features, NUM_HEADS * network.num_places)
+        self.head = Perceptron(network.mixed_size + self.trunk.out_features, network.head, style)
+        self.q = QHead(self.head.out_features, spec.output_size, network.dueling)
+
+    def _split(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """[..., D] -> common [..., C], places [..., P, F]."""
+        shape = (*observations.shape[:-1], self.num_places, self.place_features)
+        return observations[..., : self.common_size], observations[..., self.common_size :].reshape(shape)
+
+    def _mix(self, common: Tensor, places: Tensor) -> Tensor:
+        """common [N, C], inputs of the shared net [N, P, width] -> q [N, A]."""
+        trunk = self.trunk(common)
+        first = self.place[0]
+        assert isinstance(first, Layer)
+        x = first.finish(first.linear(places).add_(self.place_bias))
+        for layer in self.place[1:]:
+            x = layer(x)
+        gates = self.gates(trunk).view(-1, self.num_heads, self.num_places)
+        mixed = torch.bmm(gates, self.place_out(x)).flatten(1)
+        q: Tensor = self.q(self.head(torch.cat((mixed, trunk), dim=-1)))
+        return q
+
+    def evaluate(self, observations: Tensor) -> Tensor:
+        common, places = self._split(observations.flatten(0, -2))
+        return self._mix(common, places).view(*observations.shape[:-1], self.output_size)
+
+    def unroll(
+        self, observations: Tensor, hidden: Tensor | None, resets: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        if self.cell is None:
+            return self.evaluate(observations), None
+        steps, batch = observations.shape[:2]
+        if hidden is None:
+            hidden = self.initial_hidden(batch)
+        common, places = self._split(observations)
+        position = common[..., None, :POSITION_SIZE].expand(-1, -1, self.num_places, -1)
+        seen = torch.cat((places, position), dim=-1)
+        projected = self.cell.project(seen).flatten(1, 2)
+        state = hidden.reshape(batch * self.num_places, -1)
+        each = None if resets is None else resets.repeat_interleave(self.num_places, dim=1)
+        outputs, state = run_cell(self.cell, projected, state, each)
+        remembered = outputs.reshape(steps, batch, self.num_places, -1)
+        q = self._mix(common.flatten(0, 1), remembered.flatten(0, 1))
+        return q.view(steps, batch, -1), state.reshape(batch, -1)
+
+
+def _style(network: Network) -> Style:
+    return Style(network.activation, network.layer_norm, network.dropout)
+
+
+def parse_network(data: Mapping[str, Any]) -> BrainNetwork:
+    """The network section of a recipe or of a brain spec as its Struct, every default filled in.
+
+    Raises UserError that names the wrong key or value, and the nearest known one.
+    """
+    holder = {"network": dict(data)}
+    try:
+        return msgspec.convert(holder, _Holder).network
+    except msgspec.ValidationError as error:
+        source = Origins("network", {}, {("network",): "brain spec"})
+        raise explain_value(error, holder, _Holder, source, "see `Network` in recipe.py of gridworld") from error
+
+
+def check(spec: BrainSpec, network: BrainNetwork) -> None:
+    """Raises UserError when the parts of a spec do not fit together, or are out of all proportion."""
+    sizes = [spec.input_size, spec.output_size, *_widths(network)]
+    if min(sizes) < 1 or max(sizes) > MAX_WIDTH or len(sizes) > MAX_LAYERS:
+        what = f"a network has at most {MAX_LAYERS} sizes, each from 1 to {MAX_WIDTH:,}; here are {len(sizes)}"
+        raise UserError(f"{what}, from {min(sizes):,} to {max(sizes):,}", where="brain spec")
+    if not isinstance(network, PlacesBrain):
+        return
+    if spec.input_size - network.num_places * network.place_features < POSITION_SIZE:
+        raise UserError(
+            f"{spec.input_size} inputs are too few for {network.num_places} places times {network.place_features}",
+            where="brain spec: input_size",
+            remedy="network type places needs encoding places or memory",
+        )
+    if not network.place or network.mixed_size % NUM_HEADS:
+        what = f"network.place needs at least one layer, and network.mixed_size ({network.mixed_size}) to be a multiple"
+        raise UserError(f"{what} of {NUM_HEADS}", where="brain spec: network")
+
+
+def _widths(network: BrainNetwork) -> list[int]:
+    match network:
+        case FeedForward():
+            return [*network.hidden]
+        case Dueling():
+            return [*network.hidden, *network.stream]
+        case Recurrent():
+            return [*network.encoder, network.hidden_size, *network.head]
+        case PlacesBrain():
+            memory = [] if network.memory is None else [network.memory.hidden_size]
+            own = [network.num_places, network.place_features, network.mixed_size]
+            return [*network.place, *network.trunk, *network.head, *own, *memory]
+
+
+def build(spec: BrainSpec, generator: torch.Generator | None = None) -> QNetwork:
+    """The network of a brain spec, its weights drawn from ``generator`` (None: from torch's global one).
+
+    On the meta device (`with torch.device("meta")`) nothing is drawn: that is for weights to be loaded into.
+    Raises UserError when the spec is not valid.
+    """
+    network = parse_network(spec.network)
+    check(spec, network)
+    match network:
+        case FeedForward():
+            module: QNetwork = FeedForwardNetwork(spec, network)
+        case Dueling():
+            module = DuelingNetwork(spec, network)
+        case Recurrent():
+            module = RecurrentNetwork(spec, network)
+        case PlacesBrain():
+            module = PlacesNetwork(spec, network)
+    if next(module.parameters()).device.type != "meta":
+        initialise(module, generator)
+    return module
+
+
+@torch.inference_mode()
+def golden_outputs(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the network answers to golden inputs: q [T, B, A], and the last hidden state [B, H] if it remembers.
+
+    Inputs: observations float32 [T, B, D], resets bool [T, B].
+    """
+    assert isinstance(module, QNetwork)
+    q, hidden = module.unroll(inputs["observations"], None, inputs["resets"])
+    return {"q_values": q} if hidden is None else {"q_values": q, "hidden": hidden}
+
+
+__all__ = ["NETWORK", "QNetwork", "build", "export_parts", "golden_outputs", "parse_network"]

@@ -1,0 +1,237 @@
+"""The rules of a level as arrays, the form in which compiled code takes them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.tasks.gridworld.town.rules import (
+    ACTION_EFFECTS,
+    ACTIONS,
+    BASE_DECAY,
+    CASCADE_THRESHOLD,
+    CASCADES,
+    DOWN,
+    HEALTH_BASE,
+    HEALTH_DECAY,
+    HEALTH_UNFIT,
+    HOURS_PER_DAY,
+    INITIAL_METERS,
+    LEFT,
+    METERS,
+    PACKED,
+    PAYMENT_TOLERANCE,
+    PLACE_TYPES,
+    RETIREMENT_BONUS,
+    RIGHT,
+    SHARE_DURING_TICKS,
+    START_HOUR,
+    UP,
+    Level,
+    find_level,
+)
+
+PLACE_FEATURES = ("present", "visible", "dx", "dy", "sign_dx", "sign_dy", "here", "distance", "open")
+"""What the encodings "places" and "memory" say about each place."""
+CELL_BITS = 24
+"""Cells in each column of `Packed.cells_seen`."""
+
+
+class Offsets(NamedTuple):
+    """First column of each part of a packed row, in a form that compiled code can take as an argument."""
+
+    agent_cell: int
+    meters: int
+    place_cells: int
+    seen: int
+    hour: int
+    place_in_use: int
+    ticks_done: int
+    num_steps: int
+    multiplier: int
+    cells_seen: int
+
+
+class Tables(NamedTuple):
+    """One level's rules as arrays.
+
+    Compiled code receives its numbers through this argument and never as globals: numba's disk cache
+    notices a change of the file that holds the compiled function, but not of the files it imports.
+
+    An instant level is a temporal one whose uses last one tick and whose places never close, so the
+    compiled code has a single path.
+    """
+
+    at: Offsets
+    size: int
+    sight: int
+    cap: int
+    row_of: NDArray[np.int64]  # [cells]
+    column_of: NDArray[np.int64]  # [cells]
+    neighbour: NDArray[np.int64]  # [4, cells] where UP, DOWN, LEFT and RIGHT lead; into a wall: nowhere else
+    in_sight: NDArray[np.int8]  # [cells, cells] 1 where the second cell is in the visible square around the first
+    cells_in_sight: NDArray[np.int64]  # [cells, 3] the row of `in_sight` as bits, in the columns of `Packed.cells_seen`
+    rings: NDArray[np.uint64]  # [cells, 2 * size - 1] cells at 0, 1, 2, ... steps, as bits; only with a window
+    offset_of: NDArray[np.int64]  # [cells] such that offset_of[there] - offset_of[cell] is an index into `relative`
+    relative: NDArray[np.float32]  # [3, (2 * size - 1) ** 2, 8], see `_relative`
+    empty_window: NDArray[np.float32]  # [cells, side * side * 16] what the window shows where no place is
+    start_hour: int
+    places: NDArray[np.int64]  # [P] indices of the types that exist
+    legal_in: NDArray[np.bool_]  # [cells, 8] enabled and not into a wall; INTERACT as if a place were everywhere
+    initial: NDArray[np.float64]  # [8]
+    decay: NDArray[np.float64]  # [8]
+    action_effects: NDArray[np.float64]  # [8 actions, 8 meters]
+    open_at: NDArray[np.bool_]  # [24, 14]
+    open_places: NDArray[np.int64]  # [24] the same as bits, place 0 the lowest
+    ticks: NDArray[np.int64]  # [14]
+    tick_price: NDArray[np.float64]  # [14]
+    payment_tolerance: float
+    tick_effects: NDArray[np.float64]  # [14, 8] of every tick
+    last_effects: NDArray[np.float64]  # [14, 8] in addition on the last tick
+    health_decay: float
+    health_base: float
+    health_unfit: float
+    cascade_threshold: float
+    cascade_source: NDArray[np.int64]  # [10]
+    cascade_target: NDArray[np.int64]  # [10]
+    cascade_strength: NDArray[np.float64]  # [10]
+    retirement_bonus: float
+    clock: NDArray[np.float32]  # [24, 2] sine and cosine of the hour
+
+
+def _dense(rows: list[dict[int, float]]) -> NDArray[np.float64]:
+    table = np.zeros((len(rows), len(METERS)))
+    for index, effects in enumerate(rows):
+        for meter, change in effects.items():
+            table[index, meter] = change
+    return table
+
+
+def _offsets() -> Offsets:
+    starts = {name: getattr(PACKED, name) for name in Offsets._fields}
+    return Offsets(**{name: v.start if isinstance(v, slice) else v for name, v in starts.items()})
+
+
+def _relative(level: Level) -> NDArray[np.float32]:
+    """What an agent knows of a place dy rows and dx columns away.
+
+    At [known, (dy + size - 1) * (2 * size - 1) + dx + size - 1]: all of PLACE_FEATURES but the last, which
+    depends on the hour. known 0: only what is in sight, zeros for the rest; known 1: a place remembered, in sight or
+    not; known 2: no such place in the town, zeros.
+    """
+    last = level.size - 1
+    away = np.arange(-last, last + 1)
+    dy, dx = np.meshgrid(away, away, indexing="ij")
+    visible = np.maximum(abs(dy), abs(dx)) <= level.sight
+    here = (dy == 0) & (dx == 0)
+    distance = (abs(dy) + abs(dx)) / (2 * last)
+    present = np.ones_like(dx)
+    features = (present, visible, dx / last, dy / last, np.sign(dx), np.sign(dy), here, distance)
+    remembered = np.stack(features, axis=-1)
+    known = np.stack([remembered * visible[..., None], remembered, 0 * remembered]).astype(np.float32)
+    return known.reshape(3, -1, len(features))
+
+
+def _neighbour(level: Level) -> NDArray[np.int64]:
+    """The cell that each move leads to, [4, cells]."""
+    y, x = np.divmod(np.arange(level.size**2), level.size)
+    last = level.size - 1
+    rows = {UP: np.maximum(y - 1, 0), DOWN: np.minimum(y + 1, last)}
+    columns = {LEFT: np.maximum(x - 1, 0), RIGHT: np.minimum(x + 1, last)}
+    return np.stack([rows.get(move, y) * level.size + columns.get(move, x) for move in range(4)])
+
+
+def _in_sight(level: Level) -> NDArray[np.int8]:
+    y, x = np.divmod(np.arange(level.size**2), level.size)
+    in_sight = np.maximum(abs(y[:, None] - y), abs(x[:, None] - x)) <= level.sight
+    return np.asarray(in_sight, dtype=np.int8)
+
+
+def _cells_in_sight(in_sight: NDArray[np.int8]) -> NDArray[np.int64]:
+    num_columns = PACKED.cells_seen.stop - PACKED.cells_seen.start
+    columns = np.zeros((len(in_sight), num_columns), dtype=np.int64)
+    for cell in range(min(len(in_sight), num_columns * CELL_BITS)):
+        columns[:, cell // CELL_BITS] |= in_sight[:, cell].astype(np.int64) << (cell % CELL_BITS)
+    return columns
+
+
+def _rings(level: Level) -> NDArray[np.uint64]:
+    """For each cell, the cells at each distance in steps, cell c as bit c."""
+    rings = np.zeros((level.size**2, 2 * level.size - 1), dtype=np.uint64)
+    if level.window is not None:
+        y, x = np.divmod(np.arange(level.size**2), level.size)
+        distance = abs(y[:, None] - y) + abs(x[:, None] - x)
+        for cell, row in enumerate(distance):
+            np.bitwise_or.at(rings[cell], row, np.uint64(1) << np.arange(len(row), dtype=np.uint64))
+    return rings
+
+
+def _legal_in(level: Level, neighbour: NDArray[np.int64]) -> NDArray[np.bool_]:
+    legal = np.ones((level.size**2, len(ACTIONS)), dtype=np.bool_)
+    legal[:, :4] = np.arange(level.size**2)[:, None] != neighbour.T
+    legal[:, list(level.disabled_actions)] = False
+    return legal
+
+
+def _empty_window(level: Level) -> NDArray[np.float32]:
+    """The encoding "window" from each cell of a town without places: one-hot, after the types "empty" and "outside"."""
+    if level.window is None:
+        return np.zeros((level.size**2, 0), dtype=np.float32)
+    steps = np.arange(-level.sight, level.sight + 1)
+    row_of, column_of = np.divmod(np.arange(level.size**2), level.size)
+    rows, columns = row_of[:, None, None] + steps[:, None], column_of[:, None, None] + steps
+    inside = (rows >= 0) & (rows < level.size) & (columns >= 0) & (columns < level.size)
+    window = np.zeros((*inside.shape, len(PLACE_TYPES) + 2), dtype=np.float32)
+    window[..., -2] = inside
+    window[..., -1] = ~inside
+    return window.reshape(level.size**2, -1)
+
+
+def tables(level: Level | str) -> Tables:
+    """The rules of a level as arrays, for compiled code."""
+    level = find_level(level)
+    effects = _dense([place.effects for place in PLACE_TYPES])
+    ticks = np.array([place.ticks if level.temporal else 1 for place in PLACE_TYPES], dtype=np.int64)
+    share = SHARE_DURING_TICKS if level.temporal else 1.0
+    angle = 2 * np.pi * np.arange(HOURS_PER_DAY) / HOURS_PER_DAY
+    row_of, column_of = np.divmod(np.arange(level.size**2), level.size)
+    neighbour = _neighbour(level)
+    hours = range(HOURS_PER_DAY)
+    open_at = np.array([[place.is_open(hour) or not level.temporal for place in PLACE_TYPES] for hour in hours])
+    return Tables(
+        at=_offsets(),
+        size=level.size,
+        sight=level.sight,
+        cap=level.cap,
+        row_of=row_of,
+        column_of=column_of,
+        neighbour=neighbour,
+        in_sight=_in_sight(level),
+        cells_in_sight=_cells_in_sight(_in_sight(level)),
+        rings=_rings(level),
+        offset_of=row_of * (2 * level.size - 1) + column_of,
+        relative=_relative(level),
+        empty_window=_empty_window(level),
+        start_hour=START_HOUR,
+        places=np.array(level.places, dtype=np.int64),
+        legal_in=_legal_in(level, neighbour),
+        initial=np.array(INITIAL_METERS),
+        decay=np.array(BASE_DECAY),
+        action_effects=_dense([ACTION_EFFECTS[action] for action in range(len(ACTIONS))]),
+        open_at=open_at,
+        open_places=(open_at << np.arange(len(PLACE_TYPES))).sum(axis=1),
+        ticks=ticks,
+        tick_price=np.array([place.price for place in PLACE_TYPES]) / ticks,
+        payment_tolerance=PAYMENT_TOLERANCE,
+        tick_effects=effects * share / ticks[:, None],
+        last_effects=effects * (1.0 - share),
+        health_decay=HEALTH_DECAY,
+        health_base=HEALTH_BASE,
+        health_unfit=HEALTH_UNFIT,
+        cascade_threshold=CASCADE_THRESHOLD,
+        cascade_source=np.array([source for source, _, _ in CASCADES], dtype=np.int64),
+        cascade_target=np.array([target for _, target, _ in CASCADES], dtype=np.int64),
+        cascade_strength=np.array([strength for _, _, strength in CASCADES]),
+        retirement_bonus=RETIREMENT_BONUS,
+        clock=np.stack([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32),
+    )

@@ -1,0 +1,205 @@
+"""What happened in an episode, and why, told from its trace: meters that fall low, uses, refusals, the end.
+
+Frame k (0-based) is the state before step k; frame ``num_steps`` is the state after the last step. Needs a row with
+``trace`` and ``final_meters`` (an episode, or a prediction with a trace).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from pipeline.tasks.gridworld.rows import Step
+from pipeline.tasks.gridworld.town.rules import (
+    ACTIONS,
+    CASCADE_THRESHOLD,
+    CASCADES,
+    DOLLARS_PER_MONEY,
+    ENERGY,
+    FITNESS,
+    HEALTH,
+    HEALTH_DECAY,
+    HEALTH_UNFIT,
+    INTERACT,
+    LEVELS,
+    METERS,
+    MONEY,
+    PLACE_TYPES,
+    PLACES,
+    Place,
+)
+
+Kind = Literal["low", "recovered", "used", "started", "refused", "lost", "died", "retired"]
+DEADLY = (ENERGY, HEALTH)
+_ROUNDING = 1e-4  # meters in a trace are rounded to four decimals
+
+
+class Account(Protocol):
+    """The fields of an episode that its events are told from."""
+
+    @property
+    def level(self) -> str: ...
+    @property
+    def num_steps(self) -> int: ...
+    @property
+    def died(self) -> bool: ...
+    @property
+    def cause(self) -> str | None: ...
+    @property
+    def cap(self) -> int: ...
+    @property
+    def grid_places(self) -> dict[str, tuple[int, int]]: ...
+    @property
+    def final_meters(self) -> list[float]: ...
+
+
+class Event(NamedTuple):
+    """Something that is true from ``frame`` on, in one short sentence."""
+
+    frame: int
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True)
+class Town:
+    """What the events need to know of the level: whether uses take time, and where places are."""
+
+    temporal: bool
+    place_at: dict[tuple[int, int], Place]
+
+
+def words(key: str) -> str:
+    """``luxury_bed`` to ``luxury bed``."""
+    return key.replace("_", " ")
+
+
+def read_town(account: Account) -> Town:
+    """The town of an episode. A level that is not in `LEVELS` counts as one with instant uses."""
+    level = LEVELS.get(account.level)
+    by_key = dict(zip(PLACES, PLACE_TYPES, strict=True))
+    places = {(x, y): by_key[key] for key, (x, y) in account.grid_places.items()}
+    return Town(temporal=level is not None and level.temporal, place_at=places)
+
+
+def meters_at(account: Account, trace: Sequence[Step], frame: int) -> list[float]:
+    """The eight meters in a frame."""
+    return trace[frame].meters if frame < len(trace) else account.final_meters
+
+
+def read_events(account: Account, trace: Sequence[Step]) -> list[Event]:
+    """All events of an episode, in order."""
+    town = read_town(account)
+    events: list[Event] = []
+    for index, step in enumerate(trace):
+        after = meters_at(account, trace, index + 1)
+        events += _use(index, trace, town)
+        events += _crossings(index + 1, step.meters, after)
+    last = len(trace)
+    if account.died:
+        events.append(Event(last, "died", death_sentence(account)))
+    elif account.num_steps >= account.cap:
+        events.append(Event(last, "retired", f"lived all {account.cap} steps: retired"))
+    return events
+
+
+def _use(index: int, trace: Sequence[Step], town: Town) -> Iterator[Event]:
+    """What became of an INTERACT, or of the use that a move broke off."""
+    step, frame = trace[index], index + 1
+    place = town.place_at.get(step.position)
+    if step.action != INTERACT:
+        moved = frame < len(trace) and trace[frame].position != step.position
+        if moved and step.use_place >= 0:
+            used = PLACE_TYPES[step.use_place]
+            yield Event(frame, "lost", f"left {words(used.key)} after {step.use_ticks} of {used.ticks} ticks: all lost")
+        return
+    if step.completed >= 0:
+        done = PLACE_TYPES[step.completed]
+        yield Event(frame, "used", f"used {words(done.key)}: {effects_words(done)}")
+    elif place is None:
+        yield Event(frame, "refused", "nothing here to interact with")
+    elif town.temporal and not place.is_open(step.hour):
+        yield Event(frame, "refused", f"{words(place.key)} is closed ({hours_words(place)})")
+    elif step.meters[MONEY] < (price := tick_price(place, town)) - _ROUNDING:
+        has = step.meters[MONEY] * DOLLARS_PER_MONEY
+        yield Event(
+            frame, "refused", f"could not afford {words(place.key)} (${price * DOLLARS_PER_MONEY:.2f}, has ${has:.2f})"
+        )
+    elif step.use_place < 0:
+        yield Event(frame, "started", f"started {words(place.key)} ({place.ticks} ticks)")
+
+
+def _crossings(frame: int, before: Sequence[float], after: Sequence[float]) -> Iterator[Event]:
+    for meter, name in enumerate(METERS):
+        if meter == MONEY:
+            continue  # money drains nothing
+        if after[meter] < CASCADE_THRESHOLD <= before[meter]:
+            yield Event(frame, "low", f"{name} is below {CASCADE_THRESHOLD}: {consequence(meter)}")
+        elif before[meter] < CASCADE_THRESHOLD <= after[meter]:
+            yield Event(frame, "recovered", f"{name} is above {CASCADE_THRESHOLD} again")
+
+
+def consequence(meter: int) -> str:
+    """What a meter below the threshold does, from the cascades."""
+    if meter in DEADLY:
+        return "at 0 it kills"
+    if meter == FITNESS:
+        return "health falls faster"
+    drained = [METERS[target] for source, target, _ in CASCADES if source == meter]
+    return "drains " + " and ".join(filter(None, (", ".join(drained[:-1]), drained[-1])))
+
+
+def feeding_chain(killed: int, meters: Sequence[float]) -> list[int]:
+    """From the meter that killed along the strongest drain to where the trouble began (`environment.deepest_cause`)."""
+    chain = [killed]
+    while len(chain) <= len(METERS):
+        losses = {
+            source: strength * (CASCADE_THRESHOLD - meters[source]) / CASCADE_THRESHOLD
+            for source, target, strength in CASCADES
+            if target == chain[-1] and meters[source] < CASCADE_THRESHOLD
+        }
+        if chain[-1] == HEALTH and meters[FITNESS] < CASCADE_THRESHOLD:
+            losses[FITNESS] = HEALTH_DECAY * HEALTH_UNFIT * (1 - meters[FITNESS])
+        if not losses:
+            break
+        chain.append(max(losses, key=lambda source: losses[source]))
+    return chain
+
+
+def death_sentence(account: Account) -> str:
+    """``died: energy reached 0, drained by satiation (0.12)``."""
+    if account.cause not in METERS:
+        return "died"
+    chain = feeding_chain(METERS.index(account.cause), account.final_meters)
+    fed = "".join(f", drained by {METERS[meter]} ({account.final_meters[meter]:.2f})" for meter in chain[1:])
+    return f"died: {account.cause} reached 0{fed}"
+
+
+def effects_words(place: Place) -> str:
+    """``energy +.50, health +.02, $5.00``."""
+    parts = [f"{METERS[meter]} {signed(change)}" for meter, change in place.effects.items() if meter != MONEY]
+    if earned := place.effects.get(MONEY):
+        parts.insert(0, f"earned ${earned * DOLLARS_PER_MONEY:.2f}")
+    if place.price:
+        parts.append(f"paid ${place.price * DOLLARS_PER_MONEY:.2f}")
+    return ", ".join(parts)
+
+
+def hours_words(place: Place) -> str:
+    """``8-18``, or ``always`` open."""
+    return "always" if (place.opens, place.closes) == (0, 24) else f"{place.opens}-{place.closes}"
+
+
+def tick_price(place: Place, town: Town) -> float:
+    """What one INTERACT costs (1.0 is $100)."""
+    return place.price / place.ticks if town.temporal else place.price
+
+
+def signed(number: float, decimals: int = 2) -> str:
+    """``+.50`` or ``-.02``: the sign always, the zero before the point never."""
+    text = f"{number:+.{decimals}f}"
+    return text.replace("0.", ".", 1) if abs(number) < 1 else text
+
+
+def action_words(step: Step) -> str:
+    """``interact (greedy)``."""
+    return f"{ACTIONS[step.action]} ({step.mode})"

@@ -1,0 +1,219 @@
+"""Scripted policies, the bars that a learner is held against, and whole plays of them.
+
+All of them read the whole state, also on levels with a window: they are bars, not learners. Each is a compiled
+loop over packed rows; what it does in a town depends on that town and its seed alone, never on the batch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.tasks.gridworld.town.arrays import Tables, tables
+from pipeline.tasks.gridworld.town.compiled import compiled, inlined
+from pipeline.tasks.gridworld.town.rules import (
+    BAR,
+    BED,
+    DOCTOR,
+    DOWN,
+    ENERGY,
+    FITNESS,
+    GYM,
+    HEALTH,
+    HOME_MEAL,
+    HYGIENE,
+    INTERACT,
+    JOB,
+    LEFT,
+    METERS,
+    MONEY,
+    MOOD,
+    PACKED,
+    RECREATION,
+    REST,
+    REWARDS,
+    RIGHT,
+    SATIATION,
+    SHOWER,
+    SOCIAL,
+    UP,
+    WAIT,
+    Level,
+    find_level,
+)
+from pipeline.tasks.gridworld.town.script import TUNED, follow_script
+from pipeline.tasks.gridworld.town.seeds import mix, uniforms
+from pipeline.tasks.gridworld.town.step import TownBatch
+from pipeline.tasks.gridworld.town.trace import Tally
+
+Act = Callable[[TownBatch, Tables, NDArray[np.uint64], int], NDArray[np.int64]]
+"""(towns, their rules, one seed a town, number of the step) -> actions int64 [N]."""
+
+# For each meter the place that the heuristic goes to when that meter is the lowest.
+_HELP: dict[int, int] = {
+    ENERGY: BED,
+    HYGIENE: SHOWER,
+    SATIATION: HOME_MEAL,
+    MONEY: JOB,
+    MOOD: RECREATION,
+    SOCIAL: BAR,
+    HEALTH: DOCTOR,
+    FITNESS: GYM,
+}
+_LOW_MONEY = 0.06
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """A scripted policy: what it does in a sentence, and its function."""
+
+    name: str
+    description: str
+    act: Act
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcomes:
+    """How N episodes went; the same measures as in the accounts of episodes and predictions.
+
+    num_steps int64 [N]; died bool [N]; cause and deepest_cause int8 [N], meter or -1; wellbeing float64 [N], the sum
+    of energy * health over the steps, without the bonus; returns float64 [N, 3], columns as in REWARDS;
+    mean_lowest_meter float64 [N]; place_uses int64 [N, 14]; num_kinds_used int64 [N]; final_meters float64 [N, 8].
+    """
+
+    num_steps: NDArray[np.int64]
+    died: NDArray[np.bool_]
+    cause: NDArray[np.int8]
+    deepest_cause: NDArray[np.int8]
+    wellbeing: NDArray[np.float64]
+    returns: NDArray[np.float64]
+    mean_lowest_meter: NDArray[np.float64]
+    place_uses: NDArray[np.int64]
+    num_kinds_used: NDArray[np.int64]
+    final_meters: NDArray[np.float64]
+
+
+@inlined
+def _towards(cell: int, goal: int, level: Tables) -> int:
+    """INTERACT on the goal, else a step towards it along the longer side of the way."""
+    dy = level.row_of[goal] - level.row_of[cell]
+    dx = level.column_of[goal] - level.column_of[cell]
+    if dy == 0 and dx == 0:
+        return INTERACT
+    if abs(dx) >= abs(dy):
+        return RIGHT if dx > 0 else LEFT
+    return DOWN if dy > 0 else UP
+
+
+@compiled
+def _go_to(
+    packed: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    level: Tables,
+    places: NDArray[np.int64],
+    actions: NDArray[np.int64],
+) -> None:
+    """Go to the place and use it; WAIT where it is closed or does not exist."""
+    at = level.at
+    for i in range(len(packed)):
+        goal = int(packed[i, at.place_cells + places[i]])
+        action = WAIT
+        if goal >= 0:
+            action = _towards(int(packed[i, at.agent_cell]), goal, level)
+        actions[i] = action if mask[i, action] else WAIT
+
+
+def _visit(town: TownBatch, level: Tables, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    actions = np.empty(town.num_envs, dtype=np.int64)
+    _go_to(town.packed, town.mask, level, places, actions)
+    return actions
+
+
+def _random(town: TownBatch, _: Tables, seeds: NDArray[np.uint64], step: int) -> NDArray[np.int64]:
+    legal = town.mask.cumsum(axis=1)
+    wanted = np.floor(uniforms(seeds, step, 0) * legal[:, -1]) + 1
+    actions: NDArray[np.int64] = (legal >= wanted[:, None]).argmax(axis=1)
+    return actions
+
+
+def _always(action: int) -> Act:
+    def act(town: TownBatch, _: Tables, __: NDArray[np.uint64], ___: int) -> NDArray[np.int64]:
+        return np.full(town.num_envs, action, dtype=np.int64)
+
+    return act
+
+
+def _heuristic(town: TownBatch, level: Tables, _: NDArray[np.uint64], __: int) -> NDArray[np.int64]:
+    help_for = np.array([_HELP[meter] for meter in range(len(METERS))], dtype=np.int64)
+    helped = np.where(np.isin(help_for, level.places), town.meters, np.inf)  # meters that this town can raise
+    goals = help_for[helped.argmin(axis=1)]
+    in_use = town.packed[:, PACKED.place_in_use].astype(np.int64)
+    return _visit(town, level, np.where((in_use >= 0) & town.mask[:, INTERACT], in_use, goals))
+
+
+def _two_places(town: TownBatch, level: Tables, _: NDArray[np.uint64], __: int) -> NDArray[np.int64]:
+    return _visit(town, level, np.where(town.meters[:, MONEY] < _LOW_MONEY, JOB, BED))
+
+
+def _tuned_script(town: TownBatch, level: Tables, _: NDArray[np.uint64], __: int) -> NDArray[np.int64]:
+    other = TUNED["temporal" if town.level.temporal else "full"]
+    parameters = TUNED.get(town.level.name, other)
+    return follow_script(town.packed, level, parameters)
+
+
+POLICIES = {
+    policy.name: policy
+    for policy in (
+        Policy(name="random", description="a random legal action", act=_random),
+        Policy(name="always_wait", description="WAIT at every step", act=_always(WAIT)),
+        Policy(name="always_rest", description="REST at every step", act=_always(REST)),
+        Policy(name="heuristic", description="go to the place for the lowest meter; finish a use", act=_heuristic),
+        Policy(name="two_places", description="job when money is below 0.06, else bed", act=_two_places),
+        Policy(
+            name="tuned_script",
+            description="the place worth most for its time, by 20 parameters tuned by random search",
+            act=_tuned_script,
+        ),
+    )
+}
+
+
+def play(
+    policy: str | Act,
+    level: Level | str,
+    seeds: NDArray[np.uint64],
+    multiplier: float | NDArray[np.float64] = 1.0,
+    *,
+    policy_seed: int = 0,
+) -> Outcomes:
+    """Play one episode for each seed, by a policy of `POLICIES` or a function of the same kind.
+
+    seeds uint64 [N], multiplier of the base decay one number or [N]; `policy_seed` matters to "random" alone.
+    """
+    act = POLICIES[policy].act if isinstance(policy, str) else policy
+    level = find_level(level)
+    rules = tables(level)
+    town = TownBatch(level, len(seeds))
+    town.reset(seeds, multiplier)
+    tally = Tally(len(seeds), REWARDS)
+    with np.errstate(over="ignore"):
+        draws = mix(np.asarray(seeds, dtype=np.uint64) + mix(np.full(1, policy_seed, dtype=np.uint64)))
+    for step in range(level.cap):
+        played = ~town.finished
+        if not played.any():
+            break
+        town.step(act(town, rules, draws, step))
+        tally.add(town.meters, ~town.died, town.rewards, town.interacted, played)
+    return Outcomes(
+        num_steps=tally.num_steps,
+        died=town.died,
+        cause=town.cause,
+        deepest_cause=town.deepest_cause,
+        wellbeing=tally.wellbeing,
+        returns=tally.returns,
+        mean_lowest_meter=tally.lowest / tally.num_steps,
+        place_uses=tally.uses,
+        num_kinds_used=(tally.uses > 0).sum(axis=1),
+        final_meters=town.meters,
+    )

@@ -1,0 +1,153 @@
+"""From arrays recorded step by step to the rows that tell of an episode: its trace and its account.
+
+Used for training episodes and for predictions alike, so that both say the same things in the same words.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.tasks.gridworld.rows import ExploreMode, Step
+from pipeline.tasks.gridworld.town.rules import METERS, NEEDS, PACKED, PLACES, Level
+
+MODES: tuple[ExploreMode, ...] = ("greedy", "random", "warmup")
+GREEDY, RANDOM, WARMUP = range(3)
+_DIGITS = 4  # of meters, Q-values and rewards in rows: their bars and curves show no more
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """L steps of one episode: everything as before the action, then the action and what it brought.
+
+    packed float32 [L, S], mask bool [L, A], q float32 [L, A], actions int [L], modes int [L] (index in MODES),
+    rewards float32 [L, C] by component, completed int [L] (place index, -1 none), final float32 [S] the last state.
+    """
+
+    packed: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    q: NDArray[np.float32]
+    actions: NDArray[np.int64]
+    modes: NDArray[np.int8]
+    rewards: NDArray[np.float32]
+    completed: NDArray[np.int8]
+    final: NDArray[np.float32]
+
+
+def _rounded(values: NDArray[Any]) -> list[Any]:
+    rounded: list[Any] = np.round(values.astype(np.float64), _DIGITS).tolist()
+    return rounded
+
+
+def _underfoot(packed: NDArray[np.float32]) -> NDArray[np.int64]:
+    here = packed[:, PACKED.place_cells] == packed[:, PACKED.agent_cell, None]
+    return np.where(here.any(axis=1), here.argmax(axis=1), -1)
+
+
+def build_trace(episode: Recorded, level: Level) -> list[Step]:
+    """The steps of a recorded episode as rows."""
+    packed = episode.packed
+    cells = packed[:, PACKED.agent_cell].astype(int)
+    columns = zip(
+        packed[:, PACKED.hour].astype(int).tolist(),
+        (cells % level.size).tolist(),
+        (cells // level.size).tolist(),
+        _rounded(packed[:, PACKED.meters]),
+        _underfoot(packed).tolist(),
+        packed[:, PACKED.place_in_use].astype(int).tolist(),
+        packed[:, PACKED.ticks_done].astype(int).tolist(),
+        episode.mask.tolist(),
+        _rounded(episode.q),
+        episode.actions.tolist(),
+        episode.modes.tolist(),
+        _rounded(episode.rewards),
+        episode.completed.tolist(),
+        strict=True,
+    )
+    return [
+        Step(
+            hour=hour,
+            position=(x, y),
+            meters=meters,
+            underfoot=underfoot,
+            use_place=use_place,
+            use_ticks=use_ticks,
+            mask=mask,
+            q=None if mode == WARMUP else q,
+            action=action,
+            mode=MODES[mode],
+            rewards=rewards,
+            completed=completed,
+        )
+        for hour, x, y, meters, underfoot, use_place, use_ticks, mask, q, action, mode, rewards, completed in columns
+    ]
+
+
+def place_positions(final: NDArray[np.float32], level: Level) -> dict[str, tuple[int, int]]:
+    """Where the places of a packed row [S] are: place key to (x, y)."""
+    cells = final[PACKED.place_cells].astype(int).tolist()
+    return {PLACES[p]: (cells[p] % level.size, cells[p] // level.size) for p in level.places}
+
+
+class Tally:
+    """Running sums over the current episode of each of N environments, from which accounts are made."""
+
+    def __init__(self, num_envs: int, components: tuple[str, ...]) -> None:
+        self.components = components
+        self.num_steps = np.zeros(num_envs, np.int64)
+        self.wellbeing = np.zeros(num_envs)
+        self.lowest = np.zeros(num_envs)
+        self.returns = np.zeros((num_envs, len(components)))
+        self.uses = np.zeros((num_envs, len(PLACES)), np.int64)
+
+    def add(
+        self,
+        meters: NDArray[np.float64],
+        alive: NDArray[np.bool_],
+        rewards: NDArray[np.float32],
+        completed: NDArray[np.int8],
+        played: NDArray[np.bool_],
+    ) -> None:
+        """One step: meters [N, 8] and who lives [N] after it, rewards [N, C], uses completed [N], who played [N]."""
+        self.num_steps += played
+        welfare = meters[:, METERS.index("energy")] * meters[:, METERS.index("health")]
+        self.wellbeing += np.where(alive & played, welfare, 0.0)
+        self.lowest += np.where(played, meters[:, NEEDS].min(axis=1), 0.0)
+        self.returns += np.where(played[:, None], rewards, 0.0)
+        users = np.flatnonzero(played & (completed >= 0))
+        self.uses[users, completed[users]] += 1
+
+    def clear(self, which: NDArray[np.bool_]) -> None:
+        """Start anew where ``which`` [N]."""
+        for array in self.get_state().values():
+            array[which] = 0
+
+    def account(self, env: int, meters: NDArray[np.float64], cause: int) -> dict[str, Any]:
+        """The fields that end an account (`rows.ACCOUNT`) of the episode in ``env``; meters [8] are the final ones."""
+        steps = int(self.num_steps[env])
+        return {
+            "num_steps": steps,
+            "died": cause >= 0,
+            "cause": METERS[cause] if cause >= 0 else None,
+            "wellbeing": round(float(self.wellbeing[env]), 6),
+            "mean_lowest_meter": round(float(self.lowest[env]) / max(steps, 1), 6),
+            "returns": {name: round(float(v), 6) for name, v in zip(self.components, self.returns[env], strict=True)},
+            "place_uses": {PLACES[p]: int(n) for p, n in enumerate(self.uses[env]) if n},
+            "final_meters": [round(float(v), 6) for v in meters],
+        }
+
+    def get_state(self) -> dict[str, NDArray[Any]]:
+        """The arrays themselves, not copies."""
+        return {
+            "num_steps": self.num_steps,
+            "wellbeing": self.wellbeing,
+            "lowest": self.lowest,
+            "returns": self.returns,
+            "uses": self.uses,
+        }
+
+    def set_state(self, state: dict[str, NDArray[Any]]) -> None:
+        """Continue from what `get_state` returned."""
+        for name, array in self.get_state().items():
+            array[:] = state[name]

@@ -1,0 +1,233 @@
+"""The training of gridworld: act, store, learn, monitor, checkpoint; resumed it ends in the same bytes.
+
+What it leaves in its folder (`pipeline.train.loop`):
+
+- ``progress.jsonl``      every finished episode, one short row
+- ``episodes.jsonl``      the live tail: whole episodes of a few watched environments
+- ``monitor.jsonl``       the averaged weights, greedy, on monitoring scenarios; ``selected.checkpoint_v1`` is the one
+  with the highest wellbeing there
+- ``resume.checkpoint_v1``    everything that is needed to go on, replay memory included
+"""
+
+import json
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from pipeline.contract.jobs import TrainJob, TrainOutcome
+from pipeline.errors import UserError
+from pipeline.files import Appender
+from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.tasks.gridworld.infer.rollout import Scenarios, play
+from pipeline.tasks.gridworld.model.network import parse_network
+from pipeline.tasks.gridworld.recipe import GridworldRecipe, Places
+from pipeline.tasks.gridworld.rows import GridworldMonitor, GridworldProgress
+from pipeline.tasks.gridworld.town import seeds
+from pipeline.tasks.gridworld.town.observe import observation_size
+from pipeline.tasks.gridworld.town.rules import ACTIONS, LEVELS
+from pipeline.tasks.gridworld.train.collect import Collector, epsilons
+from pipeline.tasks.gridworld.train.learner import Learner, answer
+from pipeline.tasks.gridworld.train.replay import Replay
+from pipeline.train.loop import RESUME, Rhythm, arithmetic, checkpoint_head, run_training
+from pipeline.train.tail import Tail
+from schemas.brain import BrainSpec
+
+_REPORT_EVERY = 20  # vector steps between two reports of progress
+
+
+def brain_spec(recipe: GridworldRecipe) -> BrainSpec:
+    """The brain spec that a recipe asks for, every default spelled out.
+
+    Raises UserError when network and encoding do not fit.
+    """
+    encoding = recipe.environment.encoding
+    if isinstance(recipe.network, Places) and encoding not in ("places", "memory"):
+        raise UserError(
+            f"a network of type places cannot read encoding {encoding!r}, which has no block per place",
+            where="network.type, environment.encoding",
+            remedy="use encoding places or memory, or a network of type feedforward, dueling or recurrent",
+        )
+    return BrainSpec(
+        task=recipe.task,
+        input_size=observation_size(recipe.environment.level, recipe.environment.encoding),
+        output_size=len(ACTIONS),
+        network=msgspec.to_builtins(parse_network(msgspec.to_builtins(recipe.network))),
+    )
+
+
+class Trainer:
+    """The whole state of a training, and one method a rhythm: `advance`, `monitor`, `save`."""
+
+    def __init__(self, job: TrainJob) -> None:
+        recipe = job.recipe
+        assert isinstance(recipe, GridworldRecipe)
+        self.recipe, self.folder = recipe, job.folder
+        self.level, self.brain = LEVELS[recipe.environment.level], brain_spec(recipe)
+        steps = recipe.train.num_envs
+        num_vector_steps = -(-recipe.train.num_steps // steps)
+        num_updates = int((num_vector_steps - recipe.train.warmup_steps // steps) * recipe.train.updates_per_step)
+        torch.manual_seed(recipe.seed)  # dropout draws from the global generator
+        self.learner = Learner(recipe, self.brain, num_updates, job.device)
+        self.replay = Replay(recipe.replay, recipe.q_learning, steps, self.learner.hidden_size)
+        self.collector = Collector(recipe, self.learner, self.replay)
+        self.sampling = np.random.Generator(np.random.PCG64(recipe.seed + 1))
+        self.step = 0
+        self.num_episodes = 0
+        self.updates_due = 0.0
+        self.loss = 0.0
+        self.best = -np.inf
+        self.best_checkpoint = ""
+        self.recent: deque[tuple[int, float]] = deque(maxlen=200)
+
+    def advance(self, progress: Appender, tail: Tail) -> None:
+        """One step of every environment, and the updates that are due."""
+        train = self.recipe.train
+        for row, build in self.collector.step(self.step):
+            self._record(row, progress)
+            if build is not None:
+                tail.offer(build)
+        self.step += train.num_envs
+        if self.collector.curriculum:
+            self.collector.curriculum.update(self.step)
+        if self.step > train.warmup_steps and self.replay.ready:
+            self.updates_due += train.updates_per_step
+            while self.updates_due >= 1.0:
+                self.updates_due -= 1.0
+                self._learn()
+
+    def _record(self, row: GridworldProgress, progress: Appender) -> None:
+        progress.append(row)
+        self.num_episodes += 1
+        self.recent.append((row.num_steps, row.wellbeing))
+
+    def _learn(self) -> None:
+        replay = self.recipe.replay
+        beta = replay.beta + (1.0 - replay.beta) * min(self.step / self.recipe.train.num_steps, 1.0)
+        batch = self.replay.sample(self.sampling, beta)
+        loss, errors = self.learner.update(batch)
+        self.loss = 0.99 * self.loss + 0.01 * loss if self.learner.update_count > 1 else loss
+        self.replay.update_priorities(batch.slots, errors)
+
+    def monitor(self) -> GridworldMonitor:
+        """Play the monitoring scenarios with the averaged weights, keep a checkpoint, and say how it did."""
+        train, environment = self.recipe.train, self.recipe.environment
+        index = np.arange(train.monitor_episodes)
+        scenarios = Scenarios(
+            level=self.level,
+            encoding=environment.encoding,
+            seeds=seeds.derive(seeds.MONITORING, 0, index),
+            multipliers=np.full(len(index), environment.multiplier),
+            streams=seeds.derive(seeds.MONITORING, 1, index),
+        )
+        episodes = play(
+            lambda observations, hidden: answer(self.learner.average, observations, hidden),
+            scenarios,
+            epsilon=train.monitor_epsilon,
+        )
+        steps = [episode.account["num_steps"] for episode in episodes]
+        wellbeing = float(np.mean([episode.account["wellbeing"] for episode in episodes]))
+        name = f"checkpoints/step_{self.step:010d}.checkpoint_v1"
+        if wellbeing > self.best:
+            self.best, self.best_checkpoint = wellbeing, name
+        save_checkpoint(self.folder / name, self.checkpoint())
+        return GridworldMonitor(
+            id=f"step-{self.step:010d}",
+            step=self.step,
+            checkpoint=name,
+            selected_by=round(wellbeing, 6),
+            num_episodes=len(episodes),
+            num_steps_mean=round(float(np.mean(steps)), 6),
+            survival_rate=round(float(np.mean([not episode.account["died"] for episode in episodes])), 6),
+            wellbeing_mean=round(wellbeing, 6),
+            loss=round(self.loss, 6),
+            num_updates=self.learner.update_count,
+        )
+
+    def checkpoint(self) -> dict[str, Any]:
+        """What is needed to export this moment, or to start another training from it."""
+        stage = self.collector.curriculum.index if self.collector.curriculum else None
+        epsilon = epsilons(self.recipe.exploration, self.recipe.train.num_envs, self.step)
+        return checkpoint_head(self.recipe, self.brain, self.step) | {
+            "facts": {
+                "num_episodes": self.num_episodes,
+                "num_updates": self.learner.update_count,
+                "epsilon": float(epsilon.mean()),
+                "stage": stage,
+                "multiplier": self.collector.stage.multiplier,
+            },
+            **self.learner.get_state(),
+        }
+
+    def save(self, offsets: dict[str, int]) -> None:
+        """Write everything that is needed to go on; ``offsets`` are the lengths of the files written so far."""
+        replay = self.replay.get_state()
+        checkpoint = self.checkpoint() | {
+            "replay": {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in replay.items()},
+            "environment": self.collector.get_state(),
+            "rng": {
+                "sampling": json.dumps(self.sampling.bit_generator.state),
+                "torch": torch.get_rng_state(),
+            },
+            "trainer": {
+                "updates_due": self.updates_due,
+                "loss": self.loss,
+                "best": self.best,
+                "best_checkpoint": self.best_checkpoint,
+                "recent": [list(pair) for pair in self.recent],
+            },
+            "offsets": offsets,
+        }
+        save_checkpoint(self.folder / RESUME, checkpoint)
+
+    def load(self) -> dict[str, int]:
+        """Go on from `save`; returns the offsets it was given. Raises UserError when the checkpoint does not read."""
+        checkpoint = load_checkpoint(self.folder / RESUME)
+        self.step, self.num_episodes = checkpoint["step"], checkpoint["facts"]["num_episodes"]
+        self.learner.set_state(checkpoint)
+        replay = {k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in checkpoint["replay"].items()}
+        self.replay.set_state(replay)
+        self.collector.set_state(checkpoint["environment"])
+        self.sampling.bit_generator.state = json.loads(checkpoint["rng"]["sampling"])
+        torch.set_rng_state(checkpoint["rng"]["torch"])
+        own = checkpoint["trainer"]
+        self.updates_due, self.loss = own["updates_due"], own["loss"]
+        self.best, self.best_checkpoint = own["best"], own["best_checkpoint"]
+        self.recent.extend((steps, wellbeing) for steps, wellbeing in own["recent"])
+        offsets: dict[str, int] = checkpoint["offsets"]
+        return offsets
+
+    def facts(self) -> dict[str, float | str]:
+        """What the progress display shows."""
+        steps = float(np.mean([s for s, _ in self.recent])) if self.recent else 0.0
+        wellbeing = float(np.mean([w for _, w in self.recent])) if self.recent else 0.0
+        facts: dict[str, float | str] = {"survived": round(steps, 1), "wellbeing": round(wellbeing, 1)}
+        if self.collector.curriculum:
+            facts["stage"] = self.collector.curriculum.index
+        return facts | {"best": round(self.best, 1) if self.best_checkpoint else "-", "loss": round(self.loss, 5)}
+
+
+def train(job: TrainJob) -> TrainOutcome:
+    """Train by the job's recipe (`run_training`)."""
+    assert isinstance(job.recipe, GridworldRecipe)
+    options = job.recipe.train
+    rhythm = Rhythm(
+        num_steps=options.num_steps,
+        monitor_every=options.monitor_every,
+        checkpoint_every=options.checkpoint_every,
+        report_every=_REPORT_EVERY * options.num_envs,
+    )
+    with arithmetic(options.num_threads):
+        trainer = Trainer(job)
+        outcome = run_training(job, trainer, rhythm)
+    counts = {"episodes": trainer.num_episodes, "updates": trainer.learner.update_count}
+    notes = {"selected_wellbeing": trainer.best} | _stages(trainer)
+    return replace(outcome, counts={**outcome.counts, **counts}, notes={**outcome.notes, **notes})
+
+
+def _stages(trainer: Trainer) -> dict[str, Any]:
+    curriculum = trainer.collector.curriculum
+    return {"stage_changes": [list(change) for change in curriculum.changes]} if curriculum else {}

@@ -1,0 +1,113 @@
+"""Pictures of habits, over all traced episodes: what is done at which hour, and in which need."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, PowerNorm
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+
+from pipeline.look import plotting
+from pipeline.tasks.gridworld.town.rules import HOURS_PER_DAY, INTERACT, LEVELS, METERS, NEEDS, PLACE_TYPES, PLACES
+from pipeline.tasks.gridworld.visualize.episodes import Track
+from pipeline.tasks.gridworld.visualize.looks import Picture, words
+from pipeline.tasks.gridworld.visualize.records import BEHAVIOUR
+
+IDLE = ("rest", "meditate", "wait")
+
+
+def list_activities(track: Track) -> NDArray[np.str_]:
+    """[L] what was done in each step: "walking", an idle action, "in vain", or the place that was worked at."""
+    names = np.array(["walking"] * INTERACT + ["in vain", "wait", "rest", "meditate"])[track.action]
+    at_place = (track.completed >= 0) | track.ticks
+    place = np.where(track.completed >= 0, track.completed, track.underfoot)
+    known = at_place & (place >= 0)
+    return np.where(known, np.array([*PLACES, ""])[np.where(known, place, -1)], names)
+
+
+def activity_by_hour(tracks: Sequence[Track]) -> Picture:
+    """Share of the steps of each hour spent on each activity, as a heat map with numbers."""
+    activities = np.concatenate([list_activities(track) for track in tracks])
+    hours = np.concatenate([track.hour for track in tracks])
+    names = order_activities(activities)
+    counts = np.array([[np.sum((activities == name) & (hours == h)) for h in range(HOURS_PER_DAY)] for name in names])
+    totals = counts.sum(axis=0)
+    shares = np.where(totals > 0, counts / np.maximum(totals, 1), np.nan)
+    canvas = plotting.new_figure(1.25 + 0.24 * len(names))
+    ax = canvas.subplots()
+    scale = PowerNorm(0.5, 0.0, max(float(np.nanmax(shares)), 1e-6))  # so that 2 % and 5 % can be told apart
+    plotting.heat_map(ax, np.where(shares > 0, shares, np.nan), color_map=plotting.PALE_TO_DARK, scale=scale)
+    for (row, hour), share in np.ndenumerate(shares):
+        if share >= 0.005:
+            ink = plotting.ink_on(plotting.PALE_TO_DARK, scale, share)
+            ax.text(hour + 0.5, row + 0.5, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=ink)
+    ax.set_yticks(np.arange(len(names)) + 0.5, [words(name) for name in names])
+    ax.set_xticks(np.arange(0, HOURS_PER_DAY, 2) + 0.5, [f"{hour}:00" for hour in range(0, HOURS_PER_DAY, 2)])
+    ax.set_xlabel("hour of the day")
+    temporal = [track.row.level for track in tracks if track.row.level in LEVELS and LEVELS[track.row.level].temporal]
+    if temporal:
+        _outline_opening_hours(ax, names)
+    plotting.scale_bar(canvas, ax, "share of the hour").ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    return Picture(
+        slug="hours",
+        title="What it does at which hour",
+        caption=f"Share of the steps at each hour of the day, in percent, over {len(tracks)} traced episodes. "
+        "Places count while they are used; hatched cells never occurred."
+        + (" Frames are opening hours." if temporal else " On this level places never close."),
+        section=BEHAVIOUR,
+        canvas=canvas,
+        record_ids=tuple(track.row.id for track in tracks),
+    )
+
+
+def order_activities(activities: NDArray[np.str_]) -> list[str]:
+    """Places by use, most used first, then walking, idle actions and what was in vain; only what occurs."""
+    found, counts = np.unique(activities, return_counts=True)
+    places = sorted((-int(n), str(name)) for name, n in zip(found, counts, strict=True) if name in PLACES)
+    return [name for _, name in places] + [name for name in ("walking", *IDLE, "in vain") if name in found]
+
+
+def _outline_opening_hours(ax: Axes, names: Sequence[str]) -> None:
+    by_key = {place.key: place for place in PLACE_TYPES}
+    for row, name in enumerate(names):
+        if name not in by_key or (by_key[name].opens, by_key[name].closes) == (0, HOURS_PER_DAY):
+            continue
+        place = by_key[name]
+        whole = place.opens <= place.closes
+        spans = [(place.opens, place.closes)] if whole else [(0, place.closes), (place.opens, HOURS_PER_DAY)]
+        for start, stop in spans:
+            frame = Rectangle(
+                (start, row + 0.04), stop - start, 0.92, fill=False, edgecolor=plotting.INK, linewidth=1.3
+            )
+            ax.add_patch(frame)
+
+
+def activity_by_need(tracks: Sequence[Track]) -> Picture:
+    """Share of uses of each place by the meter that was lowest when the use was completed."""
+    lowest = np.concatenate([np.array(NEEDS)[track.meters[:, NEEDS].argmin(axis=1)] for track in tracks])
+    completed = np.concatenate([track.completed for track in tracks])
+    num_uses = np.bincount(completed[completed >= 0], minlength=len(PLACES))
+    places = [p for p in np.argsort(-num_uses, kind="stable") if num_uses[p]]
+    counts = np.array([[np.sum((completed == p) & (lowest == need)) for p in places] for need in NEEDS], dtype=float)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.where(counts > 0, counts / np.maximum(totals, 1), np.nan)
+    canvas = plotting.new_figure(3.3)
+    ax = canvas.subplots()
+    plotting.heat_map(ax, shares, color_map=plotting.PALE_TO_DARK, scale=Normalize(0.0, 1.0), number=".0%")
+    labels = [f"{METERS[need]} ({int(total)} uses)" for need, total in zip(NEEDS, totals[:, 0], strict=True)]
+    ax.set_yticks(np.arange(len(NEEDS)) + 0.5, labels)
+    ax.set_xticks(np.arange(len(places)) + 0.5, [words(PLACES[p]).replace(" ", "\n") for p in places], fontsize=8)
+    ax.set(xlabel="place used", ylabel="lowest meter at that moment")
+    plotting.scale_bar(canvas, ax, "share of the uses").ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    return Picture(
+        slug="needs",
+        title="What it does in which need",
+        caption="One row for the meter that was lowest when a use was completed (money is no need), one column a "
+        "place; each row adds up to 100 %. An agent that looks after its lowest meter puts its weight where place "
+        "and need belong together.",
+        section=BEHAVIOUR,
+        canvas=canvas,
+        record_ids=tuple(track.row.id for track in tracks),
+    )

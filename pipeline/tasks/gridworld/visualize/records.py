@@ -1,0 +1,281 @@
+"""Pictures over all records: how long, how well, of what they died and which places they used, against the scripts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+
+from pipeline import stats
+from pipeline.look import plotting
+from pipeline.tasks.gridworld.evaluate.baselines import BAR, BASELINES, play_baseline
+from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldScore
+from pipeline.tasks.gridworld.town.rules import PLACES
+from pipeline.tasks.gridworld.visualize.looks import LOOKS, MODEL, Picture, subject_name, words
+from pipeline.tasks.gridworld.visualize.training import mean_interval
+
+OUTCOME, BEHAVIOUR = "How long and how well", "What it does all day"
+RESAMPLES = stats.Bootstrap(num_resamples=1000)
+_SEED = 0  # of the bootstrap: the same rows give the same picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lives:
+    """What one subject did in N scenarios, in the order of the prediction rows: [N] each, place_uses [N, 14]."""
+
+    num_steps: NDArray[np.float64]
+    died: NDArray[np.bool_]
+    cause: NDArray[np.str_]
+    wellbeing: NDArray[np.float64]
+    place_uses: NDArray[np.float64]
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Lives":
+        """Only the scenarios in which `chosen` [N] is true."""
+        return Lives(**{name: values[chosen] for name, values in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The records of one level and decay multiplier: subject -> Lives, the model first."""
+
+    level: str
+    multiplier: float
+    cap: int
+    lives: Mapping[str, Lives]
+
+    @property
+    def title(self) -> str:
+        return f"{self.level}, decay x{self.multiplier:g} ({len(self.lives[MODEL].died)} scenarios)"
+
+
+def read_lives(rows: Sequence[GridworldPrediction | GridworldScore]) -> Lives:
+    """The lives that rows tell of, the model's or a script's."""
+    return Lives(
+        num_steps=np.array([row.num_steps for row in rows], dtype=np.float64),
+        died=np.array([row.died for row in rows]),
+        cause=np.array([row.cause or "" for row in rows], dtype=np.str_),
+        wellbeing=np.array([row.wellbeing for row in rows], dtype=np.float64),
+        place_uses=np.array([[row.place_uses.get(place, 0) for place in PLACES] for row in rows], dtype=np.float64),
+    )
+
+
+def slice_records(rows: Sequence[GridworldPrediction]) -> list[Slice]:
+    """The records by level and multiplier, in the order of their first occurrence, each with the scripts' lives."""
+    groups: dict[tuple[str, float], list[GridworldPrediction]] = {}
+    for row in rows:
+        groups.setdefault((row.level, row.multiplier), []).append(row)
+    slices = []
+    for (level, multiplier), members in groups.items():
+        scripts = {name: read_lives(play_baseline(name, members)) for name in BASELINES}
+        order = sorted(scripts, key=lambda name: -float(scripts[name].wellbeing.mean()))
+        lives = {MODEL: read_lives(members)} | {name: scripts[name] for name in order}
+        slices.append(Slice(level, multiplier, members[0].cap, lives))
+    return slices
+
+
+def survival(slices: Sequence[Slice]) -> Picture:
+    """Share alive after each step, the model against the scripts."""
+    canvas = plotting.new_figure(_height(slices, 4.3))
+    panels = plotting.small_multiples(canvas, len(slices), _num_columns(slices))
+    for ax, part in zip(panels, slices, strict=True):
+        for name, lives in part.lives.items():
+            curve = stats.survival_curve(lives.num_steps, lives.died)
+            interval = (curve.low, curve.high) if name == MODEL else None
+            plotting.staircase(ax, curve.times, curve.share, interval, LOOKS[name], subject_name(name))
+        ax.set(xlim=(0, part.cap * 1.005), ylim=(0, 1.03), xlabel="step", ylabel="share alive", title=part.title)
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    plotting.legend_below(canvas, panels[:1])
+    return Picture(
+        slug="survival",
+        title="How long they live",
+        caption="The share of scenarios in which each subject is still alive after so many steps (Kaplan-Meier; the "
+        "band around the model is the pointwise 95 % interval). Every subject plays the same scenarios. A curve "
+        "that stays at the top until the right edge never dies: survival alone cannot tell such subjects apart, "
+        "wellbeing can.",
+        section=OUTCOME,
+        canvas=canvas,
+    )
+
+
+def wellbeing(slices: Sequence[Slice]) -> Picture:
+    """Distribution of wellbeing over scenarios, the model against the scripts."""
+    canvas = plotting.new_figure(_height(slices, 4.3))
+    panels = plotting.small_multiples(canvas, len(slices), _num_columns(slices))
+    for ax, part in zip(panels, slices, strict=True):
+        for name, lives in part.lives.items():
+            plotting.distribution(ax, lives.wellbeing, LOOKS[name], subject_name(name))
+        ax.set(xlim=(0, part.cap), ylim=(0, 1.01), xlabel="wellbeing of an episode", title=part.title)
+        ax.set_ylabel("share of scenarios at or below")
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    plotting.legend_below(canvas, panels[:1])
+    return Picture(
+        slug="wellbeing",
+        title="How well they live",
+        caption="The distribution of wellbeing (the sum of energy times health over an episode, at most one a "
+        "step). A curve further to the right is better; a steep one is steadier; the marker is the median. The left "
+        "end shows the bad days.",
+        section=OUTCOME,
+        canvas=canvas,
+    )
+
+
+def paired(part: Slice) -> Picture:
+    """The model against the tuned script, scenario by scenario."""
+    ours, theirs = part.lives[MODEL].wellbeing, part.lives[BAR].wellbeing
+    canvas = plotting.new_figure(4.2)
+    left, right = canvas.subplots(1, 2, width_ratios=[1.0, 1.35])
+    left.plot([0, part.cap], [0, part.cap], color=plotting.INK, linewidth=0.9, linestyle=(0, (4, 3)))
+    alpha = float(np.clip(30 / np.sqrt(len(ours)) / 4, 0.15, 0.9))
+    died = part.lives[MODEL].died
+    for chosen, mark, color, label in ((~died, "o", plotting.BLUE, "retired"), (died, "x", plotting.VERMILION, "died")):
+        style: dict[str, Any] = {"edgecolors": "none"} if mark == "o" else {"linewidths": 1.2}
+        left.scatter(theirs[chosen], ours[chosen], s=16, marker=mark, color=color, alpha=alpha, label=label, **style)
+    left.set(xlabel="wellbeing of the tuned script", ylabel="wellbeing of the model", aspect="equal")
+    _zoom(left, np.concatenate([ours, theirs]))
+    left.set_title("each point is a scenario\nabove the line the model is better", fontsize=9)
+    legend = left.legend(loc="upper left", title="the model")
+    for handle in legend.legend_handles:
+        handle.set_alpha(1)
+    _draw_differences(right, ours - theirs)
+    return Picture(
+        slug=f"paired_{part.level}_{part.multiplier:g}".replace(".", "_"),
+        title=f"The model against the tuned script: {part.level}, decay x{part.multiplier:g}",
+        caption="Both played the same scenarios. Right: the differences in wellbeing, sorted; dark blue where the "
+        "model lives better, hatched where the script does. The mean difference is given with its 95 % bootstrap "
+        "interval.",
+        section=OUTCOME,
+        canvas=canvas,
+    )
+
+
+def _draw_differences(ax: Axes, differences: NDArray[np.float64]) -> Axes:
+    ordered = np.sort(differences)
+    x = (np.arange(len(ordered)) + 0.5) / len(ordered)
+    if len(ordered) == 1:
+        x, ordered = np.array([0.0, 1.0]), np.repeat(ordered, 2)
+    ax.fill_between(x, 0, ordered, where=ordered >= 0, color=plotting.BLUE, linewidth=0, interpolate=True)
+    worse: dict[str, Any] = {
+        "facecolor": plotting.PAPER,
+        "hatch": "////",
+        "edgecolor": plotting.VERMILION,
+        "linewidth": 0.8,
+    }
+    ax.fill_between(x, 0, ordered, where=ordered <= 0, interpolate=True, **worse)
+    ax.axhline(0, color=plotting.INK, linewidth=0.9)
+    ax.set(xlim=(0, 1), xlabel="scenarios, sorted by difference", ylabel="model minus tuned script")
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    text = f"mean difference {differences.mean():+.1f}"
+    if len(differences) > 1:
+        interval = stats.bootstrap(differences, stats.mean, np.random.default_rng(_SEED), RESAMPLES)
+        text += f" [{interval.low:+.1f}, {interval.high:+.1f}]"
+    ax.set_title(f"{text}\nthe model is better in {float((differences > 0).mean()):.0%} of the scenarios", fontsize=9)
+    return ax
+
+
+def causes(slices: Sequence[Slice]) -> Picture:
+    """How episodes ended: retired, or died of which meter."""
+    canvas = plotting.new_figure(_height(slices, 3.1))
+    panels = plotting.small_multiples(canvas, len(slices), _num_columns(slices))
+    found = sorted(
+        {str(cause) for part in slices for lives in part.lives.values() for cause in lives.cause[lives.died]}
+    )
+    endings = [("retired", plotting.Look(plotting.SKY))]
+    endings += [(cause, plotting.look(k + 1)) for k, cause in enumerate(found)]
+    for ax, part in zip(panels, slices, strict=True):
+        shares = []
+        for cause, looks in endings:
+            label = cause if cause == "retired" else f"died of {words(cause or 'unknown')}"
+            share = [
+                np.mean(~v.died if cause == "retired" else v.died & (v.cause == cause)) for v in part.lives.values()
+            ]
+            shares.append((label, np.array(share), looks))
+        plotting.stacked(ax, [subject_name(name) for name in part.lives], shares)
+        ax.set(title=part.title, xlim=(0, 1))
+        ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    plotting.legend_below(canvas, panels[:1])
+    return Picture(
+        slug="causes",
+        title="How episodes end",
+        caption="Share of scenarios that end in retirement (the agent lives to the last step) or in death, by the "
+        "meter that reached zero.",
+        section=OUTCOME,
+        canvas=canvas,
+    )
+
+
+def place_uses(slices: Sequence[Slice]) -> Picture:
+    """Completed uses of each place for 100 steps lived, the model beside the tuned script."""
+    used = np.sum([part.lives[name].place_uses.sum(axis=0) for part in slices for name in (MODEL, BAR)], axis=0)
+    shown = np.flatnonzero(used)[np.argsort(-used[used > 0], kind="stable")]
+    canvas = plotting.new_figure(_height(slices, 0.9 + 0.33 * max(len(shown), 2)))
+    panels = plotting.small_multiples(canvas, len(slices), _num_columns(slices))
+    for ax, part in zip(panels, slices, strict=True):
+        series = []
+        for name in (MODEL, BAR):
+            rate, low, high = uses_per_100_steps(part.lives[name])
+            series.append((subject_name(name), rate[shown], (low[shown], high[shown]), LOOKS[name]))
+        plotting.bars(ax, [words(PLACES[p]) for p in shown], series)
+        ax.set(xlabel="completed uses in 100 steps", title=part.title)
+    plotting.legend_below(canvas, panels[:1])
+    return Picture(
+        slug="places",
+        title="Which places they use",
+        caption="Completed uses of each place in 100 steps lived, with 95 % bootstrap intervals over scenarios. "
+        "Places that neither uses are left out. A model that lives off two places does not plan around eight meters.",
+        section=BEHAVIOUR,
+        canvas=canvas,
+    )
+
+
+def uses_per_100_steps(lives: Lives) -> tuple[NDArray[np.float64], ...]:
+    """(rate, low, high) [14] each: total uses over total steps, with percentile bootstrap over scenarios."""
+    columns = np.concatenate([lives.place_uses, lives.num_steps[:, None]], axis=1)
+    rate = 100 * columns[:, :-1].sum(axis=0) / columns[:, -1].sum()
+    if len(columns) < 2:
+        return rate, rate, rate
+    means = stats.resample_means(columns, np.random.default_rng(_SEED), RESAMPLES.num_resamples)
+    low, high = np.quantile(100 * means[:, :-1] / means[:, -1:], (0.025, 0.975), axis=0)
+    return rate, low, high
+
+
+def difficulty(slices: Sequence[Slice]) -> Picture:
+    """Mean wellbeing by decay multiplier, for levels that were played with several."""
+    levels = list(dict.fromkeys(part.level for part in slices))
+    canvas = plotting.new_figure(4.0)
+    panels = plotting.small_multiples(canvas, len(levels), len(levels))
+    for ax, level in zip(panels, levels, strict=True):
+        parts = sorted((part for part in slices if part.level == level), key=lambda part: part.multiplier)
+        x = [part.multiplier for part in parts]
+        for name in parts[0].lives:
+            found = [mean_interval(part.lives[name].wellbeing) for part in parts]
+            value, low, high = np.array(found).T
+            plotting.band(ax, x, value, (low, high) if name == MODEL else None, LOOKS[name], subject_name(name))
+            ax.plot(x, value, LOOKS[name].marker, color=LOOKS[name].color, markersize=5)
+        ax.set(xlabel="decay multiplier", ylabel="mean wellbeing", title=level, xticks=x, ylim=(0, None))
+    plotting.legend_below(canvas, panels[:1])
+    return Picture(
+        slug="difficulty",
+        title="How they do when life gets harder",
+        caption="Mean wellbeing against the multiplier of the base decay. Subjects that look alike at one "
+        "difficulty may come apart at another.",
+        section=OUTCOME,
+        canvas=canvas,
+    )
+
+
+def _zoom(ax: Axes, values: NDArray[np.float64]) -> None:
+    low, high = float(values.min()), float(values.max())
+    margin = max(0.04 * (high - low), 1.0)
+    ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
+
+
+def _height(slices: Sequence[Slice], one: float) -> float:
+    num_rows = -(-len(slices) // _num_columns(slices))
+    return one if num_rows == 1 else 0.8 * one * num_rows
+
+
+def _num_columns(slices: Sequence[Slice]) -> int:
+    return 2 if len(slices) == 4 else min(len(slices), 3)

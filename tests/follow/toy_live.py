@@ -1,0 +1,71 @@
+"""The smallest live view of a task: an episode is a list of numbers, and the screen shows one of them."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+from rich.text import Text
+
+from pipeline.follow.scene import Filter, Lines, Mark, Panel, Scene, Size
+from schemas import rows
+
+
+class Numbers(rows.Episode, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An episode."""
+
+    task: Literal["toy"] = "toy"
+    numbers: list[int]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of it."""
+
+    schema: Literal["episode_v1"] = "episode_v1"
+    task: Literal["toy"] = "toy"
+    id: str
+    ended_unix_s: float
+    num_dropped_before: int = 0
+
+
+SUMMARY: type[Any] = Summary
+FILTERS: Sequence[Filter] = ()
+PANELS: Sequence[Panel] = (Panel("all", lambda scene, size: [Text(str(scene.episode.numbers))]),)
+END_PANEL: int | None = None
+READINGS_SIZE = Size(20, 2)
+NUM_RECENT = 5
+
+
+def num_frames(summary: Summary) -> int:
+    return 3
+
+
+def summary_line(summary: Summary) -> str:
+    return summary.id
+
+
+def headline(scene: Scene) -> Text:
+    return Text(f"toy {scene.episode.id}")
+
+
+def draw_picture(scene: Scene, size: Size) -> Lines:
+    return [Text(f"number {scene.episode.numbers[scene.frame]}")]
+
+
+def draw_readings(scene: Scene, size: Size) -> Lines:
+    return [Text(f"frame {scene.frame}"), Text("of three")]
+
+
+def draw_trend(scene: Scene, size: Size) -> Lines:
+    return [Text(f"{len(scene.history)} so far")]
+
+
+def draw_caption(scene: Scene, width: int) -> Text:
+    return Text("nothing happens here")
+
+
+def draw_marks(episode: Numbers) -> Sequence[Mark]:
+    return [Mark(2, "x", "")]
+
+
+def legend() -> Lines:
+    return [Text("x is the end")]

@@ -1,0 +1,179 @@
+"""Helpers that draw on an Axes: what they draw, that it reads in greyscale, and that it is the same every time."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, to_rgb
+from PIL import Image
+
+from pipeline.look import plotting
+from pipeline.look.plotting import look
+
+DRAWN: dict[str, Callable[[Axes], Axes]] = {
+    "band": lambda ax: plotting.band(ax, [0, 1], [1, 2], ([0, 1], [2, 3]), look(0), "a"),
+    "staircase": lambda ax: plotting.staircase(ax, [0, 1], [1, 0], ([1, 0], [1, 0]), look(1)),
+    "distribution": lambda ax: plotting.distribution(ax, [1, 2, 2], look(2)),
+    "heat_map": lambda ax: plotting.heat_map(ax, np.eye(2), number=".1f"),
+    "hatch_missing": lambda ax: plotting.hatch_missing(ax, (0, 0, 1, 1)),
+    "bars": lambda ax: plotting.bars(ax, ["a", "b"], [("x", [1, 2], ([0, 1], [2, 3]), look(0))]),
+    "stacked": lambda ax: plotting.stacked(ax, ["a"], [("x", [0.4], look(0)), ("y", [0.6], look(1))]),
+    "shade": lambda ax: plotting.shade(ax, [(0, 1)]),
+}
+
+
+@pytest.fixture
+def ax() -> Axes:
+    with plotting.style():
+        ax: Axes = plotting.new_figure(2.0).subplots()
+    return ax
+
+
+def draw_all(path: Path) -> bytes:
+    with plotting.style():
+        canvas = plotting.new_figure(4.0)
+        for ax, draw in zip(plotting.small_multiples(canvas, len(DRAWN), 4), DRAWN.values(), strict=True):
+            draw(ax)
+        plotting.save_png(canvas, path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_helper_returns_the_axes_it_was_given(name: str, ax: Axes) -> None:
+    assert DRAWN[name](ax) is ax
+
+
+def test_the_same_drawing_gives_the_same_bytes(tmp_path: Path) -> None:
+    assert draw_all(tmp_path / "one.png") == draw_all(tmp_path / "two.png")
+
+
+def test_the_users_own_settings_do_not_show(tmp_path: Path) -> None:
+    usual = draw_all(tmp_path / "one.png")
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "lines.linewidth": 9}):
+        assert draw_all(tmp_path / "two.png") == usual
+        assert matplotlib.rcParams["font.size"] == 30  # and they are as they were afterwards
+
+
+def test_a_png_carries_no_metadata(tmp_path: Path) -> None:
+    draw_all(tmp_path / "one.png")
+    with Image.open(tmp_path / "one.png") as picture:
+        assert picture.info == {}
+        assert picture.size[0] == plotting.WIDTH_IN * plotting.DPI
+
+
+def test_rare_colours_survive_the_palette(tmp_path: Path) -> None:
+    with plotting.style():
+        canvas = plotting.new_figure(2.0)
+        ax = canvas.subplots()
+        ax.imshow(np.linspace(0, 1, 10_000).reshape(100, 100), cmap="viridis")
+        ax.plot([50], [50], "s", color=plotting.VERMILION, markersize=9)
+        plotting.save_png(canvas, tmp_path / "one.png")
+    pixels = np.asarray(Image.open(tmp_path / "one.png").convert("RGB"), dtype=int)
+    wanted = np.array([round(255 * c) for c in to_rgb(plotting.VERMILION)])
+    assert (np.abs(pixels - wanted).max(axis=2) < 16).sum() > 50
+    assert (pixels[0, 0] == 255).all()  # paper stays white
+
+
+def test_looks_differ_without_their_colour() -> None:
+    looks = [look(k) for k in range(8)]
+    assert len({str(one.line) + one.marker for one in looks}) == 8
+    assert len({one.hatch for one in looks}) == 8
+    assert look(8) == look(0)
+
+
+@pytest.mark.parametrize("name", ["viridis", "cividis", plotting.PALE_TO_DARK])
+def test_colour_maps_keep_their_order_in_greyscale(name: Any) -> None:
+    colors = (colormaps[name] if isinstance(name, str) else name)(np.linspace(0, 1, 64))[:, :3]
+    grey = colors @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(grey) > 0).all() or (np.diff(grey) < 0).all()
+
+
+def test_text_on_a_heat_map_is_light_on_dark_and_dark_on_light() -> None:
+    scale = Normalize(0, 1)
+    assert plotting.ink_on("viridis", scale, 0.0) == plotting.PAPER
+    assert plotting.ink_on("viridis", scale, 1.0) == plotting.INK
+
+
+def test_a_heat_map_writes_known_cells_and_hatches_the_others(ax: Axes) -> None:
+    plotting.heat_map(ax, np.array([[1.0, np.nan], [2.0, 4.0]]), number=".0f")
+    assert sorted((t.get_text(), t.get_position()) for t in ax.texts) == [
+        ("1", (0.5, 0.5)),
+        ("2", (0.5, 1.5)),
+        ("4", (1.5, 1.5)),
+    ]
+    assert ax.patches[0].get_hatch()
+    assert ax.get_ylim() == (2, 0)  # the first row is at the top
+
+
+def test_a_heat_map_of_nothing_known_is_all_hatched(ax: Axes) -> None:
+    plotting.heat_map(ax, np.full((2, 2), np.nan), number=".0f")
+    assert not ax.texts
+
+
+def test_panels_share_one_scale_over_all_their_values() -> None:
+    scale = plotting.extremes([[1.0, np.nan]], [[-2.0]])
+    assert (scale.vmin, scale.vmax) == (-2.0, 1.0)
+
+
+def test_a_distribution_rises_to_one_and_marks_the_median(ax: Axes) -> None:
+    plotting.distribution(ax, [3.0, 1.0, 2.0], look(0))
+    steps, median = ax.lines
+    assert steps.get_ydata()[-1] == 1.0
+    assert (median.get_xdata()[0], median.get_ydata()[0]) == (2.0, 0.5)
+
+
+def test_a_bar_says_its_value_beyond_its_interval(ax: Axes) -> None:
+    plotting.bars(ax, ["bed", "job"], [("model", [1.0, 2.0], ([0.5, 1.0], [3.0, 2.5]), look(0))], ".1f")
+    assert [(t.get_text(), t.xy[0]) for t in ax.texts] == [("1.0", 3.0), ("2.0", 2.5)]
+
+
+def test_parts_of_a_stacked_bar_begin_where_the_one_before_ends(ax: Axes) -> None:
+    plotting.stacked(ax, ["a"], [("x", [0.25], look(0)), ("y", [0.0], look(1)), ("z", [0.75], look(2))])
+    first, nothing, last = ax.patches
+    assert (first.get_x(), last.get_x()) == (0.0, 0.25)
+    assert np.isnan(nothing.get_width())  # no edge is drawn for a part that is not there
+    assert [t.get_text() for t in ax.texts] == ["25%", "75%"]
+
+
+def test_error_bars_never_have_a_negative_length() -> None:
+    assert plotting.whiskers([1.0], ([1.0 + 1e-12], [2.0])).tolist() == [[0.0], [1.0]]
+
+
+def test_a_dollar_in_a_name_is_a_dollar(ax: Axes, tmp_path: Path) -> None:
+    with plotting.style():
+        canvas = plotting.new_figure(2.0)
+        canvas.subplots().set_title(r"costs $5 or $\frac{")
+        plotting.save_png(canvas, tmp_path / "one.png")  # as mathematics this would raise
+
+
+def test_a_legend_of_many_long_names_stays_inside_the_picture() -> None:
+    with plotting.style():
+        canvas = plotting.new_figure(3.0)
+        ax = canvas.subplots()
+        for k in range(5):
+            ax.plot([0, 1], [k, k], label=f"a rather long name of the series {k}")
+        plotting.legend_below(canvas, [ax, ax])
+        canvas.canvas.draw()
+        box = canvas.legends[0].get_window_extent()
+    assert len(canvas.legends[0].get_texts()) == 5
+    assert box.x0 >= 0
+    assert box.x1 <= canvas.bbox.width
+
+
+def test_panels_that_are_left_over_stay_empty() -> None:
+    with plotting.style():
+        canvas = plotting.new_figure(2.0)
+        assert len(plotting.small_multiples(canvas, 3, 2)) == 3
+    assert [ax.axison for ax in canvas.axes] == [True, True, True, False]
+
+
+def test_pyplot_and_its_global_state_stay_out() -> None:
+    code = "import pipeline.look.plotting, sys; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

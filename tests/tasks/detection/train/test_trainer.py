@@ -1,0 +1,224 @@
+"""The training: the same seed gives the same bytes, interrupted and resumed or not; it learns; it tells the truth."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.contract.jobs import TrainJob, TrainOutcome
+from pipeline.errors import UserError
+from pipeline.export import export_model
+from pipeline.model.file import load_model
+from pipeline.tasks.detection.model.model import DetectionModel
+from pipeline.tasks.detection.model.network import parse_network
+from pipeline.tasks.detection.recipe import DetectionRecipe, Train
+from pipeline.tasks.detection.rows import DetectionEpisode, DetectionMonitor, DetectionProgress
+from pipeline.tasks.detection.scenes.augment import augment
+from pipeline.tasks.detection.train.learner import learning_rate
+from pipeline.tasks.detection.train.optimizer import orthogonal
+from pipeline.tasks.detection.train.trainer import make_brain, train
+from pipeline.train.loop import RESUME, SELECTED
+
+SMALL: dict[str, Any] = {
+    "schema": "recipe_v1",
+    "task": "detection",
+    "name": "small",
+    "seed": 3,
+    "scenes": {"image_sizes": [[32, 32]], "num_objects": [0, 2]},
+    "network": {
+        "type": "vision_text",
+        "width": 32,
+        "num_blocks": 0,
+        "num_encoder_layers": 1,
+        "num_layers": 1,
+        "num_heads": 2,
+    },
+    "train": {
+        "num_steps": 12,
+        "batch_size": 4,
+        "warmup_steps": 4,
+        "monitor_every": 6,
+        "monitor_images": 3,
+        "checkpoint_every": 4,
+        "progress_every": 5,
+        "sample_every": 3,
+    },
+}
+EVERYTHING_ELSE = SMALL | {
+    "network": {**SMALL["network"], "vocabulary": "characters"},
+    "train": {**SMALL["train"], "optimizer": "adamw", "precision": "float32", "geometries": ["bbox_2d"]},
+}
+
+
+def _train(
+    folder: Path, recipe: dict[str, Any], *, stop_after: int | None = None, resume: bool = False
+) -> TrainOutcome:
+    calls = iter(range(10**9))
+
+    def should_stop() -> bool:
+        return stop_after is not None and next(calls) >= stop_after
+
+    folder.mkdir(exist_ok=True)
+    return train(
+        TrainJob(
+            recipe=msgspec.convert(recipe, DetectionRecipe),
+            folder=folder,
+            resume=resume,
+            device="cpu",
+            report=lambda done, total, facts: None,
+            should_stop=should_stop,
+        )
+    )
+
+
+def _results(folder: Path) -> dict[str, bytes]:
+    """What must not depend on interruptions: all but the tail, which carries the clock."""
+    names = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "episodes.jsonl"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in names if path.name != RESUME}
+
+
+def _rows(path: Path, row_type: type[Any]) -> list[Any]:
+    return [msgspec.json.decode(line, type=row_type) for line in path.read_bytes().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training by `SMALL`. For reading only."""
+    folder = tmp_path_factory.mktemp("trained")
+    _train(folder, SMALL)
+    return folder
+
+
+@pytest.mark.parametrize("recipe", [SMALL, EVERYTHING_ELSE], ids=["fragments", "everything else"])
+def test_the_same_seed_gives_the_same_bytes_stopped_and_resumed_or_not(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    _train(tmp_path / "whole", recipe)
+    for stop_after in (2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            _train(tmp_path / "stopped", recipe, stop_after=stop_after, resume=True)
+    _train(tmp_path / "stopped", recipe, resume=True)
+    whole, stopped = _results(tmp_path / "whole"), _results(tmp_path / "stopped")
+    assert whole.keys() == stopped.keys() and SELECTED in whole and len(whole["progress.jsonl"]) > 100
+    assert [name for name in whole if whole[name] != stopped[name]] == []
+
+
+def test_another_seed_gives_another_training(trained: Path, tmp_path: Path) -> None:
+    _train(tmp_path, SMALL | {"seed": 4})
+    assert _results(trained)["progress.jsonl"] != _results(tmp_path)["progress.jsonl"]
+
+
+def test_the_loss_falls_and_every_row_says_what_it_is_the_mean_of(tmp_path: Path) -> None:
+    options = SMALL["train"] | {"num_steps": 40, "monitor_every": 40, "progress_every": 5}
+    _train(tmp_path, SMALL | {"train": options})
+    rows = _rows(tmp_path / "progress.jsonl", DetectionProgress)
+    assert [row.step for row in rows] == list(range(5, 41, 5))
+    assert [row.images_seen for row in rows] == [4 * row.step for row in rows]
+    assert rows[-1].token_loss < 0.9 * rows[0].token_loss and rows[-1].dense_loss < rows[0].dense_loss
+    for row in rows:
+        assert row.loss == pytest.approx(row.token_loss + row.dense_loss, abs=1e-5)
+
+
+def test_the_last_steps_are_told_even_when_they_are_few(trained: Path) -> None:
+    assert [row.step for row in _rows(trained / "progress.jsonl", DetectionProgress)] == [5, 10, 12]
+
+
+def test_what_is_selected_is_the_best_of_the_monitored(trained: Path) -> None:
+    rows = _rows(trained / "monitor.jsonl", DetectionMonitor)
+    assert [row.step for row in rows] == [6, 12] and all(row.num_images == 3 for row in rows)
+    best = max(rows, key=lambda row: (row.selected_by, -row.step))
+    assert (trained / SELECTED).read_bytes() == (trained / best.checkpoint).read_bytes()
+    for row in rows:
+        assert row.selected_by == pytest.approx((row.average_precision + row.mask_average_precision) / 2)
+
+
+def test_only_what_is_learned_is_monitored(tmp_path: Path) -> None:
+    _train(tmp_path, EVERYTHING_ELSE)
+    for row in _rows(tmp_path / "monitor.jsonl", DetectionMonitor):
+        assert row.mask_average_precision is None and row.selected_by == row.average_precision
+
+
+def test_the_tail_has_images_with_their_texts_and_their_truth(trained: Path) -> None:
+    rows = _rows(trained / "episodes.jsonl", DetectionEpisode)
+    assert [row.step for row in rows] == [3, 6, 9, 12]
+    for row in rows:
+        image = Image.open(io.BytesIO(base64.b64decode(row.image_png)))
+        assert image.size == (row.width, row.height) == (32, 32)
+        assert (row.num_gt, row.num_preds) == (len(row.gt), len(row.preds))
+        assert row.num_matched <= min(row.num_gt, row.num_preds)
+    assert {"bbox_2d" if row.gt[0].bbox_2d else "poly" for row in rows if row.gt} == {"bbox_2d", "poly"}
+
+
+def test_a_damaged_checkpoint_is_told_and_not_gone_on_from(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / RESUME).write_bytes((trained / RESUME).read_bytes()[:1000])
+    with pytest.raises(UserError, match="the checkpoint to go on from is damaged"):
+        _train(tmp_path, SMALL, resume=True)
+
+
+def test_what_was_trained_is_exported_opened_again_and_writes(trained: Path, tmp_path: Path) -> None:
+    exported = export_model(trained / SELECTED, tmp_path / "model.inference_v1", task="detection")
+    assert exported.golden_difference == 0.0
+    model: Any = load_model(tmp_path / "model.inference_v1")
+    assert isinstance(model, DetectionModel) and model.image_size == 32
+    assert exported.num_bytes < 2.5 * exported.num_parameters + 200_000  # in half precision; golden tensors besides
+    assert model.metadata["output"]["labels"] == ["circle", "square", "triangle", "star"]
+    (writing,) = model.predict(np.zeros((1, 32, 32, 3), np.uint8))
+    assert len(writing.text) > 0 or writing.finished
+
+
+def test_onnx_is_refused_in_so_many_words(trained: Path, tmp_path: Path) -> None:
+    from pipeline.model.onnx import export_onnx
+
+    export_model(trained / SELECTED, tmp_path / "model.inference_v1", task="detection")
+    with pytest.raises(UserError, match="have no ONNX form"):
+        export_onnx(tmp_path / "model.inference_v1", tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("sizes", [[[64, 48]], [[64, 64], [32, 32]]])
+def test_scenes_that_the_network_cannot_learn_from_are_refused(sizes: list[list[int]]) -> None:
+    with pytest.raises(UserError, match="square images of one size"):
+        make_brain(msgspec.convert(SMALL | {"scenes": {"image_sizes": sizes}}, DetectionRecipe))
+
+
+def test_the_longest_answer_has_room() -> None:
+    fragments, characters = (
+        parse_network(make_brain(msgspec.convert(recipe, DetectionRecipe)).network)
+        for recipe in (SMALL, EVERYTHING_ELSE)
+    )
+    # two polygons of 14 corners with brackets around each, the start, the closing bracket, the end
+    assert fragments.max_tokens == 2 * (2 * 14 + 2) + 3
+    text = json.dumps([{"bbox_2d": [888] * 4, "desc": "triangle"}] * 2, separators=(",", ":"))
+    assert characters.max_tokens == len(text) + 2
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, 0.02), (49, 1.0), (500, 0.5 * (1 + 0.01)), (1000, 0.01), (2000, 0.01)]
+)
+def test_the_learning_rate_warms_up_and_falls_along_a_cosine(step: int, expected: float) -> None:
+    options = Train(num_steps=1000, warmup_steps=50, learning_rate=2.0, final_fraction=0.01)
+    assert learning_rate(options, step) == pytest.approx(2.0 * expected, rel=1e-2)
+
+
+def test_an_orthogonal_update_keeps_directions_and_levels_their_sizes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for shape in ((32, 96), (96, 32)):
+        matrix = torch.randn(shape, generator=generator) * torch.logspace(0, -1, shape[1])
+        update = orthogonal(matrix)
+        sizes = torch.linalg.svdvals(update)
+        assert sizes.min() > 0.5 and sizes.max() < 1.3
+        assert (update * matrix).sum() > 0
+
+
+def test_augmented_images_follow_from_the_generator_and_the_share_says_how_many() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    before = images.copy()
+    one, two = (augment(images, 0.5, np.random.default_rng(1)) for _ in range(2))
+    assert np.array_equal(one, two) and np.array_equal(images, before)
+    changed = [not np.array_equal(a, b) for a, b in zip(images, one, strict=True)]
+    assert 10 < sum(changed) < 30
+    assert np.array_equal(augment(images, 0.0, np.random.default_rng(1)), images)

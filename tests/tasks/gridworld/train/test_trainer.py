@@ -1,0 +1,248 @@
+"""The training: the same seed gives the same bytes, interrupted and resumed or not; it learns; it tells the truth."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from pipeline.contract.jobs import TrainJob, TrainOutcome
+from pipeline.errors import UserError
+from pipeline.tasks.gridworld.recipe import Exploration, GridworldRecipe, Optimizer
+from pipeline.tasks.gridworld.rows import GridworldEpisode, GridworldMonitor, GridworldProgress
+from pipeline.tasks.gridworld.town import rules
+from pipeline.tasks.gridworld.train.collect import epsilons
+from pipeline.tasks.gridworld.train.learner import learning_rate
+from pipeline.tasks.gridworld.train.trainer import train
+from pipeline.train.loop import RESUME, SELECTED
+
+SMALL: dict[str, Any] = {
+    "schema": "recipe_v1",
+    "task": "gridworld",
+    "name": "small",
+    "seed": 3,
+    "network": {"type": "dueling", "hidden": [16], "stream": [8]},
+    "replay": {"capacity": 2048, "batch_size": 16},
+    "exploration": {"anneal_steps": 500, "random_starts": 0.5},
+    "train": {
+        "num_steps": 3200,
+        "num_envs": 16,
+        "warmup_steps": 320,
+        "monitor_every": 1600,
+        "monitor_episodes": 4,
+        "checkpoint_every": 800,
+    },
+}
+EVERYTHING_ELSE = SMALL | {
+    "environment": {"level": "partial", "encoding": "places", "shaping": 0.5},
+    "network": {"type": "places", "place": [8], "mixed_size": 8, "memory": {"hidden_size": 2}, "dropout": 0.1},
+    "replay": {"type": "prioritized", "capacity": 2048, "batch_size": 32, "burn_in": 2, "sequence": 8},
+    "q_learning": {"target_every": 10, "double": False, "loss": "mse"},
+    "novelty": {"anneal_steps": 3000},
+    "curriculum": {"min_episodes": 5, "window_episodes": 5, "max_entropy": 1.0, "retreat_survival": 0.0},
+}
+RECURRENT = SMALL | {
+    "environment": {"level": "temporal", "encoding": "window"},
+    "network": {"type": "recurrent", "encoder": [8], "cell": "lstm", "hidden_size": 8, "head": [8]},
+}
+
+
+def _train(
+    folder: Path, recipe: dict[str, Any], *, stop_after: int | None = None, resume: bool = False
+) -> TrainOutcome:
+    calls = iter(range(10**9))
+
+    def should_stop() -> bool:
+        return stop_after is not None and next(calls) >= stop_after
+
+    folder.mkdir(exist_ok=True)
+    return train(
+        TrainJob(
+            recipe=msgspec.convert(recipe, GridworldRecipe),
+            folder=folder,
+            resume=resume,
+            device="cpu",
+            report=lambda done, total, facts: None,
+            should_stop=should_stop,
+        )
+    )
+
+
+def _results(folder: Path) -> dict[str, bytes]:
+    """What must not depend on interruptions: all but the tail, which carries the clock."""
+    names = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "episodes.jsonl"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in names if path.name != RESUME}
+
+
+def _rows(path: Path, row_type: type[Any]) -> list[Any]:
+    return [msgspec.json.decode(line, type=row_type) for line in path.read_bytes().splitlines()]
+
+
+@pytest.mark.parametrize("recipe", [SMALL, EVERYTHING_ELSE, RECURRENT], ids=["plain", "everything else", "recurrent"])
+def test_the_same_seed_gives_the_same_bytes_stopped_and_resumed_or_not(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    _train(tmp_path / "whole", recipe)
+    for stop_after in (30, 90):
+        with pytest.raises(KeyboardInterrupt):
+            _train(tmp_path / "stopped", recipe, stop_after=stop_after, resume=True)
+    _train(tmp_path / "stopped", recipe, resume=True)
+    whole, stopped = _results(tmp_path / "whole"), _results(tmp_path / "stopped")
+    assert whole.keys() == stopped.keys() and SELECTED in whole and len(whole["progress.jsonl"]) > 100
+    assert [name for name in whole if whole[name] != stopped[name]] == []
+
+
+@pytest.mark.parametrize(("random_starts", "num_changes"), [(0.0, 1), (1.0, 0)])
+def test_the_curriculum_judges_episodes_that_began_as_the_stage_does(
+    tmp_path: Path, random_starts: float, num_changes: int
+) -> None:
+    easy_then_hard = {
+        "stages": [{"multiplier": 0.0}, {"multiplier": 1.0}],
+        "min_episodes": 5,
+        "window_episodes": 5,
+        "max_entropy": 1.0,
+        "advance_survival": 0.0,
+        "saturated_survival": 0.0,
+    }
+    one_life = SMALL["train"] | {"num_steps": 16 * 510, "updates_per_step": 0.0}
+    exploration = {"random_starts": random_starts}
+    recipe = SMALL | {"curriculum": easy_then_hard, "train": one_life, "exploration": exploration}
+    assert len(_train(tmp_path, recipe).notes["stage_changes"]) == num_changes
+
+
+def test_a_training_leaves_the_arithmetic_of_its_process_as_it_was(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _train(tmp_path, SMALL, stop_after=1)
+    with pytest.raises(msgspec.ValidationError, match="learning_rate"):
+        msgspec.convert(SMALL | {"optimizer": {"learning_rate": 0.0}}, GridworldRecipe)
+
+
+def test_what_a_checkpoint_counts_on_is_on_the_disk_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut loses what was not synced: never a file's end without the checkpoint that remembers it."""
+    written: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        written.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        sync(descriptor)
+
+    def replaced(source: Path, target: Path) -> None:
+        written.append(target.name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    _train(tmp_path, SMALL)
+    saves = [number for number, name in enumerate(written) if name == RESUME]
+    assert len(saves) == 4
+    for start, end in zip([0, *saves], saves, strict=False):
+        assert {"progress.jsonl", "monitor.jsonl", "episodes.jsonl"} <= {*written[start:end]}
+
+
+def test_another_seed_gives_another_training(tmp_path: Path) -> None:
+    _train(tmp_path / "one", SMALL)
+    _train(tmp_path / "two", SMALL | {"seed": 4})
+    assert _results(tmp_path / "one")["progress.jsonl"] != _results(tmp_path / "two")["progress.jsonl"]
+
+
+def test_progress_has_every_episode_and_the_tail_tells_the_same_of_those_it_has(tmp_path: Path) -> None:
+    options = SMALL["train"] | {"num_steps": 6400, "num_watched": 6}
+    outcome = _train(tmp_path, SMALL | {"train": options})
+    progress = _rows(tmp_path / "progress.jsonl", GridworldProgress)
+    episodes = _rows(tmp_path / "episodes.jsonl", GridworldEpisode)
+    assert outcome.counts["episodes"] == len(progress) > len(episodes) > 0
+    assert len({row.id for row in progress}) == len(progress)
+    by_id = {row.id: row for row in progress}
+    for row in episodes:
+        brief = by_id[row.id]
+        assert (row.num_steps, row.died, row.cause, row.wellbeing) == (
+            brief.num_steps,
+            brief.died,
+            brief.cause,
+            brief.wellbeing,
+        )
+        assert len(row.trace) == row.num_steps
+
+
+def test_every_recorded_step_is_of_the_moment_before_its_action(tmp_path: Path) -> None:
+    options = SMALL["train"] | {"num_steps": 6400, "num_watched": 16}
+    _train(tmp_path, SMALL | {"exploration": {"anneal_steps": 500}, "train": options})
+    assert len(_rows(tmp_path / "episodes.jsonl", GridworldEpisode)) > 10
+    for row in _rows(tmp_path / "episodes.jsonl", GridworldEpisode):
+        first = row.trace[0]
+        assert first.meters == list(rules.INITIAL_METERS) and first.hour == rules.START_HOUR
+        for step, after in zip(row.trace, row.trace[1:], strict=False):
+            assert step.mask[step.action]
+            moves = {rules.UP: (0, -1), rules.DOWN: (0, 1), rules.LEFT: (-1, 0), rules.RIGHT: (1, 0)}
+            dx, dy = moves.get(step.action, (0, 0))
+            assert after.position == (step.position[0] + dx, step.position[1] + dy)
+            assert step.rewards[0] == pytest.approx(after.meters[rules.ENERGY] * after.meters[rules.HEALTH], abs=2e-4)
+            if step.mode == "greedy":
+                legal = [q for q, legal in zip(step.q or [], step.mask, strict=True) if legal]
+                assert (step.q or [])[step.action] == max(legal)
+        assert sum(step.rewards[0] for step in row.trace) == pytest.approx(row.wellbeing, abs=0.05)
+
+
+def test_the_selected_checkpoint_is_the_best_monitored_one(tmp_path: Path) -> None:
+    _train(tmp_path, SMALL)
+    best = max(_rows(tmp_path / "monitor.jsonl", GridworldMonitor), key=lambda row: row.selected_by)
+    assert (tmp_path / SELECTED).read_bytes() == (tmp_path / best.checkpoint).read_bytes()
+    checkpoint = torch.load(tmp_path / SELECTED, weights_only=True)
+    assert checkpoint["format"] == "checkpoint_v1" and checkpoint["step"] == best.step
+
+
+def test_it_learns_to_live_longer_than_chance(tmp_path: Path) -> None:
+    """Minimal level, 1,800 updates: waiting lives 191 steps there."""
+    recipe = SMALL | {
+        "environment": {"level": "minimal"},
+        "network": {"type": "dueling", "hidden": [64], "stream": [32]},
+        "replay": {"capacity": 40_000, "batch_size": 128},
+        "exploration": {"anneal_steps": 8_000},
+        "q_learning": {"average_decay": 0.98},
+        "train": {
+            "num_steps": 120_000,
+            "num_envs": 64,
+            "warmup_steps": 2_000,
+            "monitor_every": 120_000,
+            "monitor_episodes": 20,
+        },
+    }
+    _train(tmp_path, recipe)
+    monitor = _rows(tmp_path / "monitor.jsonl", GridworldMonitor)[-1]
+    assert monitor.num_steps_mean > 250
+
+
+def test_epsilons_begin_at_one_and_end_in_a_geometric_spread() -> None:
+    options = Exploration(highest=0.4, lowest=0.1, anneal_steps=100)
+    assert epsilons(options, 3, 0).tolist() == [1, 1, 1]
+    assert epsilons(options, 3, 100) == pytest.approx(np.array([0.4, 0.2, 0.1]))
+    assert epsilons(options, 3, 50) == pytest.approx(np.array([0.7, 0.6, 0.55]))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("constant", [1, 1, 1]), ("linear", [1, 0.55, 0.1]), ("cosine", [1, 0.55, 0.1])],
+)
+def test_the_learning_rate_falls_by_its_schedule(schedule: Any, expected: list[float]) -> None:
+    options = Optimizer(learning_rate=1.0, schedule=schedule, final_fraction=0.1)
+    assert [learning_rate(options, update, 100) for update in (0, 50, 100)] == pytest.approx(expected)
+
+
+def test_the_learning_rate_warms_up() -> None:
+    options = Optimizer(learning_rate=1.0, schedule="constant", warmup_updates=4)
+    assert [learning_rate(options, update, 100) for update in range(5)] == [0.25, 0.5, 0.75, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "rmsprop", "sgd"])
+def test_every_optimizer_trains(tmp_path: Path, kind: str) -> None:
+    train_options = SMALL["train"] | {"num_steps": 800, "monitor_every": 800}
+    _train(tmp_path, SMALL | {"optimizer": {"type": kind, "weight_decay": 0.01}, "train": train_options})
+    weights = torch.load(tmp_path / SELECTED, weights_only=True)["weights"]
+    assert all(torch.isfinite(tensor).all() for tensor in weights.values())
+
+
+def test_a_network_over_places_refuses_an_encoding_without_a_block_per_place(tmp_path: Path) -> None:
+    recipe = SMALL | {"environment": {"level": "full", "encoding": "grid"}, "network": {"type": "places"}}
+    with pytest.raises(UserError, match="cannot read encoding 'grid'"):
+        _train(tmp_path, recipe)
