@@ -8,12 +8,12 @@ import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
 
 from pipeline.contract.load import find_part, task_names
+from pipeline.contract.parts import EvaluatePart, RecipePart, RowsPart
 from schemas import comparison
 from schemas.brain import BrainSpec
 from schemas.flow import STAGES, Stage
@@ -31,9 +31,9 @@ def generated() -> dict[str, str]:
     """Every generated file: its path from the project's root, and its text."""
     files = {f"{FOLDER}/{name}.json": json_schema(kind) for name, kind in _types()}
     files["docs/flow.md"] = flow_page()
-    glossaries = {task: _part(task, "evaluate.score") for task in task_names()}
+    glossaries = {task: find_part(task, EvaluatePart) for task in task_names()}
     if any(glossaries.values()):
-        files["docs/metrics.md"] = metrics_page({task: part.GLOSSARY for task, part in glossaries.items() if part})
+        files["docs/metrics.md"] = metrics_page({task: part.glossary for task, part in glossaries.items() if part})
     return files
 
 
@@ -119,13 +119,13 @@ def _types() -> Iterator[tuple[str, Any]]:
     yield "verdict_v1", Verdict
     yield from comparison.ROW_TYPES.items()
     for task in task_names():
-        if rows := _part(task, "rows"):
-            for schema, kind in rows.ROW_TYPES.items():
+        if rows := find_part(task, RowsPart):
+            for schema, kind in rows.types.items():
                 yield f"{task}.{schema}", kind
-        if recipe := _part(task, "recipe"):
-            yield f"{task}.recipe_v1", recipe.RECIPE
-            if hasattr(recipe, "Network"):  # the brain spec with this task's networks spelled out
-                yield f"{task}.brain_v1", _brain(task, recipe.Network)
+        if recipe := find_part(task, RecipePart):
+            yield f"{task}.recipe_v1", recipe.recipe
+            if recipe.network is not None:  # the brain spec with this task's networks spelled out
+                yield f"{task}.brain_v1", _brain(task, recipe.network)
 
 
 def _brain(task: str, network: Any) -> type[msgspec.Struct]:
@@ -133,11 +133,6 @@ def _brain(task: str, network: Any) -> type[msgspec.Struct]:
     return msgspec.defstruct(
         f"{task.title()}Brain", [("network", network)], bases=(BrainSpec,), kw_only=True, namespace=doc
     )
-
-
-def _part(task: str, part: str) -> ModuleType | None:
-    """A part of a task, or None while the task does not have it."""
-    return find_part(task, part)
 
 
 def _left_over(root: Path, files: dict[str, str]) -> list[str]:

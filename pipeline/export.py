@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from pipeline.contract.load import load_part, task_names
-from pipeline.contract.model import ExportParts
+from pipeline.contract.load import check_task, load_part
+from pipeline.contract.parts import ModelPart, UpgradePart
 from pipeline.errors import UserError
 from pipeline.files.hashes import sha256_file
 from pipeline.model.file import open_model, replay_golden, save_model
@@ -57,7 +57,7 @@ def export_model(
         "versions": {"torch": str(torch.__version__)},
     }
     with _naming(path):
-        parts: ExportParts = load_part(task, "model.network").export_parts(contents)
+        parts = load_part(task, ModelPart).export_parts(contents)
         save_model(out, replace(parts, metadata={**parts.metadata, **origin}))
     opened = open_model(out, verify=True)
     return Exported(
@@ -108,11 +108,10 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 def _load(path: Path, task: str, environment: Mapping[str, str]) -> tuple[Mapping[str, Any], str, tuple[str, ...]]:
     """Contents as a checkpoint_v1, the kind they had, and what was filled in."""
     contents = read_checkpoint(path)
-    if task not in task_names():
-        load_part(task, "model.network")  # says which tasks there are
+    check_task(task)
     if "format" not in contents and all(key in contents for key in _V0_KEYS):
         with _naming(path):
-            upgraded, filled_in = load_part(task, "model.checkpoint_v0").upgrade(contents, environment)
+            upgraded, filled_in = load_part(task, UpgradePart).upgrade(contents, environment)
         return upgraded, "checkpoint_v0", tuple(filled_in)
     found = contents.get("format")
     if found != "checkpoint_v1":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.load import load_part, task_names
+from pipeline.contract.parts import RowsPart
 from pipeline.errors import UserError
 from pipeline.files import head, scan
 from pipeline.files.hashes import sha256_file
@@ -149,7 +150,7 @@ def _rows(path: Path) -> Finding:
         known = "known are JSONL rows, inference_v1, checkpoints, recipes, manifests, and folders of runs"
         raise UserError("this is nothing that Baton writes", where=error.where or str(path), remedy=known) from error
     facts: dict[str, Any] = {"schema": first.schema, "task": first.task, "first_id": first.id}
-    row_type = load_part(first.task, "rows").ROW_TYPES.get(first.schema) if first.task in task_names() else None
+    row_type = load_part(first.task, RowsPart).types.get(first.schema) if first.task in task_names() else None
     if row_type is None:
         facts["checked"] = "as JSON only: this installation does not know these rows"
     try:

@@ -16,6 +16,7 @@ from pipeline.contract.jobs import DrawJob
 from pipeline.contract.jobs import Report as Progress
 from pipeline.contract.load import load_part
 from pipeline.contract.metrics import Evaluation, TableLayout
+from pipeline.contract.parts import EvaluatePart, RowsPart, VisualizePart
 from pipeline.errors import UserError
 from pipeline.files import read_all, write_all
 from pipeline.files.atomic import write_atomically
@@ -66,7 +67,7 @@ class VisualizationOutcome:
 
 def run_visualization(job: VisualizationJob) -> VisualizationOutcome:
     """Draw everything there is to draw, then write figures.jsonl and the report. Raises UserError."""
-    row_type = load_part(job.task, "rows").ROW_TYPES["prediction_v1"]
+    row_type = load_part(job.task, RowsPart).prediction
     predictions = {label: read_all(path, row_type) for label, path in job.inputs.items()}
     label, rows = list(predictions.items())[-1]
     if not rows:
@@ -88,10 +89,10 @@ def image_inputs(task: str, predictions: Path, image_root: Path) -> dict[str, st
 
     Raises UserError for predictions that cannot be read. Where there are none, the stage says so.
     """
-    hash_images = getattr(load_part(task, "visualize.draw"), "hash_images", None)
+    hash_images = load_part(task, VisualizePart).hash_images
     if hash_images is None or not predictions.is_file():
         return {}
-    row_type = load_part(task, "rows").ROW_TYPES["prediction_v1"]
+    row_type = load_part(task, RowsPart).prediction
     return {"images_sha256": hash_images(read_all(predictions, row_type), image_root)}
 
 
@@ -112,14 +113,13 @@ def training_inputs(folder: Path, out: Path) -> tuple[dict[str, Path], str | Non
 
 
 def _evaluate(job: VisualizationJob, rows: Sequence[Any]) -> Evaluation:
-    part: Any = load_part(job.task, "evaluate.score")
+    part = load_part(job.task, EvaluatePart)
     path = list(job.inputs.values())[-1]
     try:
-        evaluation: Evaluation = part.evaluate(rows, job.options)
+        return part.evaluate(rows, job.options)
     except UserError as error:
         where = f"{path}, {error.where}" if error.where else str(path)
         raise UserError(error.what, where=where, remedy=error.remedy) from error
-    return evaluation
 
 
 def _with_steps(predictions: Mapping[str, Sequence[Any]], inputs: Mapping[str, Path]) -> dict[str, Sequence[Any]]:
@@ -142,7 +142,7 @@ def _draw(job: VisualizationJob, predictions: Mapping[str, Sequence[Any]], missi
         image_root=job.image_root,
     )
     figures = []
-    for figure in load_part(job.task, "visualize.draw").draw(draw_job):
+    for figure in load_part(job.task, VisualizePart).draw(draw_job):
         figures.append(figure)
         job.report(len(figures), 0, {"figure": figure.title})
     return figures
@@ -155,9 +155,9 @@ def _report(
     figures: Sequence[Figure],
     missing: list[str],
 ) -> Report:
-    part: Any = load_part(job.task, "evaluate.score")
+    part = load_part(job.task, EvaluatePart)
     metrics = evaluation.metrics
-    layout = tables.layout_of(part, part.GLOSSARY, metrics)
+    layout = tables.layout_of(part, metrics)
     found = [as_table("All records", tables.main_table(metrics, layout), layout)]
     found += [as_table(title, frame, layout) for title, frame in tables.slice_tables(metrics, layout)]
     shown = {column.metric: column.heading for column in layout.columns}
@@ -173,10 +173,10 @@ def _report(
         headlines=headlines(metrics, layout),
         tables=[table for table in found if table.columns],
         footnotes=tables.footnotes(metrics, layout),
-        meanings={shown[d.name]: d.definition for d in part.GLOSSARY if d.name in shown},
+        meanings={shown[d.name]: d.definition for d in part.glossary if d.name in shown},
         records=records,
         missing=missing,
-        orders=getattr(load_part(job.task, "visualize.draw"), "ORDERS", {}),
+        orders=load_part(job.task, VisualizePart).orders,
     )
 
 

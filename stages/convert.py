@@ -1,13 +1,13 @@
 """``baton convert``: rows from the files of other tools, and back."""
 
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Literal
 
 import typer
 
 from pipeline.contract.jobs import ConvertJob
 from pipeline.contract.load import find_part
+from pipeline.contract.parts import ConvertPart
 from pipeline.errors import UserError
 from pipeline.run.folder import StageRequest, stage_run
 from stages.common import Options, Result, command, finished, main
@@ -53,7 +53,7 @@ def app(
         folder=options.out,
         config={"direction": direction, "format": name},
         inputs=files,
-        writes=tuple(part.FILES),
+        writes=tuple(part.files),
         force=options.force,
     )
     with stage_run(request) as run:
@@ -65,23 +65,23 @@ def app(
     return finished("convert", run)
 
 
-def _part(task: str) -> ModuleType:
+def _part(task: str) -> ConvertPart:
     """The task's part `convert`. Raises UserError where it has none."""
-    part = find_part(task, "convert.convert")
+    part = find_part(task, ConvertPart)
     if part is None:
         raise UserError(f"task {task!r} knows no other formats", where=f"pipeline/tasks/{task}/convert.py")
     return part
 
 
-def _asked(part: ModuleType, source: str | None, target: str | None) -> tuple[Literal["from", "to"], str]:
+def _asked(part: ConvertPart, source: str | None, target: str | None) -> tuple[Literal["from", "to"], str]:
     """Which way, and which format. Raises UserError unless exactly one of both is given, and known."""
     if source is not None and target is not None:
         raise UserError("--from and --to at once", remedy="convert in two steps: from one format to rows, then on")
     name = target if source is None else source
-    known = ", ".join(part.FORMATS)
+    known = ", ".join(part.formats)
     if name is None:
         raise UserError("convert needs a format", remedy=f"give --from or --to; known: {known}")
-    if name not in part.FORMATS:
+    if name not in part.formats:
         raise UserError(f"there is no format {name!r}", remedy=f"known: {known}")
     return ("to" if source is None else "from"), name
 

@@ -156,6 +156,7 @@ def _only_one(inputs: list[str]) -> Path | None:
 
 def _follow(options: Options, path: Path, section: Any, asked: _Asked) -> Result:
     from pipeline.contract.load import load_part
+    from pipeline.contract.parts import RowsPart
     from pipeline.evaluate.anytime import Anytime, AnytimeJob
     from pipeline.evaluate.watch import State, parse_question, summary, watch
 
@@ -165,7 +166,7 @@ def _follow(options: Options, path: Path, section: Any, asked: _Asked) -> Result
     state = State(Anytime(job), question)
     try:
         with _shown(options) as show:
-            watch(path, load_part(options.task, "rows").ROW_TYPES["prediction_v1"], state, show, asked.idle_s)
+            watch(path, load_part(options.task, RowsPart).prediction, state, show, asked.idle_s)
     except KeyboardInterrupt:
         if not options.json:
             print("\n".join(summary(state)), flush=True)

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.contract.jobs import WithFiles
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import ExamplesPart
 from pipeline.errors import UserError
 from pipeline.files import write_all
 from pipeline.files.atomic import write_atomically
@@ -25,20 +26,20 @@ def app(options: Options) -> Result:
     Example: baton examples gridworld --recipe demo
     """
     recipe = options.load_recipe().recipe
-    part = load_part(options.task, "examples")
+    part = load_part(options.task, ExamplesPart)
     folder = options.folder(recipe.name)
     request = StageRequest(
         stage="examples",
         task=options.task,
         folder=folder,
-        config=stage_config(recipe, "examples", part.RECIPE_KEYS),
-        writes=(FILE, *getattr(part, "FILES", ())),
+        config=stage_config(recipe, "examples", part.recipe_keys),
+        writes=(FILE, *part.files),
         force=options.force,
         resumable=True,
     )
     with stage_run(request) as run:
         if not run.up_to_date:
-            records = written(part.make_examples(recipe), run)
+            records = written(part.make(recipe), run)
             run.counts["num_examples"] = write_all(folder / FILE, unique(records))
             run.output("examples", folder / FILE)
     return finished("examples", run)

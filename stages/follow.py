@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import OpinionPart
 from pipeline.errors import UserError
 from stages.common import InputOption, Options, Result, command, main
 
 if TYPE_CHECKING:
-    from pipeline.contract.parts import LivePart, SecondOpinion
-    from pipeline.follow.scene import Filter
+    from pipeline.contract.parts import SecondOpinion
+    from pipeline.follow.scene import Filter, FollowPart
     from pipeline.follow.terminal.app import Watch
 
 EPISODES, PREDICTIONS = "episodes.jsonl", "predictions.jsonl"
@@ -76,14 +77,14 @@ def app(
     from pipeline.follow.opening import open_recording  # here: `--help` need not wait for it
 
     path = _find_input(options, input, PREDICTIONS if predictions else EPISODES)
-    feed, part, unfold = open_recording(path, options.task, expect_predictions=predictions)
-    chosen = _find_filter(part, filter)
+    opened = open_recording(path, options.task, expect_predictions=predictions)
+    chosen = _find_filter(opened.part, filter)
     ascii = ascii or not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
     if plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         _refuse_contradictions(True, None, against)
         from pipeline.follow.plain import PlainOptions, follow_plain
 
-        follow_plain(feed, part, PlainOptions(latency, ascii, chosen, idle_exit), sys.stdout)
+        follow_plain(opened.feed, opened.part, PlainOptions(latency, ascii, chosen, idle_exit), sys.stdout)
         return Result()
     from pipeline.follow.terminal.app import (  # here: textual takes longer to load than most stages to start
         Watch,
@@ -91,13 +92,14 @@ def app(
     )
 
     watch = Watch(
-        feed=feed,
-        part=part,
-        unfold=unfold,
+        feed=opened.feed,
+        part=opened.part,
+        unfold=opened.unfold,
+        unplayed=opened.unplayed,
         opinion=_open_model(options.task, model) if model is not None else None,
         ascii=ascii,
         color=not (no_color or os.environ.get("NO_COLOR")),
-        from_start=from_start or hasattr(part, "UNPLAYED"),
+        from_start=from_start or bool(opened.unplayed),
         choice=chosen.name,
     )
     if not run_screen(watch if against is None else _beside(watch, options.task, against)):
@@ -130,10 +132,10 @@ def _beside(watch: "Watch", task: str, other: str) -> "Watch":
     return dataclasses.replace(watch, against=against, label=label)
 
 
-def _find_filter(part: "LivePart", name: str | None) -> "Filter":
+def _find_filter(part: "FollowPart", name: str | None) -> "Filter":
     from pipeline.follow.scene import ALL
 
-    known = {choice.name: choice for choice in (ALL, *part.FILTERS)}
+    known = {choice.name: choice for choice in (ALL, *part.filters)}
     if name is None or name in known:
         return known[name or ALL.name]
     raise UserError(f"there is no filter {name!r}", where="--filter", remedy=f"use one of: {', '.join(known)}")
@@ -141,13 +143,12 @@ def _find_filter(part: "LivePart", name: str | None) -> "Filter":
 
 def _open_model(task: str, path: Path) -> "SecondOpinion":
     try:
-        opinion: SecondOpinion = load_part(task, "follow.opinion").open_model(path)
+        return load_part(task, OpinionPart).open_model(path)
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "safetensors"):
             raise
         what = "--model needs torch, which is not installed"
         raise UserError(what, where="--model", remedy="pip install 'baton-pipeline[torch]'") from error
-    return opinion
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import typer
 
 from pipeline.contract.jobs import InferJob, Source, SourceRequest
 from pipeline.contract.load import load_part, read_examples
+from pipeline.contract.parts import InferPart, RowsPart
 from pipeline.errors import UserError
 from pipeline.infer.run import InferenceCounts, find_source, run_inference
 from pipeline.progress import Report, progress
@@ -146,11 +147,11 @@ def _infer(run: StageRun, request: StageRequest, asked: Asked) -> None:
 def _predict(run: StageRun, request: StageRequest, asked: Asked, job: InferJob) -> InferenceCounts:
     """All predictions, by this process or by many: the same bytes."""
     path = run.folder / FILE
-    row_type = load_part(request.task, "rows").ROW_TYPES["prediction_v1"]
+    row_type = load_part(request.task, RowsPart).prediction
     model_id = job.model.weights_hash[:16] if job.model else None
     # What a sharded run left behind is merged by one that is not, too.
     if asked.engine == "local" and asked.num_workers == 1 and not (run.folder / SHARDS).exists():
-        return run_inference(load_part(request.task, "infer.predict"), job, path, row_type=row_type, model_id=model_id)
+        return run_inference(load_part(request.task, InferPart), job, path, row_type=row_type, model_id=model_id)
     from pipeline.infer.shards import run_sharded, shard_job  # these are loaded here: few runs need them
 
     shards = shard_job(request.task, request.inputs["examples"], job)

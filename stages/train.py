@@ -6,6 +6,7 @@ import typer
 
 from pipeline.contract.jobs import TrainJob
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import TrainPart
 from pipeline.progress import progress
 from pipeline.run.folder import StageRequest, StageRun, stage_run
 from stages.common import Options, Result, command, finished, main, stage_config, stop_on_signal
@@ -56,7 +57,7 @@ def _train(run: StageRun, recipe: Any, options: Options) -> None:
             report=report,
             should_stop=stop,
         )
-        outcome = load_part(options.task, "train.trainer").train(job)
+        outcome = load_part(options.task, TrainPart).train(job)
     for name, path in outcome.outputs.items():
         run.output(name, path)
     run.counts.update(outcome.counts)

@@ -12,6 +12,7 @@ from pipeline.compare.judge import Judge
 from pipeline.compare.pictures import Picture
 from pipeline.contract.jobs import PairDrawJob
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import VisualizePart
 from pipeline.look import plotting
 from pipeline.records.read import rows_at
 from schemas.comparison import Comparison, Mover
@@ -75,7 +76,7 @@ def _pictures(drawing: Drawing) -> Iterator[Picture]:
 def _draw_records(drawing: Drawing) -> Iterator[Figure]:
     """The records that moved the main metric most, under the last file and the baseline: side by side."""
     judge = drawing.judge
-    draw_pair: Any = getattr(load_part(judge.task.name, "visualize.draw"), "draw_pair", None)
+    draw_pair = load_part(judge.task.name, VisualizePart).draw_pair
     if draw_pair is None:
         drawing.note(f"The task {judge.task.name} draws no records side by side.")
         return

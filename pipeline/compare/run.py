@@ -177,7 +177,7 @@ def compare_files(job: ComparisonJob) -> Found:
     """Read, join and judge. Raises UserError when the files cannot be compared."""
     baseline = _baseline(job)
     task = Task(job.task, job.options)
-    definitions = {definition.name: definition for definition in task.score.GLOSSARY}
+    definitions = {definition.name: definition for definition in task.part.glossary}
     files, train_files = _read(job, task)
     judge, notes = _judge(job, task, files, definitions)
     if job.steps:

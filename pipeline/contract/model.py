@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 class Model(Protocol):
     """What `load_model` returns. ``predict`` is the task's: pure, the same input gives the same output."""
 
-    brain: BrainSpec
-    metadata: Mapping[str, Any]
-    module: "torch.nn.Module"
-    weights_hash: str
-
+    @property
+    def brain(self) -> BrainSpec: ...
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+    @property
+    def module(self) -> "torch.nn.Module": ...
+    @property
+    def weights_hash(self) -> str: ...
     @property
     def predict(self) -> Any: ...
 
@@ -26,7 +29,7 @@ class Model(Protocol):
 class ExportParts:
     """What export writes into an inference_v1 file.
 
-    ``golden_inputs`` are named arrays that the task's network can replay (`NetworkPart.golden_outputs`).
+    ``golden_inputs`` are named arrays that the task's network can replay (`ModelPart.golden_outputs`).
     """
 
     brain: BrainSpec

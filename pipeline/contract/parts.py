@@ -1,225 +1,236 @@
-"""What each part of a task offers to the stages: one Protocol per file of a task's folder.
+"""What each part of a task offers to the stages: a typed object for each verb of the pipeline.
 
-A part is a module; a stage loads it by name (`pipeline.contract.load.load_part`) and uses what its Protocol lists and
-nothing else. ``rows``, ``recipe``, ``data``, ``score``, ``draw`` and ``live`` never import torch.
-What stages hand over and get back is in `jobs`, what ``score`` says in `metrics`.
+A task is a folder of `pipeline.tasks`. Each of its verbs is a file there (``evaluate.py``), or a folder once it has
+grown (``evaluate/score.py``); the module that ``HOMES`` names holds the object, as ``PART``. A stage asks for it by its
+kind (`pipeline.contract.load.load_part`) and uses what the kind lists and nothing else. What is optional has a default.
+
+What a stage hands over and gets back is in `jobs`, what evaluating says in `metrics`. Kinds that need more than these
+are beside what they need: `pipeline.follow.scene`, `pipeline.model.onnx`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pipeline.contract.jobs import (
     ConvertJob,
     ConvertOutcome,
     DrawJob,
     InferJob,
+    PairDrawJob,
     Source,
     SourceRequest,
     TrainJob,
     TrainOutcome,
     WithFiles,
 )
-from pipeline.contract.metrics import (
-    Evaluation,
-    MetricDefinition,
-)
-from pipeline.contract.model import ExportParts
+from pipeline.contract.metrics import Evaluation, Measurements, MetricDefinition, TableLayout
+from pipeline.contract.model import ExportParts, Model
+from pipeline.errors import UserError
 from schemas.brain import BrainSpec
 from schemas.recipe import Recipe
-from schemas.rows import Example, Figure, Prediction, Row
+from schemas.rows import ENVELOPES, Example, Figure, Prediction, Row
 
 if TYPE_CHECKING:
     import torch
-    from rich.text import Text
-
-    from pipeline.contract.model import Model
-    from pipeline.follow.scene import Filter, Lines, Mark, Panel, Scene, Size
 
 
-class RowsPart(Protocol):
-    """``rows.py``: ``ROW_TYPES`` maps a schema version to this task's Struct for it.
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What a task does for one verb. ``HOMES`` are the modules of a task's folder that may hold it, the first found."""
 
-    Optional: ``TRUTH``, the fields of a prediction that come from its example, which must be equal where two files are
-    compared. Without it these are the fields that example and prediction share.
+    HOMES: ClassVar[tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsPart(Part):
+    """The task's rows: its Struct by schema version. No torch.
+
+    ``truth`` are the fields of a prediction that come from its example, which must be equal where two files are
+    compared; None for the fields that example and prediction share.
     """
 
-    ROW_TYPES: Mapping[str, type[Row]]
+    HOMES = ("rows",)
+    types: Mapping[str, type[Row]]
+    truth: Sequence[str] | None = None
+
+    @property
+    def prediction(self) -> type[Any]:
+        """The Struct of a prediction."""
+        return self.types["prediction_v1"]
+
+    @property
+    def metric(self) -> type[Any]:
+        """The Struct of a metric."""
+        return self.types["metric_v1"]
+
+    @property
+    def truth_fields(self) -> tuple[str, ...]:
+        """Fields of a prediction that are the same whatever the model."""
+        if self.truth is not None:
+            return tuple(self.truth)
+        shared = {*self.types["example_v1"].__struct_fields__} - {*ENVELOPES["example_v1"].__struct_fields__}
+        return tuple(name for name in self.prediction.__struct_fields__ if name in shared)
 
 
-class RecipePart(Protocol):
-    """``recipe.py``: ``RECIPE`` is the task's Recipe subclass."""
+@dataclass(frozen=True, kw_only=True)
+class RecipePart(Part):
+    """The task's recipe. ``network`` is the type of its section of that name, by which brain specs are documented."""
 
-    RECIPE: type[Recipe]
+    HOMES = ("recipe",)
+    recipe: type[Recipe]
+    network: Any = None
 
 
-class DataPart(Protocol):
-    """``data.py``: the fixed input records, seeded.
+@dataclass(frozen=True, kw_only=True)
+class ExamplesPart(Part):
+    """The fixed input records, seeded. No torch.
 
-    They depend on the recipe's section ``examples`` and on ``RECIPE_KEYS`` of it, such as ("environment",), alone.
-
+    They depend on the recipe's section ``examples`` and on ``recipe_keys`` of it, such as ("environment",), alone.
     Records that name files (images, recordings) are yielded with them (`WithFiles`): the stage writes them beside
-    ``examples.jsonl``, each before its record. ``FILES``, optional, are glob patterns of all such files.
+    ``examples.jsonl``, each before its record; ``files`` are glob patterns of all such files.
 
-    A part may also have ``read_examples(path) -> list[Example]``, for files of records that other tools wrote: infer
-    reads its input with it. Without one, the lines are those that ``make_examples`` makes.
+    ``read`` reads files of records that other tools wrote; without it the lines are those that ``make`` makes.
     """
 
-    RECIPE_KEYS: Sequence[str]
+    HOMES = ("examples",)
+    make: Callable[[Any], Iterator[Example | WithFiles]]
+    recipe_keys: Sequence[str]
+    files: Sequence[str] = ()
+    read: Callable[[Path], Sequence[Example]] | None = None
 
-    def make_examples(self, recipe: Any) -> Iterator[Example | WithFiles]: ...
+
+class BuildNetwork(Protocol):
+    """Brain spec to torch module, with weights drawn from ``generator`` (None: torch's global one)."""
+
+    def __call__(self, spec: BrainSpec, generator: "torch.Generator | None" = None) -> "torch.nn.Module": ...
 
 
-class ConvertPart(Protocol):
-    """``convert.py``, optional: rows from and to the files of other tools. No torch.
+@dataclass(frozen=True, kw_only=True)
+class ModelPart(Part):
+    """The network, and what is needed to freeze and to check it. ``network`` is the type of `BrainSpec.network`.
 
-    ``FORMATS`` are the formats by name; ``FILES`` are glob patterns of what a conversion may write, rows included.
-    Raises UserError when a file is not what it should be, or cannot be told in the other format.
+    ``export_parts`` takes what a checkpoint_v1 holds. ``golden_outputs`` are the network's answers to named tensors.
     """
 
-    FORMATS: Sequence[str]
-    FILES: Sequence[str]
-
-    def convert(self, job: ConvertJob) -> ConvertOutcome: ...
-
-
-class NetworkPart(Protocol):
-    """``network.py``: brain spec to torch module, and what is needed to freeze and to check it.
-
-    ``NETWORK`` is the type of `BrainSpec.network`. Weights are drawn from ``generator`` (None: torch's global one).
-    """
-
-    NETWORK: Any
-
-    def build(self, spec: BrainSpec, generator: "torch.Generator | None" = None) -> "torch.nn.Module": ...
-
-    def export_parts(self, checkpoint: Mapping[str, Any]) -> ExportParts: ...
-
-    def golden_outputs(
-        self, module: "torch.nn.Module", inputs: Mapping[str, "torch.Tensor"]
-    ) -> dict[str, "torch.Tensor"]: ...
+    HOMES = ("model.network", "model")
+    network: Any
+    build: BuildNetwork
+    export_parts: Callable[[Mapping[str, Any]], ExportParts]
+    golden_outputs: Callable[["torch.nn.Module", Mapping[str, "torch.Tensor"]], dict[str, "torch.Tensor"]]
 
 
-class LearnPart(Protocol):
-    """``learn.py``: the training loop.
+@dataclass(frozen=True, kw_only=True)
+class UpgradePart(Part):
+    """Checkpoints of before checkpoint_v1, optional: ``upgrade(contents, environment)`` gives the contents of a
+    checkpoint_v1, and a sentence for each thing that was filled in."""
+
+    HOMES = ("model.checkpoint_v0",)
+    upgrade: Callable[[Mapping[str, Any], Mapping[str, str]], tuple[Mapping[str, Any], Sequence[str]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPart(Part):
+    """The training.
 
     A checkpoint_v1 is a torch file of tensors and plain values: a dict with "format": "checkpoint_v1", "task", and what
-    the task's `NetworkPart.export_parts` reads. When ``job.should_stop()`` says so, save and raise KeyboardInterrupt.
+    the task's `ModelPart.export_parts` reads. When ``job.should_stop()`` says so, save and raise KeyboardInterrupt.
     """
 
-    def train(self, job: TrainJob) -> TrainOutcome: ...
+    HOMES = ("train.trainer", "train")
+    train: Callable[[TrainJob], TrainOutcome]
 
 
-class SourcesPart(Protocol):
-    """``sources.py``, optional: what infer can answer from, for tasks that know more than inference_v1 files. No torch.
+@dataclass(frozen=True, kw_only=True)
+class SourcesPart(Part):
+    """What infer can answer from, for tasks that know more than inference_v1 files; optional. No torch.
 
     Raises UserError when what was asked for is not there or does not fit together.
     """
 
-    def find_source(self, request: SourceRequest) -> Source: ...
+    HOMES = ("infer.sources",)
+    find_source: Callable[[SourceRequest], Source]
 
 
-class PredictPart(Protocol):
-    """``predict.py``: the model behind ``load_model(path).predict`` and the whole-dataset run.
+@dataclass(frozen=True, kw_only=True)
+class InferPart(Part):
+    """The whole-dataset run, and ``wrap(module, brain, metadata, weights_hash)``, the model behind `load_model`."""
 
-    Optional, here and in the other parts that sweeps use: ``prepare()``, which loads what every run needs, such as
-    machine code, and leaves no threads. A sweep calls it once, in the process that its stages are forked from.
+    HOMES = ("infer.predict", "infer")
+    predict: Callable[[InferJob], Iterator[Prediction]]
+    wrap: Callable[["torch.nn.Module", BrainSpec, Mapping[str, Any], str], Model]
+
+
+def refuse_to_measure(predictions: Sequence[Any], options: Any) -> Measurements:
+    """What a task without ``measure_records`` does. Raises UserError."""
+    raise UserError(
+        "this task does not say what its records measured: only its metrics.jsonl can be gated",
+        remedy="give its EvaluatePart measure_records(predictions, options), see pipeline.contract.parts",
+    )
+
+
+FIRST_METRICS = TableLayout()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatePart(Part):
+    """Predictions to scores and metrics: ``evaluate(predictions, options)``. No torch.
+
+    ``table`` is what people see first; without one, a column for each of the first metrics. ``files(options)`` are the
+    paths of files that the options name, by what they are for: they are inputs of evaluate as the predictions are.
+
+    ``measure_records(predictions, options)`` is what compare, gate, sweep and ``evaluate --follow`` work on. It takes
+    any predictions: of several models (as two files one after the other, for a permutation test), an id more than once,
+    or few of them; it judges each record by itself and raises UserError only for rows that do not mean anything.
     """
 
-    def wrap(
-        self, module: "torch.nn.Module", brain: BrainSpec, metadata: Mapping[str, Any], weights_hash: str
-    ) -> "Model": ...
+    HOMES = ("evaluate.score", "evaluate")
+    glossary: Sequence[MetricDefinition]
+    evaluate: Callable[[Sequence[Any], Any], Evaluation]
+    measure_records: Callable[[Sequence[Any], Any], Measurements] = refuse_to_measure
+    table: TableLayout = FIRST_METRICS
+    files: Callable[[Any], Mapping[str, str]] = lambda options: {}
 
-    def predict(self, job: InferJob) -> Iterator[Prediction]: ...
 
+@dataclass(frozen=True, kw_only=True)
+class VisualizePart(Part):
+    """Predictions to figures, yielded as they are written. No torch.
 
-class ScorePart(Protocol):
-    """``score.py``: predictions to scores and metrics. No torch.
-
-    Optional: ``TABLE`` (`TableLayout`), and ``files(options) -> Mapping[str, str]``, the paths of files that the
-    options name, by what they are for: they are inputs of evaluate as the predictions are.
-
-    ``measure_records(predictions, options) -> Measurements`` is what compare, gate, sweep and ``evaluate --follow``
-    work on. It takes any predictions: of several models (as two files one after the other, for a permutation test), an
-    id more than once, or few of them; it judges each record by itself and raises UserError only for rows that do not
-    mean anything.
+    ``orders``, by section, says in a few words how its figures are ordered ("worst first").
+    ``hash_images(predictions, image_root)`` is one hash over all images that may be shown: with it they are inputs of
+    visualize as the predictions are. ``draw_pair`` draws single records as several models answered them, side by side:
+    a picture a record, with its id alone in ``record_ids``, as ``figures/pair_*``.
     """
 
-    GLOSSARY: Sequence[MetricDefinition]
+    HOMES = ("visualize.draw", "visualize")
+    draw: Callable[[DrawJob], Iterator[Figure]]
+    orders: Mapping[str, str] = field(default_factory=dict)
+    hash_images: Callable[[Sequence[Any], Path], str] | None = None
+    draw_pair: Callable[[PairDrawJob], Iterator[Figure]] | None = None
 
-    def evaluate(self, predictions: Sequence[Any], options: Any) -> Evaluation: ...
 
+@dataclass(frozen=True, kw_only=True)
+class ConvertPart(Part):
+    """Rows from and to the files of other tools; optional. No torch.
 
-class DrawPart(Protocol):
-    """``draw.py``: predictions to figures. No torch. Figures are yielded as they are written.
-
-    Optional: ``ORDERS``, by section, says in a few words how its figures are ordered ("worst first");
-    ``hash_images(predictions, image_root) -> str`` is one hash over all images that may be shown: with it they are
-    inputs of visualize as the predictions are; ``draw_pair(job: PairDrawJob) -> Iterator[Figure]`` draws single records
-    as several models answered them, side by side: a picture a record, with its id alone in ``record_ids``, as
-    ``figures/pair_*``.
+    ``formats`` are the formats by name; ``files`` are glob patterns of what a conversion may write, rows included.
+    Raises UserError when a file is not what it should be, or cannot be told in the other format.
     """
 
-    def draw(self, job: DrawJob) -> Iterator[Figure]: ...
+    HOMES = ("convert.convert", "convert")
+    formats: Sequence[str]
+    files: Sequence[str]
+    convert: Callable[[ConvertJob], ConvertOutcome]
 
 
 SecondOpinion = Callable[[Any], Sequence[Any]]
 """What a model says about a whole episode, one entry a frame before its end."""
 
 
-class LivePart(Protocol):
-    """``live.py``: one tail row to what the terminal shows. No torch. See `pipeline.follow` for the screen around it.
+@dataclass(frozen=True, kw_only=True)
+class OpinionPart(Part):
+    """What an inference_v1 file says about the episodes that follow shows; optional. Needs torch."""
 
-    ``SUMMARY`` is a Struct of the fields kept of every episode of the file, those of `schemas.rows.Episode` among them;
-    the rest of a line is skipped. An episode is played in ``num_frames`` frames. ``PANELS`` open by their number;
-    ``END_PANEL`` is the one that opens by itself in the last frame. ``READINGS_SIZE`` is the least room for the
-    readings; the picture takes what it needs of the rest. ``NUM_RECENT`` summaries are handed over for the trend.
-    """
-
-    SUMMARY: type[Any]
-    FILTERS: Sequence["Filter"]
-    PANELS: Sequence["Panel"]
-    END_PANEL: int | None
-    READINGS_SIZE: "Size"
-    NUM_RECENT: int
-
-    def num_frames(self, summary: Any) -> int: ...
-
-    def summary_line(self, summary: Any) -> str: ...
-
-    def headline(self, scene: "Scene") -> "Text": ...
-
-    def draw_picture(self, scene: "Scene", size: "Size") -> "Lines": ...
-
-    def draw_readings(self, scene: "Scene", size: "Size") -> "Lines": ...
-
-    def draw_trend(self, scene: "Scene", size: "Size") -> "Lines": ...
-
-    def draw_caption(self, scene: "Scene", width: int) -> "Text": ...
-
-    def draw_marks(self, episode: Any) -> Sequence["Mark"]: ...
-
-    def legend(self) -> "Lines": ...
-
-
-class LivePredictionsPart(LivePart, Protocol):
-    """``live_predictions.py``, optional: the same for the rows of predictions.jsonl. No torch.
-
-    ``LINE`` is a Struct of the fields to read of every line, of which ``summarize`` makes the summary that is kept; its
-    ``ended_unix_s`` and ``num_dropped_before`` are 0. A record that cannot be played has ``num_frames`` of 0, and
-    ``UNPLAYED`` says behind the number of those what they lack. ``unfold`` makes of a whole row what is drawn as an
-    episode; ``path`` is its file, beside which there may be more of it.
-    """
-
-    LINE: type[Any]
-    UNPLAYED: str
-
-    def summarize(self, line: Any) -> Any: ...
-
-    def unfold(self, row: Any, path: Path) -> Any: ...
-
-
-class LiveModelPart(Protocol):
-    """``live_model.py``, optional: what an inference_v1 file says about the episodes that follow shows. Needs torch."""
-
-    def open_model(self, path: Path) -> SecondOpinion: ...
+    HOMES = ("follow.opinion",)
+    open_model: Callable[[Path], SecondOpinion]

@@ -24,6 +24,7 @@ import numpy as np
 
 from pipeline.contract.load import load_part
 from pipeline.contract.metrics import Measurements, RecordMetric
+from pipeline.contract.parts import EvaluatePart, RowsPart
 from pipeline.errors import UserError
 from pipeline.files import read_all
 from pipeline.records.measured import Task
@@ -101,7 +102,7 @@ class Anytime:
 
     def __init__(self, job: AnytimeJob) -> None:
         self._job = job
-        self._part = load_part(job.task, "evaluate.score")
+        self._part = load_part(job.task, EvaluatePart)
         self._task = Task(job.task, job.options)
         for text in job.metrics:
             self._check_name(text)
@@ -150,11 +151,10 @@ class Anytime:
 
     def unit_of(self, name: str) -> str:
         """Unit of a metric, from the glossary."""
-        return next((entry.unit for entry in self._part.GLOSSARY if entry.name == name), "")
+        return next((entry.unit for entry in self._part.glossary if entry.name == name), "")
 
     def _measure(self, rows: Sequence[Any]) -> Measurements:
-        measured: Measurements = self._part.measure_records(rows, self._job.options)
-        return measured
+        return self._part.measure_records(rows, self._job.options)
 
     def _scored(self, rows: Sequence[Any], measured: Measurements) -> _Batch:
         keep = measured.scored.copy()
@@ -173,7 +173,7 @@ class Anytime:
         )
 
     def _read_base(self, path: Path) -> None:
-        rows = read_all(path, load_part(self._job.task, "rows").ROW_TYPES["prediction_v1"])
+        rows = read_all(path, load_part(self._job.task, RowsPart).prediction)
         if not rows:
             raise UserError("there are no predictions in it", where=str(path))
         (id, count), *_ = Counter(row.id for row in rows).most_common(1)
@@ -184,7 +184,7 @@ class Anytime:
         self._base_measured = self._measure(rows)
 
     def _check_name(self, text: str) -> None:
-        names = [entry.name for entry in self._part.GLOSSARY]
+        names = [entry.name for entry in self._part.glossary]
         if text.partition(":")[0] not in names:
             raise UserError(
                 f"{self._job.task} has no metric {text.partition(':')[0]!r}",

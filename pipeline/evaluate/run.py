@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.contract.jobs import Report
 from pipeline.contract.load import load_part
 from pipeline.contract.metrics import Evaluation, TableLayout
-from pipeline.contract.parts import ScorePart
+from pipeline.contract.parts import EvaluatePart, RowsPart
 from pipeline.errors import UserError
 from pipeline.files import read_all, write_all
 from pipeline.files.atomic import write_atomically
@@ -76,8 +76,8 @@ def run_evaluation(job: EvaluationJob) -> EvaluationOutcome:
     One input: its rows as they are. Several: every row is marked with its input's label, metrics by ``slice_by``
     "checkpoint" (a slice within it: "checkpoint,level"). Raises UserError.
     """
-    part: Any = load_part(job.task, "evaluate.score")
-    row_type = load_part(job.task, "rows").ROW_TYPES["prediction_v1"]
+    part = load_part(job.task, EvaluatePart)
+    row_type = load_part(job.task, RowsPart).prediction
     errors: Counter[str] = Counter()
     metrics: list[Metric] = []
     scores: list[Score] = []
@@ -94,7 +94,7 @@ def run_evaluation(job: EvaluationJob) -> EvaluationOutcome:
     job.report(len(job.inputs), len(job.inputs), {})
     steps = {label: training_step(path) for label, path in job.inputs.items()}
     tabled = Inputs(checkpoints_of(metrics, steps), one_training=bool(job.training_steps))
-    text = markdown(job.task, tabled, tables.layout_of(part, part.GLOSSARY, metrics))
+    text = markdown(job.task, tabled, tables.layout_of(part, metrics))
     outputs = {"metrics": job.folder / "metrics.jsonl", "scores": job.folder / "scores.jsonl"}
     counts = {
         "num_predictions": num_predictions,
@@ -112,9 +112,9 @@ def run_evaluation(job: EvaluationJob) -> EvaluationOutcome:
 
 def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
     """What a finished evaluation says: lines for the terminal, and the model's main metrics as plain values."""
-    part: Any = load_part(task, "evaluate.score")
-    metrics = read_all(folder / "metrics.jsonl", load_part(task, "rows").ROW_TYPES["metric_v1"])
-    layout = tables.layout_of(part, part.GLOSSARY, metrics)
+    part = load_part(task, EvaluatePart)
+    metrics = read_all(folder / "metrics.jsonl", load_part(task, RowsPart).metric)
+    layout = tables.layout_of(part, metrics)
     manifest = load_manifest(folder)
     one_training = bool(manifest.config.get("training_steps"))
     inputs = Inputs(checkpoints_of(metrics, manifest.notes["steps"]), one_training=one_training)
@@ -126,11 +126,10 @@ def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
 
 def named_files(task: str, options: Any) -> dict[str, Path]:
     """The files that the section ``evaluate`` of a recipe names, by what they are for: inputs like the predictions."""
-    files = getattr(load_part(task, "evaluate.score"), "files", None)
-    return {} if files is None else {name: Path(path) for name, path in files(options).items()}
+    return {name: Path(path) for name, path in load_part(task, EvaluatePart).files(options).items()}
 
 
-def _evaluate(part: ScorePart, predictions: Sequence[Any], path: Path, options: Any) -> Evaluation:
+def _evaluate(part: EvaluatePart, predictions: Sequence[Any], path: Path, options: Any) -> Evaluation:
     try:
         return part.evaluate(predictions, options)
     except UserError as error:

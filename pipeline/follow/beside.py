@@ -33,12 +33,13 @@ class Against:
             )
         opened = open_recording(path, task)
         self.label = label
-        self._feed, self._part, self._unfold = opened
+        self._feed, self._part, self._unfold = opened.feed, opened.part, opened.unfold
         self._task = Task(task, None)
         self._entries = self._read()
         if not self._entries:
-            reason = getattr(self._part, "UNPLAYED", "")
-            raise UserError("no record of this file can be played", where=str(path), remedy=f"all are {reason}")
+            raise UserError(
+                "no record of this file can be played", where=str(path), remedy=f"all are {opened.unplayed}"
+            )
 
     def __contains__(self, id: str) -> bool:
         return id in self._entries

@@ -7,19 +7,22 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pipeline.contract.load import find_part, load_part
-from pipeline.contract.parts import LivePart, LivePredictionsPart
+from pipeline.contract.parts import RowsPart
 from pipeline.errors import UserError
 from pipeline.follow.feed import Feed
+from pipeline.follow.scene import FollowPart, FollowPredictionsPart
 
 PREDICTIONS, EPISODES = "prediction_v1", "episode_v1"
 
 
 class Opened(NamedTuple):
-    """A file and the part of the task that shows its rows; ``unfold`` makes of a row what is drawn as an episode."""
+    """A file and the part of the task that shows its rows; ``unfold`` makes of a row what is drawn as an episode,
+    ``unplayed`` says what predictions lack that cannot be played."""
 
     feed: Feed
-    part: LivePart
+    part: FollowPart
     unfold: Callable[[Any], Any] = lambda row: row
+    unplayed: str = ""
 
 
 class _Schema(msgspec.Struct):
@@ -44,13 +47,13 @@ def open_recording(path: Path, task: str, *, expect_predictions: bool = False) -
 
     What is not there yet is taken for the tail of a training, or with ``expect_predictions`` for predictions.
     """
-    rows = load_part(task, "rows").ROW_TYPES
+    rows = load_part(task, RowsPart).types
     if not holds_predictions(path, expected=expect_predictions):
-        live: LivePart = load_part(task, "follow.training")
-        return Opened(Feed(path, live.SUMMARY, rows[EPISODES]), live)
-    if find_part(task, "follow.predictions") is None:
+        live = load_part(task, FollowPart)
+        return Opened(Feed(path, live.summary, rows[EPISODES]), live)
+    part = find_part(task, FollowPredictionsPart)
+    if part is None:
         what = f"task {task!r} has no view for predictions"
         raise UserError(what, where=str(path), remedy=f"look at them with `baton visualize {task} --input {path}`")
-    part: LivePredictionsPart = load_part(task, "follow.predictions")
-    feed = Feed(path, part.LINE, rows[PREDICTIONS], part.summarize)
-    return Opened(feed, part, lambda row: part.unfold(row, path))
+    feed = Feed(path, part.line, rows[PREDICTIONS], part.summarize)
+    return Opened(feed, part.view, lambda row: part.unfold(row, path), part.unplayed)

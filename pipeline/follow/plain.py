@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from pipeline.contract.parts import LivePart
 from pipeline.follow.feed import Arrival, Feed, News
-from pipeline.follow.scene import ALL, Filter
+from pipeline.follow.scene import ALL, Filter, FollowPart
 from pipeline.follow.terminal.palette import to_ascii, without_controls
 
 _WAIT_S = 0.1
@@ -24,7 +23,7 @@ class PlainOptions:
     idle_exit_s: float | None = None
 
 
-def follow_plain(feed: Feed, part: LivePart, options: PlainOptions, out: TextIO, notes: TextIO = sys.stderr) -> None:
+def follow_plain(feed: Feed, part: FollowPart, options: PlainOptions, out: TextIO, notes: TextIO = sys.stderr) -> None:
     """Write one line an episode that the filter keeps, each at once; what happens to the file goes to ``notes``."""
     keeps = options.choice.start()
     waiting = ""
@@ -43,7 +42,7 @@ def follow_plain(feed: Feed, part: LivePart, options: PlainOptions, out: TextIO,
                 print(to_ascii(line) if options.ascii else without_controls(line), file=out, flush=True)
 
 
-def episode_line(part: LivePart, arrival: Arrival, *, latency: bool) -> str:
+def episode_line(part: FollowPart, arrival: Arrival, *, latency: bool) -> str:
     """The task's line, what the trainer dropped before it, and with ``latency`` the delivery time in milliseconds.
 
     ``latency_ms=-`` stands where the line was in the file before the viewer started.

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.contract.load import load_part
-from pipeline.contract.metrics import MetricDefinition, TableLayout
+from pipeline.contract.metrics import MetricDefinition
+from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
 from pipeline.gate.rule import Rule
 from pipeline.gate.spec import find_metric, limit_of, nearest
@@ -119,9 +119,9 @@ def _slice_values(check: Check, slices: Mapping[str, Sequence[str]], where: str)
 
 def _usual(task: str, available: Sequence[tuple[str, str]]) -> list[Check]:
     """The columns of the task's table that say better or worse; without a table, the first few metrics that do."""
-    part: Any = load_part(task, "evaluate.score")
-    better = {one.name: one.better for one in part.GLOSSARY}
+    part = load_part(task, EvaluatePart)
+    better = {one.name: one.better for one in part.glossary}
     told = [pair for pair in available if better.get(pair[0], "neither") != "neither"]
-    columns = [(column.metric, column.statistic) for column in getattr(part, "TABLE", TableLayout()).columns]
+    columns = [(column.metric, column.statistic) for column in part.table.columns]
     chosen = [pair for pair in columns if pair in told] or told[:NUM_DEFAULT]
     return [Check(metric=metric, statistic=statistic) for metric, statistic in chosen]

@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
+from pipeline.contract.load import load_part
 from pipeline.contract.metrics import Measurements
+from pipeline.contract.parts import RowsPart
 from pipeline.errors import UserError
 from pipeline.files import head, read_all
 from pipeline.records.measured import Task
@@ -62,9 +64,7 @@ def measure_predictions(task: Task, path: Path, rows: Sequence[Any]) -> Predicti
 
 def read_metrics(task: Task, path: Path) -> list[BaselineMetric]:
     """The metrics of the model in a metrics.jsonl. Raises UserError for one of several checkpoints."""
-    from pipeline.contract.load import load_part
-
-    rows = read_all(path, load_part(task.name, "rows").ROW_TYPES["metric_v1"])
+    rows = read_all(path, load_part(task.name, RowsPart).metric)
     if any(row.slice_by.partition(",")[0] == "checkpoint" for row in rows):
         raise UserError(
             "these are the metrics of several checkpoints",

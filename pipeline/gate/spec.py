@@ -11,6 +11,7 @@ import msgspec
 
 from pipeline.contract.load import load_part
 from pipeline.contract.metrics import MetricDefinition
+from pipeline.contract.parts import EvaluatePart, RowsPart
 from pipeline.errors import UserError
 from pipeline.recipe.explain import Places, explain_value
 from schemas.gate import Check, GateSpec
@@ -44,7 +45,7 @@ def load_gate(path_or_name: str | None, task: str) -> LoadedGate:
     None is the gate that says nothing: every default. Raises UserError, naming file:line:key, on what is no gate of
     this task.
     """
-    load_part(task, "rows")  # an unknown task is told before anything else
+    load_part(task, RowsPart)  # an unknown task is told before anything else
     if path_or_name is None:
         return LoadedGate(GateSpec(schema="gate_v1", task=task, name="gate"), None)
     from pipeline.recipe.yaml import parse  # here: yaml takes 10 ms to import
@@ -123,7 +124,7 @@ def _with_flag(spec: GateSpec, field: str, flag: str, text: str) -> GateSpec:
 
 def find_metric(task: str, name: str, where: str) -> MetricDefinition:
     """The definition of a metric. Raises UserError with the nearest name."""
-    glossary: Mapping[str, Any] = {one.name: one for one in load_part(task, "evaluate.score").GLOSSARY}
+    glossary: Mapping[str, Any] = {one.name: one for one in load_part(task, EvaluatePart).glossary}
     if name not in glossary:
         raise UserError(f"{task} has no metric {name!r}", where=where, remedy=nearest(name, list(glossary)))
     definition: MetricDefinition = glossary[name]

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.contract.jobs import InferJob, Source, SourceRequest
 from pipeline.contract.load import find_part
-from pipeline.contract.parts import PredictPart
+from pipeline.contract.parts import InferPart, SourcesPart
 from pipeline.errors import UserError
 from pipeline.files import Appender, scan
 from schemas.rows import Example, Prediction
@@ -32,10 +32,9 @@ class InferenceCounts:
 
 def find_source(request: SourceRequest) -> Source:
     """What to answer from: as the task's part ``sources`` says; without one, a model file. Raises UserError."""
-    part = find_part(request.task, "infer.sources")
+    part = find_part(request.task, SourcesPart)
     if part is not None:
-        source: Source = part.find_source(request)
-        return source
+        return part.find_source(request)
     for flag, path in (("--replay", request.replay), ("--image-root", request.image_root)):
         if path is not None:
             raise UserError(f"task {request.task!r} has no use for {flag}", where=str(path), remedy=f"leave {flag} out")
@@ -43,7 +42,7 @@ def find_source(request: SourceRequest) -> Source:
 
 
 def run_inference(
-    part: PredictPart, job: InferJob, path: Path, *, row_type: type[Prediction], model_id: str | None
+    part: InferPart, job: InferJob, path: Path, *, row_type: type[Prediction], model_id: str | None
 ) -> InferenceCounts:
     """Write ``path``: the predictions of ``job.model`` on all of ``job.examples``.
 
@@ -64,7 +63,7 @@ def run_inference(
     return InferenceCounts(len(job.examples), num_resumed, dict(sorted(errors.items())))
 
 
-def _paired(part: PredictPart, job: InferJob, first: int) -> Iterator[tuple[Example, Prediction]]:
+def _paired(part: InferPart, job: InferJob, first: int) -> Iterator[tuple[Example, Prediction]]:
     """Each remaining example with its prediction; exactly as many of one as of the other."""
     if first == len(job.examples):
         return

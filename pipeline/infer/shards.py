@@ -6,7 +6,7 @@ its own, so that a run that is killed loses at most what was being predicted; it
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice, pairwise
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from pipeline.contract.jobs import InferJob, Source
 from pipeline.contract.load import load_part, read_examples
+from pipeline.contract.parts import InferPart
 from pipeline.errors import UserError
 from pipeline.files import Appender, read_all
 from pipeline.files.atomic import write_atomically
@@ -96,7 +97,7 @@ def predict_shard(job: ShardJob, shard: Shard) -> Predicted:
         inputs=job.inputs,
         note=notes.__setitem__,
     )
-    rows: Iterator[Prediction] = load_part(job.task, "infer.predict").predict(infer)
+    rows = load_part(job.task, InferPart).predict(infer)
     return Predicted(b"".join(map(encode, rows)), notes)
 
 

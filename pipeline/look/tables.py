@@ -12,7 +12,8 @@ from typing import TextIO
 
 import pandas as pd
 
-from pipeline.contract.metrics import MetricDefinition, TableColumn, TableLayout, TableNote
+from pipeline.contract.metrics import TableColumn, TableLayout, TableNote
+from pipeline.contract.parts import EvaluatePart
 from pipeline.look.numbers import decimals_of_interval, decimals_of_value
 from pipeline.look.short_names import shortened
 from schemas.rows import Metric
@@ -33,15 +34,14 @@ class Checkpoint:
     metrics: Sequence[Metric]
 
 
-def layout_of(part: object, glossary: Sequence[MetricDefinition], metrics: Sequence[Metric]) -> TableLayout:
-    """The task's ``TABLE``; without one, a column for each of the first metrics of the glossary that has a value."""
-    layout: TableLayout = getattr(part, "TABLE", TableLayout())
-    if layout.columns:
-        return layout
+def layout_of(part: EvaluatePart, metrics: Sequence[Metric]) -> TableLayout:
+    """The task's table; without one, a column for each of the first metrics of the glossary that has a value."""
+    if part.table.columns:
+        return part.table
     statistic = {m.name: m.statistic for m in reversed(metrics)}
-    names = [definition.name for definition in glossary if definition.name in statistic][:NUM_DEFAULT_COLUMNS]
+    names = [definition.name for definition in part.glossary if definition.name in statistic][:NUM_DEFAULT_COLUMNS]
     columns = [TableColumn(metric=name, statistic=statistic[name], heading=name.replace("_", " ")) for name in names]
-    return replace(layout, columns=columns)
+    return replace(part.table, columns=columns)
 
 
 def main_table(

@@ -8,6 +8,7 @@ import msgspec
 import torch
 
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import ModelPart
 from pipeline.errors import UserError
 from pipeline.files.hashes import hash_config
 from pipeline.recipe.explain import Places, explain_value
@@ -26,8 +27,7 @@ def compile_brain(
     Raises UserError, with file:line:key for files, on anything the spec cannot mean.
     """
     brain = read_brain(spec)
-    module: torch.nn.Module = load_part(brain.task, "model.network").build(brain, generator)
-    return module
+    return load_part(brain.task, ModelPart).build(brain, generator)
 
 
 def read_brain(spec: BrainSpec | Mapping[str, Any] | Path | str) -> BrainSpec:
@@ -42,7 +42,7 @@ def read_brain(spec: BrainSpec | Mapping[str, Any] | Path | str) -> BrainSpec:
         brain = msgspec.convert(data, BrainSpec)
     except msgspec.ValidationError as error:
         raise explain_value(error, data, BrainSpec, origins, _LISTING) from error
-    holder = msgspec.defstruct("Brain", [("network", load_part(brain.task, "model.network").NETWORK)])
+    holder = msgspec.defstruct("Brain", [("network", load_part(brain.task, ModelPart).network)])
     try:
         network = msgspec.convert({"network": brain.network}, holder).network  # type: ignore[attr-defined]  # defstruct
     except msgspec.ValidationError as error:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pipeline.contract.load import load_part
 from pipeline.contract.model import ExportParts, Model
+from pipeline.contract.parts import InferPart, ModelPart
 from pipeline.errors import UserError
 from pipeline.files.hashes import canonical_json
 from pipeline.model.container import ALIGNMENT_BYTES, Entry, ModelFile, TensorBytes, describe, write_model_file
@@ -65,9 +66,8 @@ def load_model(path: Path | str, *, task: str | None = None, device: str = "cpu"
     when it is of another ``task``.
     """
     opened = open_model(path, task=task, device=device, verify=verify)
-    part = _part(opened.brain.task, "infer.predict")
-    model: Model = part.wrap(opened.module, opened.brain, opened.metadata, opened.weights_hash)
-    return model
+    part = load_part(opened.brain.task, InferPart)
+    return part.wrap(opened.module, opened.brain, opened.metadata, opened.weights_hash)
 
 
 def open_model(path: Path | str, *, task: str | None = None, device: str = "cpu", verify: bool = True) -> OpenedModel:
@@ -135,7 +135,7 @@ def task_outputs(opened: OpenedModel, inputs: Mapping[str, Tensor]) -> dict[str,
     """What the network answers to golden inputs, its own or another's, on the CPU."""
     device = next(opened.module.parameters()).device
     moved = {name: tensor.to(device) for name, tensor in inputs.items()}
-    answers = _part(opened.brain.task, "model.network").golden_outputs(opened.module, moved)
+    answers = _network(opened.brain.task).golden_outputs(opened.module, moved)
     return {name: tensor.cpu() for name, tensor in answers.items()}
 
 
@@ -161,7 +161,7 @@ def save_model(path: Path | str, parts: ExportParts) -> str:
     if reserved:
         raise UserError("weights cannot have names that begin with 'golden.'", where=reserved[0])
     module = _rebuild(parts.brain, weights, "brain spec")
-    outputs = _part(parts.brain.task, "model.network").golden_outputs(module, parts.golden_inputs)
+    outputs = _network(parts.brain.task).golden_outputs(module, parts.golden_inputs)
     tensors = weights | {_GOLDEN_INPUT + name: tensor for name, tensor in parts.golden_inputs.items()}
     tensors |= {_GOLDEN_OUTPUT + name: tensor for name, tensor in outputs.items()}
     for name, tensor in tensors.items():
@@ -215,8 +215,8 @@ def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 @cache  # finding a part looks into the folders of all tasks
-def _part(task: str, name: str) -> Any:
-    return load_part(task, name)
+def _network(task: str) -> ModelPart:
+    return load_part(task, ModelPart)
 
 
 def _brain(file: ModelFile) -> BrainSpec:
@@ -248,7 +248,7 @@ def _device(name: str) -> torch.device:
 def _rebuild(brain: BrainSpec, weights: Mapping[str, Tensor], where: str) -> torch.nn.Module:
     """The network with exactly these weights. Raises UserError when one is missing, too many or of another shape."""
     with torch.device("meta"):  # shapes only: a spec that asks for terabytes costs nothing
-        module: torch.nn.Module = _part(brain.task, "model.network").build(brain)
+        module = _network(brain.task).build(brain)
     # Like load_state_dict(assign=True), in a fraction of its time: one walk, and the slots are filled directly.
     slots: dict[str, tuple[dict[str, Any], str, bool]] = {}
     expected: dict[str, Tensor] = {}

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pipeline.contract.load import find_part, task_names
+from pipeline.contract.parts import Part
 from pipeline.errors import UserError
 from pipeline.files.atomic import write_atomically
 from pipeline.model.file import OpenedModel, largest_difference, open_model
@@ -28,17 +29,25 @@ Run = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class OnnxForm:
-    """How a task's network becomes an ONNX file. Made by ``onnx_form(module)`` of the task's ``onnx_form.py``.
+    """How a task's network becomes an ONNX file.
 
     ``step`` takes the tensors of ``example`` in their order (first dimension: the batch, of at least 2) and returns a
-    tuple of tensors named ``outputs``. ``replay`` answers golden inputs through the file, like `golden_outputs` of the
-    task's ``network.py``.
+    tuple of tensors named ``outputs``. ``replay`` answers golden inputs through the file, like
+    `ModelPart.golden_outputs`.
     """
 
     step: torch.nn.Module
     example: Mapping[str, Tensor]
     outputs: tuple[str, ...]
     replay: Callable[[Run, Mapping[str, Tensor]], dict[str, Tensor]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxPart(Part):
+    """The ONNX form of a task's networks; optional."""
+
+    HOMES = ("model.onnx",)
+    form: Callable[[torch.nn.Module], OnnxForm]
 
 
 @dataclass(frozen=True)
@@ -76,16 +85,15 @@ def export_onnx(model: Path | str, out: Path | str) -> OnnxExported:
 
 
 def _form(opened: OpenedModel) -> OnnxForm:
-    part = find_part(opened.brain.task, "model.onnx")
+    part = find_part(opened.brain.task, OnnxPart)
     if part is None:
-        able = ", ".join(task for task in task_names() if find_part(task, "model.onnx") is not None)
+        able = ", ".join(task for task in task_names() if find_part(task, OnnxPart) is not None)
         raise UserError(
             f"models of task {opened.brain.task!r} have no ONNX form",
             where="--format onnx",
             remedy=f"use the inference_v1 file: load_model(path) answers with it; tasks with an ONNX form: {able}",
         )
-    form: OnnxForm = part.onnx_form(opened.module)
-    return form
+    return part.form(opened.module)
 
 
 def _require() -> None:

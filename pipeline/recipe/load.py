@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import RecipePart
 from pipeline.errors import UserError
 from pipeline.files.hashes import hash_config
 from pipeline.recipe.explain import Places, explain_value, values_at
@@ -51,7 +52,7 @@ def load_recipe(
     """
     from pipeline.recipe.yaml import parse  # here: yaml takes 10 ms to import, and `--help` loads no recipe
 
-    load_part(task, "recipe")  # an unknown task is told before an unknown recipe
+    load_part(task, RecipePart)  # an unknown task is told before an unknown recipe
     path = find_recipe(path_or_name, task)
     try:
         raw = path.read_bytes()
@@ -72,7 +73,7 @@ def default_recipe(task: str, overrides: Sequence[str] = (), seed: int | None = 
 
 def _checked(data: dict[str, Any], task: str, places: Places, overrides: Sequence[str], seed: int | None) -> Any:
     """The task's Recipe of plain data, with what flags change in it."""
-    recipe_type = load_part(task, "recipe").RECIPE
+    recipe_type = load_part(task, RecipePart).recipe
     for text in overrides:
         _override(data, text, places)
     if seed is not None:

@@ -9,8 +9,8 @@ import msgspec
 
 from pipeline.contract.load import load_part
 from pipeline.contract.metrics import Measurements
+from pipeline.contract.parts import EvaluatePart, RowsPart
 from pipeline.errors import UserError
-from schemas.rows import ENVELOPES
 
 NUM_SHOWN = 10  # records of another truth
 MAX_FIELD_TEXT = 60  # characters
@@ -24,35 +24,19 @@ class Task:
     options: Any
 
     @property
-    def score(self) -> Any:
-        """Its ``score.py``. Raises UserError where it does not measure records."""
-        part: Any = load_part(self.name, "evaluate.score")
-        if not hasattr(part, "measure_records"):
-            raise UserError(
-                f"task {self.name!r} does not say what its records measured: only its metrics.jsonl can be gated",
-                where=f"pipeline/tasks/{self.name}/score.py",
-                remedy="give it measure_records(predictions, options), see pipeline.contract.parts.ScorePart",
-            )
-        return part
+    def part(self) -> EvaluatePart:
+        """What the task evaluates by."""
+        return load_part(self.name, EvaluatePart)
 
     @property
     def row_type(self) -> type[Any]:
         """The Struct of a prediction."""
-        kind: type[Any] = load_part(self.name, "rows").ROW_TYPES["prediction_v1"]
-        return kind
+        return load_part(self.name, RowsPart).prediction
 
     @property
     def truth_fields(self) -> tuple[str, ...]:
-        """Fields of a prediction that come from its example, whatever the model: they must be equal in all files.
-
-        ``TRUTH`` of ``rows.py``; without one, the fields that example and prediction share.
-        """
-        part: Any = load_part(self.name, "rows")
-        stated: Sequence[str] | None = getattr(part, "TRUTH", None)
-        if stated is not None:
-            return tuple(stated)
-        shared = {*part.ROW_TYPES["example_v1"].__struct_fields__} - {*ENVELOPES["example_v1"].__struct_fields__}
-        return tuple(name for name in self.row_type.__struct_fields__ if name in shared)
+        """Fields of a prediction that come from its example: they must be equal in all files."""
+        return load_part(self.name, RowsPart).truth_fields
 
     def truths(self, rows: Sequence[Any]) -> list[bytes]:
         """What each record was asked and is judged by, as text to be compared."""
@@ -89,8 +73,7 @@ class Task:
     def measure(self, rows: Sequence[Any], path: Path) -> Measurements:
         """What the rows measured. Raises UserError, naming the file."""
         try:
-            found: Measurements = self.score.measure_records(rows, self.options)
+            return self.part.measure_records(rows, self.options)
         except UserError as error:
             where = f"{path}, {error.where}" if error.where else str(path)
             raise UserError(error.what, where=where, remedy=error.remedy) from error
-        return found

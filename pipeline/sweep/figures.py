@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.contract.load import load_part
 from pipeline.contract.metrics import TableColumn
+from pipeline.contract.parts import EvaluatePart
 from pipeline.look import plotting, tables
 from pipeline.look.report import Report, render
 from pipeline.sweep import table
@@ -43,9 +44,9 @@ def draw(plan: Plan, results: Sequence[CellResult], folder: Path) -> list[Figure
 
 def page(plan: Plan, results: Sequence[CellResult], folder: Path, figures: Sequence[Figure]) -> str:
     """``report.html``."""
-    part = load_part(plan.sweep.task, "evaluate.score")
-    layout = tables.layout_of(part, part.GLOSSARY, [metric for result in results for metric in result.metrics])
-    glossary = {definition.name: definition.definition for definition in part.GLOSSARY}
+    part = load_part(plan.sweep.task, EvaluatePart)
+    layout = tables.layout_of(part, [metric for result in results for metric in result.metrics])
+    glossary = {definition.name: definition.definition for definition in part.glossary}
     names = dict.fromkeys(metric.name for result in results for metric in result.metrics)
     return render(
         Report(
@@ -68,10 +69,10 @@ def _statuses(results: Sequence[CellResult]) -> dict[str, str]:
 
 def _columns(plan: Plan, results: Sequence[CellResult]) -> list[TableColumn]:
     """The first main metrics that any cell has."""
-    part = load_part(plan.sweep.task, "evaluate.score")
+    part = load_part(plan.sweep.task, EvaluatePart)
     everything = [metric for result in results for metric in result.metrics]
     known = {(metric.name, metric.statistic) for metric in everything}
-    layout = tables.layout_of(part, part.GLOSSARY, everything)
+    layout = tables.layout_of(part, everything)
     return [column for column in layout.columns if (column.metric, column.statistic) in known][:NUM_METRICS]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import RecipePart
 from pipeline.errors import UserError
 from pipeline.recipe.explain import Places, explain_value
 from schemas.sweep import Sweep
@@ -16,7 +17,7 @@ LISTING = "schemas/generated/sweep_v1.json lists every key and its range"
 
 def find_sweep(task: str, name: str) -> Path:
     """``runs/sweeps/<task>/<name>.yaml``. Raises UserError that lists the sweeps there are."""
-    load_part(task, "recipe")  # an unknown task is told before an unknown sweep
+    load_part(task, RecipePart)  # an unknown task is told before an unknown sweep
     for folder in FOLDERS:
         path = folder / task / f"{name}.yaml"
         if path.is_file():
@@ -30,7 +31,7 @@ def load_sweep(path: Path, task: str) -> tuple[Sweep, Places]:
     """A sweep, and where each of its values stands. Raises UserError, naming file:line:key, on anything else."""
     from pipeline.recipe.yaml import parse  # here: yaml takes 10 ms to import
 
-    load_part(task, "recipe")
+    load_part(task, RecipePart)
     try:
         raw = path.read_bytes()
     except OSError as error:

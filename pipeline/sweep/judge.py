@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import EvaluatePart, RowsPart
 from pipeline.evaluate.anytime import Anytime, AnytimeJob, Reading
 from pipeline.stats.sequences import SequenceOptions
 from pipeline.sweep.ledger import State
@@ -36,9 +37,9 @@ class Judge:
     def __init__(self, plan: Plan, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.plan, self.folder, self.clock = plan, folder, clock
         task = plan.sweep.task
-        self.better = {entry.name: entry.better for entry in load_part(task, "evaluate.score").GLOSSARY}
-        self.row_type = load_part(task, "rows").ROW_TYPES["prediction_v1"]
-        self.measure = load_part(task, "evaluate.score").measure_records
+        self.better = {entry.name: entry.better for entry in load_part(task, EvaluatePart).glossary}
+        self.row_type = load_part(task, RowsPart).prediction
+        self.measure = load_part(task, EvaluatePart).measure_records
         self._watched: dict[Path, _Watched] = {}
         self._next_look_s: dict[Path, float] = {}
 

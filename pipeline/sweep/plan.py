@@ -15,6 +15,7 @@ import msgspec
 
 from pipeline.contract.jobs import SourceRequest
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import EvaluatePart, ExamplesPart
 from pipeline.errors import UserError
 from pipeline.infer.run import find_source
 from pipeline.recipe.explain import Places
@@ -266,7 +267,7 @@ class _Grid:
             what = "the sweep names neither a file of examples nor a recipe that makes them"
             raise UserError(what, where=self.places.source, remedy="add `examples: FILE` or `recipe: NAME`")
         plain = msgspec.to_builtins(self.recipe)
-        keys = [*load_part(self.task, "examples").RECIPE_KEYS, "examples"]
+        keys = [*load_part(self.task, ExamplesPart).recipe_keys, "examples"]
         config = {key: plain[key] for key in keys if key in plain} | {"seed": self.recipe.seed}
         key = part_key("examples", self.task, {}, config)
         part = Part("examples", self.task, key, "examples", (Step("examples", self._base_flags()),))
@@ -312,10 +313,8 @@ def _training_config(recipe: Any) -> dict[str, Any]:
 
 def _named_files(task: str, options: Any) -> dict[str, str]:
     """Hashes of the files that the section ``evaluate`` names."""
-    files = getattr(load_part(task, "evaluate.score"), "files", None)
-    return (
-        {} if files is None else {f"evaluate {name}": content_hash(Path(path)) for name, path in files(options).items()}
-    )
+    files = load_part(task, EvaluatePart).files(options)
+    return {f"evaluate {name}": content_hash(Path(path)) for name, path in files.items()}
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:

@@ -6,6 +6,7 @@ import pandas as pd
 from msgspec.structs import replace
 
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import EvaluatePart
 from pipeline.look import tables
 from pipeline.sweep.ledger import State
 from pipeline.sweep.plan import Part, Plan
@@ -49,9 +50,9 @@ def frame(plan: Plan, results: Sequence[CellResult]) -> pd.DataFrame:
 
 
 def _metric_columns(plan: Plan, results: Sequence[CellResult]) -> dict[str, list[str]]:
-    part = load_part(plan.sweep.task, "evaluate.score")
+    part = load_part(plan.sweep.task, EvaluatePart)
     everything = [metric for result in results for metric in result.metrics]
-    layout = tables.layout_of(part, part.GLOSSARY, everything)
+    layout = tables.layout_of(part, everything)
     rows: dict[str, Sequence[Metric]] = {result.id: result.metrics for result in results}
     inputs = [tables.Checkpoint(name, None, metrics) for name, metrics in rows.items()]
     cells = tables.side_by_side(inputs, layout, "cell")
@@ -61,12 +62,12 @@ def _metric_columns(plan: Plan, results: Sequence[CellResult]) -> dict[str, list
 def markdown(plan: Plan, results: Sequence[CellResult]) -> str:
     """``table.md``."""
     sweep = plan.sweep
-    part = load_part(sweep.task, "evaluate.score")
+    part = load_part(sweep.task, EvaluatePart)
     lines = [f"# Sweep: {sweep.task} {sweep.name}", "", *([sweep.description, ""] if sweep.description else [])]
     lines += [tables.to_markdown(frame(plan, results)), ""]
     lines += [f"- {note}" for note in footnotes(results)]
     lines += [f"- {remark}" for remark in remarks(results)]
-    glossary = {definition.name: definition.definition for definition in part.GLOSSARY}
+    glossary = {definition.name: definition.definition for definition in part.glossary}
     names = dict.fromkeys(metric.name for result in results for metric in result.metrics)
     lines += [
         "",

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.contract.jobs import PairDrawJob
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import VisualizePart
 from pipeline.files import read_all
 from pipeline.run.manifest import load_manifest
 from schemas.comparison import Mover
@@ -59,7 +60,7 @@ def test_a_record_is_drawn_once_with_all_models(task: str, tmp_path: Path) -> No
     renamed = [msgspec.structs.replace(row, model="z" * 16) for row in rows]
     notes: list[str] = []
     records = [{"one": row, "two": other} for row, other in zip(rows, renamed, strict=True)]
-    part = load_part(task, "visualize.draw")
+    part = load_part(task, VisualizePart)
     found = list(part.draw_pair(PairDrawJob(records=records, folder=tmp_path, note=notes.append)))
     assert [figure.record_ids for figure in found] == [(row.id,) for row in rows]
     assert len({figure.path for figure in found}) == 2
@@ -70,6 +71,6 @@ def test_a_record_is_drawn_once_with_all_models(task: str, tmp_path: Path) -> No
 def test_a_model_that_failed_on_a_record_is_left_out_or_told(task: str, tmp_path: Path) -> None:
     row = lives(1)[0] if task == "gridworld" else images()[0]
     failed = msgspec.structs.replace(row, error="it failed")
-    part = load_part(task, "visualize.draw")
+    part = load_part(task, VisualizePart)
     found = list(part.draw_pair(PairDrawJob(records=[{"whole": row, "failed": failed}], folder=tmp_path)))
     assert len(found) == 1

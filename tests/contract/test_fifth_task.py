@@ -22,7 +22,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, libraries: Zygote) -> Path
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     before = hashes(copy)
     shutil.copytree(
-        ROOT / "tests/fifth_task", copy / "pipeline/tasks/fifth", ignore=shutil.ignore_patterns("__pycache__")
+        ROOT / "tests/contract/fifth_task", copy / "pipeline/tasks/fifth", ignore=shutil.ignore_patterns("__pycache__")
     )
     recipe = copy / "runs/recipes/fifth/line.yaml"
     recipe.parent.mkdir(parents=True)

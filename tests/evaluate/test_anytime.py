@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import EvaluatePart, RecipePart, RowsPart
 from pipeline.errors import UserError
 from pipeline.evaluate.anytime import Anytime, AnytimeJob
 from pipeline.evaluate.watch import Question, parse_question
@@ -34,7 +35,7 @@ IMAGES = generate(Kind(seed=3, num_images=60))
 
 
 def options(task: str) -> Any:
-    recipe = load_part(task, "recipe").RECIPE
+    recipe = load_part(task, RecipePart).recipe
     return recipe(schema="recipe_v1", name="x", task=task).evaluate
 
 
@@ -101,7 +102,7 @@ def test_average_precision_is_that_of_evaluate() -> None:
     anytime = Anytime(job("detection", "average_precision"))
     anytime.take(IMAGES)
     anytime.finish()
-    pooled = load_part("detection", "evaluate.score").measure_records(IMAGES, options("detection")).pooled
+    pooled = load_part("detection", EvaluatePart).measure_records(IMAGES, options("detection")).pooled
     expected = pooled(np.ones((1, len(IMAGES)), np.int32))["average_precision"][0]
     (reading,) = anytime.readings()
     assert reading.value == pytest.approx(expected)
@@ -346,7 +347,7 @@ def test_a_file_that_is_written_anew_is_followed_from_its_beginning(tmp_path: Pa
             write_all(path, towns(40, base=900.0))
         seen.append(now.anytime.num_records)
 
-    watch(path, load_part("gridworld", "rows").ROW_TYPES["prediction_v1"], state, show, idle_s=0.3)
+    watch(path, load_part("gridworld", RowsPart).prediction, state, show, idle_s=0.3)
     assert state.anytime.num_records == 40
     assert state.anytime.readings()[0].value > 800.0
     assert "started over" in lines(state.notes)

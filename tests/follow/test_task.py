@@ -23,7 +23,7 @@ async def test_a_task_brings_nothing_but_its_lines(tmp_path: Path, size: tuple[i
     path = tmp_path / "episodes.jsonl"
     row = toy_live.Numbers(id="first", step=1, ended_unix_s=1.0, numbers=[7, 8, 9])
     path.write_bytes(encode(row))
-    app = FollowApp(Watch(Feed(path, toy_live.SUMMARY, toy_live.Numbers), toy_live))
+    app = FollowApp(Watch(Feed(path, toy_live.Summary, toy_live.Numbers), toy_live.PART))
     async with app.run_test(size=size) as pilot:
         while app.playback.number is None:
             await pilot.pause(0.01)

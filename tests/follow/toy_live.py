@@ -1,12 +1,12 @@
 """The smallest live view of a task: an episode is a list of numbers, and the screen shows one of them."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from rich.text import Text
 
-from pipeline.follow.scene import Filter, Lines, Mark, Panel, Scene, Size
+from pipeline.follow.scene import FollowPart, Lines, Mark, Panel, Scene, Size
 from schemas import rows
 
 
@@ -25,14 +25,6 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     ended_unix_s: float
     num_dropped_before: int = 0
-
-
-SUMMARY: type[Any] = Summary
-FILTERS: Sequence[Filter] = ()
-PANELS: Sequence[Panel] = (Panel("all", lambda scene, size: [Text(str(scene.episode.numbers))]),)
-END_PANEL: int | None = None
-READINGS_SIZE = Size(20, 2)
-NUM_RECENT = 5
 
 
 def num_frames(summary: Summary) -> int:
@@ -69,3 +61,20 @@ def draw_marks(episode: Numbers) -> Sequence[Mark]:
 
 def legend() -> Lines:
     return [Text("x is the end")]
+
+
+PART = FollowPart(
+    summary=Summary,
+    num_frames=num_frames,
+    summary_line=summary_line,
+    headline=headline,
+    draw_picture=draw_picture,
+    draw_readings=draw_readings,
+    draw_trend=draw_trend,
+    draw_caption=draw_caption,
+    draw_marks=draw_marks,
+    legend=legend,
+    readings_size=Size(20, 2),
+    num_recent=5,
+    panels=(Panel("all", lambda scene, size: [Text(str(scene.episode.numbers))]),),
+)

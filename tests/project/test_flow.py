@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import ExamplesPart
 from pipeline.run.manifest import load_manifest
 from schemas.flow import BY_NAME, STAGES
 from tests.conftest import ROOT, Baton
@@ -55,7 +56,7 @@ def compare(found: set[str], promised: tuple[str, ...]) -> tuple[set[str], set[s
 def test_a_stage_writes_exactly_what_the_flow_says(run_folder: Path, stage: str) -> None:
     promised = BY_NAME[stage].writes
     if stage == "examples":
-        named = getattr(load_part(run_folder.parent.name, "examples"), "FILES", ())
+        named = load_part(run_folder.parent.name, ExamplesPart).files
         promised += tuple(f"examples/{pattern}" for pattern in named)
     assert compare(written(run_folder / stage, stage), promised) == (set(), set())
 

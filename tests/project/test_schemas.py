@@ -12,13 +12,12 @@ import pytest
 
 from pipeline import docs as schema_docs
 from pipeline.contract.load import load_part, task_names
+from pipeline.contract.parts import RowsPart
 from pipeline.tasks.gridworld import rows as gridworld
 from schemas import flow, rows, upgrades
 from tests.support.toy_rows import ROOT
 
-ROW_TYPES = [
-    (task, schema, kind) for task in task_names() for schema, kind in load_part(task, "rows").ROW_TYPES.items()
-]
+ROW_TYPES = [(task, schema, kind) for task in task_names() for schema, kind in load_part(task, RowsPart).types.items()]
 
 
 def test_generated_files_are_what_the_code_says() -> None:

@@ -6,10 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipeline.contract.metrics import Evaluation
+from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
 from pipeline.files import write_all
 from pipeline.records import join as joining
-from pipeline.records import measured
 from pipeline.records.measured import Task
 from pipeline.records.read import read_records, rows_at
 from pipeline.run.manifest import load_manifest
@@ -200,10 +201,10 @@ def test_names_that_do_not_exist_are_refused_with_those_that_do(
     assert "labels are old, new" in refused(tmp_path, capsys, "--train-predictions", given, "--force", **files)
 
 
-def test_a_task_that_measures_nothing_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measured, "load_part", lambda task, part: object())
+def test_a_task_that_measures_nothing_says_what_is_missing() -> None:
+    part = EvaluatePart(glossary=(), evaluate=lambda predictions, options: Evaluation([], []))
     with pytest.raises(UserError, match="does not say what its records measured"):
-        _ = Task("fifth", None).score
+        part.measure_records([], None)
 
 
 # reading in blocks

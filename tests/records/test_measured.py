@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import EvaluatePart, RecipePart
 from pipeline.stats import interquartile_mean, mean, median
 from tests.tasks.detection.evaluate.coco_oracle import Kind, generate
 from tests.tasks.gridworld.fake_predictions import Fake, fake_predictions
@@ -19,13 +20,13 @@ AGGREGATES = {"mean": mean, "rate": mean, "median": median, "iqm": interquartile
 
 
 def options(task: str) -> Any:
-    recipe = load_part(task, "recipe").RECIPE
+    recipe = load_part(task, RecipePart).recipe
     return type(recipe(schema="recipe_v1", name="x", task=task).evaluate)(num_resamples=5)
 
 
 @pytest.mark.parametrize("task", PREDICTIONS)
 def test_metrics_of_all_records_are_those_of_evaluate(task: str) -> None:
-    rows, part = PREDICTIONS[task], load_part(task, "evaluate.score")
+    rows, part = PREDICTIONS[task], load_part(task, EvaluatePart)
     measured = part.measure_records(rows, options(task))
     pooled = measured.pooled(np.ones((1, len(rows)), np.int32)) if measured.pooled else {}
     evaluated = {
@@ -48,7 +49,7 @@ def test_metrics_of_all_records_are_those_of_evaluate(task: str) -> None:
 
 @pytest.mark.parametrize("task", PREDICTIONS)
 def test_a_record_is_judged_by_itself_wherever_it_stands(task: str) -> None:
-    rows, part = PREDICTIONS[task], load_part(task, "evaluate.score")
+    rows, part = PREDICTIONS[task], load_part(task, EvaluatePart)
     there = part.measure_records(rows, options(task))
     back = part.measure_records(rows[::-1], options(task))
     for name, values in there.values.items():
@@ -57,7 +58,7 @@ def test_a_record_is_judged_by_itself_wherever_it_stands(task: str) -> None:
 
 def test_weights_choose_between_two_files_given_one_after_the_other() -> None:
     """As a permutation test does: half of the records of each."""
-    part = load_part("detection", "evaluate.score")
+    part = load_part("detection", EvaluatePart)
     first, second = generate(Kind(seed=3)), generate(Kind(seed=4))
     both = part.measure_records([*first, *second], options("detection"))
     assert both.pooled is not None

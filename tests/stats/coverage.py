@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline import stats
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import EvaluatePart, RecipePart
 from pipeline.stats.sequences import BoundedMean, MeanSequence, MedianSequence, SequenceOptions
 from tests.tasks.detection.evaluate.coco_oracle import Kind, generate
 
@@ -112,8 +113,8 @@ class Detectors:
 
 def make_detectors(num_images: int) -> Detectors:
     """The second detector finds fewer objects: of every third image it says nothing."""
-    part: Any = load_part("detection", "evaluate.score")
-    recipe = load_part("detection", "recipe").RECIPE
+    part = load_part("detection", EvaluatePart)
+    recipe = load_part("detection", RecipePart).recipe
     section = type(recipe(schema="recipe_v1", name="x", task="detection").evaluate)()
     rows = generate(Kind(seed=5, num_images=num_images, num_classes=2))
     silent = [row if index % 3 else _without_answers(row) for index, row in enumerate(rows)]

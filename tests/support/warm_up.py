@@ -6,6 +6,7 @@ import io
 import tempfile
 
 from pipeline.contract.load import load_part
+from pipeline.contract.parts import ConvertPart, EvaluatePart, ExamplesPart, InferPart, RecipePart, VisualizePart
 from pipeline.tasks.detection.parse import prepare
 from schemas.flow import STAGES
 from stages.__main__ import dispatch
@@ -19,8 +20,8 @@ def load_everything() -> None:
     they load for detection."""
     for stage in STAGES:
         importlib.import_module(f"stages.{stage.name}")
-    for part in ("recipe", "data", "predict", "score", "draw", "convert"):
-        load_part("detection", part)
+    for kind in (RecipePart, ExamplesPart, InferPart, EvaluatePart, VisualizePart, ConvertPart):
+        load_part("detection", kind)
     prepare()
     settings = [text for value in SETTINGS for text in ("--set", value)]
     with tempfile.TemporaryDirectory() as runs, contextlib.redirect_stdout(io.StringIO()):

@@ -1,8 +1,8 @@
 """Sweeps with stages that only pretend: for tests of who runs what, and when.
 
 As a program, ``python -m tests.sweep.sweep_parts FOLDER NUM_CELLS [--seconds S] [--lease S] [--workers N] [--meet N]``,
-it is a worker process like `baton sweep`, whose stages write a line to ``FOLDER/log`` when they begin and when they end.
-With ``--meet N`` none ends before N processes have begun one: a process that starts late finds something left to do.
+it is a worker process like `baton sweep`, whose stages write a line to ``FOLDER/log`` when they begin and when they
+end. With ``--meet N`` none ends before N processes have begun one: a process that starts late finds something to do.
 """
 
 import argparse

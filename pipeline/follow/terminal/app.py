@@ -12,14 +12,14 @@ from typing import Any
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 
-from pipeline.contract.parts import LivePart, SecondOpinion
+from pipeline.contract.parts import SecondOpinion
 from pipeline.errors import UserError
 from pipeline.follow.beside import Against
 from pipeline.follow.feed import Feed, News
 from pipeline.follow.index import EpisodeIndex
 from pipeline.follow.opinions import Opinions
 from pipeline.follow.playback import Playback
-from pipeline.follow.scene import Mark, Scene, Size
+from pipeline.follow.scene import FollowPart, Mark, Scene, Size
 from pipeline.follow.terminal.canvas import Canvas
 from pipeline.follow.terminal.frame import View, compose, compose_pair
 from pipeline.follow.terminal.keys import KEYS
@@ -34,12 +34,14 @@ DONE, FAILED, INTERRUPTED = range(3)
 class Watch:
     """What to watch and how: the file, the task's part, and what the command line says.
 
-    With ``against`` only the records that it has, too, are watched, and ``label`` is what the file is called.
+    ``unplayed`` says of predictions what those lack that cannot be played. With ``against`` only the records that it
+    has, too, are watched, and ``label`` is what the file is called.
     """
 
     feed: Feed
-    part: LivePart
+    part: FollowPart
     unfold: Callable[[Any], Any] = lambda row: row
+    unplayed: str = ""
     opinion: SecondOpinion | None = None
     ascii: bool = False
     color: bool = True
@@ -65,7 +67,7 @@ class FollowApp(App[int]):
         super().__init__(ansi_color=not watch.color)
         self.watched = watch
         self.part = watch.part
-        self.index = EpisodeIndex(self.part.FILTERS)
+        self.index = EpisodeIndex(self.part.filters)
         self.playback = Playback(self.index, self._num_frames, from_start=watch.from_start)
         self.playback.choice = watch.choice
         self.panel: int | None = None
@@ -82,7 +84,7 @@ class FollowApp(App[int]):
         self._end_was_closed = False
         self._stop_reading = threading.Event()
         self._then_s = time.monotonic()
-        for choice in self.part.FILTERS:
+        for choice in self.part.filters:
             self.bind(choice.key, f"play('choose', {choice.name!r})", show=False)
 
     def compose(self) -> ComposeResult:
@@ -167,7 +169,8 @@ class FollowApp(App[int]):
 
     def _losses(self) -> str:
         """What of the file is not there to be seen."""
-        if not isinstance(unplayed := getattr(self.part, "UNPLAYED", None), str):
+        unplayed = self.watched.unplayed
+        if not unplayed:
             return f"trainer dropped {self.index.num_dropped:,}" if len(self.index) else ""
         parts = [f"{self.num_unplayed:,} {unplayed}"] if self.num_unplayed else []
         parts += [f"{self.num_unpaired:,} not in the other file"] if self.num_unpaired else []
@@ -206,7 +209,7 @@ class FollowApp(App[int]):
             playback=self.playback,
             scene=scene,
             marks=self._shown.marks,
-            panel=self.part.END_PANEL if at_end and self.part.END_PANEL is not None else self.panel,
+            panel=self.part.end_panel if at_end and self.part.end_panel is not None else self.panel,
             help=self.help_is_open,
             waiting=self.waiting,
             latency_s=self.latency_s,
@@ -219,9 +222,9 @@ class FollowApp(App[int]):
             return replace(view, scene=None)
         last = self.part.num_frames(view.scene.history[-1]) - 1
         frame = min(view.scene.frame, last)
-        ended = frame == last and not self._end_was_closed and self.part.END_PANEL is not None
+        ended = frame == last and not self._end_was_closed and self.part.end_panel is not None
         scene = replace(view.scene, episode=episode, frame=frame)
-        return replace(view, scene=scene, marks=marks, panel=self.part.END_PANEL if ended else self.panel)
+        return replace(view, scene=scene, marks=marks, panel=self.part.end_panel if ended else self.panel)
 
     def _scene(self) -> Scene | None:
         number = self.playback.number
@@ -232,7 +235,7 @@ class FollowApp(App[int]):
             self._end_was_closed = False
         if self._shown.episode is None:
             return None
-        history = self.index.history(number, self.part.NUM_RECENT)
+        history = self.index.history(number, self.part.num_recent)
         return Scene(self._shown.episode, self.playback.frame, history, self._shown.opinion)
 
     def _load(self, number: int) -> "_Shown":
@@ -273,7 +276,7 @@ class FollowApp(App[int]):
 
     def action_panel(self, number: int) -> None:
         """Open a panel, or close it when it is open."""
-        if 1 <= number <= len(self.part.PANELS):
+        if 1 <= number <= len(self.part.panels):
             self._end_was_closed = True
             self._open(None if self.panel == number - 1 else number - 1)
 
@@ -281,7 +284,7 @@ class FollowApp(App[int]):
         """Open the next panel; behind the last none."""
         self._end_was_closed = True
         following = 0 if self.panel is None else self.panel + 1
-        self._open(following if following < len(self.part.PANELS) else None)
+        self._open(following if following < len(self.part.panels) else None)
 
     def action_close_panel(self) -> None:
         """Close the help page, or the panel."""

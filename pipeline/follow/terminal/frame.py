@@ -19,7 +19,7 @@ from pipeline.follow.terminal.palette import BLUE, FAINT, GREEN, GROUND, LINE, O
 from pipeline.follow.terminal.text import beside, box, ends, fit, wrap
 
 if TYPE_CHECKING:
-    from pipeline.contract.parts import LivePart
+    from pipeline.follow.scene import FollowPart
 
 SMALLEST = Size(64, 20)
 _PANEL = Size(36, 8)  # the smallest panel that is worth opening beside the readings
@@ -34,7 +34,7 @@ class View:
     there is no episode; ``latency_s`` is how late the newest episode arrived; ``losses`` says what is not there to be
     seen; ``label`` what the recording is called, where there are two."""
 
-    part: "LivePart"
+    part: "FollowPart"
     playback: Playback
     scene: Scene | None = None
     marks: Sequence[Mark] = ()
@@ -136,7 +136,7 @@ def _badge(playback: Playback) -> Text:
 
 def _body(view: View, scene: Scene, size: Size) -> Lines:
     """The lines between header and foot: one more than ``size.height``, for the trend, wherever it stands."""
-    part, least = view.part, view.part.READINGS_SIZE
+    part, least = view.part, view.part.readings_size
     picture = part.draw_picture(scene, Size(max(size.width - least.width - 3, 1), size.height))
     wide = max((line.cell_len for line in picture), default=0)
     free = size.height - len(picture)
@@ -153,7 +153,7 @@ def _body(view: View, scene: Scene, size: Size) -> Lines:
 
 def _right(view: View, scene: Scene, size: Size) -> Lines:
     """Readings and the open panel: below one another, side by side, or the panel alone."""
-    part, least = view.part, view.part.READINGS_SIZE
+    part, least = view.part, view.part.readings_size
     if view.panel is None:
         return part.draw_readings(scene, Size(size.width, min(size.height, least.height + 1)))
     if size.height >= least.height + 1 + _PANEL.height:
@@ -168,7 +168,7 @@ def _right(view: View, scene: Scene, size: Size) -> Lines:
 
 def _panel(view: View, scene: Scene, size: Size) -> Lines:
     assert view.panel is not None
-    panel = view.part.PANELS[view.panel]
+    panel = view.part.panels[view.panel]
     title = Text.assemble((f"{view.panel + 1} ", FAINT), (panel.title.upper(), f"bold {TEXT}"), " ")
     head = Text.assemble(title, ("─" * max(size.width - title.cell_len, 0), LINE))
     return [head, *panel.draw(scene, Size(size.width, size.height - 1))]
@@ -229,8 +229,8 @@ def _keys(width: int) -> Text:
 def _help(view: View) -> Lines:
     """Every key, the panels and filters of the task, and what the signs mean."""
     general = [(key.shown, key.help) for key in KEYS]
-    panels = [(str(number), f"panel: {panel.title}") for number, panel in enumerate(view.part.PANELS, start=1)]
-    filters = [(choice.key, f"only {choice.name}, and all again") for choice in view.part.FILTERS]
+    panels = [(str(number), f"panel: {panel.title}") for number, panel in enumerate(view.part.panels, start=1)]
+    filters = [(choice.key, f"only {choice.name}, and all again") for choice in view.part.filters]
     entries = [*general, *panels, *filters]
     half = (len(entries) + 1) // 2
     lines = [Text(" KEYS", f"bold {TEXT}")]

@@ -10,15 +10,11 @@ from collections.abc import Iterator
 from PIL import Image
 
 from pipeline.contract.jobs import WithFiles
+from pipeline.contract.parts import ExamplesPart
 from pipeline.tasks.detection.infer.read import read_examples
 from pipeline.tasks.detection.recipe import DetectionRecipe
 from pipeline.tasks.detection.rows import DetectionExample
 from pipeline.tasks.detection.scenes.scene import make_scene
-
-RECIPE_KEYS = ("scenes",)
-FILES = ("images/*.png",)
-
-__all__ = ["FILES", "RECIPE_KEYS", "make_examples", "read_examples"]
 
 
 def make_examples(recipe: DetectionRecipe) -> Iterator[WithFiles]:
@@ -45,3 +41,6 @@ def make_examples(recipe: DetectionRecipe) -> Iterator[WithFiles]:
         file = io.BytesIO()
         Image.fromarray(scene.image).save(file, "PNG", optimize=True)
         yield WithFiles(example, {name: file.getvalue()})
+
+
+PART = ExamplesPart(make=make_examples, recipe_keys=("scenes",), files=("images/*.png",), read=read_examples)

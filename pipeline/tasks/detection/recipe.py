@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from pipeline.contract.parts import RecipePart
 from schemas.recipe import (
     Count,
     CountOrZero,
@@ -213,4 +214,4 @@ class DetectionRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=T
     visualize: Visualize = Visualize()
 
 
-RECIPE = DetectionRecipe
+PART = RecipePart(recipe=DetectionRecipe, network=Network)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from pipeline.contract.parts import RowsPart
 from schemas import rows
 
 TASK = "detection"
@@ -230,13 +231,16 @@ class DetectionEpisode(rows.Episode, frozen=True, kw_only=True, forbid_unknown_f
     average_precision: float | None = None
 
 
-ROW_TYPES: dict[str, type[rows.Row]] = {
-    "episode_v1": DetectionEpisode,
-    "progress_v1": DetectionProgress,
-    "monitor_v1": DetectionMonitor,
-    "example_v1": DetectionExample,
-    "prediction_v1": DetectionPrediction,
-    "score_v1": DetectionScore,
-    "metric_v1": rows.Metric,
-    "figure_v1": rows.Figure,
-}
+PART = RowsPart(
+    types={
+        "episode_v1": DetectionEpisode,
+        "progress_v1": DetectionProgress,
+        "monitor_v1": DetectionMonitor,
+        "example_v1": DetectionExample,
+        "prediction_v1": DetectionPrediction,
+        "score_v1": DetectionScore,
+        "metric_v1": rows.Metric,
+        "figure_v1": rows.Figure,
+    },
+    truth=TRUTH,
+)

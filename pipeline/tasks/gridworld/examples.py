@@ -10,11 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pipeline.contract.parts import ExamplesPart
 from pipeline.tasks.gridworld.recipe import GridworldRecipe
 from pipeline.tasks.gridworld.rows import GridworldExample
 from pipeline.tasks.gridworld.town.seeds import EXAMPLES, derive
-
-RECIPE_KEYS = ("environment",)
 
 
 def make_examples(recipe: GridworldRecipe) -> Iterator[GridworldExample]:
@@ -29,3 +28,6 @@ def make_examples(recipe: GridworldRecipe) -> Iterator[GridworldExample]:
             yield GridworldExample(
                 id=f"{level}-x{multiplier:g}-{index:08d}", level=level, seed=seed, multiplier=multiplier
             )
+
+
+PART = ExamplesPart(make=make_examples, recipe_keys=("environment",))

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from pipeline.contract.parts import RecipePart
 from schemas.recipe import Count, CountOrZero, NotNegative, Positive, Recipe, Section, Seed, Share, ShareBelowOne
 
 LevelName = Literal["minimal", "resources", "full", "partial", "temporal"]
@@ -241,4 +242,4 @@ class GridworldRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=T
     evaluate: Evaluate = Evaluate()
 
 
-RECIPE = GridworldRecipe
+PART = RecipePart(recipe=GridworldRecipe, network=Network)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from pipeline.contract.parts import RowsPart
 from schemas import rows
 
 # What every account of an episode says. A Struct has one base, so the rows that tell of an episode (episode,
@@ -164,13 +165,15 @@ class GridworldMonitor(rows.Monitor, frozen=True, kw_only=True, forbid_unknown_f
     num_updates: int
 
 
-ROW_TYPES: dict[str, type[rows.Row]] = {
-    "episode_v1": GridworldEpisode,
-    "progress_v1": GridworldProgress,
-    "monitor_v1": GridworldMonitor,
-    "example_v1": GridworldExample,
-    "prediction_v1": GridworldPrediction,
-    "score_v1": GridworldScore,
-    "metric_v1": rows.Metric,
-    "figure_v1": rows.Figure,
-}
+PART = RowsPart(
+    types={
+        "episode_v1": GridworldEpisode,
+        "progress_v1": GridworldProgress,
+        "monitor_v1": GridworldMonitor,
+        "example_v1": GridworldExample,
+        "prediction_v1": GridworldPrediction,
+        "score_v1": GridworldScore,
+        "metric_v1": rows.Metric,
+        "figure_v1": rows.Figure,
+    }
+)

@@ -1,5 +1,6 @@
 """What a recipe of this task says."""
 
+from pipeline.contract.parts import RecipePart
 from schemas.recipe import Recipe, Section
 
 
@@ -23,4 +24,4 @@ class LineRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
     examples: Examples = Examples()
 
 
-RECIPE = LineRecipe
+PART = RecipePart(recipe=LineRecipe)

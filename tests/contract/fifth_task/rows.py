@@ -1,5 +1,6 @@
 """What this task's rows say besides the envelope."""
 
+from pipeline.contract.parts import RowsPart
 from schemas import rows
 
 
@@ -24,13 +25,15 @@ class LineScore(rows.Score, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     absolute_error: float
 
 
-ROW_TYPES: dict[str, type[rows.Row]] = {
-    "progress_v1": rows.Progress,
-    "monitor_v1": rows.Monitor,
-    "episode_v1": rows.Episode,
-    "example_v1": LineExample,
-    "prediction_v1": LinePrediction,
-    "score_v1": LineScore,
-    "metric_v1": rows.Metric,
-    "figure_v1": rows.Figure,
-}
+PART = RowsPart(
+    types={
+        "progress_v1": rows.Progress,
+        "monitor_v1": rows.Monitor,
+        "episode_v1": rows.Episode,
+        "example_v1": LineExample,
+        "prediction_v1": LinePrediction,
+        "score_v1": LineScore,
+        "metric_v1": rows.Metric,
+        "figure_v1": rows.Figure,
+    }
+)

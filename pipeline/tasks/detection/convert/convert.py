@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.jobs import ConvertJob, ConvertOutcome
+from pipeline.contract.parts import ConvertPart
 from pipeline.errors import UserError
 from pipeline.files import head, read_all, write_all
 from pipeline.files.atomic import write_atomically
@@ -84,3 +85,6 @@ def _refuse(job: ConvertJob, name: str, remedy: str) -> None:
     if name in job.files:
         what = f"convert --{job.direction} {job.format} has no use for --{name}"
         raise UserError(what, where=str(job.files[name]), remedy=remedy)
+
+
+PART = ConvertPart(formats=FORMATS, files=FILES, convert=convert)

@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline import stats
 from pipeline.contract.metrics import Evaluation, RecordSlice, TableColumn, TableLayout, TableNote, metric_row
+from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
 from pipeline.stats import Floats, Interval
 from pipeline.stats.intervals import PRODUCT_ELEMENTS, draw_records
@@ -30,8 +31,6 @@ from pipeline.tasks.detection.evaluate.records import measure_records
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import DetectionPrediction, DetectionScore
 from schemas.rows import Metric
-
-__all__ = ["GLOSSARY", "TABLE", "evaluate", "files", "measure_records"]
 
 MODEL, WITH_SALVAGED, WITHOUT_SALVAGED = "model", "with_salvaged", "without_salvaged"
 POOLED = "pooled"  # the statistic of what is taken over the objects of all records together
@@ -305,3 +304,6 @@ def _metric(part: _Slice, what: tuple[str, str, str], value: Interval | float) -
     name, statistic, subject = what
     records = RecordSlice(part.by, part.value, len(part.chosen))
     return metric_row("detection", BY_NAME[name], (statistic, subject), records, value)
+
+
+PART = EvaluatePart(glossary=GLOSSARY, evaluate=evaluate, measure_records=measure_records, table=TABLE, files=files)

@@ -1,35 +1,22 @@
 """What `baton follow detection` shows of predictions.jsonl: each image with what a model wrote about it."""
 
 import base64
+import dataclasses
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 from PIL import Image
 from rich.text import Text
 
-from pipeline.follow.scene import Scene
+from pipeline.follow.scene import FollowPredictionsPart, Scene
 from pipeline.follow.terminal.palette import FAINT, TEXT
 from pipeline.run.manifest import image_root_of
+from pipeline.tasks.detection.follow import training
 from pipeline.tasks.detection.follow.outlines import read_outlines
-from pipeline.tasks.detection.follow.training import (
-    END_PANEL,
-    FILTERS,
-    NUM_RECENT,
-    PANELS,
-    READINGS_SIZE,
-    draw_caption,
-    draw_marks,
-    draw_picture,
-    draw_readings,
-    draw_trend,
-    f1,
-    legend,
-    num_frames,
-)
 from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.infer.sources import image_limits
 from pipeline.tasks.detection.recipe import Infer
@@ -138,11 +125,6 @@ def _in_thousandths(pred: PredictedObject, row: Line | DetectionPrediction) -> P
     return pred if pred.bbox_2d is None else replace(pred, bbox_2d=tuple(scaled(pred.bbox_2d)))
 
 
-LINE: type[Any] = Line
-SUMMARY: type[Any] = Summary
-UNPLAYED = "without anything to show"
-
-
 def summary_line(summary: Summary) -> str:
     """One record in one line, for logs."""
     facts = f"wrote {summary.num_preds}  true {summary.num_gt}  matched {summary.num_matched}"
@@ -152,28 +134,14 @@ def summary_line(summary: Summary) -> str:
 def headline(scene: Scene) -> Text:
     """Facts about the record that hold in all its frames, the most important first."""
     row: Shown = scene.episode
-    facts = f"{row.id} · F1 {f1(row):.2f}" + (f" · no image: {row.no_image}" if row.no_image else "")
+    facts = f"{row.id} · F1 {training.f1(row):.2f}" + (f" · no image: {row.no_image}" if row.no_image else "")
     return Text.assemble((facts, TEXT), (f" · model {row.model}", FAINT))
 
 
-__all__ = [
-    "END_PANEL",
-    "FILTERS",
-    "LINE",
-    "NUM_RECENT",
-    "PANELS",
-    "READINGS_SIZE",
-    "SUMMARY",
-    "UNPLAYED",
-    "draw_caption",
-    "draw_marks",
-    "draw_picture",
-    "draw_readings",
-    "draw_trend",
-    "headline",
-    "legend",
-    "num_frames",
-    "summarize",
-    "summary_line",
-    "unfold",
-]
+PART = FollowPredictionsPart(
+    view=dataclasses.replace(training.PART, summary=Summary, summary_line=summary_line, headline=headline),
+    line=Line,
+    summarize=summarize,
+    unplayed="without anything to show",
+    unfold=unfold,
+)

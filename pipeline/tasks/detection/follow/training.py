@@ -6,7 +6,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from rich.text import Text
 
-from pipeline.follow.scene import Filter, Lines, Mark, Panel, Scene, Size
+from pipeline.follow.scene import Filter, FollowPart, Lines, Mark, Panel, Scene, Size
 from pipeline.follow.terminal.palette import BLUE, CALM, FAINT, GREEN, LINE, ORANGE, RED, TEXT, without_controls
 from pipeline.follow.terminal.text import bar, box, columns, ends, sparkline
 from pipeline.tasks.detection.follow.outlines import SIGNS, Outline, read_outlines
@@ -50,12 +50,10 @@ def _malformed() -> Callable[[Summary], bool]:
     return lambda summary: summary.status not in _WELL_WRITTEN
 
 
-SUMMARY: type[Any] = Summary
 FILTERS: Sequence[Filter] = (
     Filter(key="m", name="mistakes", start=_mistakes),
     Filter(key="b", name="malformed", start=_malformed),
 )
-END_PANEL: int | None = None
 
 
 def num_frames(summary: Summary) -> int:
@@ -209,20 +207,19 @@ def legend() -> Lines:
     ]
 
 
-__all__ = [
-    "END_PANEL",
-    "FILTERS",
-    "NUM_RECENT",
-    "PANELS",
-    "READINGS_SIZE",
-    "SUMMARY",
-    "draw_caption",
-    "draw_marks",
-    "draw_picture",
-    "draw_readings",
-    "draw_trend",
-    "headline",
-    "legend",
-    "num_frames",
-    "summary_line",
-]
+PART = FollowPart(
+    summary=Summary,
+    num_frames=num_frames,
+    summary_line=summary_line,
+    headline=headline,
+    draw_picture=draw_picture,
+    draw_readings=draw_readings,
+    draw_trend=draw_trend,
+    draw_caption=draw_caption,
+    draw_marks=draw_marks,
+    legend=legend,
+    readings_size=READINGS_SIZE,
+    num_recent=NUM_RECENT,
+    filters=FILTERS,
+    panels=PANELS,
+)

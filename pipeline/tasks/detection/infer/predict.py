@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.contract.jobs import InferJob
+from pipeline.contract.parts import InferPart
 from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.infer.backends import open_backend
 from pipeline.tasks.detection.infer.backends.interface import Answer, Backend, Failure, Outcome, Request, record_seed
@@ -125,3 +126,6 @@ def _answered(answer: Answer) -> dict[str, Any]:
 
 def _is_finite(tokens: TokenLogprobs | None) -> bool:
     return tokens is None or all(map(math.isfinite, tokens.logprobs))
+
+
+PART = InferPart(predict=predict, wrap=wrap)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pipeline.contract.jobs import Source, SourceRequest
 from pipeline.contract.load import read_examples
+from pipeline.contract.parts import SourcesPart
 from pipeline.errors import UserError
 from pipeline.tasks.detection.images import ImageFolder, ImageLimits
 from pipeline.tasks.detection.infer.backends.prompts import resolve_prompt
@@ -139,3 +140,6 @@ def _images(request: SourceRequest, options: Infer) -> tuple[dict[str, Any], Pat
         for name in example.images:
             digest.update(f"{name}\0{folder.sha256(name)}\n".encode())
     return {"images_sha256": digest.hexdigest()}, root
+
+
+PART = SourcesPart(find_source=find_source)

@@ -7,6 +7,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
+from pipeline.contract.parts import ModelPart
 from pipeline.errors import UserError
 from pipeline.recipe.explain import Places as Origins
 from pipeline.recipe.explain import explain_value
@@ -40,7 +41,6 @@ class VisionTextBrain(VisionText, frozen=True, kw_only=True, forbid_unknown_fiel
     stored_as: Literal["float32", "float16"] = "float32"
 
 
-NETWORK = VisionTextBrain
 """What ``network`` of a brain spec may be, for whoever parses specs."""
 
 STRIDE = 8  # pixels of the image a place of the memory stands for, along a side
@@ -356,4 +356,4 @@ def golden_outputs(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str,
     return {"logits": module.logits(module(inputs["tokens"], module.remember(memory)))}
 
 
-__all__ = ["NETWORK", "VisionTextNetwork", "brain_spec", "build", "export_parts", "golden_outputs", "parse_network"]
+PART = ModelPart(network=VisionTextBrain, build=build, export_parts=export_parts, golden_outputs=golden_outputs)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.contract.jobs import TrainJob, TrainOutcome
+from pipeline.contract.parts import TrainPart
 from pipeline.errors import UserError
 from pipeline.files import Appender
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
@@ -245,3 +246,6 @@ def train(job: TrainJob) -> TrainOutcome:
         outcome = run_training(job, trainer, rhythm)
     counts = {"images": trainer.step * options.batch_size, "tokens": trainer.tokens_seen}
     return replace(outcome, counts={**outcome.counts, **counts}, notes={**outcome.notes, "selected_by": trainer.best})
+
+
+PART = TrainPart(train=train)

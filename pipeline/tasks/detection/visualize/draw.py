@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.contract.jobs import DrawJob, PairDrawJob
+from pipeline.contract.parts import VisualizePart
 from pipeline.errors import UserError
 from pipeline.look import plotting
 from pipeline.tasks.detection.evaluate.counts import Looked, look
@@ -37,8 +38,6 @@ from pipeline.tasks.detection.visualize.looks import Picture
 from pipeline.tasks.detection.visualize.pair import pair_pictures
 from pipeline.tasks.detection.visualize.worst import ORDER, JudgedImage, judge
 from schemas.rows import Figure
-
-ORDERS = {draw_images.IMAGES: ORDER}
 
 
 def draw(job: DrawJob) -> Iterator[Figure]:
@@ -147,3 +146,6 @@ def _draw_images(job: DrawJob, judged: Sequence[JudgedImage], num_images: int) -
             "visualize.num_images sets how many."
         )
     album.tell(job.note, len(shown_ids))
+
+
+PART = VisualizePart(draw=draw, orders={draw_images.IMAGES: ORDER}, hash_images=hash_images, draw_pair=draw_pair)

@@ -24,6 +24,7 @@ from pipeline.contract.metrics import (
     TableLayout,
     metric_row,
 )
+from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
 from pipeline.stats import Floats, Interval
 from pipeline.tasks.gridworld.evaluate.baselines import BAR, BASELINES, play_baseline
@@ -277,3 +278,6 @@ def _metric(part: _Slice, what: _What, value: Interval | float, num_records: int
     name, statistic, subject = what
     records = RecordSlice(part.by, part.value, num_records)
     return metric_row("gridworld", _BY_NAME[name], (statistic, subject), records, value)
+
+
+PART = EvaluatePart(glossary=GLOSSARY, evaluate=evaluate, measure_records=measure_records, table=TABLE)

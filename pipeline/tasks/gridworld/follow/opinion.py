@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract.parts import SecondOpinion
+from pipeline.contract.parts import OpinionPart, SecondOpinion
 from pipeline.errors import UserError
 from pipeline.model.file import load_model
 from pipeline.tasks.gridworld.model.model import GridworldModel
@@ -79,3 +79,6 @@ def packed_rows(episode: GridworldEpisode, level: Level) -> NDArray[np.float32]:
         row[PACKED.num_steps] = number
         row[PACKED.multiplier] = episode.multiplier
     return rows
+
+
+PART = OpinionPart(open_model=open_model)

@@ -3,29 +3,16 @@
 A prediction has all that the views of a training episode draw; what differs is what is told of it in a line.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 from rich.text import Text
 
-from pipeline.follow.scene import Filter, Scene
+from pipeline.follow.scene import FollowPredictionsPart, Scene
 from pipeline.follow.terminal.palette import FAINT, TEXT
-from pipeline.tasks.gridworld.follow import training as live
-from pipeline.tasks.gridworld.follow.training import (
-    END_PANEL,
-    NUM_RECENT,
-    PANELS,
-    READINGS_SIZE,
-    draw_caption,
-    draw_marks,
-    draw_picture,
-    draw_readings,
-    draw_trend,
-    legend,
-)
+from pipeline.tasks.gridworld.follow import training
 from pipeline.tasks.gridworld.rows import GridworldPrediction
 
 _NO_TRACE = b"null"
@@ -67,17 +54,6 @@ def summarize(line: Line) -> Summary:
     return Summary(**fields, has_steps=bytes(line.trace) != _NO_TRACE)
 
 
-def unfold(row: GridworldPrediction, path: Path) -> GridworldPrediction:
-    """The row itself: it holds all that is drawn."""
-    return row
-
-
-LINE: type[Any] = Line
-SUMMARY: type[Any] = Summary
-FILTERS: Sequence[Filter] = tuple(choice for choice in live.FILTERS if choice.name != "stage changes")
-UNPLAYED = "without steps: infer.num_traces says how many keep them"
-
-
 def num_frames(summary: Summary) -> int:
     """One frame before every step and one after the last; 0 where the steps were not kept."""
     return summary.num_steps + 1 if summary.has_steps else 0
@@ -97,24 +73,16 @@ def headline(scene: Scene) -> Text:
     return Text.assemble((facts, TEXT), (f" · ε {row.epsilon:.2f} · seed {row.seed} · model {row.model}", FAINT))
 
 
-__all__ = [
-    "END_PANEL",
-    "FILTERS",
-    "LINE",
-    "NUM_RECENT",
-    "PANELS",
-    "READINGS_SIZE",
-    "SUMMARY",
-    "UNPLAYED",
-    "draw_caption",
-    "draw_marks",
-    "draw_picture",
-    "draw_readings",
-    "draw_trend",
-    "headline",
-    "legend",
-    "num_frames",
-    "summarize",
-    "summary_line",
-    "unfold",
-]
+PART = FollowPredictionsPart(
+    view=replace(
+        training.PART,
+        summary=Summary,
+        num_frames=num_frames,
+        summary_line=summary_line,
+        headline=headline,
+        filters=[choice for choice in training.FILTERS if choice.name != "stage changes"],
+    ),
+    line=Line,
+    summarize=summarize,
+    unplayed="without steps: infer.num_traces says how many keep them",
+)

@@ -1,12 +1,12 @@
 """What `baton follow gridworld` shows: one row of episodes.jsonl as lines of text (the screen: `pipeline.follow`)."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 from rich.text import Text
 
-from pipeline.follow.scene import Filter, Panel, Scene
+from pipeline.follow.scene import Filter, FollowPart, Panel, Scene
 from pipeline.follow.terminal.palette import FAINT, RED, TEXT
 from pipeline.tasks.gridworld.follow.panels import (
     draw_caption,
@@ -70,7 +70,6 @@ def _stage_changes() -> Callable[[Summary], bool]:
     return keeps
 
 
-SUMMARY: type[Any] = Summary
 FILTERS: Sequence[Filter] = (
     Filter(key="d", name="deaths", start=_deaths),
     Filter(key="b", name="best so far", start=_best_so_far),
@@ -84,7 +83,6 @@ PANELS: Sequence[Panel] = (
     Panel("forecast", draw_forecast),
     Panel("places", draw_places),
 )
-END_PANEL: int | None = 3  # the certificate opens by itself at the end
 
 
 def num_frames(summary: Summary) -> int:
@@ -128,20 +126,20 @@ def legend() -> list[Text]:
     ]
 
 
-__all__ = [
-    "END_PANEL",
-    "FILTERS",
-    "NUM_RECENT",
-    "PANELS",
-    "READINGS_SIZE",
-    "SUMMARY",
-    "draw_caption",
-    "draw_marks",
-    "draw_picture",
-    "draw_readings",
-    "draw_trend",
-    "headline",
-    "legend",
-    "num_frames",
-    "summary_line",
-]
+PART = FollowPart(
+    summary=Summary,
+    num_frames=num_frames,
+    summary_line=summary_line,
+    headline=headline,
+    draw_picture=draw_picture,
+    draw_readings=draw_readings,
+    draw_trend=draw_trend,
+    draw_caption=draw_caption,
+    draw_marks=draw_marks,
+    legend=legend,
+    readings_size=READINGS_SIZE,
+    num_recent=NUM_RECENT,
+    filters=FILTERS,
+    panels=PANELS,
+    end_panel=3,  # the certificate opens by itself at the end
+)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.contract.jobs import InferJob
+from pipeline.contract.parts import InferPart
 from pipeline.errors import UserError
 from pipeline.tasks.gridworld.infer.rollout import Episode, Scenarios, play
 from pipeline.tasks.gridworld.model.model import GridworldModel
@@ -112,3 +113,6 @@ def predict(job: InferJob) -> Iterator[GridworldPrediction]:
             yield _row(example, episode, model, options)
         start = stop
         job.report(stop, total, {})
+
+
+PART = InferPart(predict=predict, wrap=wrap)

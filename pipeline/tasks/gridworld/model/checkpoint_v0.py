@@ -14,6 +14,7 @@ import msgspec
 import torch
 from torch import Tensor
 
+from pipeline.contract.parts import UpgradePart
 from pipeline.errors import UserError
 from pipeline.tasks.gridworld.model.network import parse_network
 from pipeline.tasks.gridworld.town.rules import ACTIONS
@@ -294,3 +295,6 @@ def _check_sizes(network: Mapping[str, Any], work: _Upgrade) -> None:
         if meant != found and not same_everywhere:
             what = f"params.{key} is {said!r}, but the tensors have {found}"
             raise UserError(what, where=f"params.{key}", remedy=_GUIDE)
+
+
+PART = UpgradePart(upgrade=upgrade)

@@ -11,6 +11,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
+from pipeline.contract.parts import ModelPart
 from pipeline.errors import UserError
 from pipeline.recipe.explain import Places as Origins
 from pipeline.recipe.explain import explain_value
@@ -38,7 +39,6 @@ class PlacesBrain(Places, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
 
 BrainNetwork = FeedForward | Dueling | Recurrent | PlacesBrain
-NETWORK = BrainNetwork
 """What ``network`` of a brain spec may be, for whoever parses specs."""
 
 POSITION_SIZE = 2  # the common blocks begin with the position of the agent: x and y in [0, 1]
@@ -303,4 +303,4 @@ def golden_outputs(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str,
     return {"q_values": q} if hidden is None else {"q_values": q, "hidden": hidden}
 
 
-__all__ = ["NETWORK", "QNetwork", "build", "export_parts", "golden_outputs", "parse_network"]
+PART = ModelPart(network=BrainNetwork, build=build, export_parts=export_parts, golden_outputs=golden_outputs)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pipeline.model.onnx import OnnxForm, Run
+from pipeline.model.onnx import OnnxForm, OnnxPart, Run
 from pipeline.tasks.gridworld.model.network import QNetwork
 
 _EXAMPLE_ROWS = 2
@@ -45,3 +45,6 @@ def onnx_form(module: torch.nn.Module) -> OnnxForm:
         return {"q_values": q_values, "hidden": hidden} if network.hidden_size else {"q_values": q_values}
 
     return OnnxForm(_Step(network).eval(), example, outputs, replay)
+
+
+PART = OnnxPart(form=onnx_form)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from pipeline.contract.jobs import TrainJob, TrainOutcome
+from pipeline.contract.parts import TrainPart
 from pipeline.errors import UserError
 from pipeline.files import Appender
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
@@ -231,3 +232,6 @@ def train(job: TrainJob) -> TrainOutcome:
 def _stages(trainer: Trainer) -> dict[str, Any]:
     curriculum = trainer.collector.curriculum
     return {"stage_changes": [list(change) for change in curriculum.changes]} if curriculum else {}
+
+
+PART = TrainPart(train=train)

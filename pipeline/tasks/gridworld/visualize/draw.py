@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.contract.jobs import DrawJob, PairDrawJob
+from pipeline.contract.parts import VisualizePart
 from pipeline.errors import UserError
 from pipeline.look import plotting
 from pipeline.tasks.gridworld.rows import GridworldPrediction
@@ -153,3 +154,6 @@ def _draw_training(job: DrawJob) -> Iterator[Picture]:
             yield draw_training.loss_curve(training)
     if len(job.predictions) > 1:
         yield draw_training.checkpoint_curve(job.predictions)
+
+
+PART = VisualizePart(draw=draw, draw_pair=draw_pair)

@@ -28,12 +28,12 @@ def summary(prediction: DetectionPrediction) -> Any:
 
 
 def screen(prediction: DetectionPrediction, path: Path, frame: int) -> str:
-    index = EpisodeIndex(live_predictions.FILTERS)
+    index = EpisodeIndex(live_predictions.PART.view.filters)
     index.add(summary(prediction), 0, 1)
-    playback = Playback(index, live_predictions.num_frames, from_start=True)
+    playback = Playback(index, live_predictions.PART.view.num_frames, from_start=True)
     playback.show(0, frame)
     scene = Scene(live_predictions.unfold(prediction, path), frame, index.history(0, 5))
-    lines = compose(View(live_predictions, playback, scene), Size(100, 30))
+    lines = compose(View(live_predictions.PART.view, playback, scene), Size(100, 30))
     return "\n".join(line.plain for line in lines)
 
 

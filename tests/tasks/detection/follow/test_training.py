@@ -70,7 +70,7 @@ def screen(row: DetectionEpisode, frame: int = 0, size: Size = SIZES[0], panel: 
     index.add(summary(row), offset=0, length=1)
     playback = Playback(index, live.num_frames)
     playback.show(0, frame)
-    view = View(live, playback, scene(row, frame), live.draw_marks(row), panel)
+    view = View(live.PART, playback, scene(row, frame), live.draw_marks(row), panel)
     return "\n".join(plain(compose(view, size)))
 
 

@@ -154,12 +154,12 @@ async def test_of_a_long_name_the_end_is_shown(tmp_path: Path) -> None:
     ("size", "fits"), [((128, 20), True), ((64, 38), True), ((127, 37), False), ((200, 19), False), ((20, 5), False)]
 )
 def test_a_pair_fills_the_screen_exactly_or_says_what_it_needs(size: tuple[int, int], fits: bool) -> None:
-    index = EpisodeIndex(live_predictions.FILTERS)
+    index = EpisodeIndex(live_predictions.PART.view.filters)
     row = lives("x")
     index.add(live_predictions.Summary(**{n: getattr(row, n) for n in NAMES}, has_steps=True), 0, 1)
     playback = Playback(index, live_predictions.num_frames, from_start=True)
     playback.on_news()
-    view = View(live_predictions, playback, Scene(row, 2, index.history(0, 5)), label="a")
+    view = View(live_predictions.PART.view, playback, Scene(row, 2, index.history(0, 5)), label="a")
     lines = compose_pair((view, view), Size(*size))
     assert [line.cell_len for line in lines] == [size[0]] * size[1]
     text = "\n".join(line.plain for line in lines)

@@ -39,7 +39,7 @@ def write(path: Path, *rows: GridworldEpisode) -> Path:
 
 
 def watch(path: Path, **options: Any) -> Watch:
-    return Watch(Feed(path, live.SUMMARY, GridworldEpisode), live, **options)
+    return Watch(Feed(path, live.Summary, GridworldEpisode), live.PART, **options)
 
 
 @asynccontextmanager

@@ -33,7 +33,7 @@ def view(row: GridworldEpisode, frame: int = 0, *, panel: int | None = None, opi
     playback = Playback(index, live.num_frames)
     playback.show(0, frame)
     scene = Scene(row, frame, [summary(row)], opinion)
-    return View(live, playback, scene, draw_marks(row), panel)
+    return View(live.PART, playback, scene, draw_marks(row), panel)
 
 
 def plain(lines: Lines) -> list[str]:
@@ -319,7 +319,7 @@ def test_every_character_has_an_ascii_counterpart(whole: GridworldEpisode, panel
 
 
 def test_help_lists_every_key_and_panel_and_filter() -> None:
-    shown = View(live, view(episode(step())).playback, help=True)
+    shown = View(live.PART, view(episode(step())).playback, help=True)
     text = "\n".join(plain(compose(shown, SIZES[0])))
     for word in (
         "space",

@@ -3,10 +3,9 @@
 import random
 from collections.abc import Iterator
 
+from pipeline.contract.parts import ExamplesPart
 from pipeline.tasks.fifth.recipe import LineRecipe
 from pipeline.tasks.fifth.rows import LineExample
-
-RECIPE_KEYS = ("seed",)
 
 
 def make_examples(recipe: LineRecipe) -> Iterator[LineExample]:
@@ -14,3 +13,6 @@ def make_examples(recipe: LineRecipe) -> Iterator[LineExample]:
     for index in range(recipe.examples.num_points):
         x = generator.uniform(-1.0, 1.0)
         yield LineExample(task="fifth", id=f"point-{index:04d}", x=x, y=2.0 * x + 1.0)
+
+
+PART = ExamplesPart(make=make_examples, recipe_keys=("seed",))

@@ -4,8 +4,9 @@ import msgspec
 import torch
 
 from pipeline.contract.jobs import TrainJob, TrainOutcome
+from pipeline.contract.parts import TrainPart
 from pipeline.files import Appender
-from pipeline.tasks.fifth.network import SPEC, build
+from pipeline.tasks.fifth.model import SPEC, build
 from schemas.rows import Monitor, Progress
 
 
@@ -34,3 +35,6 @@ def train(job: TrainJob) -> TrainOutcome:
         )
     outputs = {"selected": selected, "progress": job.folder / "progress.jsonl", "monitor": monitor}
     return TrainOutcome(outputs, {"num_steps": settings.num_steps})
+
+
+PART = TrainPart(train=train)

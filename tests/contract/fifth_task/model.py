@@ -7,9 +7,9 @@ import msgspec
 import torch
 
 from pipeline.contract.model import ExportParts
+from pipeline.contract.parts import ModelPart
 from schemas.brain import BrainSpec
 
-NETWORK = dict[str, Any]
 SPEC = BrainSpec(task="fifth", input_size=1, output_size=1, network={"type": "linear"})
 
 
@@ -26,3 +26,6 @@ def export_parts(checkpoint: Mapping[str, Any]) -> ExportParts:
 def golden_outputs(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     with torch.no_grad():
         return {"y": module(inputs["x"])}
+
+
+PART = ModelPart(network=dict[str, Any], build=build, export_parts=export_parts, golden_outputs=golden_outputs)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.contract.metrics import Evaluation, MetricDefinition, RecordSlice, metric_row
+from pipeline.contract.parts import EvaluatePart
 from pipeline.tasks.fifth.rows import LinePrediction, LineScore
 
 GLOSSARY = (
@@ -19,3 +20,6 @@ def evaluate(predictions: Sequence[LinePrediction], options: Any) -> Evaluation:
     mean = sum(score.absolute_error for score in scores) / len(scores)
     everything = RecordSlice("all", "all", len(scores))
     return Evaluation(scores, [metric_row("fifth", GLOSSARY[0], ("mean", "model"), everything, mean)])
+
+
+PART = EvaluatePart(glossary=GLOSSARY, evaluate=evaluate)

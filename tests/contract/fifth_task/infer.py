@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pipeline.contract.jobs import InferJob
+from pipeline.contract.parts import InferPart
 from pipeline.tasks.fifth.rows import LinePrediction
 from schemas.brain import BrainSpec
 
@@ -39,3 +40,6 @@ def predict(job: InferJob) -> Iterator[LinePrediction]:
             predicted=job.model.predict(example.x),
         )
         job.report(done, len(job.examples), {})
+
+
+PART = InferPart(predict=predict, wrap=wrap)

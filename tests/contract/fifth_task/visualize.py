@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.contract.jobs import DrawJob
+from pipeline.contract.parts import VisualizePart
 from pipeline.look import plotting
 from schemas.rows import Figure
 
@@ -21,3 +22,6 @@ def draw(job: DrawJob) -> Iterator[Figure]:
         caption="A point on the diagonal is right.",
         section="Records",
     )
+
+
+PART = VisualizePart(draw=draw)
