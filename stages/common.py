@@ -1,5 +1,5 @@
-"""What every stage's command shares: its exit codes, its error block and its result; with `options` and `signals`, all
-that stages import of each other.
+"""What every stage's command shares: its exit codes, its error block and its result; with `options`, all that stages
+import of each other.
 
 A stage is one function that takes `Options` (the shared options, spliced into its signature) and its own
 parameters, and returns a `Result`::
@@ -31,29 +31,9 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.run.folder import StageRun
+from pipeline.run.signals import terminate_as_interrupt
 from schemas.flow import BY_NAME
-from stages.options import SHARED, InputOption, ModelOption, Options
-from stages.signals import StopRequest, stop_on_signal, terminate_as_interrupt
-
-__all__ = [
-    "SHARED",
-    "THREAD_VARIABLES",
-    "GateFailed",
-    "InputOption",
-    "ModelOption",
-    "Options",
-    "Result",
-    "StopRequest",
-    "command",
-    "finished",
-    "listed",
-    "main",
-    "print_result",
-    "run_command",
-    "stage_config",
-    "stop_on_signal",
-    "terminate_as_interrupt",
-]
+from stages.options import SHARED, Options
 
 DONE, FAILED, WRONG_INPUT, BUG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
 

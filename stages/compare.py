@@ -12,7 +12,8 @@ from pipeline.errors import UserError
 from pipeline.progress import progress
 from pipeline.run.folder import StageRequest, stage_run
 from pipeline.train.steps import in_order_of_training
-from stages.common import Options, Result, command, finished, main, stage_config
+from stages.common import Result, command, finished, main, stage_config
+from stages.options import Options
 
 if TYPE_CHECKING:
     from pipeline.compare import ComparisonJob

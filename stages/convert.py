@@ -10,7 +10,8 @@ from pipeline.contract.load import find_part
 from pipeline.contract.parts import ConvertPart
 from pipeline.errors import UserError
 from pipeline.run.folder import StageRequest, stage_run
-from stages.common import Options, Result, command, finished, main
+from stages.common import Result, command, finished, main
+from stages.options import Options
 
 FromOption = Annotated[str | None, typer.Option("--from", metavar="FORMAT", help="Format to read, for example coco.")]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="FORMAT", help="Format to write.")]

@@ -11,7 +11,8 @@ from pipeline.files import write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.run.folder import StageRequest, StageRun, stage_run
 from schemas.rows import Example
-from stages.common import Options, Result, command, finished, main, stage_config
+from stages.common import Result, command, finished, main, stage_config
+from stages.options import Options
 
 FILE = "examples.jsonl"
 

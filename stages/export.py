@@ -10,7 +10,8 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.run.folder import StageRequest, stage_run
-from stages.common import ModelOption, Options, Result, command, finished, main
+from stages.common import Result, command, finished, main
+from stages.options import ModelOption, Options
 
 MODEL, ONNX = "model.inference_v1", "model.onnx"
 

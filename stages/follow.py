@@ -11,7 +11,8 @@ import typer
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import OpinionPart
 from pipeline.errors import UserError
-from stages.common import InputOption, Options, Result, command, main
+from stages.common import Result, command, main
+from stages.options import InputOption, Options
 
 if TYPE_CHECKING:
     from pipeline.contract.parts import SecondOpinion
@@ -74,7 +75,7 @@ def app(
     Example: baton follow gridworld --input a/predictions.jsonl --against b/predictions.jsonl
     """
     _refuse_contradictions(plain, model, against)
-    from pipeline.follow.opening import open_recording  # here: `--help` need not wait for it
+    from pipeline.follow.feed import open_recording  # here: `--help` need not wait for it
 
     path = _find_input(options, input, PREDICTIONS if predictions else EPISODES)
     opened = open_recording(path, options.task, expect_predictions=predictions)

@@ -11,7 +11,8 @@ import msgspec
 import typer
 
 from pipeline.errors import UserError
-from stages.common import Options, Result, command, main
+from stages.common import Result, command, main
+from stages.options import Options
 
 if TYPE_CHECKING:
     from pipeline.gate.run import GateJob, GateReport

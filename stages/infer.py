@@ -1,6 +1,5 @@
 """``baton infer``: run a model once over a dataset, one prediction line per record."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +13,8 @@ from pipeline.infer.run import InferenceCounts, find_source, run_inference
 from pipeline.progress import Report, progress
 from pipeline.run.folder import StageRequest, StageRun, stage_run
 from pipeline.run.manifest import recorded_path
-from stages.common import Options, Result, command, finished, main, stage_config
+from stages.common import Result, command, finished, main, stage_config
+from stages.options import Options
 
 FILE, SHARDS = "predictions.jsonl", "shards"
 
@@ -80,7 +80,11 @@ def app(
     with stage_run(request) as run:
         if not run.up_to_date:
             with progress("infer", options.progress_style) as report:
-                _infer(run, request, Asked(source, section, report, engine, num_workers))
+                job = _job(run, request, source, section, report)
+                counts = _predict(run, request, job, engine, num_workers)
+            run.output("predictions", run.folder / FILE)
+            run.counts |= {"num_predictions": counts.num_predictions, "num_resumed": counts.num_resumed}
+            run.error_counts |= counts.error_counts
     return finished("infer", run)
 
 
@@ -101,20 +105,9 @@ def _request(options: Options, recipe: Any, run_name: str | None, source: Source
     )
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is inferred with, where, and to whom its progress is told."""
-
-    source: Source
-    section: Any
-    report: Report
-    engine: Engine = "local"
-    num_workers: int = 1
-
-
-def _infer(run: StageRun, request: StageRequest, asked: Asked) -> None:
-    source, task = asked.source, request.task
-    examples = read_examples(task, request.inputs["examples"])
+def _job(run: StageRun, request: StageRequest, source: Source, section: Any, report: Report) -> InferJob:
+    """The opened model and the records, with what the manifest is to say of them."""
+    examples = read_examples(request.task, request.inputs["examples"])
     if not examples:
         raise UserError("there are no examples in it", where=str(request.inputs["examples"]))
     model = None
@@ -127,42 +120,38 @@ def _infer(run: StageRun, request: StageRequest, asked: Asked) -> None:
     run.notes |= source.facts
     if source.image_root is not None:
         run.notes["image_root"] = recorded_path(source.image_root, run.folder)
-    job = InferJob(
+    return InferJob(
         model=model,
         examples=examples,
         first_index=0,
-        options=asked.section,
+        options=section,
         device=request.device,
-        report=asked.report,
+        report=report,
         source=source,
         inputs={name: run.inputs[name] for name in source.files},
         note=run.notes.__setitem__,
     )
-    counts = _predict(run, request, asked, job)
-    run.output("predictions", run.folder / FILE)
-    run.counts |= {"num_predictions": counts.num_predictions, "num_resumed": counts.num_resumed}
-    run.error_counts |= counts.error_counts
 
 
-def _predict(run: StageRun, request: StageRequest, asked: Asked, job: InferJob) -> InferenceCounts:
+def _predict(run: StageRun, request: StageRequest, job: InferJob, engine: Engine, num_workers: int) -> InferenceCounts:
     """All predictions, by this process or by many: the same bytes."""
     path = run.folder / FILE
     row_type = load_part(request.task, RowsPart).prediction
     model_id = job.model.weights_hash[:16] if job.model else None
     # What a sharded run left behind is merged by one that is not, too.
-    if asked.engine == "local" and asked.num_workers == 1 and not (run.folder / SHARDS).exists():
+    if engine == "local" and num_workers == 1 and not (run.folder / SHARDS).exists():
         return run_inference(load_part(request.task, InferPart), job, path, row_type=row_type, model_id=model_id)
     from pipeline.infer.shards import run_sharded, shard_job  # these are loaded here: few runs need them
 
     shards = shard_job(request.task, request.inputs["examples"], job)
-    with _pool(asked)(shards, asked.num_workers) as pool:
+    with _pool(engine)(shards, num_workers) as pool:
         counts = run_sharded(pool, job, path, row_type=row_type, model_id=model_id)
-    run.notes |= {"engine": asked.engine, "num_workers": asked.num_workers, "num_workers_lost": pool.num_lost}
+    run.notes |= {"engine": engine, "num_workers": num_workers, "num_workers_lost": pool.num_lost}
     return counts
 
 
-def _pool(asked: Asked) -> Any:
-    if asked.engine == "ray":
+def _pool(engine: Engine) -> Any:
+    if engine == "ray":
         from pipeline.infer.ray import ray_pool
 
         return ray_pool

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.inspect import Finding, inspect_artifact
-from stages.common import Options, Result, command, main
+from stages.common import Result, command, main
+from stages.options import Options
 
 PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="Any file or folder that Baton wrote, or a recipe.")]
 

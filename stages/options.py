@@ -1,7 +1,4 @@
-"""The options that commands share, and what a stage gets of them.
-
-`stages.common` has what stages need of this: import it from there.
-"""
+"""The options that commands share, and what a stage gets of them."""
 
 import dataclasses
 import inspect

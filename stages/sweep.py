@@ -7,7 +7,8 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.progress import progress
-from stages.common import Options, Result, command, main
+from stages.common import Result, command, main
+from stages.options import Options
 
 Engine = Literal["local", "ray"]
 

@@ -9,7 +9,9 @@ from pipeline.contract.load import load_part
 from pipeline.contract.parts import TrainPart
 from pipeline.progress import progress
 from pipeline.run.folder import StageRequest, StageRun, stage_run
-from stages.common import Options, Result, command, finished, main, stage_config, stop_on_signal
+from pipeline.run.signals import stop_on_signal
+from stages.common import Result, command, finished, main, stage_config
+from stages.options import Options
 
 WRITES = ("*.jsonl", "*.checkpoint_v1", "checkpoints/*")
 

@@ -9,7 +9,8 @@ import typer
 from pipeline.errors import UserError
 from pipeline.progress import progress
 from pipeline.run.folder import StageRequest, stage_run
-from stages.common import Options, Result, command, finished, main, stage_config
+from stages.common import Result, command, finished, main, stage_config
+from stages.options import Options
 
 InputsOption = Annotated[
     list[str],

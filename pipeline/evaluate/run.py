@@ -22,7 +22,7 @@ from pipeline.files.atomic import write_atomically
 from pipeline.look import tables
 from pipeline.look.short_names import num_common
 from pipeline.look.tables import Checkpoint
-from pipeline.run.folder import load_manifest
+from pipeline.run.manifest import load_manifest
 from pipeline.train.steps import training_step
 from schemas.rows import Metric, Score
 

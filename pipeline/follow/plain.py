@@ -8,7 +8,7 @@ from typing import TextIO
 
 from pipeline.follow.feed import Arrival, Feed, News
 from pipeline.follow.scene import ALL, Filter, FollowPart
-from pipeline.follow.terminal.palette import to_ascii, without_controls
+from pipeline.follow.text import to_ascii, without_controls
 
 _WAIT_S = 0.1
 

@@ -174,7 +174,7 @@ class _Merger:
 def _loaded(path: Path | None, device: str) -> Any:
     if path is None:
         return None
-    from pipeline import load_model  # here: it loads torch, and not every backend needs it
+    from pipeline.model.file import load_model  # here: it loads torch, and not every backend needs it
 
     return load_model(path, device=device)
 

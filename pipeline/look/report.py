@@ -329,7 +329,7 @@ def _text(value: object) -> str:
 
 
 def _asset(name: str) -> str:
-    return resources.files("pipeline").joinpath(name).read_text(encoding="utf-8").strip()
+    return resources.files("pipeline.look").joinpath(name).read_text(encoding="utf-8").strip()
 
 
 def _hash(text: str) -> str:

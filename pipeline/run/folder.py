@@ -14,49 +14,30 @@ import contextlib
 import fcntl
 import os
 import shlex
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import remove_left_over
-from pipeline.files.hashes import canonical_json, hash_config, sha256_file
+from pipeline.files.hashes import canonical_json, hash_config
 from pipeline.run.manifest import (
     FILE_NAME,
     changed_files,
     config_changes,
     load_manifest,
     record_file,
-    verify,
     write_manifest,
 )
 from pipeline.run.provenance import command_line, provenance
+from pipeline.run.signals import Terminated
 from schemas.manifest import FileRecord, Manifest, Status
 
-__all__ = [
-    "StageRequest",
-    "StageRun",
-    "Terminated",
-    "canonical_json",
-    "hash_config",
-    "load_manifest",
-    "sha256_file",
-    "stage_run",
-    "verify",
-]
-
 LOCK_NAME = ".lock"
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived: ends a stage as Ctrl-C does."""
 
 
 class StageRequest(Struct, frozen=True, kw_only=True):
@@ -112,7 +93,7 @@ def stage_run(request: StageRequest) -> Iterator[StageRun]:
     ("cancelled" for Ctrl-C and SIGTERM, "error" for the rest) and raised again.
     """
     folder = request.folder
-    with _locked(folder), _sigterm_raises():
+    with _locked(folder):
         inputs = {name: check_input(name, path, folder) for name, path in request.inputs.items()}
         started = _started(request, inputs)
         previous = _previous(request)
@@ -309,20 +290,3 @@ def _held_by(descriptor: int, folder: Path) -> UserError:
         where=str(folder),
         remedy=f"wait for it, stop it with `kill {pid or 'PID'}`, or use another run name",
     )
-
-
-@contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Within, SIGTERM raises Terminated, so that the manifest can say "cancelled". Only the main thread can do this."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.files import scan
-from pipeline.run.folder import load_manifest, verify
+from pipeline.run.manifest import load_manifest, verify
 from tests.support.run_files import different_files
 from tests.support.zygote import Zygote
 

@@ -10,7 +10,7 @@ from pipeline.follow.feed import Feed
 from pipeline.follow.playback import Playback
 from pipeline.follow.terminal.app import FollowApp, Watch
 from pipeline.follow.terminal.canvas import Canvas
-from pipeline.follow.terminal.keys import KEYS
+from pipeline.follow.terminal.frame import KEYS
 from pipeline.tasks.gridworld.follow import training as live
 from tests.conftest import ROOT, Baton
 from tests.follow import toy_live

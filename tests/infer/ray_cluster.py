@@ -21,7 +21,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from pipeline.files import read_all
-from pipeline.run.folder import load_manifest
+from pipeline.run.manifest import load_manifest
 from schemas.sweep import CellResult
 from stages.__main__ import dispatch
 from tests.infer.test_shards import arguments, files, same_as_one_process

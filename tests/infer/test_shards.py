@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.infer import local
 from pipeline.infer.local import LocalPool
 from pipeline.infer.shards import Predicted, Shard, ShardJob, plan_shards, predict_shard
-from pipeline.run.folder import load_manifest, verify
+from pipeline.run.manifest import load_manifest, verify
 from tests.conftest import ROOT
 from tests.tasks.detection.input_records import run_infer, write_lines
 

@@ -11,16 +11,10 @@ import pytest
 import typer
 
 from pipeline.errors import UserError
+from pipeline.run.signals import stop_on_signal
 from schemas.flow import STAGES
-from stages.common import (
-    GateFailed,
-    Options,
-    Result,
-    command,
-    run_command,
-    stage_config,
-    stop_on_signal,
-)
+from stages.common import GateFailed, Result, command, run_command, stage_config
+from stages.options import Options
 from tests.conftest import ROOT, Baton
 
 

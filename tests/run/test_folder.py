@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.run import folder as runs
-from pipeline.run.folder import StageRequest, load_manifest, stage_run, verify
+from pipeline.run.folder import StageRequest, stage_run
+from pipeline.run.manifest import load_manifest, verify
 from schemas.manifest import Manifest
 from tests.support.toy_rows import ROOT, run_python
 
@@ -155,8 +156,9 @@ STAGE = """
     import sys, time
     from pathlib import Path
     from pipeline.run.folder import StageRequest, stage_run
+    from pipeline.run.signals import terminate_as_interrupt
     request = StageRequest(stage="infer", task="toy", folder=Path(sys.argv[1]), config={}, resumable=True)
-    with stage_run(request) as run:
+    with terminate_as_interrupt(), stage_run(request) as run:
         print("resuming" if run.resuming else "fresh", flush=True)
         time.sleep(60)
 """

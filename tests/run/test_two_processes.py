@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.run.folder import load_manifest
+from pipeline.run.manifest import load_manifest
 from tests.support.run_files import different_files
 from tests.support.zygote import Command, Zygote
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from py_mini_racer import MiniRacer
 
-SCRIPT = resources.files("pipeline").joinpath("report_choice.js").read_text(encoding="utf-8")
+SCRIPT = resources.files("pipeline.look").joinpath("report_choice.js").read_text(encoding="utf-8")
 
 
 class Choice:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pipeline.files import read_all
-from pipeline.run.folder import verify
+from pipeline.run.manifest import verify
 from pipeline.sweep.run import Asked, SweepOutcome, run_sweep
 from schemas.sweep import Cell, CellResult
 from tests.conftest import Baton

@@ -14,15 +14,13 @@ from textual.binding import Binding
 
 from pipeline.contract.parts import SecondOpinion
 from pipeline.errors import UserError
-from pipeline.follow.beside import Against
+from pipeline.follow.beside import Against, Opinions
 from pipeline.follow.feed import Feed, News
 from pipeline.follow.index import EpisodeIndex
-from pipeline.follow.opinions import Opinions
 from pipeline.follow.playback import Playback
 from pipeline.follow.scene import FollowPart, Mark, Scene, Size
 from pipeline.follow.terminal.canvas import Canvas
-from pipeline.follow.terminal.frame import View, compose, compose_pair
-from pipeline.follow.terminal.keys import KEYS
+from pipeline.follow.terminal.frame import KEYS, View, compose, compose_pair
 
 FRAMES_PER_SECOND = 30
 ROOMY_HEIGHT = 33  # from here on there is room for a panel below the readings, and one is open from the start

@@ -12,7 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from pipeline.follow.scene import Lines
-from pipeline.follow.terminal.palette import GROUND, TEXT, to_ascii, without_controls
+from pipeline.follow.text import GROUND, TEXT, to_ascii, without_controls
 
 NUM_TILES = 6
 """textual sends a changed line of a widget from its first cell on. So the screen is cut into columns, each a widget of

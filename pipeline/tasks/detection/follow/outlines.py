@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.follow.terminal.palette import BLUE, GREEN, ORANGE, RED, without_controls
+from pipeline.follow.text import BLUE, GREEN, ORANGE, RED, without_controls
 from pipeline.tasks.detection.geometry import corners, to_pixels
 from pipeline.tasks.detection.rows import CoordMode, DetectionEpisode, PredictedObject, TrueObject
 

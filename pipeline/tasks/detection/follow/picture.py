@@ -12,7 +12,7 @@ from rich.style import Style
 from rich.text import Text
 
 from pipeline.follow.scene import Lines, Scene, Size
-from pipeline.follow.terminal.palette import FAINT
+from pipeline.follow.text import FAINT
 from pipeline.tasks.detection.follow.outlines import Outline, read_outlines
 from pipeline.tasks.detection.rows import DetectionEpisode
 

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.text import Text
 
 from pipeline.follow.scene import FollowPredictionsPart, Scene
-from pipeline.follow.terminal.palette import FAINT, TEXT
+from pipeline.follow.text import FAINT, TEXT
 from pipeline.run.manifest import image_root_of
 from pipeline.tasks.detection.follow import training
 from pipeline.tasks.detection.follow.outlines import read_outlines

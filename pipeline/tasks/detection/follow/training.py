@@ -7,8 +7,22 @@ from msgspec import Struct
 from rich.text import Text
 
 from pipeline.follow.scene import Filter, FollowPart, Lines, Mark, Panel, Scene, Size
-from pipeline.follow.terminal.palette import BLUE, CALM, FAINT, GREEN, LINE, ORANGE, RED, TEXT, without_controls
-from pipeline.follow.terminal.text import bar, box, columns, ends, sparkline
+from pipeline.follow.text import (
+    BLUE,
+    CALM,
+    FAINT,
+    GREEN,
+    LINE,
+    ORANGE,
+    RED,
+    TEXT,
+    bar,
+    box,
+    columns,
+    ends,
+    sparkline,
+    without_controls,
+)
 from pipeline.tasks.detection.follow.outlines import SIGNS, Outline, read_outlines
 from pipeline.tasks.detection.follow.picture import draw_picture, shown_outlines
 from pipeline.tasks.detection.rows import DetectionEpisode, Status

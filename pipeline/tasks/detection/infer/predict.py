@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.contract.jobs import InferJob
 from pipeline.contract.parts import InferPart
+from pipeline.tasks.detection.answers import Answer, Backend, Failure, Outcome, Request, record_seed
 from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.infer.backends import open_backend
-from pipeline.tasks.detection.infer.backends.interface import Answer, Backend, Failure, Outcome, Request, record_seed
 from pipeline.tasks.detection.infer.backends.prompts import resolve_prompt
 from pipeline.tasks.detection.infer.sources import image_limits
 from pipeline.tasks.detection.parse import parse

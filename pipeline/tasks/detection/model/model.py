@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.tasks.detection.infer.backends.interface import Answer, Request
+from pipeline.tasks.detection.answers import Answer, Request
 from pipeline.tasks.detection.model.decode import Decoding, Writing, write_texts
 from pipeline.tasks.detection.model.network import VisionTextNetwork
 from pipeline.tasks.detection.model.tokens import read_prompt

@@ -6,8 +6,7 @@ from rich.text import Text
 
 from pipeline.follow.playback import count
 from pipeline.follow.scene import Lines, Mark, Scene, Size
-from pipeline.follow.terminal.palette import BLUE, FAINT, GREEN, LINE, ORANGE, RED, TEXT
-from pipeline.follow.terminal.text import bar, ends, wrap
+from pipeline.follow.text import BLUE, FAINT, GREEN, LINE, ORANGE, RED, TEXT, bar, ends, wrap
 from pipeline.tasks.gridworld.follow.readings import RATE_STEPS, TIERS, projected_death, rates, steps_left
 from pipeline.tasks.gridworld.follow.town import METER_COLORS, describe_place, place_color
 from pipeline.tasks.gridworld.rows import GridworldEpisode

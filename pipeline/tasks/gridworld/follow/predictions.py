@@ -11,7 +11,7 @@ from msgspec import Struct
 from rich.text import Text
 
 from pipeline.follow.scene import FollowPredictionsPart, Scene
-from pipeline.follow.terminal.palette import FAINT, TEXT
+from pipeline.follow.text import FAINT, TEXT
 from pipeline.tasks.gridworld.follow import training
 from pipeline.tasks.gridworld.rows import GridworldPrediction
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from pipeline.follow.scene import Lines, Scene, Size
-from pipeline.follow.terminal.palette import BLUE, CALM, FAINT, GREEN, LINE, RED, TEXT
-from pipeline.follow.terminal.text import bar, box, columns, ends, sparkline
+from pipeline.follow.text import BLUE, CALM, FAINT, GREEN, LINE, RED, TEXT, bar, box, columns, ends, sparkline
 from pipeline.tasks.gridworld.follow.town import METER_COLORS
 from pipeline.tasks.gridworld.rows import GridworldEpisode, Step
 from pipeline.tasks.gridworld.town.events import DEADLY, meters_at, signed

@@ -5,20 +5,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from pipeline.follow.scene import Lines, Scene, Size
-from pipeline.follow.terminal.palette import (
-    BLUE,
-    DIM,
-    FAINT,
-    GREEN,
-    LAKE,
-    LINE,
-    LIT,
-    ORANGE,
-    PURPLE,
-    RED,
-    TEXT,
-    YELLOW,
-)
+from pipeline.follow.text import BLUE, DIM, FAINT, GREEN, LAKE, LINE, LIT, ORANGE, PURPLE, RED, TEXT, YELLOW
 from pipeline.tasks.gridworld.rows import GridworldEpisode, Step
 from pipeline.tasks.gridworld.town.events import read_town, words
 from pipeline.tasks.gridworld.town.rules import (

@@ -7,7 +7,7 @@ from msgspec import Struct
 from rich.text import Text
 
 from pipeline.follow.scene import Filter, FollowPart, Panel, Scene
-from pipeline.follow.terminal.palette import FAINT, RED, TEXT
+from pipeline.follow.text import FAINT, RED, TEXT
 from pipeline.tasks.gridworld.follow.panels import (
     draw_caption,
     draw_certificate,

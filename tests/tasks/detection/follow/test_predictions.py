@@ -10,8 +10,8 @@ from PIL import Image
 from pipeline.errors import UserError
 from pipeline.files import encode
 from pipeline.follow.beside import Against
+from pipeline.follow.feed import open_recording
 from pipeline.follow.index import EpisodeIndex
-from pipeline.follow.opening import open_recording
 from pipeline.follow.playback import Playback
 from pipeline.follow.scene import Scene, Size
 from pipeline.follow.terminal.frame import View, compose

@@ -13,7 +13,7 @@ from pipeline.follow.index import EpisodeIndex
 from pipeline.follow.playback import Playback
 from pipeline.follow.scene import Lines, Scene, Size
 from pipeline.follow.terminal.frame import View, compose
-from pipeline.follow.terminal.palette import to_ascii
+from pipeline.follow.text import to_ascii
 from pipeline.tasks.detection.follow import training as live
 from pipeline.tasks.detection.follow.outlines import overlap, read_outlines
 from pipeline.tasks.detection.follow.picture import draw_picture, open_image

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.run.folder import load_manifest
-from pipeline.tasks.detection.infer.backends.interface import Failure, Request
+from pipeline.run.manifest import load_manifest
+from pipeline.tasks.detection.answers import Failure, Request
 from pipeline.tasks.detection.infer.backends.sampling import TokenChooser
 from pipeline.tasks.detection.recipe import Infer
 from tests.tasks.detection.infer.tiny_checkpoint import END, write_checkpoint

@@ -13,8 +13,8 @@ from PIL import Image
 
 from pipeline import load_model
 from pipeline.errors import UserError
-from pipeline.run.folder import load_manifest
-from pipeline.tasks.detection.infer.backends.interface import Answer, Failure, Request, in_batches, record_seed
+from pipeline.run.manifest import load_manifest
+from pipeline.tasks.detection.answers import Answer, Failure, Request, in_batches, record_seed
 from pipeline.tasks.detection.infer.failures import FAILURES
 from pipeline.tasks.detection.rows import DetectionPrediction
 from tests.conftest import ROOT

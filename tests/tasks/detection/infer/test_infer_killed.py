@@ -6,7 +6,7 @@ How moments are chosen, and what must hold, is told in `tests.run.test_killed`.
 from pathlib import Path
 from typing import Any
 
-from pipeline.run.folder import load_manifest
+from pipeline.run.manifest import load_manifest
 from tests.run.test_killed import Job, kill_and_resume
 from tests.support.zygote import Zygote
 from tests.tasks.detection.input_records import write_records

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.tasks.detection.infer.backends.interface import Request
+from pipeline.tasks.detection.answers import Request
 from pipeline.tasks.detection.model.decode import TILE_ROWS, Decoding, sample
 from pipeline.tasks.detection.model.model import DetectionModel
 from pipeline.tasks.detection.model.network import VisionTextBrain, brain_spec, build

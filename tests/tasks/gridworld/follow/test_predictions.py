@@ -8,8 +8,8 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.files import encode
 from pipeline.follow.beside import Against
+from pipeline.follow.feed import open_recording
 from pipeline.follow.index import EpisodeIndex
-from pipeline.follow.opening import open_recording
 from pipeline.follow.playback import Playback
 from pipeline.follow.scene import Scene, Size
 from pipeline.follow.terminal.app import Watch
@@ -67,7 +67,7 @@ async def test_predictions_that_are_to_come_are_waited_for(tmp_path: Path, so_fa
 
 
 def test_a_task_without_such_a_view_says_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.follow.opening.find_part", lambda task, part: None)
+    monkeypatch.setattr("pipeline.follow.feed.find_part", lambda task, part: None)
     with pytest.raises(UserError, match="has no view for predictions") as caught:
         open_recording(write(tmp_path / "p.jsonl", lives("a")), "gridworld")
     assert caught.value.remedy is not None and "baton visualize gridworld" in caught.value.remedy

@@ -15,9 +15,9 @@ from pipeline.follow.feed import Feed
 from pipeline.follow.scene import Size
 from pipeline.follow.terminal.app import FollowApp, Watch
 from pipeline.follow.terminal.canvas import Canvas, Tile
-from pipeline.follow.terminal.screenshot import Moment, take_screenshot
 from pipeline.tasks.gridworld.follow import training as live
 from pipeline.tasks.gridworld.rows import GridworldEpisode
+from tests.follow.screenshot import Moment, take_screenshot
 from tests.tasks.gridworld.literal_rows import episode, meters, step
 
 SMALL = Size(80, 24)

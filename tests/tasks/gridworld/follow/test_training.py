@@ -9,7 +9,7 @@ from pipeline.follow.index import EpisodeIndex
 from pipeline.follow.playback import Playback
 from pipeline.follow.scene import Lines, Scene, Size
 from pipeline.follow.terminal.frame import View, compose
-from pipeline.follow.terminal.palette import to_ascii
+from pipeline.follow.text import to_ascii
 from pipeline.tasks.gridworld.follow import training as live
 from pipeline.tasks.gridworld.follow.panels import draw_caption, draw_forecast, draw_marks
 from pipeline.tasks.gridworld.follow.readings import TIERS, projected_death, read_certainty

@@ -1,4 +1,4 @@
-"""What writes the text: one module a backend, each with ``open_backend(job)``; `interface` says what they share.
+"""What writes the text: one module a backend, each with ``open_backend(job)``; `answers` says what they share.
 
 A run loads its own backend and no other, so that a replay needs no torch and the own model no transformers.
 """
@@ -7,7 +7,7 @@ import importlib
 from typing import cast
 
 from pipeline.contract.jobs import InferJob
-from pipeline.tasks.detection.infer.backends.interface import Backend
+from pipeline.tasks.detection.answers import Backend
 from pipeline.tasks.detection.recipe import Infer
 
 

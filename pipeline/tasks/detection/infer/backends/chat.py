@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Meta, Struct
 from PIL import Image
 
+from pipeline.tasks.detection.answers import Answer, Request
 from pipeline.tasks.detection.images import orientation
-from pipeline.tasks.detection.infer.backends.interface import Answer, Request
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import TokenLogprobs
 

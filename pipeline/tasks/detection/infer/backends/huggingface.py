@@ -13,8 +13,8 @@ from torch import Tensor
 
 from pipeline.contract.jobs import InferJob
 from pipeline.files.hashes import hash_config
+from pipeline.tasks.detection.answers import Answer, Failure, Outcome, Request, in_batches
 from pipeline.tasks.detection.infer.backends.checkpoint import Checkpoint, load_checkpoint
-from pipeline.tasks.detection.infer.backends.interface import Answer, Failure, Outcome, Request, in_batches
 from pipeline.tasks.detection.infer.backends.sampling import TokenChooser
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import TokenLogprobs

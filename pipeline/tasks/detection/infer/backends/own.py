@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 from pipeline.contract.jobs import InferJob
-from pipeline.tasks.detection.infer.backends.interface import Failure, Outcome, Request, TextModel, in_batches
+from pipeline.tasks.detection.answers import Failure, Outcome, Request, TextModel, in_batches
 from pipeline.tasks.detection.recipe import Infer
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.contract.jobs import InferJob
 from pipeline.errors import UserError
 from pipeline.files import read_all
-from pipeline.tasks.detection.infer.backends.interface import Answer, Failure, Outcome, Request
+from pipeline.tasks.detection.answers import Answer, Failure, Outcome, Request
 from pipeline.tasks.detection.rows import ReplayText
 
 

@@ -16,8 +16,8 @@ import httpx
 
 from pipeline.contract.jobs import InferJob
 from pipeline.errors import UserError
+from pipeline.tasks.detection.answers import DETAIL_LENGTH, Answer, Failure, Outcome, Request
 from pipeline.tasks.detection.infer.backends.chat import payload, read_reply
-from pipeline.tasks.detection.infer.backends.interface import DETAIL_LENGTH, Answer, Failure, Outcome, Request
 from pipeline.tasks.detection.infer.backends.retries import Waits
 from pipeline.tasks.detection.recipe import Infer, Server
 

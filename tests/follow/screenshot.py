@@ -1,6 +1,6 @@
 """A picture of the live view at one moment of a recording, for documents.
 
-python -m pipeline.follow.terminal.screenshot TASK episodes.jsonl out.svg --episode 120 --step 60 --panel 1
+python -m tests.follow.screenshot TASK episodes.jsonl out.svg --episode 120 --step 60 --panel 1
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.follow.beside import open_against
-from pipeline.follow.opening import open_recording
+from pipeline.follow.feed import open_recording
 from pipeline.follow.scene import Size
 from pipeline.follow.terminal.app import FollowApp, Watch
 

@@ -1,7 +1,4 @@
-"""Ctrl-C and SIGTERM: an end at once, or a polite request.
-
-`stages.common` has all of this: import it from there.
-"""
+"""Ctrl-C and SIGTERM: an end at once, or a polite request."""
 
 import contextlib
 import signal
@@ -9,12 +6,16 @@ import sys
 from collections.abc import Iterator
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived: ends a stage as Ctrl-C does."""
+
+
 @contextlib.contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, so that both ends of a stage leave the same cancelled manifest."""
+    """Within, SIGTERM raises Terminated, so that both ends of a stage leave a cancelled manifest."""
 
     def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
+        raise Terminated
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

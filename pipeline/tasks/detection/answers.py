@@ -1,4 +1,7 @@
-"""What all backends share: a request, an answer or a failure, and the order that holds them together. No torch."""
+"""What a model is asked and what comes back: a request, an answer or a failure, and the order that holds them together.
+
+All backends of infer share this. No torch.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
