@@ -9,8 +9,8 @@ import traceback
 from pathlib import Path
 
 from benchmarks.harness import Report
-from benchmarks.machine import describe
-from benchmarks.results import claim_line, markdown, section
+from benchmarks.harness.machine import describe
+from benchmarks.harness.results import claim_line, markdown, section
 from pipeline.errors import UserError
 
 BENCHMARKS = {

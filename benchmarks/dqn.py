@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.dqn_task import HIDDEN, LEVEL, POLYAK, RANDOM_STARTS, Plan
 from benchmarks.harness import Claim, Report, Samples, at_least, quotients
+from benchmarks.harness.turns import Worker
+from benchmarks.peers.dqn_task import HIDDEN, LEVEL, POLYAK, RANDOM_STARTS, Plan
 from benchmarks.training import ROOT
-from benchmarks.turns import Worker
 from pipeline.errors import UserError
 from pipeline.stats import paired_difference
 
@@ -68,9 +68,9 @@ def run(quick: bool) -> Report:
 def _train_all(plan: Plan, seed: int, num_scenarios: int, shown: Mapping[str, _Shown]) -> str:
     """Train every side with one seed; returns the versions of the peer."""
     common = [str(seed), str(num_scenarios), *plan.arguments]
-    commands = {OURS: [sys.executable, "-m", "benchmarks.dqn_ours", *common]}
+    commands = {OURS: [sys.executable, "-m", "benchmarks.peers.dqn_ours", *common]}
     for name, shape in PEERS.items():
-        commands[name] = [str(_PEER_PYTHON), "-m", "benchmarks.dqn_peer", *shape, *common]
+        commands[name] = [str(_PEER_PYTHON), "-m", "benchmarks.peers.dqn_peer", *shape, *common]
     with ExitStack() as stack:
         workers = {name: stack.enter_context(Worker(command, ROOT)) for name, command in commands.items()}
         for number in range(plan.num_steps // plan.turn):

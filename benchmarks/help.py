@@ -9,7 +9,7 @@ from benchmarks.harness import Measure, Report, Samples, at_most, quotients, tak
 from pipeline.errors import UserError
 
 _BATON = Path(sys.executable).parent / "baton"
-_BARE = Path(__file__).parent / "bare_typer.py"
+_BARE = Path(__file__).parent / "peers/bare_typer.py"
 
 
 def run(quick: bool) -> Report:

@@ -8,7 +8,17 @@ from typing import Any
 import msgspec
 import torch
 
-from benchmarks.harness import Claim, Measure, Report, Samples, at_least, at_most, quotients, take_turns, timed
+from benchmarks.harness import (
+    Claim,
+    Measure,
+    Report,
+    Samples,
+    at_least,
+    at_most,
+    quotients,
+    take_turns,
+    timed,
+)
 from benchmarks.training import Bench, bench_recipe
 from pipeline.export import export_model
 from pipeline.model.container import ModelFile

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import Report, Samples, at_least, at_most, quotients
+from benchmarks.harness.turns import Worker
 from benchmarks.training import ROOT
-from benchmarks.turns import Worker
 from pipeline import stats
 from pipeline.errors import UserError
 
@@ -39,7 +39,7 @@ def run(quick: bool) -> Report:
     values: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "scores.npz", first=first, second=second)
-        command = [str(_PEER_PYTHON), "-m", "benchmarks.statistics_peer", f"{folder}/scores.npz"]
+        command = [str(_PEER_PYTHON), "-m", "benchmarks.peers.statistics_peer", f"{folder}/scores.npz"]
         command += [str(num_resamples), str(num_chances)]
         with Worker(command, ROOT) as peer:
             for number in range(-1, rounds):  # the first round warms both up

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness import Report, Samples, at_least, at_most, quotients, take_turns
-from benchmarks.results import markdown
-from benchmarks.turns import Worker
+from benchmarks.harness.results import markdown
+from benchmarks.harness.turns import Worker
 from pipeline.errors import UserError
 from tests.conftest import ROOT
 
@@ -62,7 +62,7 @@ def test_results_name_what_was_missed_and_what_did_not_run() -> None:
 
 WORKER = """
 import os, sys
-from benchmarks.turns import Turns
+from benchmarks.harness.turns import Turns
 turns = Turns()
 print("a library prints something")
 turns.pause(steps=0)

@@ -20,7 +20,7 @@ def seeded(seed: int = 7) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-# rliable (benchmarks/statistics_reference.py made its values)
+# rliable (benchmarks/peers/statistics_reference.py made its values)
 
 
 @pytest.mark.parametrize("case", RLIABLE["cases"], ids=["10-runs", "5-and-8-runs", "one-task"])

@@ -1,6 +1,6 @@
 """Worker of the DQN benchmark: stable-baselines3, in an environment of its own, over our Gymnasium environment.
 
-    python -m benchmarks.dqn_peer NUM_ENVS BATCH_SIZE SEED NUM_SCENARIOS NUM_STEPS TURN WARMUP ANNEAL
+    python -m benchmarks.peers.dqn_peer NUM_ENVS BATCH_SIZE SEED NUM_SCENARIOS NUM_STEPS TURN WARMUP ANNEAL
 
 One update of BATCH_SIZE samples every BATCH_SIZE environment steps: one sample an environment step, as on our side.
 """
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from stable_baselines3 import DQN
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from benchmarks import dqn_task
-from benchmarks.dqn_task import Plan
-from benchmarks.turns import Turns
+from benchmarks.harness.turns import Turns
+from benchmarks.peers import dqn_task
+from benchmarks.peers.dqn_task import Plan
 from pipeline.tasks.gridworld.town.gym import TownEnv
 
 

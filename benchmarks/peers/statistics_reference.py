@@ -1,5 +1,5 @@
 """What rliable says of small score matrices, for tests/rliable_values.json: ``.venv-rliable/bin/python -m
-benchmarks.statistics_reference > tests/rliable_values.json`` (`make bench` makes that environment)."""
+benchmarks.peers.statistics_reference > tests/rliable_values.json`` (`make bench` makes that environment)."""
 
 import json
 from importlib import metadata
@@ -7,7 +7,7 @@ from importlib import metadata
 import numpy as np
 from rliable import metrics
 
-from benchmarks.statistics_peer import PACKAGES, interval
+from benchmarks.peers.statistics_peer import PACKAGES, interval
 
 NUM_RESAMPLES = 5_000
 

@@ -1,6 +1,6 @@
 """Worker of the DQN benchmark: Baton's own training, as `baton train` runs it.
 
-python -m benchmarks.dqn_ours SEED NUM_SCENARIOS NUM_STEPS TURN WARMUP ANNEAL
+python -m benchmarks.peers.dqn_ours SEED NUM_SCENARIOS NUM_STEPS TURN WARMUP ANNEAL
 """
 
 import sys
@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 import torch
 
-from benchmarks import dqn_task
-from benchmarks.dqn_task import Plan
-from benchmarks.turns import Turns
+from benchmarks.harness.turns import Turns
+from benchmarks.peers import dqn_task
+from benchmarks.peers.dqn_task import Plan
 from pipeline.contract.jobs import TrainJob
 from pipeline.tasks.gridworld.model.network import build
 from pipeline.tasks.gridworld.recipe import GridworldRecipe

@@ -1,6 +1,6 @@
 """Worker of the statistics benchmark: rliable, in an environment of its own.
 
-    python -m benchmarks.statistics_peer SCORES.npz NUM_RESAMPLES NUM_RESAMPLES
+    python -m benchmarks.peers.statistics_peer SCORES.npz NUM_RESAMPLES NUM_RESAMPLES
 
 ``SCORES.npz`` holds ``first`` and ``second`` [runs, tasks]. Takes turns: the interval of the interquartile mean, from
 the first number of resamples; of the probability of improvement, from the second; and so on.
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from rliable import library, metrics
 
-from benchmarks.turns import Turns
+from benchmarks.harness.turns import Turns
 
 PACKAGES = ("rliable", "numpy", "scipy", "arch", "pandas")
 
