@@ -57,7 +57,7 @@ def flow_page() -> str:
             _code(stage.reads),
             _writes(stage),
             "yes" if stage.needs_torch else "no",
-            f"`{stage.part}.py`" if stage.part else "-",
+            f"`{stage.part}`" if stage.part else "-",
         )
         for stage in STAGES
     ]

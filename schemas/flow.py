@@ -25,9 +25,9 @@ STAGES: tuple[Stage, ...] = (
         reads=("recipe",),
         writes=("examples/examples.jsonl",),
         needs_torch=False,
-        part="data",
+        part="examples",
         summary="make the fixed, seeded input records",
-        writes_also="the files that records name (`FILES` of the task's `data.py`)",
+        writes_also="the files that records name (`files` of the task's examples)",
     ),
     Stage(
         name="train",
@@ -41,7 +41,7 @@ STAGES: tuple[Stage, ...] = (
             "train/monitor.jsonl",
         ),
         needs_torch=True,
-        part="learn",
+        part="train",
         summary="train a model; leave checkpoints and a live tail of whole episodes",
     ),
     Stage(
@@ -49,7 +49,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("train/selected.checkpoint_v1",),
         writes=("export/model.inference_v1",),
         needs_torch=True,
-        part="network",
+        part="model",
         summary="freeze one checkpoint into one self-contained, self-verifying file",
         writes_also="`export-onnx/model.onnx` with `--format onnx`",
     ),
@@ -58,7 +58,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("export/model.inference_v1", "examples/examples.jsonl"),
         writes=("infer/predictions.jsonl",),
         needs_torch=True,
-        part="predict",
+        part="infer",
         summary="run a model once over a dataset: one prediction line per record",
     ),
     Stage(
@@ -66,7 +66,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("train/episodes.jsonl", "infer/predictions.jsonl"),
         writes=(),
         needs_torch=False,
-        part="live",
+        part="follow",
         summary="watch a training live in the terminal, or replay it afterwards; replay predictions",
     ),
     Stage(
@@ -74,7 +74,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("infer/predictions.jsonl",),
         writes=("evaluate/metrics.jsonl", "evaluate/scores.jsonl", "evaluate/table.md"),
         needs_torch=False,
-        part="score",
+        part="evaluate",
         summary="metrics with intervals, from the predictions alone",
     ),
     Stage(
@@ -82,7 +82,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("infer/predictions.jsonl", "train/progress.jsonl", "train/monitor.jsonl"),
         writes=("visualize/figures.jsonl", "visualize/figures/*", "visualize/report.html"),
         needs_torch=False,
-        part="draw",
+        part="visualize",
         summary="pictures and a self-contained report, from the predictions alone",
     ),
     Stage(
@@ -90,7 +90,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("infer/predictions.jsonl", "evaluate/metrics.jsonl"),
         writes=(),
         needs_torch=False,
-        part="score",
+        part="evaluate",
         summary="compare with a baseline: exit code 1 when anything became worse",
         writes_also="the files that `--junit`, `--verdicts` and `--update` name",
     ),
@@ -106,7 +106,7 @@ STAGES: tuple[Stage, ...] = (
             "compare/report.html",
         ),
         needs_torch=False,
-        part="score",
+        part="evaluate",
         summary="what differs between models on the same records, and how sure that is",
     ),
     Stage(
@@ -133,7 +133,7 @@ STAGES: tuple[Stage, ...] = (
         needs_torch=False,
         part="convert",
         summary="rows from the files of other tools, and back",
-        writes_also="`FILES` of the task's `convert.py`",
+        writes_also="the `files` of the task's convert",
     ),
     Stage(
         name="inspect",

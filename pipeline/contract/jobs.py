@@ -1,6 +1,4 @@
 """What a stage hands to a part of a task, and what it gets back.
-
-`pipeline.contract.parts` has all of this: import it from there.
 """
 
 from collections.abc import Callable, Mapping, Sequence

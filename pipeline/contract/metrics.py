@@ -1,6 +1,4 @@
-"""What ``score.py`` says: metrics, what single records contribute to them, and the table that evaluate shows.
-
-`pipeline.contract.parts` has all of this: import it from there.
+"""What a task's evaluate says: metrics, what single records contribute to them, and the table that evaluate shows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -132,8 +130,8 @@ ERRORS_LEFT_OUT = TableNote(
 
 @dataclass(frozen=True, kw_only=True)
 class TableLayout:
-    """The table that evaluate shows: its columns, the subject that is the bar to pass, and notes. ``TABLE`` of
-    ``score.py``; a task without one gets a column for each of its first metrics."""
+    """The table that evaluate shows: its columns, the subject that is the bar to pass, and notes. A task
+    without one gets a column for each of its first metrics."""
 
     columns: Sequence[TableColumn] = ()
     bar: str | None = None
