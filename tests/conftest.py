@@ -47,7 +47,7 @@ LONGEST = (
     "tests/project/test_import_rules.py",
     "tests/gate/test_gate.py",
     "tests/model/test_onnx.py",
-    "tests/detection/test_parse_any_text.py",
+    "tests/tasks/detection/read_text/test_parse_any_text.py",
 )
 
 

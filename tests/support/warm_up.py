@@ -7,7 +7,6 @@ import tempfile
 
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import ConvertPart, EvaluatePart, ExamplesPart, InferPart, RecipePart, VisualizePart
-from pipeline.tasks.detection.parse import prepare
 from schemas.flow import STAGES
 from stages.__main__ import dispatch
 
@@ -16,13 +15,11 @@ SETTINGS = ("train.num_steps=1024", "train.monitor_every=1024", "examples.num_sc
 
 
 def load_everything() -> None:
-    """A small job through the stages: whatever they import or compile on their way is there for every child. And what
-    they load for detection."""
+    """A small job through the stages: whatever they import or compile on their way is there for every child."""
     for stage in STAGES:
         importlib.import_module(f"stages.{stage.name}")
     for kind in (RecipePart, ExamplesPart, InferPart, EvaluatePart, VisualizePart, ConvertPart):
         load_part("detection", kind)
-    prepare()
     settings = [text for value in SETTINGS for text in ("--set", value)]
     with tempfile.TemporaryDirectory() as runs, contextlib.redirect_stdout(io.StringIO()):
         for name in CHAIN:

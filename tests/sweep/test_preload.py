@@ -45,4 +45,4 @@ def test_a_task_that_cannot_be_made_ready_is_left_to_its_stages(monkeypatch: pyt
 
 
 def broken(task: str, kind: type[Part]) -> object:
-    raise RuntimeError("no compiler")
+    raise RuntimeError("a part that cannot be imported")

@@ -15,8 +15,7 @@ from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.infer.backends import open_backend
 from pipeline.tasks.detection.infer.backends.prompts import resolve_prompt
 from pipeline.tasks.detection.infer.sources import image_limits
-from pipeline.tasks.detection.parse import parse
-from pipeline.tasks.detection.parse import prepare as prepare  # of this part, too: sweeps call it before they fork
+from pipeline.tasks.detection.read_text.parse import parse
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction, TokenLogprobs
 from schemas.brain import BrainSpec
@@ -46,8 +45,6 @@ def predict(job: InferJob) -> Iterator[DetectionPrediction]:
     """
     options, backend = cast(Infer, job.options), open_backend(job)
     start = job.first_index - job.first_index % backend.batch_size
-    job.report(job.first_index, len(job.examples), {"now": "loading the parser (the first time it is compiled)"})
-    prepare()
     outcomes = backend.answers(_requests(job.examples[start:], options, _images(job, backend)))
     num_errors = 0
     for index, outcome in enumerate(outcomes, start=start):

@@ -12,7 +12,7 @@ from pipeline.tasks.detection.evaluate.matching import box_ious, make_cells, mas
 from pipeline.tasks.detection.model.decode import Decoding, Writing, write_texts
 from pipeline.tasks.detection.model.network import VisionTextNetwork
 from pipeline.tasks.detection.model.tokens import Geometry
-from pipeline.tasks.detection.parse import parse
+from pipeline.tasks.detection.read_text.parse import parse
 from pipeline.tasks.detection.rows import DetectionPrediction, TrueObject
 from pipeline.tasks.detection.scenes.scene import DrawnShape
 

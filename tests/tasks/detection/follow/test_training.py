@@ -17,7 +17,7 @@ from pipeline.follow.text import to_ascii
 from pipeline.tasks.detection.follow import training as live
 from pipeline.tasks.detection.follow.outlines import overlap, read_outlines
 from pipeline.tasks.detection.follow.picture import draw_picture, open_image
-from pipeline.tasks.detection.parse import parse
+from pipeline.tasks.detection.read_text.parse import parse
 from pipeline.tasks.detection.rows import DetectionEpisode, TrueObject
 
 SIZES = [Size(80, 24), Size(64, 20), Size(100, 30), Size(120, 40), Size(200, 60)]

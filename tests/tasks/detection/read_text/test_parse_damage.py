@@ -1,6 +1,6 @@
 """Damaged answers whose truth is known: everything that is complete is found, nothing is invented.
 
-``python -m tests.detection.damage --count 10000`` reads 10,000 of each kind; here are a few hundred.
+``python -m tests.tasks.detection.read_text.damage --count 10000`` reads 10,000 of each kind; here are a few hundred.
 """
 
 import random
@@ -8,10 +8,10 @@ from collections import Counter
 
 import pytest
 
-from pipeline.tasks.detection.parse import parse
-from tests.detection.answers import BOX, Thing, written
-from tests.detection.damage import KINDS, combination, make
-from tests.detection.judging import judge
+from pipeline.tasks.detection.read_text.parse import parse
+from tests.tasks.detection.read_text.answers import BOX, Thing, written
+from tests.tasks.detection.read_text.damage import KINDS, combination, make
+from tests.tasks.detection.read_text.judging import judge
 
 ANSWERS_OF_A_KIND, COMBINATIONS = 200, 1500
 

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from pipeline.tasks.detection.parse import Parsed
+from pipeline.tasks.detection.read_text.parse import Parsed
 from pipeline.tasks.detection.rows import PredictedObject
-from tests.detection.answers import BOX, POLYGON, Answer, Thing
+from tests.tasks.detection.read_text.answers import BOX, POLYGON, Answer, Thing
 
 
 def judge(answer: Answer, parsed: Parsed) -> Counter[str]:

@@ -1,6 +1,6 @@
 """Damages answers in every way that models do, alone and together, and knows which objects remain complete.
 
-    python -m tests.detection.damage --count 10000
+    python -m tests.tasks.detection.read_text.damage --count 10000
 
 reads that many answers of each kind of damage with the project's parser, and prints recall and inventions.
 """
@@ -14,8 +14,8 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
-from pipeline.tasks.detection.parse import parse
-from tests.detection.answers import (
+from pipeline.tasks.detection.read_text.parse import parse
+from tests.tasks.detection.read_text.answers import (
     BOX,
     PLAIN,
     POLYGON,
@@ -28,7 +28,7 @@ from tests.detection.answers import (
     random_things,
     written,
 )
-from tests.detection.judging import judge
+from tests.tasks.detection.read_text.judging import judge
 
 Damage = Callable[[Answer], None]
 
@@ -394,7 +394,7 @@ def combination(rng: random.Random) -> tuple[str, ...]:
 
 def main() -> int:
     """0 when nothing was missed or invented."""
-    parser = argparse.ArgumentParser(prog="python -m tests.detection.damage", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.tasks.detection.read_text.damage", description=__doc__)
     parser.add_argument("--count", type=int, default=1000, help="answers of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", action="append", choices=[*KINDS, "combinations", "none"], help="only this one")

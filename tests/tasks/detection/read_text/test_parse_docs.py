@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.tasks.detection.codes import DROP_CODES, ERRORS, REPAIRS
-from pipeline.tasks.detection.parse import parse
+from pipeline.tasks.detection.read_text.codes import DROP_CODES, ERRORS, REPAIRS
+from pipeline.tasks.detection.read_text.parse import parse
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "model-texts.md").read_text()

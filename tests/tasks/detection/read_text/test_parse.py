@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from pipeline.files import encode
-from pipeline.tasks.detection import parse as parse_module
-from pipeline.tasks.detection.codes import DROP_CODES, ERRORS, REPAIRS
-from pipeline.tasks.detection.parse import Parsed, parse
+from pipeline.tasks.detection.read_text import parse as parse_module
+from pipeline.tasks.detection.read_text.codes import DROP_CODES, ERRORS, REPAIRS
+from pipeline.tasks.detection.read_text.parse import Parsed, parse
 from pipeline.tasks.detection.rows import DetectionPrediction
 from tests.conftest import ROOT
 

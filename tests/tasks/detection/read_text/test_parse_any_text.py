@@ -3,9 +3,10 @@
 
 import json
 import random
-import subprocess
 import sys
+import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import msgspec
@@ -14,11 +15,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.files import encode
-from pipeline.tasks.detection.codes import DROP_CODES, ERRORS, REPAIRS
-from pipeline.tasks.detection.parse import Parsed, parse
+from pipeline.tasks.detection.read_text import parse as parse_module
+from pipeline.tasks.detection.read_text.clean import read_clean
+from pipeline.tasks.detection.read_text.codes import DROP_CODES, ERRORS, REPAIRS
+from pipeline.tasks.detection.read_text.parse import Parsed, parse, scan, storable
 from pipeline.tasks.detection.rows import DetectionPrediction
-from tests.conftest import ROOT
-from tests.detection.damage import combination, make
+from tests.tasks.detection.read_text.damage import make
 
 CORPUS = Path(__file__).parent / "corpus"
 PIECES = (
@@ -138,6 +140,12 @@ def test_a_number_is_what_float_makes_of_it(number: object) -> None:
     assert parsed.preds[0].poly == [0.0, 5.0, 900.0, float(str(number)), 500.0, 999.0, float(str(number)), 77.0]
 
 
+@pytest.mark.parametrize("space", [char for char in map(chr, range(0x3001)) if char.isspace()])
+def test_any_space_may_stand_between_numbers(space: str) -> None:
+    parsed = parse(f'[{{"bbox_2d":[{space}1{space},{space}2,3.{space},4{space}],"desc":"cat"}}]')
+    assert parsed.preds[0].bbox_2d == (1.0, 2.0, 3.0, 4.0)
+
+
 @settings(max_examples=500, deadline=None)
 @given(values)
 def test_no_value_of_another_key_disturbs_an_object(value: Any) -> None:
@@ -163,41 +171,113 @@ def test_the_corpus_of_the_fuzzer_gives_valid_rows() -> None:
             check_row(file.read_bytes()[1:].decode("utf-8", "replace"), cut)  # the first byte is the fuzzer's
 
 
-def plainly(**request: Any) -> Any:
-    """What the parser does that is not compiled: see `plain_parser`."""
-    command = [sys.executable, "-m", "tests.detection.plain_parser"]
-    done = subprocess.run(command, input=json.dumps(request), cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def both_ways(text: str) -> Parsed:
+    """What both the decoder with the scanner behind it and the scanner alone make of a text."""
+    parsed = parse(text)
+    assert repr(parsed) == repr(scan(storable(text))), text
+    return parsed
 
 
-def test_no_index_leaves_its_array_and_compiled_code_reads_the_same() -> None:
-    rng = random.Random("indices")
-    texts = [(file.read_bytes()[1:].decode("utf-8", "replace"), False) for file in sorted(CORPUS.glob("*"))]
-    texts += [("".join(rng.choices(PIECES, k=rng.randint(0, 60))), rng.random() < 0.5) for _ in range(500)]
-    texts += [(make(combination(rng), rng).text(), True) for _ in range(100)]
-    parsed = plainly(parse=texts)["parsed"]
-    assert [json.loads(msgspec.json.encode(parse(text, cut=cut))) for text, cut in texts] == parsed
+def test_clean_texts_are_read_alike_by_the_decoder_and_the_scanner() -> None:
+    num_decoded = 0
+    for number in range(1500):
+        rng = random.Random(f"clean {number}")
+        text = make((), rng).text()
+        text = (
+            rng.choice(("", " ", "\n"))
+            + (f'{{"objects": {text}}}' if number % 3 == 0 else text)
+            + rng.choice(("", "\n"))
+        )
+        assert both_ways(text).status in ("ok", "empty")
+        num_decoded += read_clean(text) is not None
+        for _ in range(4):  # nearly clean ones, too
+            at = rng.randrange(len(text))
+            both_ways(text[:at] + rng.choice((*PIECES, "")) + text[at + rng.randint(0, 2) :])
+    assert num_decoded > 700  # the scanner has those with space before the list
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"desc":"a","bbox_2d":[1,2,3,4],"desc":"b"}]',
+        '[{"desc":"a","bbox_2d":[1,2,3,4],"bbox_2d":[1,2,3,5]}]',
+        '[{"desc":"a","desc":"b\\u003a","bbox_2d":[1,2,3,4]}]',
+        '[{"d\\u0065sc":"a","desc":"b","bbox_2d":[1,2,3,4]}]',
+        '[{"desc":"a","bbox_2d":[1,2,3,4],"poly":[1,2,30,4,5,60]}]',
+        '[{"desc":"a","bbox_2d":[1,2,3,4],"poly":null}]',
+        '[{"desc":"\\u007d } \\" :","bbox_2d":[1,2,3,4]},{"desc":"{","bbox_2d":[1,2,3,4]}]',
+        '[{"desc":"a } : { \\" b","bbox_2d":[1,2,3,4]},{"desc":"{","bbox_2d":[1,2,3,4]}]',
+        '{"objects":[],"objects":[{"desc":"a:","bbox_2d":[1,2,3,4]}]}',
+        '{"objects":[{"desc":"a:","bbox_2d":[1,2,3,4]}],"score":1}',
+        '[{"desc":"a","bbox_2d":[-0,-0.0,3,4]}]',
+        '[{"desc":"a","bbox_2d":[0,1e-400,1e999,4]}]',
+        '[{"desc":"a","bbox_2d":[0,0,998.9999999999999999999,999.00000000000000000001]}]',
+        '[{"desc":"a","bbox_2d":[0,0,123456789012345678901234567890,4]}]',
+        '[{"desc":"a","bbox_2d":[NaN,0,1,4]}]',
+        '[{"desc":"a","bbox_2d":[true,0,1,4]}]',
+        '[{"desc":"a","bbox_2d":["1",0,1,4]}]',
+        '[{"desc":" \\t\u3000","bbox_2d":[0,0,1,4]}]',
+        '[{"desc":"\\ud83d\\ude00","bbox_2d":[0,0,1,4]}]',
+        '[{"desc":"\\ud83d","bbox_2d":[0,0,1,4]}]',
+        '[{"desc":"\ud83d","bbox_2d":[0,0,1,4]}]',
+        '[{"desc":"a\tb","bbox_2d":[0,0,1,4]}]',
+        '[{"desc":"a","poly":[0,0,1,1,2,2]},{"desc":"a","poly":[0,0,1,1,2,3,4]},{"desc":"a","poly":[0,0,1,1,2,3]}]',
+        '\ufeff[{"desc":"a","bbox_2d":[0,0,1,4]}]',
+        '[{"desc":"a","bbox_2d":[0,0,1,4]}]x',
+        '[{"desc":"a","bbox_2d":[0,0,1,4],"span":[1,2],"score":0.5}]',
+        "[[]]", "[]", "[ ]", '{"objects":[]}', "[{}]", "null", "",
+    ],
+)  # fmt: skip
+def test_what_is_nearly_clean_is_read_alike_by_the_decoder_and_the_scanner(text: str) -> None:
+    both_ways(text)
 
 
 REPEATED = (
     "[", "{", '"', "'", "\\", "[{", '{"', '{"a":', '{"a":[', '{"desc":"', '{"desc":"a"b', '{"desc":"a}', '{"bbox_2d":[',
     '{"bbox_2d":[1', "/*", "```", "“‘", "],", "{},", "{a:b,", "desc:", '["a",', "here's [",
     '{"bbox_2d":[1,2,3,4],"desc":"cat',
+    "/* ", '{"desc":"a" "', "{'a':'", "[1,", '{"desc":"a","bbox_2d":[1,2,3,4]', '{"desc":"a","bbox_2d":[1,2,3,0]},',
     '{"bbox_2d":[1,2,3,4],"parts":[', "\u00a0", "，", "<|coord_1|>", "\\\"",
 )  # fmt: skip
 
 
-def test_twice_the_text_is_twice_the_work() -> None:
-    texts = [
-        (before + piece * count)
-        for before in ("", "[", '{"desc":"', '{"bbox_2d":[')
-        for piece in REPEATED
-        for count in (60, 120)
-    ]
-    work = plainly(count=texts)["work"]
-    for text, once, twice in zip(texts[::2], work[::2], work[1::2], strict=True):
-        assert twice <= 2.2 * once + 100, text[:40]
+BEFORE = ("", "[", '{"desc":"', '{"bbox_2d":[')
+
+
+def num_lines(text: str) -> int:
+    """Lines of the parser that are run to read ``text``."""
+    folder, count = str(Path(parse_module.__file__).parent), 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal count
+        if event == "call":
+            return trace if frame.f_code.co_filename.startswith(folder) else None
+        count += event == "line"
+        return trace
+
+    traced_before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        parse(text)
+    finally:
+        sys.settrace(traced_before)
+    return count
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_twice_the_text_is_twice_the_work(before: str) -> None:
+    for piece in REPEATED:
+        once, twice = (num_lines(before + piece * count) for count in (60, 120))
+        assert twice <= 2.2 * once + 100, piece
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_no_pattern_reads_a_long_text_again_and_again(before: str) -> None:
+    """Inside a pattern no line is counted: there, quadratic time would take minutes."""
+    for piece in REPEATED:
+        began = time.process_time()
+        parse(before + piece * (100_000 // len(piece)))
+        assert time.process_time() - began < 10, piece
 
 
 @pytest.mark.parametrize(

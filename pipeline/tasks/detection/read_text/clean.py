@@ -1,0 +1,79 @@
+"""Texts that are JSON as it should be, which most texts are: a decoder written in C reads them."""
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, MsgspecError, Struct, UnsetType
+from msgspec.json import Decoder
+
+from pipeline.tasks.detection.geometry import NORM_MAX
+from pipeline.tasks.detection.read_text.coordinates import fault
+from pipeline.tasks.detection.read_text.patterns import POLYGON
+from pipeline.tasks.detection.rows import PredictedObject
+
+_Coordinate = Annotated[float, Meta(ge=0, le=NORM_MAX)]
+
+
+class _Object(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A `PredictedObject` as a model writes it; the decoder checks what it can."""
+
+    desc: Annotated[str, Meta(min_length=1)]
+    bbox_2d: tuple[_Coordinate, _Coordinate, _Coordinate, _Coordinate] | UnsetType = UNSET
+    poly: Annotated[list[_Coordinate], Meta(min_length=6)] | UnsetType = UNSET
+
+
+class _Objects(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    objects: list[_Object]
+
+
+_decode_list = Decoder(list[_Object]).decode
+_decode_objects = Decoder(_Objects).decode
+
+
+def read_clean(text: str, start: int = 0, stop: int | None = None) -> list[PredictedObject] | None:
+    """The objects of a text that is a list of good objects, or such a list under ``objects``, and nothing else; with
+    ``stop``, those that [start, stop) of the text holds with commas between them.
+
+    None for anything else, which may be valid JSON: other keys, escapes of ASCII characters and a negative zero are
+    left to the scanner, too. (One function, and no other is called for most objects: half of the time is Python's.)
+    """
+    written = text if stop is None else f"[{text[start:stop]}]"
+    is_list = written[:1] == "["
+    try:
+        objects = _decode_list(written) if is_list else _decode_objects(written).objects
+    except (MsgspecError, UnicodeEncodeError):
+        return None
+    # A decoder takes the last one of two equal keys. An object that has no key twice has two keys, so two colons.
+    num_colons = written.count(":") - 2 * len(objects) - (not is_list)
+    if num_colons and num_colons != sum([one.desc.count(":") for one in objects]):
+        return None
+    # Escapes that could hide a colon or a brace; zeros whose sign the decoder forgets.
+    if ("\\" in written and "\\u00" in written) or ("-" in written and "-0" in written):
+        return None
+    find = text.find
+    pos = start if is_list else find("{") + 1
+    found: list[PredictedObject] = []
+    for one in objects:
+        desc, box = one.desc, one.bbox_2d
+        start = find("{", pos)
+        pos = find("}", start) + 1
+        if "}" in desc:
+            for _ in range(desc.count("}")):
+                pos = find("}", pos) + 1
+        if desc.isspace():
+            return None
+        if box:
+            x1, y1, x2, y2 = box
+            if x1 >= x2 or y1 >= y2:
+                return None
+            found.append(PredictedObject(desc=desc, bbox_2d=box, score=1.0, span=(start, pos)))
+        elif (poly := one.poly) and _is_polygon(poly):
+            found.append(PredictedObject(desc=desc, poly=poly, score=1.0, span=(start, pos)))
+        else:
+            return None
+    return found
+
+
+def _is_polygon(poly: list[float]) -> bool:
+    """Whether six or more numbers in the range are a polygon: mostly its first three points tell."""
+    across = (poly[2] - poly[0]) * (poly[5] - poly[1]) - (poly[3] - poly[1]) * (poly[4] - poly[0])
+    return len(poly) % 2 == 0 and (abs(across) > 1e-6 or fault(POLYGON, poly) is None)

@@ -1,0 +1,201 @@
+"""Coordinates: how they are read out of damaged text, and when they are a box or a polygon."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pipeline.tasks.detection.geometry import NORM_MAX
+from pipeline.tasks.detection.read_text import patterns
+from pipeline.tasks.detection.read_text.patterns import BOX
+
+
+class Geometry(NamedTuple):
+    """The value of a geometry's key, consumed up to ``end``: numbers, or the code of why there are none.
+
+    ``is_missing``: it is no value; null, or the text ends in the middle of it.
+    """
+
+    numbers: list[float]
+    code: str | None
+    end: int
+    is_missing: bool = False
+
+
+def read_geometry(text: str, pos: int, repairs: set[str]) -> Geometry:
+    """The coordinates that begin at ``pos``, behind the colon."""
+    return _Numbers(text, pos, repairs).read(pos)
+
+
+class _Numbers:
+    """One pass over the tokens of what should be a list of numbers."""
+
+    def __init__(self, text: str, pos: int, repairs: set[str]) -> None:
+        self.text = text
+        self.repairs = repairs
+        self.numbers: list[float] = []
+        self.code: str | None = None
+        self.depth = 0
+        self.sublists: list[int] = []  # how many numbers each list in the list holds
+        self.num_loose = 0  # numbers that stand in no list in the list
+        self.num_braces = 0
+        self.last = "open"  # what came last: open, number, comma or close
+        self.end = pos  # behind the last number or closing bracket
+        self.is_quoted = False
+        self.is_null = False
+
+    def read(self, pos: int) -> Geometry:
+        for token in patterns.TOKEN.finditer(self.text, pos):
+            kind = token.lastgroup
+            if kind == "numbers" or kind == "coords":
+                self._take_in(token)
+            elif kind == "comma":
+                if self.last in ("comma", "open"):
+                    self._fault("not_a_number")  # one is left out: the others may not stand where they seem to
+                self.last = "comma"
+            elif kind == "comment":
+                self.repairs.add("comments")
+            elif kind == "open":
+                self._open(token)
+            elif kind == "close" or kind == "brace":
+                if self._close(token) if kind == "close" else self._brace(token):
+                    return self._finished()
+            elif kind != "space" and self._ends(token):
+                return self._finished()
+        return Geometry([], None, len(self.text), is_missing=True)
+
+    def _take_in(self, token: re.Match[str]) -> None:
+        """Numbers with commas between them, or coordinates with or without."""
+        is_coords = token.lastgroup == "coords"
+        if self.last == "close" or (self.last == "number" and not is_coords):
+            self.repairs.add("missing_comma")
+        if is_coords:
+            self.repairs.add("coord_tokens")
+        elif not patterns.JSON_NUMBERS.fullmatch(token[0]):
+            self.repairs.add("number_format")
+        values = list(map(float, patterns.INTEGER.findall(token[0]))) if is_coords else floats(token[0])
+        self.numbers += values
+        if self.depth > 1:
+            self.sublists[-1] += len(values)
+        else:
+            self.num_loose += len(values)
+        self.last, self.end = "number", token.end()
+
+    def _open(self, token: re.Match[str]) -> None:
+        if self.last == "number" and self.end == token.start():
+            self._fault("unfinished")
+        if token[0] == "(":
+            self.repairs.add("python_literal")
+        if self.depth >= 1:
+            self.sublists.append(0)
+        if self.depth >= 2 or (self.depth == 0 and self.numbers):
+            self._fault("wrong_arity")
+        self.depth += 1
+        self.last = "open"
+
+    def _close(self, token: re.Match[str]) -> bool:
+        """A closing bracket: whether the value ends before it or with it."""
+        if self.depth == 0:
+            if not patterns.IS_BEHIND_VALUE.match(self.text, token.end()):
+                return self._stop()  # it closes the list around the object
+            self.repairs.add("opening_bracket")
+        if self.last == "comma":
+            self.repairs.add("trailing_comma")
+        self.depth = max(self.depth - 1, 0)
+        self.last, self.end = "close", token.end()
+        if self.depth > 0:
+            return False
+        if self.is_quoted and (quote := patterns.CLOSING_QUOTE.match(self.text, self.end)) is not None:
+            self.end = quote.end()
+        return True
+
+    def _brace(self, token: re.Match[str]) -> bool:
+        """A brace: whether the value ends before it or with it."""
+        if token[0] == "}":
+            if not self.num_braces:
+                return self._stop()
+            self.num_braces -= 1
+            self.end = token.end()
+            return self.num_braces == 0 and self.depth == 0
+        is_value = self.num_braces > 0 or (self.last == "open" and self.depth == 0)
+        is_value = is_value and not patterns.IS_KNOWN_KEY.match(self.text, token.end())
+        if not is_value and patterns.IS_OBJECT.match(self.text, token.start()):
+            if self.last == "number" and self.end == token.start():
+                self._fault("unfinished")
+            return self._stop()
+        self.num_braces += 1
+        self._fault("not_a_number")
+        return False
+
+    def _ends(self, token: re.Match[str]) -> bool:
+        """Quotes, fences and what is no number: whether the value ends before it or with it."""
+        kind, at = token.lastgroup, token.start()
+        # Of an object in place of the list, only a known key counts.
+        is_key = patterns.IS_KNOWN_KEY if self.num_braces else patterns.IS_KEY
+        if kind == "fence" or (kind != "other" and is_key.match(self.text, at)):
+            return self._stop()
+        if kind == "quote":
+            self.is_quoted = True
+            if self.last == "number" and self.end == at:
+                self.end = token.end()
+        elif token[0] in ("null", "None") and self.last == "open" and not (self.depth or self.is_quoted):
+            if token[0] == "None":
+                self.repairs.add("python_literal")
+            self.is_null, self.end = True, token.end()
+        else:
+            self._fault("not_a_number")
+        return self.is_null
+
+    def _stop(self) -> bool:
+        """The value ends here although no bracket of its own said so."""
+        is_bracket_open = self.depth > 0 or not self.numbers
+        self.repairs.add("closing_bracket" if is_bracket_open else "opening_bracket")
+        return True
+
+    def _fault(self, code: str) -> None:
+        self.code = self.code or code
+
+    def _finished(self) -> Geometry:
+        if self.is_quoted:
+            self.repairs.add("quoted_numbers")
+        if self.sublists:
+            is_pairs = all(size == 2 for size in self.sublists)
+            if self.num_loose or not (is_pairs or len(self.sublists) == 1):
+                self._fault("wrong_arity")
+            self.repairs.add("nested_list")
+        return Geometry(self.numbers, self.code, self.end, self.is_null)
+
+
+def floats(text: str) -> list[float]:
+    """The numbers that stand in ``text`` with commas between them. (`float` does not strip every space of Unicode.)"""
+    return [float(number.strip()) for number in text.split(",")]
+
+
+def fault(name: str, numbers: Sequence[float]) -> str | None:
+    """Why these coordinates are no ``bbox_2d`` or no ``poly``: the first code that holds; None when they are one.
+
+    A polygon may touch or cross itself: COCO's masks are defined for those, too.
+    """
+    count = len(numbers)
+    if count != 4 if name == BOX else (count < 6 or count % 2):
+        return "wrong_arity"
+    if min(numbers) < 0 or max(numbers) > NORM_MAX:
+        return "out_of_range"
+    if name != BOX:
+        return "zero_area" if _are_on_one_line(numbers) else None
+    x1, y1, x2, y2 = numbers
+    if x1 > x2 or y1 > y2:
+        return "swapped_corners"
+    return "zero_area" if x1 == x2 or y1 == y2 else None
+
+
+def _are_on_one_line(points: Sequence[float]) -> bool:
+    """All points [x1, y1, x2, y2, ...] lie on one line, or are one point."""
+    x0, y0 = points[0], points[1]
+    dx = dy = 0.0
+    for x, y in zip(points[2::2], points[3::2], strict=True):
+        # 1e-6: the product of two coordinates is below 1e6, and rounded by less than 1e-9.
+        if abs(dx * (y - y0) - dy * (x - x0)) > 1e-6:
+            return False
+        if dx == dy == 0.0:
+            dx, dy = x - x0, y - y0
+    return True

@@ -1,0 +1,206 @@
+"""The regular expressions of the scanner, and what they are made of.
+
+Every repetition is possessive (``*+``) or bounded, so that no pattern tries a text twice.
+"""
+# ruff: noqa: RUF001  (characters that look like others are what this file is about)
+
+import functools
+import re
+from typing import NamedTuple
+
+DESC, BOX, POLYGON = "desc", "bbox_2d", "poly"
+LINES = ("line", "line_2d", "polyline")
+KNOWN = (DESC, BOX, POLYGON, *LINES)  # the keys that an object of an answer has
+FENCE = "```"
+
+# Pieces
+
+DOUBLE = '"“”„‟＂«»'
+SINGLE = "'‘’‚‛＇´`"
+QUOTES = DOUBLE + SINGLE
+_QUOTE = rf"\\*+[{QUOTES}]"  # backslashes stand before it in JSON that was written into a JSON string
+_KNOWN_NAME = f"(?:{'|'.join(KNOWN)})"
+_NAME = r"[A-Za-z_][\w\-]*+"
+_COMMENT_START = r"//|/\*|\#"
+_LINE_COMMENT = r"(?://|\#)[^\n{}\[\]]*+"  # it ends at a bracket, too: lines may have been joined
+_JSON_NUMBER = r"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+"
+_JSON_NUMBERS = rf"{_JSON_NUMBER}(?:\s*+,\s*+{_JSON_NUMBER})*+"
+_COORD_TOKEN = r"<\|coord_-?+[0-9]++\|>"
+
+
+def _key(name: str, quote: str, *, is_bare: bool) -> str:
+    """A key up to its colon: ``name`` with a ``quote`` before it, behind it or both; ``is_bare``: or with none."""
+    bare = f"|{name}" if is_bare else ""
+    return rf"(?:{quote}\s*+{name}\s*+(?:{quote})?+|{name}\s*+{quote}{bare})\s*+[:=]"
+
+
+def _object_start(quote: str, *, is_bare: bool) -> str:
+    """The beginning of an object: its brace and a known key, or any key in quotes."""
+    return rf"\{{\s*+(?:{_key(_KNOWN_NAME, quote, is_bare=is_bare)}|{_key(_NAME, quote, is_bare=False)})"
+
+
+_JSON_KEY = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+:'  # a key of valid JSON, whatever its characters
+_ANY_KEY = rf"(?:{_key(_NAME, _QUOTE, is_bare=True)}|{_JSON_KEY})"
+
+# Keys, and what else stands in lists and objects
+
+IS_KEY = re.compile(_ANY_KEY, re.DOTALL)
+IS_KNOWN_KEY = re.compile(_key(_KNOWN_NAME, _QUOTE, is_bare=True))
+IS_QUOTED_KEY = re.compile(rf"{_key(_NAME, _QUOTE, is_bare=False)}|{_JSON_KEY}", re.DOTALL)
+IS_OBJECT = re.compile(_object_start(_QUOTE, is_bare=True))
+KEY = re.compile(rf"({_QUOTE})?+\s*+({_NAME})\s*+({_QUOTE})?+\s*+([:=])?+")
+KEY_BEHIND_BRACKET = re.compile(rf"\]\s*+,\s*+(?:{_QUOTE})?+({_NAME})(?:{_QUOTE})?+\s*+:")
+LOOKS_LIKE_VALUE = re.compile(rf"{_QUOTE}|[\[(0-9\-<]")
+LOOKS_LIKE_JSON = re.compile(rf"[\[{{]\s*+(?:\Z|{_QUOTE}|[\[{{]|-?+[0-9]|{_NAME}\s*+(?:[:=]|\Z))")
+NEXT = re.compile(r"\s*+(.?)", re.DOTALL)
+BRACKET = re.compile(r"[\[{]")
+FENCES = re.compile(rf"{FENCE}(?:json[5l]?|JSON|python|py|javascript|js|text)?")
+LINE_COMMENT = re.compile(_LINE_COMMENT)
+_LITERAL = "true|false|null|(True|False|None)|NaN|-?Infinity"
+SCALAR = re.compile(rf"(?:{_JSON_NUMBER}|{_LITERAL})(?=\s*+(?:[,}}\]]|\Z|{_ANY_KEY}))", re.DOTALL)
+# A word with its apostrophes, or a quote with all its backslashes: one backslash at a time would take quadratic time.
+JUNK = re.compile(rf"[^\s\[\]{{}}(),/#{QUOTES}\\]++(?:['’][^\W\d_]++)*+|\\++[{QUOTES}]?+|.", re.DOTALL)
+
+# The shape of a good object, of which the decoder says whether it is one: two keys, a text and numbers.
+_STRING = r'"[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+"'
+_BETWEEN = r"[\s:,\[\]0-9.eE+\-]*+"
+_CLEAN = rf'\{{\s*+"(?:{DESC}|{BOX}|{POLYGON})"(?:{_BETWEEN}{_STRING}){{2}}{_BETWEEN}\}}'
+CLEAN_OBJECT = re.compile(_CLEAN, re.DOTALL)
+CLEAN_OBJECTS = re.compile(rf"{_CLEAN}(?:\s*+,\s*+{_CLEAN})*+", re.DOTALL)
+
+# A key, with any quotes or none, and its value, behind which the object ends or goes on with a key. Groups: quote,
+# name, quote; the value; its numbers and the comma behind them; or the scalar it is; the brace.
+_TEXTS = "|".join(
+    rf"[{opener}](?:[^{closers}\\\x00-\x1f]|\\.)*+[{closers}]"
+    for opener, closers in (('"', '"'), ("'", "'"), (DOUBLE.replace('"', ""), DOUBLE))
+)
+USUAL_FIELD = re.compile(
+    rf"\s*+([{QUOTES}]?+)({_NAME})([{QUOTES}]?+)\s*+:\s*+"
+    rf"(\[\s*+({_JSON_NUMBERS})\s*+(,?+)\s*+\]|({_JSON_NUMBER}|true|false|null)|{_TEXTS})"
+    rf"\s*+(?:(\}})|,\s*+(?={_ANY_KEY}))",
+    re.DOTALL,
+)
+
+# Coordinates
+
+_NUMBER = r"[+-]?+(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+(?![\w.])"
+# The first alternative that matches is the token. A comment of several lines is short and holds no bracket.
+TOKEN = re.compile(
+    rf"""(?P<space>\s++)
+    |(?P<comma>,)
+    |(?P<coords>{_COORD_TOKEN}(?:\s*+,?+\s*+{_COORD_TOKEN})*+)
+    |(?P<numbers>{_NUMBER}(?:\s*+,\s*+{_NUMBER})*+)
+    |(?P<open>[\[(])
+    |(?P<close>[\])])
+    |(?P<brace>[{{}}])
+    |(?P<fence>{FENCE})
+    |(?P<comment>{_LINE_COMMENT}|/\*[^{{}}\[\]]{{0,200}}?\*/)
+    |(?P<quote>{_QUOTE})
+    |(?P<word>[\w.+\-]++)
+    |(?P<other>\\++|.)""",
+    re.VERBOSE | re.DOTALL,
+)
+INTEGER = re.compile(r"-?+[0-9]++")
+JSON_NUMBERS = re.compile(_JSON_NUMBERS)
+CLOSING_QUOTE = re.compile(rf"\s*+\\*+(?!{_key(_NAME, f'[{QUOTES}]', is_bare=True)})[{QUOTES}]")
+IS_BEHIND_VALUE = re.compile(rf"\s*+(?:\}}|,\s*+{_ANY_KEY})", re.DOTALL)
+_ROUGH_NUMBER = rf"(?:[-+.0-9][-+.0-9eE]*+|{_COORD_TOKEN})\s*+,?+\s*+"
+LIST_OF_NUMBERS = re.compile(rf"\[\s*+(?:{_ROUGH_NUMBER}|\[\s*+(?:{_ROUGH_NUMBER})++\]\s*+,?+\s*+)++\]")
+
+# Texts
+
+OPENER = re.compile(rf"(\\*+)([{QUOTES}])")
+_CLOSERS = (
+    {'"': '"', "'": "'"}
+    | dict.fromkeys(DOUBLE.replace('"', ""), DOUBLE)
+    | dict.fromkeys(SINGLE.strip("'´`"), SINGLE.strip("´`"))
+    | dict.fromkeys("´`", "'´`")
+)
+BODY = {  # from behind an opening quote to the next one that could close it
+    opener: re.compile(rf"[^{closers}\\]*+(?:\\.[^{closers}\\]*+)*+(?=[{closers}])", re.DOTALL)
+    for opener, closers in _CLOSERS.items()
+}
+# JSON written into a JSON string: \"desc\":\"cat\". Four backslashes are one in the text, three escape a quote.
+ESCAPED_CLOSER = re.compile(rf"(?<!\\)(?:\\{{4}})*+(\\{{1,2}}[{QUOTES}])")
+# A text without its closing quote: plain characters, behind which the object ends or goes on. No quote stands between
+# them, so that a valid text is none of these.
+UNCLOSED = {
+    opener: re.compile(
+        rf"[^{QUOTES}{{}}\[\]\\,:=\n]++"
+        rf"(?=,\s*+[{kind}]{_KNOWN_NAME}[{kind}]\s*+[:=]|\}}\s*+(?:,\s*+)?+\{{\s*+[{kind}])"
+    )
+    for kind in (DOUBLE, SINGLE)
+    for opener in kind
+}
+# Where keys have no quotes, what looks like the next key or object inside a text tells that its quote is missing.
+BARE_BOUNDARY = re.compile(rf"(?:\}}\s*+(?:,\s*+)?+\{{|,)\s*+{_KNOWN_NAME}\s*+[:=]")
+KNOWN_KEY_IN_QUOTES = re.compile(rf"{_QUOTE}\s*+{_KNOWN_NAME}\s*+{_QUOTE}\s*+[:=]")
+QUOTE_AND_KNOWN_KEY = re.compile(rf"{_QUOTE}\s*+{_KNOWN_NAME}\s*+[:=]")
+COLON = re.compile(r"\s*+:")
+TRAILING_COMMA = re.compile(r",\s*+[}\]]")
+ENDS_LIST_TEXT = re.compile(rf"\s*+(?:[,\]}}]|\Z|{FENCE}|{_COMMENT_START})")
+ENDS_VALUE = re.compile(rf"\s*+(?:[}}\]]|\Z|,\s*+(?:\{{|{_ANY_KEY}))", re.DOTALL)
+
+
+def _follow(quote: str, *, is_bare: bool) -> str:
+    """What may stand behind the quote that closes a value, in an answer that writes such quotes."""
+    after_comma = rf"[}}\]{{]|{_key(_NAME, quote, is_bare=is_bare)}|{_COMMENT_START}|\Z"
+    return (
+        rf"\s*+(?:[}}\]]|\Z|,\s*+(?:{after_comma})|{_key(_KNOWN_NAME, quote, is_bare=True)}"
+        rf"|{quote}{_NAME}{quote}\s*+[:=]|{FENCE}|{_COMMENT_START}|{_object_start(quote, is_bare=is_bare)})"
+    )
+
+
+CAN_FOLLOW = re.compile(rf"{_follow(_QUOTE, is_bare=True)}|\s*+[,{{]\s*+{_JSON_KEY}", re.DOTALL)
+
+
+class Style(NamedTuple):
+    """What an answer that writes its keys and texts in certain quotes looks like behind a text.
+
+    Only these quotes count: other ones, and escaped ones, may be part of a text, which may hold JSON itself.
+    """
+
+    mark: re.Pattern[str]  # whatever may end a text
+    closer: re.Pattern[str]
+    follow: re.Pattern[str]
+    known_key: re.Pattern[str]
+    object_start: re.Pattern[str]
+    comma_key: re.Pattern[str]
+    after_brace: re.Pattern[str]
+
+
+@functools.cache
+def style(kinds: str, is_bare: bool, is_escaped: bool) -> Style:
+    """Of an answer whose quotes are ``kinds``; keys have none (``is_bare``); all of them have backslashes."""
+    quote = rf"\\++[{kinds}]" if is_escaped else f"[{kinds}]"
+    start = _object_start(quote, is_bare=is_bare)
+    quotes = rf"\\++[{kinds}]?+" if is_escaped else rf"\\.|[{kinds}]"
+    return Style(
+        mark=re.compile(rf"{quotes}|[{{}},\[\]]|(?<![\w.]){_KNOWN_NAME}\s*+[:=]", re.DOTALL),
+        closer=re.compile(rf"(?:\\{{4}})*+(\\{{1,2}}[{kinds}])" if is_escaped else rf"({quote})"),
+        follow=re.compile(_follow(quote, is_bare=is_bare)),
+        known_key=re.compile(rf"{quote}\s*+{_KNOWN_NAME}\s*+{quote}\s*+[:=]"),
+        object_start=re.compile(start),
+        comma_key=re.compile(rf",\s*+(?:{_key(_NAME, quote, is_bare=is_bare)}|{start})"),
+        after_brace=re.compile(rf"\s*+(?:\}}|{FENCE}|(?:,\s*+)?+(?:\]|{start}))|[ \t]*+\n"),
+    )
+
+
+# Characters
+
+CONTROL = re.compile(r"[\x00-\x1f]")
+ESCAPE = re.compile(
+    r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))",
+    re.DOTALL,
+)
+# Full-width forms of what has a meaning outside of texts. One character stands for one, so that offsets stay.
+_FULL_WIDTH = "，、：＝［］｛｝（）【】０１２３４５６７８９．－＋"
+_PLAIN = str.maketrans(_FULL_WIDTH, ",,:=[]{}()[]0123456789.-+")
+_HAS_FULL_WIDTH = re.compile(f"[{_FULL_WIDTH}]")
+_ODD_SPACES = "".join(char for char in map(chr, range(0x3001)) if char.isspace() and char not in " \t\n\r")
+ODD = re.compile(f"[{_FULL_WIDTH}{_ODD_SPACES}]")  # a fault where it stands outside of texts
+
+
+def plain_width(text: str) -> str:
+    """``text`` with full-width punctuation and digits made plain; of the same length."""
+    return text.translate(_PLAIN) if not text.isascii() and _HAS_FULL_WIDTH.search(text) else text

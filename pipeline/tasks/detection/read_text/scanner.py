@@ -1,0 +1,423 @@
+"""Reads objects out of an answer that is not the JSON it should be: one pass, no recursion, no second guess."""
+
+import re
+
+from pipeline.tasks.detection.read_text import patterns, strings
+from pipeline.tasks.detection.read_text.clean import read_clean
+from pipeline.tasks.detection.read_text.coordinates import Geometry, floats, read_geometry
+from pipeline.tasks.detection.read_text.objects import Frame
+from pipeline.tasks.detection.read_text.patterns import BOX, DESC, FENCE, KNOWN, LINES, POLYGON
+from pipeline.tasks.detection.read_text.structure import COMMA, OPENED, VALUE, Structure
+
+
+class Scanner(Structure):
+    """What one text holds: `read` fills the attributes of `Structure`."""
+
+    def read(self) -> None:
+        """Read all of it. Never raises."""
+        if self.text.startswith("\ufeff"):
+            self.repairs.add("bom")
+            self.pos = 1
+        self._has_comment_end = True
+        self._num_misses = 0
+        self._tried_until = 0  # up to here, not all objects are clean
+        size = len(self.text)
+        while self.pos < size:
+            if not self._stack:
+                self._between()
+            elif isinstance(top := self._stack[-1], Frame):
+                self._in_object(top)
+            else:
+                self._in_list()
+        self._finish()
+
+    # Between containers
+
+    def _between(self) -> None:
+        """Prose up to the next bracket."""
+        found = patterns.BRACKET.search(self.text, self.pos)
+        end = len(self.text) if found is None else found.start()
+        gap = self.text[self.pos : end]
+        if gap and not gap.isspace():
+            self._texts.append((self.pos, end))
+            self._prose(gap)
+        self.pos = end
+        if found is not None:
+            self._num_roots += 1
+            self._open(found[0])
+
+    def _prose(self, gap: str) -> None:
+        """What words, brackets and commas between containers are."""
+        if FENCE in gap:
+            self.repairs.add("fence")
+            gap = patterns.FENCES.sub("", gap)
+        others = gap.strip(" \t\r\n,")
+        if others.strip(" \t\r\n,]})"):
+            self.repairs.add("prose")
+        elif others:
+            self.repairs.add("stray_bracket")
+        elif "," in gap:
+            self.repairs.add("extra_comma")
+
+    def _open(self, bracket: str) -> None:
+        """A list or an object begins at the current offset."""
+        if bracket == "[":
+            self._open_list()
+        elif self._clean_objects():
+            return
+        else:
+            self._open_object()
+        self.pos += 1
+
+    def _clean_objects(self) -> bool:
+        """Take in the objects from here on that are JSON as it should be, in a list up to the first that is not. False,
+        and nothing done, where there is none. This is for speed: the same comes of them key by key."""
+        if self._num_misses > 2:
+            return False  # an answer mostly writes all its objects in the same way
+        are_several = self._is_in_list() and self.pos >= self._tried_until
+        run = (patterns.CLEAN_OBJECTS if are_several else patterns.CLEAN_OBJECT).match(self.original, self.pos)
+        found = None if run is None else read_clean(self.original, *run.span())
+        if run is None or found is None:
+            self._num_misses += 1
+            self._tried_until = self.pos if run is None else max(self._tried_until, run.end())
+            return are_several and run is not None and self._clean_objects()
+        self._texts.append(run.span())
+        self.pos = run.end()
+        self.preds += found
+        self._note_place(self.pos)
+        self._last = VALUE
+        return True
+
+    # In a list
+
+    def _in_list(self) -> None:
+        char, pos = self._next(), self.pos
+        if char == "{" or char == "[":
+            self._need_comma()
+            self._open(char)
+        elif char == ",":
+            self._comma()
+        elif char == "]":
+            self._trailing_comma()
+            self._close_list()
+        elif char == "}":
+            self._stray_brace()
+        elif self._is_key_in_list(pos):
+            self._key_in_list(pos)
+        elif char == "`" and self.text.startswith(FENCE, pos):
+            self._close_all()
+        elif char and not self._comment(char):
+            self._element(pos)
+
+    def _is_key_in_list(self, pos: int) -> bool:
+        """A known key, which no list has; or any key, where an object is around the list for it to belong to."""
+        if patterns.IS_KNOWN_KEY.match(self.text, pos):
+            return True
+        return self._is_list_in_object() and bool(patterns.IS_QUOTED_KEY.match(self.text, pos))
+
+    def _is_list_in_object(self) -> bool:
+        """The list on top of the stack is the value of a key."""
+        return len(self._stack) > 1 and isinstance(self._stack[-2], Frame)
+
+    def _key_in_list(self, pos: int) -> None:
+        """The list around it lacks its bracket, or an object in the list its brace."""
+        is_known = patterns.IS_KNOWN_KEY.match(self.text, pos)
+        is_value = self._is_list_in_object() and not self._frames[-1].has_child and self._last != OPENED
+        if is_value or not is_known:
+            self.repairs.add("closing_bracket")
+            self._stack.pop()
+            return
+        self.repairs.add("opening_bracket")
+        self._need_comma()
+        self._open_object()
+
+    def _element(self, pos: int) -> None:
+        """A string, a number or words in a list."""
+        text = strings.quoted(self.text, pos, patterns.ENDS_LIST_TEXT) if self._last != VALUE else None
+        if text is not None:
+            end = text.end
+            self._note_text(text)
+            strings.unescape(self.original[text.start : text.stop], self.repairs)
+        elif (scalar := self._scalar(pos)) is not None:
+            end = scalar.end()
+        else:
+            self._junk()
+            return
+        self._need_comma()
+        around = self._stack[-1]
+        assert isinstance(around, int)
+        self._others.append(("not_an_object", pos, end, around))
+        self.pos = end
+        self._last = VALUE
+
+    def _stray_brace(self) -> None:
+        """A brace that closes an object closes the lists in it; without an open object it closes nothing."""
+        if not self._frames:
+            self.repairs.add("stray_bracket")
+            self.pos += 1
+            return
+        self.repairs.add("closing_bracket")
+        self._trailing_comma()
+        while self._is_in_list():
+            self._stack.pop()
+        self._last = VALUE
+
+    # In an object
+
+    def _in_object(self, frame: Frame) -> None:
+        if self._usual(frame):
+            return
+        char, pos = self._next(), self.pos
+        if char == "}":
+            self._trailing_comma()
+            self.pos = frame.stop = pos + 1
+            self._close_object()
+        elif char == ",":
+            self._comma()
+        elif char == "{" or char == "[":
+            self._unnamed(frame, char)
+        elif char == "]" or char == ")":
+            self._stray_list_end(frame, char)
+        elif char == "`" and self.text.startswith(FENCE, pos):
+            self._close_all()
+        elif char and not self._comment(char):
+            self._key(frame)
+
+    def _unnamed(self, frame: Frame, bracket: str) -> None:
+        """A bracket where a key should be: the next object, when this one has what objects have; else what it holds."""
+        if bracket == "{" and (frame.keys or frame.has_numbers) and not frame.has_child:
+            self.repairs.add("closing_bracket")
+            last = self._last
+            self._close_object()
+            self._last = last
+            return
+        self.repairs.add("prose")
+        frame.key = ""
+        self._open(bracket)
+
+    def _stray_list_end(self, frame: Frame, bracket: str) -> None:
+        """``]`` in an object: it closes the list around the object, unless the object goes on behind it."""
+        is_list_open = len(self._stack) > len(self._frames)
+        if bracket == ")" or not is_list_open or self._goes_on(frame):
+            self.repairs.add("stray_bracket")
+            self.pos += 1
+            return
+        self.repairs.add("closing_bracket")
+        self._trailing_comma()
+        self._close_object()
+
+    def _goes_on(self, frame: Frame) -> bool:
+        """Behind the bracket at the current offset stands a key. Where the object's list is in another object, which
+        the key could belong to, it is a known one that the object does not have."""
+        behind = patterns.KEY_BEHIND_BRACKET.match(self.text, self.pos)
+        if behind is None or not frame.is_in_list or len(self._stack) <= 2:
+            return behind is not None
+        return behind[1] in KNOWN and behind[1] not in frame.keys
+
+    def _usual(self, frame: Frame) -> bool:
+        """Take in a key with its value that one pattern matches whole. False, and nothing done, where none does. This
+        is for speed: the same comes of it piece by piece."""
+        field = patterns.USUAL_FIELD.match(self.text, self.pos)
+        if field is None:
+            return False
+        opening, name, closing, value, numbers, comma, scalar, brace = field.groups()
+        if numbers and name != DESC:
+            self._usual_numbers(frame, name, numbers, bool(comma), field.end())
+        elif scalar and name not in KNOWN:
+            pass
+        elif numbers or scalar or name in (BOX, POLYGON) or not self._usual_text(frame, field, name):
+            return False
+        elif value[0] != '"':
+            self.repairs.add("quotes")
+        if opening != '"' or closing != '"':
+            self.repairs.add("quotes")
+        self._need_comma()
+        if name in KNOWN:
+            frame.keys[name] = frame.keys.get(name, 0) + 1
+        frame.key, frame.key_quote = name, opening or closing
+        self.pos = field.end()
+        if brace:
+            frame.stop = self.pos
+            self._close_object()
+        else:
+            frame.stop = field.end(4)
+            self._last = COMMA
+        return True
+
+    def _usual_numbers(self, frame: Frame, name: str, numbers: str, has_comma: bool, end: int) -> None:
+        if has_comma:
+            self.repairs.add("trailing_comma")
+        if name in KNOWN:
+            frame.geometries.append((name, Geometry(floats(numbers), None, end)))
+        else:
+            frame.has_numbers = True
+
+    def _usual_text(self, frame: Frame, field: re.Match[str], name: str) -> bool:
+        start, stop = field.start(4) + 1, field.end(4) - 1
+        content = self.original[start:stop]
+        # What looks like a key in a text may be one, where keys have no quotes.
+        if not (field[1] or field[3]) and (":" in content or "=" in content):
+            return False
+        self._texts.append((start, stop))
+        if "\\" in content:
+            content = strings.unescape(content, self.repairs)
+        if name == DESC:
+            frame.desc = content
+        return True
+
+    def _key(self, frame: Frame) -> None:
+        """A key with its value, or words."""
+        key = patterns.KEY.match(self.text, self.pos)
+        opening, name, closing, colon = key.groups("") if key is not None else ("", "", "", "")
+        # The quote behind a backslash may be a part of the key: "a\\" is the JSON string of two characters.
+        if (not colon or (opening == '"' and closing.startswith("\\"))) and self._any_key(frame):
+            return
+        if key is None or not (colon or (name in KNOWN and patterns.LOOKS_LIKE_VALUE.match(self.text, key.end()))):
+            self._junk()
+            return
+        if not (opening == closing == '"' and key.end(1) == key.start(2) and key.end(2) == key.start(3)):
+            self.repairs.add("quotes")
+        if colon != ":":
+            self.repairs.add("colon")
+        frame.key_quote = opening or closing
+        self._value(frame, name, key.end())
+
+    def _any_key(self, frame: Frame) -> bool:
+        """A key in quotes, of any characters. False, and nothing done, where there is none."""
+        key = strings.quoted(self.text, self.pos, patterns.COLON)
+        if key is None:
+            return False
+        self._note_text(key)
+        name = strings.unescape(self.original[key.start : key.stop], self.repairs)
+        frame.key_quote = self.text[key.stop : key.end]
+        self._value(frame, name, self.text.index(":", key.end) + 1)
+        return True
+
+    def _value(self, frame: Frame, name: str, pos: int) -> None:
+        """The value of the key ``name``, at ``pos`` or behind the spaces there."""
+        self._need_comma()
+        self.pos = pos
+        char = self._next()
+        self._last = VALUE
+        frame.key = name
+        if name in KNOWN:
+            frame.keys[name] = frame.keys.get(name, 0) + 1
+        if name in (BOX, POLYGON) or (name in LINES and char in ("[", "(", "<")):
+            geometry = self._geometry(frame, self.repairs)
+            if not geometry.is_missing:
+                frame.geometries.append((name, geometry))
+        elif name != DESC and patterns.LIST_OF_NUMBERS.match(self.text, self.pos):
+            self._other_numbers(frame)
+        elif char == "[" or char == "{":
+            self._open(char)
+        elif name == DESC:
+            frame.desc = self._desc(frame)
+        else:
+            self._text(frame)
+
+    def _geometry(self, frame: Frame, repairs: set[str]) -> Geometry:
+        geometry = read_geometry(self.text, self.pos, repairs)
+        self.pos = frame.stop = geometry.end
+        return geometry
+
+    def _other_numbers(self, frame: Frame) -> None:
+        """A list of numbers under a key that is no geometry; only that it is there counts."""
+        frame.has_numbers = True
+        repairs: set[str] = set()
+        geometry = self._geometry(frame, repairs)
+        self.repairs |= repairs - {"nested_list"}
+        if geometry.code == "not_a_number":
+            self.repairs.add("number_format")
+
+    def _desc(self, frame: Frame) -> str | None:
+        """What the object is called; a number there is a label without its quotes."""
+        start = self.pos
+        desc = self._text(frame)
+        label = self.original[start : self.pos]
+        if desc is None and label[-1:].isdigit() and patterns.SCALAR.match(self.text, start):
+            self.repairs.add("quotes")
+            return label
+        return desc
+
+    def _text(self, frame: Frame) -> str | None:
+        """Take in a text, a number or a literal; what a text says, and None for the others."""
+        pos = self.pos
+        if self.text[pos : pos + 1] in (",", "}", "]", ""):
+            self.repairs.add("no_value")
+            return None
+        if (scalar := self._scalar(pos)) is not None:
+            self.pos = frame.stop = scalar.end()
+            return None
+        text = strings.text_value(self.text, pos, frame.key_quote)
+        self.pos = frame.stop = text.end
+        if text.is_cut:
+            return None
+        self._note_text(text)
+        if text.is_unfinished:
+            frame.code = "unfinished"
+        content = self.original[text.start : text.stop]
+        if text.start == pos or not text.is_closed:
+            content = strings.trimmed(content)
+        if text.start > pos + 1:  # JSON in a JSON string: escaped twice
+            content = strings.unescape(content, self.repairs)
+        return strings.unescape(content, self.repairs)
+
+    # Small things
+
+    def _next(self) -> str:
+        """The next character that is no space, where the current offset is then; "" for none."""
+        found = patterns.NEXT.match(self.text, self.pos)
+        assert found is not None
+        self.pos = found.start(1)
+        return found[1]
+
+    def _need_comma(self) -> None:
+        if self._last == VALUE:
+            self.repairs.add("missing_comma")
+
+    def _comma(self) -> None:
+        if self._last == VALUE:
+            self._last = COMMA
+        else:
+            self.repairs.add("extra_comma")
+        self.pos += 1
+
+    def _scalar(self, pos: int) -> re.Match[str] | None:
+        """A number or a literal, behind which a value can end."""
+        scalar = patterns.SCALAR.match(self.text, pos)
+        if scalar is not None and scalar[1]:
+            self.repairs.add("python_literal")
+        return scalar
+
+    def _comment(self, char: str) -> bool:
+        """Skip a comment of any kind, which begins with ``char``. False, and nothing done, where there is none."""
+        if char not in "/#":
+            return False
+        comment = patterns.LINE_COMMENT.match(self.text, self.pos)
+        if comment is not None:
+            self.pos = comment.end()
+        elif self._has_comment_end and self.text.startswith("/*", self.pos):
+            end = self.text.find("*/", self.pos + 2)
+            self._has_comment_end = end >= 0  # without one, no later comment has an end either
+            if end < 0:
+                return False
+            self.pos = end + 2
+        else:
+            return False
+        self.repairs.add("comments")
+        return True
+
+    def _junk(self) -> None:
+        """Skip a word, or one character, that has no place here."""
+        self.repairs.add("prose")
+        junk = patterns.JUNK.match(self.text, self.pos)
+        end = self.pos + 1 if junk is None else junk.end()
+        self._texts.append((self.pos, end))
+        self.pos = end
+
+    def _note_text(self, text: strings.Text) -> None:
+        """Note where a text stands, and what is wrong with its quotes."""
+        self._texts.append((text.start, text.stop))
+        if not (text.is_clean and text.is_closed):
+            is_escaped = text.is_closed and self.text.startswith("\\", text.start - 2)
+            self.repairs.add("escapes" if is_escaped else "quotes")

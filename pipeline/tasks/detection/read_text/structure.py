@@ -1,0 +1,185 @@
+"""What is open at a place of an answer, and what was found up to there."""
+
+from pipeline.tasks.detection.read_text.objects import Frame
+from pipeline.tasks.detection.read_text.patterns import LOOKS_LIKE_JSON, ODD, plain_width
+from pipeline.tasks.detection.rows import DroppedObject, PredictedObject
+
+OPENED, VALUE, COMMA = range(3)  # what came last in the innermost bracket
+
+
+class Structure:
+    """Open brackets, objects and repairs of one text. Offsets are characters of the text.
+
+    The stack holds what is open: a list is the offset of its bracket (a million brackets cost a million integers), an
+    object is a `Frame`. Whatever closes an object - its own brace, or the next thing that cannot be inside it - has it
+    judged; only the end of the text does not, for the object may have been cut there.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.original = text
+        self.text = plain_width(text)
+        self.pos = 0
+        self.preds: list[PredictedObject] = []
+        self.dropped: list[DroppedObject] = []
+        self.repairs: set[str] = set()
+        self.repairs_of_complete: set[str] = set()  # those up to the last object that is complete
+        self.is_truncated = False
+        self.is_empty = False  # an empty list that is an answer was read
+        self._is_empty_wrapped = False
+        self._last = OPENED
+        self._stack: list[Frame | int] = []
+        self._frames: list[Frame] = []  # those in the stack
+        self._root: int | None = None  # where the list of the objects, or what is around it, begins
+        self._num_roots = 0
+        self._lists: set[int] = set()  # lists that hold objects
+        self._others: list[tuple[str, int, int, int]] = []  # code, start, stop, list: dropped if that holds objects
+        self._is_list_closed = False
+        self._texts: list[tuple[int, int]] = []  # prose and texts: their characters are no punctuation
+
+    def _is_in_list(self) -> bool:
+        return bool(self._stack) and isinstance(self._stack[-1], int)
+
+    def _open_list(self) -> None:
+        self._stack.append(self.pos)
+        self._last = OPENED
+
+    def _open_object(self) -> None:
+        frame = Frame(self.pos, self.pos + 1, self._is_in_list())
+        self._stack.append(frame)
+        self._frames.append(frame)
+        self._last = OPENED
+
+    def _close_object(self) -> None:
+        """Judge the object on top of the stack, whose end is known."""
+        frame = self._frames.pop()
+        self._stack.pop()
+        found = frame.judge()
+        around = self._stack[-1] if self._stack else None
+        is_answer = isinstance(around, int) and (not self._frames or self._frames[-1].key == "objects")
+        if frame.has_child and isinstance(found, PredictedObject):
+            self.repairs.add("nested_objects")
+        if found is not None and (frame.keys or is_answer):
+            self._place(found, frame.start, frame.stop)
+        elif isinstance(around, int) and not frame.has_child:
+            code = found if isinstance(found, str) else "no_geometry"
+            self._others.append((code, frame.start, frame.stop, around))
+        if self._frames:
+            self._frames[-1].stop = frame.stop
+            self._frames[-1].has_child |= frame.has_child
+        self._last = VALUE
+
+    def _place(self, found: PredictedObject | str, start: int, stop: int) -> None:
+        """Keep an object, or the code of why it is none, and note what is around it."""
+        if isinstance(found, str):
+            self.dropped.append(DroppedObject(code=found, span=(start, stop)))
+        else:
+            self.preds.append(found)
+        self._note_place(stop)
+
+    def _note_place(self, stop: int) -> None:
+        """Note what is around an object that ends at ``stop``."""
+        if self._stack:
+            self._note_containers()
+        else:
+            self.repairs.add("no_list")
+        if self._frames:
+            self._frames[-1].stop = stop
+            self._frames[-1].has_child = True
+        if len(self.repairs) != len(self.repairs_of_complete):
+            self.repairs_of_complete = set(self.repairs)
+
+    def _note_containers(self) -> None:
+        bottom, around = self._stack[0], self._stack[-1]
+        root = bottom if isinstance(bottom, int) else bottom.start
+        if self._root is None:
+            self._root = root
+        elif self._root != root:
+            self.repairs.add("several_containers")
+        is_in_object = bool(self._frames) and bool(self._frames[-1].keys)
+        if isinstance(around, int):
+            self._lists.add(around)
+            if len(self._stack) > 2 or (len(self._stack) == 2 and (isinstance(bottom, int) or bottom.key != "objects")):
+                self.repairs.add("nested_objects" if is_in_object else "wrapper")
+        else:
+            self.repairs.add("nested_objects" if is_in_object else "no_list")
+
+    def _close_list(self) -> None:
+        """The bracket at the current offset closes the list on top of the stack."""
+        start = self._stack.pop()
+        assert isinstance(start, int)
+        if start in self._lists:
+            self._is_list_closed = True
+        elif self._last == OPENED and not self.text[start + 1 : self.pos].strip(" \t\r\n,"):
+            self._empty_list()
+        self.pos += 1
+        if self._frames:
+            self._frames[-1].stop = self.pos
+        self._last = VALUE
+
+    def _empty_list(self) -> None:
+        """A list without anything is an answer when it stands alone or under ``objects``."""
+        around = self._stack[-1] if self._stack else None
+        if isinstance(around, Frame):
+            if around.key != "objects":
+                return
+            around.has_empty_list = True
+        elif self._frames:
+            return
+        self.is_empty = True
+        self._is_empty_wrapped |= isinstance(around, int) or len(self._stack) > 1
+
+    def _close_all(self) -> None:
+        """A code fence ends here: nothing before it was cut, so what is open lacks its bracket."""
+        self.repairs.add("closing_bracket")
+        self._trailing_comma()
+        while self._stack:
+            if self._is_in_list():
+                self._is_list_closed |= self._stack.pop() in self._lists
+            else:
+                self._close_object()
+
+    def _trailing_comma(self) -> None:
+        if self._last == COMMA:
+            self.repairs.add("trailing_comma")
+
+    def _finish(self) -> None:
+        """The text has ended, with or without open brackets."""
+        if self._stack and self._ends_in_object():
+            self.is_truncated = True
+        elif self._stack:
+            self.repairs.add("closing_bracket")
+            self._trailing_comma()
+        self.dropped += [
+            DroppedObject(code=code, span=(start, stop))
+            for code, start, stop, around in self._others
+            if around in self._lists
+        ]
+        self.dropped.sort(key=lambda dropped: dropped.span)
+        self.preds.sort(key=lambda pred: pred.span or (0, 0))  # an object closes behind those that are inside it
+        if self._is_empty_wrapped and not self.preds and not self.dropped:
+            self.repairs.add("wrapper")
+        if self._num_roots > 1 and not self.repairs & {"no_list", "several_containers"}:
+            self.repairs.add("prose")
+        self._report_odd_characters()
+
+    def _ends_in_object(self) -> bool:
+        if any(frame.keys for frame in self._frames):
+            return True
+        inner = self._frames[-1] if self._frames else None
+        if inner is not None and not (inner.has_child or inner.has_empty_list):
+            if inner.is_in_list:
+                return True
+            return not self._is_list_closed and bool(LOOKS_LIKE_JSON.match(self.text, inner.start))
+        if self.preds or self.dropped or self.is_empty:
+            return False
+        bottom = self._stack[0]
+        return bool(LOOKS_LIKE_JSON.match(self.text, bottom if isinstance(bottom, int) else bottom.start))
+
+    def _report_odd_characters(self) -> None:
+        """Full-width forms and odd spaces are faults outside of prose and texts."""
+        index = 0
+        for odd in ODD.finditer(self.original):
+            while index < len(self._texts) and self._texts[index][1] <= odd.start():
+                index += 1
+            if index == len(self._texts) or odd.start() < self._texts[index][0]:
+                self.repairs.add("spaces" if odd[0].isspace() else "full_width")
