@@ -1,7 +1,7 @@
 """The tables that people see, from literal metrics."""
 
 import io
-from types import SimpleNamespace
+from dataclasses import replace
 
 import msgspec
 import pandas as pd
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.contract.metrics import MetricDefinition, TableColumn, TableLayout, TableNote
+from pipeline.contract.metrics import Evaluation, MetricDefinition, TableColumn, TableLayout, TableNote
+from pipeline.contract.parts import EvaluatePart
 from pipeline.look import tables
 from pipeline.look.tables import Checkpoint
 from pipeline.visualize import headlines
@@ -229,9 +230,10 @@ def test_a_task_without_a_layout_shows_its_first_metrics() -> None:
     glossary = [
         MetricDefinition(name=name, unit="", better="higher", definition="") for name in ("survival", "no", "steps")
     ]
-    layout = tables.layout_of(SimpleNamespace(), glossary, METRICS)
+    part = EvaluatePart(glossary=glossary, evaluate=lambda predictions, options: Evaluation([], []))
+    layout = tables.layout_of(part, METRICS)
     assert [(c.metric, c.statistic) for c in layout.columns] == [("survival", "rate"), ("steps", "mean")]
-    assert tables.layout_of(SimpleNamespace(TABLE=LAYOUT), glossary, METRICS) is LAYOUT
+    assert tables.layout_of(replace(part, table=LAYOUT), METRICS) is LAYOUT
 
 
 def test_a_task_may_say_what_its_counts_mean() -> None:

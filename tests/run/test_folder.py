@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.files.hashes import sha256_file
 from pipeline.run import folder as runs
 from pipeline.run.folder import StageRequest, stage_run
 from pipeline.run.manifest import load_manifest, verify
@@ -367,9 +368,9 @@ def test_canonical_json_has_one_text_for_equal_values() -> None:
 def test_a_file_hashes_as_one_piece(tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.write_bytes(b"ab" * 1_500_000)  # several chunks
-    assert runs.sha256_file(path) == hashlib.sha256(b"ab" * 1_500_000).hexdigest()
+    assert sha256_file(path) == hashlib.sha256(b"ab" * 1_500_000).hexdigest()
     with pytest.raises(UserError, match="cannot read"):
-        runs.sha256_file(tmp_path / "absent")
+        sha256_file(tmp_path / "absent")
 
 
 def test_a_configuration_edited_by_hand_is_noticed(request_: StageRequest) -> None:
