@@ -16,7 +16,7 @@ from stages.common import Result, command, finished, main, stage_config
 from stages.options import Options
 
 if TYPE_CHECKING:
-    from pipeline.compare import ComparisonJob
+    from pipeline.compare.run import ComparisonJob
 
 FilesArgument = Annotated[
     list[str], typer.Argument(metavar="[LABEL=]FILE...", help="Predictions of two models or more on the same records.")
@@ -91,7 +91,7 @@ def app(
 
     Example: baton compare gridworld *.jsonl --all-pairs --metric wellbeing --out curve
     """
-    from pipeline import compare as comparison  # loaded here: `--help` need not wait for pandas
+    from pipeline.compare import run as comparison  # loaded here: `--help` need not wait for pandas
     from pipeline.evaluate.run import label_inputs
 
     recipe, run_name = options.recipe_or_defaults()
@@ -120,7 +120,7 @@ def app(
 
 
 def _compare(options: Options, job: "ComparisonJob", recipe: Any) -> Result:
-    from pipeline import compare as comparison
+    from pipeline.compare import run as comparison
 
     request = StageRequest(
         stage="compare",

@@ -156,18 +156,16 @@ def _only_one(inputs: list[str]) -> Path | None:
 
 
 def _follow(options: Options, path: Path, section: Any, asked: _Asked) -> Result:
-    from pipeline.contract.load import load_part
-    from pipeline.contract.parts import RowsPart
     from pipeline.evaluate.anytime import Anytime, AnytimeJob
     from pipeline.evaluate.watch import State, parse_question, summary, watch
 
     question = parse_question(asked.stop_when) if asked.stop_when else None
     metrics = [*asked.metrics, *([question.metric] if question else [])]
-    job = AnytimeJob(task=options.task, options=section, metrics=metrics, against=asked.against)
+    job = AnytimeJob(task=options.task, path=path, options=section, metrics=metrics, against=asked.against)
     state = State(Anytime(job), question)
     try:
         with _shown(options) as show:
-            watch(path, load_part(options.task, RowsPart).prediction, state, show, asked.idle_s)
+            watch(state, show, asked.idle_s)
     except KeyboardInterrupt:
         if not options.json:
             print("\n".join(summary(state)), flush=True)

@@ -133,7 +133,8 @@ def _facts(report: "GateReport") -> dict[str, Any]:
 
 def _update(job: "GateJob", options: Options, *, ask: bool) -> Result:
     """Show what would change, ask, and replace the baseline in one step."""
-    from pipeline.gate.run import new_baseline, run_gate, update_baseline
+    from pipeline.gate.baseline import update_baseline
+    from pipeline.gate.run import new_baseline, run_gate
 
     if job.baseline.name.endswith((".jsonl", ".jsonl.zst")):
         raise UserError(

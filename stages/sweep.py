@@ -71,12 +71,12 @@ def app(
 
 
 def _file(task: str, name: str | None, file: Path | None) -> Path:
-    from pipeline.sweep.file import find_sweep
+    from pipeline.recipe.named import find_named
 
     if (name is None) == (file is None):
         what = "the sweep stage needs one of --name and --file"
         raise UserError(what, remedy="baton sweep TASK --name NAME")
-    return file if file is not None else find_sweep(task, name or "")
+    return file if file is not None else find_named("sweep", name or "", task)
 
 
 def _result(outcome: Any) -> Result:

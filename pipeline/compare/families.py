@@ -1,34 +1,15 @@
 """Rows of families of comparisons, and what checkpoints of a training show together: forgetting, overfitting."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
 
-from pipeline.compare.judge import PERCENTILE, Judge, adjusted, verdict_of
+from pipeline.compare.judge import BY_RECORD, Judge, adjusted, verdict_of
 from pipeline.contract.metrics import RecordMetric
 from pipeline.records.join import Slice
-from pipeline.records.read import POOLED
+from pipeline.records.measured import POOLED
 from schemas.comparison import Comparison
-
-# what a comparison of different records does not have
-_UNPAIRED: dict[str, Any] = dict.fromkeys(
-    (
-        "p_value",
-        "p_adjusted",
-        "num_in_family",
-        "test",
-        "effect_size",
-        "win_rate",
-        "probability_of_improvement",
-        "probability_of_improvement_low",
-        "probability_of_improvement_high",
-        "num_better",
-        "num_worse",
-        "num_equal",
-    )
-)
 
 
 def compare_family(
@@ -101,27 +82,10 @@ def _gap(judge: Judge, train: Judge, label: str, metric: RecordMetric) -> Compar
         return None
     apart = np.random.default_rng([judge.settings.seed, 1]).permutation(judge.settings.num_resamples)
     spread = judge.resampled(label, metric, whole) - train.resampled(label, metric, learned)[apart]
-    found = judge.between(difference, spread)
-    definition = judge.definitions[metric.name]
-    shown = found is not None and (found.low > 0.0 or found.high < 0.0)
-    return Comparison(
-        task=judge.task.name,
-        id=f"train_gap/{label}/{metric.name}/{metric.statistic}",
-        kind="train_gap",
-        label=label,
-        baseline=label,
-        name=metric.name,
-        statistic=metric.statistic,
-        value=value,
-        baseline_value=baseline_value,
-        difference=difference,
-        low=found.low if found else None,
-        high=found.high if found else None,
-        confidence=judge.settings.confidence,
-        interval=PERCENTILE if found else None,
-        unit=definition.unit,
-        better=definition.better,
-        verdict=verdict_of(difference, definition.better) if shown else "no_difference_shown",
-        num_records=len(judge.joined.ids),
-        **_UNPAIRED,
-    )
+    found = judge.interval_of(difference, spread)
+    shown = found["low"] is not None and (found["low"] > 0.0 or found["high"] < 0.0)
+    better = judge.definitions[metric.name].better
+    verdict = verdict_of(difference, better) if shown else "no_difference_shown"
+    untested = dict.fromkeys((*BY_RECORD, "p_value", "test"))
+    row = judge.row((label, label), metric, whole, (value, baseline_value), found | untested | {"verdict": verdict})
+    return msgspec.structs.replace(row, kind="train_gap", id=f"train_gap/{label}/{metric.name}/{metric.statistic}")

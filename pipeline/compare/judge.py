@@ -13,13 +13,24 @@ from pipeline.compare.pairs import SWAPS, PairedColumns, Settings, permutation_t
 from pipeline.compare.pooled import PooledFigures
 from pipeline.contract.metrics import MetricDefinition, RecordMetric
 from pipeline.records.join import Joined, Slice
-from pipeline.records.measured import Task
-from pipeline.records.read import POOLED, Ints
+from pipeline.records.measured import POOLED, Ints, Task
 from pipeline.stats import Floats, Interval
 from schemas.comparison import Comparison, Verdict
 from schemas.rows import Better
 
-PERCENTILE = "bootstrap_percentile"
+CHANCE = "probability_of_improvement"
+# what is said record by record, and of figures over the parts of all records together is not there
+BY_RECORD = (
+    "effect_size",
+    "win_rate",
+    CHANCE,
+    f"{CHANCE}_low",
+    f"{CHANCE}_high",
+    "num_better",
+    "num_worse",
+    "num_equal",
+)
+
 LEAST_DEFINED = 0.5  # of the resamples: with fewer, a pooled figure has no interval
 
 
@@ -82,11 +93,22 @@ class Judge:
             found = self._compare_pooled(pair, metric, part, values)
         else:
             found = self._compare_values(pair, metric, part, values)
+        return self.row(pair, metric, part, values, found)
+
+    def row(
+        self,
+        pair: tuple[str, str],
+        metric: RecordMetric,
+        part: Slice,
+        values: tuple[float, float],
+        found: Mapping[str, Any],
+    ) -> Comparison:
+        """A comparison, of a family that is not known yet."""
+        label, baseline = pair
         definition = self.definitions[metric.name]
-        where = f"{label}-vs-{baseline}/{part.name}/{metric.name}/{metric.statistic}"
         return Comparison(
             task=self.task.name,
-            id=where,
+            id=f"{label}-vs-{baseline}/{part.name}/{metric.name}/{metric.statistic}",
             kind="paired",
             label=label,
             baseline=baseline,
@@ -116,7 +138,7 @@ class Judge:
         resampled = columns.resampled(label, *at) - columns.resampled(baseline, *at)
         p_value, test = permutation_test(ours, theirs, metric.statistic, self.settings)
         return {
-            **self._interval_of(values[0] - values[1], resampled),
+            **self.interval_of(values[0] - values[1], resampled),
             **_by_record(ours, theirs, self.definitions[metric.name].better),
             **_chance(columns.chance_to_beat(pair, metric.name), self.definitions[metric.name].better),
             "p_value": p_value,
@@ -133,10 +155,9 @@ class Judge:
         permuted = self.pooled.permuted(label, baseline, part.chosen)[metric.name]
         differs = self.pooled.differs(label, baseline)
         same = not differs[slice(None) if part.chosen is None else part.chosen].any()
-        nothing = ("effect_size", "win_rate", *_chance(None, ""), "num_better", "num_worse", "num_equal")
         return {
-            **self._interval_of(observed, ours - theirs),
-            **dict.fromkeys(nothing),
+            **self.interval_of(observed, ours - theirs),
+            **dict.fromkeys(BY_RECORD),
             "p_value": 1.0 if same else share_as_large(observed, permuted),
             "test": SWAPS,
             "verdict": "equal" if same else "no_difference_shown",
@@ -148,7 +169,8 @@ class Judge:
             self._changes[pair] = self.pooled.changes(*pair)
         return self._changes[pair]
 
-    def _interval_of(self, value: float, resampled: Floats) -> dict[str, Any]:
+    def interval_of(self, value: float, resampled: Floats) -> dict[str, Any]:
+        """The fields of a row that `between` fills."""
         found = self.between(value, resampled)
         if found is None:
             return {"low": None, "high": None, "interval": None}
@@ -206,12 +228,9 @@ def _by_record(ours: Floats, theirs: Floats, better: Better) -> dict[str, Any]:
     }
 
 
-def _chance(found: Interval | None, better: str) -> dict[str, float | None]:
-    """The fields of the chance that any record is better, from the chance that it is larger; None: there is none."""
-    name = "probability_of_improvement"
-    if found is None:
-        return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
+def _chance(found: Interval, better: str) -> dict[str, float]:
+    """The fields of the chance that any record is better, from the chance that it is larger."""
     value, low, high = found.value, found.low, found.high
     if better == "lower":
         value, low, high = 1.0 - value, 1.0 - high, 1.0 - low
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
+    return {CHANCE: value, f"{CHANCE}_low": low, f"{CHANCE}_high": high}

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.compare.judge import Judge
 from pipeline.contract.metrics import RecordMetric
 from pipeline.records.join import Joined
-from pipeline.records.read import POOLED, Ints
+from pipeline.records.measured import POOLED, Ints
 from pipeline.stats import Floats
 from schemas.comparison import Mover
 

@@ -11,17 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import stats
-from pipeline.records.read import Ints
+from pipeline.records.measured import STATISTICS, Ints
 from pipeline.stats import Floats
 from pipeline.stats.intervals import NUM_CUT, NUM_LINEAR, Metric
 from pipeline.stats.medians import NUM_ERRORS, NUM_WINDOW, middle, resample_medians
 
-STATISTICS: Mapping[str, Metric] = {
-    "mean": stats.mean,
-    "rate": stats.mean,
-    "median": stats.median,
-    "iqm": stats.interquartile_mean,
-}
 NUM_MANY_PERMUTATIONS = 2_000  # from `NUM_LINEAR` records on: of a million, 0.25 ms each
 ROUNDING = 1e-12  # relative: a permuted difference this close to the observed one ties with it
 FLIPS, SWAPS = "sign_flips", "swaps"
@@ -145,7 +139,7 @@ def permutation_test(ours: Floats, theirs: Floats, statistic: str, settings: Set
 
 def _swapped(ours: Floats, theirs: Floats, statistic: str, generator: np.random.Generator, num: int) -> Floats:
     """Differences of the aggregates after random swaps of records: [num]."""
-    from pipeline.compare.kernels import swapped_differences  # here: loading numba costs more than small tests
+    from pipeline.stats import kernels  # here: loading numba costs more than small tests
 
     num_records, below = len(ours), np.zeros((num, 2), np.int64)
     ranks = NUM_CUT[STATISTICS[statistic]](num_records), num_records
@@ -155,7 +149,7 @@ def _swapped(ours: Floats, theirs: Floats, statistic: str, generator: np.random.
     both = np.concatenate([ours, theirs])
     order = np.argsort(both, kind="stable")
     result = np.empty(num)
-    swapped_differences(both[order], order % len(ours), order >= len(ours), ranks, (seeds, below), result)
+    kernels.swapped_differences(both[order], order % len(ours), order >= len(ours), ranks, (seeds, below), result)
     return result
 
 

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from pipeline.compare.pairs import Settings
 from pipeline.records.join import Joined
-from pipeline.records.measured import Task
-from pipeline.records.read import Ints
+from pipeline.records.measured import Ints, Task
 from pipeline.stats import Floats
-from pipeline.stats.intervals import draw_records
+from pipeline.stats.intervals import draw_counts
 
 MAX_WEIGHTS = 2**22  # of int32 at a time: 16 MiB
 Weights = NDArray[np.int32]
@@ -38,13 +37,13 @@ class PooledFigures:
 
     def value(self, label: str, name: str, chosen: Ints | None) -> float:
         """The figure of one file; NaN where it is undefined."""
-        return float(self._measure(label, self._ones(chosen)[None])[name][0])
+        return float(self._figures(label, self._ones(chosen)[None])[name][0])
 
     def resampled(self, label: str, name: str, chosen: Ints | None) -> Floats:
         """The figure of one file over each resample: [B], NaN where it is undefined."""
         key = (label, None if chosen is None else chosen.tobytes())
         if key not in self._resampled:
-            self._resampled[key] = _merged(self._measure(label, weights) for weights in self._draws(chosen))
+            self._resampled[key] = _merged(self._figures(label, weights) for weights in self._draws(chosen))
         return self._resampled[key][name]
 
     def permuted(self, label: str, baseline: str, chosen: Ints | None) -> Mapping[str, Floats]:
@@ -91,9 +90,7 @@ class PooledFigures:
 
     def _rows(self, label: str) -> list[Any]:
         """The rows of the joined records. Pooled figures have no worst record, so that no file lacks one."""
-        rows = self.joined.files[label].rows
-        assert rows is not None
-        return [rows[n] for n in self.joined.positions[label].tolist()]
+        return self.joined.files[label].rows_at(self.task, self.joined.positions[label])
 
     def _pair(self, label: str, baseline: str) -> Pooled:
         """Figures of weights [B, 2 M]: the records of ``label``, then those of ``baseline``."""
@@ -104,13 +101,9 @@ class PooledFigures:
             self._together = {(label, baseline): measured.pooled}  # of one pair at a time: it may be large
         return self._together[label, baseline]
 
-    def _measure(self, label: str, weights: Weights) -> Mapping[str, Floats]:
+    def _figures(self, label: str, weights: Weights) -> Mapping[str, Floats]:
         """Figures of one file, of weights [B, M] of the joined records."""
-        records = self.joined.files[label]
-        assert records.measured is not None and records.measured.pooled is not None
-        whole = np.zeros((len(weights), len(records.ids)), np.int32)
-        whole[:, self.joined.positions[label]] = weights
-        return records.measured.pooled(whole)
+        return self.joined.files[label].figures(weights, self.joined.positions[label])
 
     def _ones(self, chosen: Ints | None) -> Weights:
         """Weights [M] that count each chosen record once."""
@@ -123,10 +116,10 @@ class PooledFigures:
         among = np.arange(len(self.joined.ids)) if chosen is None else chosen
         strata = None if self.joined.strata is None else self.joined.strata[among]
         generator, num = self.settings.generator("pooled"), self.settings.num_resamples
-        for drawn in draw_records(len(among), generator, num, strata, MAX_WEIGHTS):
-            rows = np.arange(len(drawn))[:, None] * len(self.joined.ids)
-            counts = np.bincount((among[drawn] + rows).ravel(), minlength=len(drawn) * len(self.joined.ids))
-            yield counts.reshape(len(drawn), -1).astype(np.int32)
+        for counts in draw_counts(len(among), generator, num, strata, MAX_WEIGHTS):
+            weights = np.zeros((len(counts), len(self.joined.ids)), np.int32)
+            weights[:, among] = counts
+            yield weights
 
     def _chunks(self, num: int, num_columns: int) -> Iterator[int]:
         """Numbers of rows that add up to ``num``, of ``num_columns`` times M weights each."""

@@ -10,21 +10,19 @@ from typing import Any
 
 import msgspec
 
-from pipeline.compare import page as pages
-from pipeline.compare import tables as telling
+from pipeline.compare import page, tables
 from pipeline.compare.families import compare_family, forgetting, overfitting
 from pipeline.compare.judge import Judge, pairs_of
 from pipeline.compare.movers import moved_metrics, movers
 from pipeline.compare.pairs import Settings
 from pipeline.contract.jobs import Report as Progress
-from pipeline.contract.metrics import MetricDefinition
 from pipeline.errors import UserError
 from pipeline.evaluate.run import named_files
 from pipeline.files import gc_paused, read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.records.join import OnMissing, join
 from pipeline.records.measured import Task
-from pipeline.records.read import Records, read_records
+from pipeline.records.read import read_records
 from pipeline.run.manifest import load_manifest
 from pipeline.stats.intervals import NUM_LINEAR
 from pipeline.visualize import image_inputs
@@ -127,7 +125,7 @@ def show(folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
     moved = read_all(folder / MOVERS, Mover)
     manifest = load_manifest(folder)
     by_step = bool(manifest.config["compare"]["training_steps"])
-    lines = telling.terminal(rows, moved, manifest.notes["notes"], by_step=by_step)
+    lines = tables.terminal(rows, moved, manifest.notes["notes"], by_step=by_step)
     return lines, [msgspec.to_builtins(row) for row in rows if row.slice_by == "all"]
 
 
@@ -141,10 +139,10 @@ def run_comparison(job: ComparisonJob) -> ComparisonOutcome:
     write_all(outputs["comparisons"], found.comparisons)
     write_all(outputs["movers"], moved)
     write_all(outputs["figures"], figures)
-    table = telling.markdown(job.task, found.comparisons, moved, notes, by_step=bool(job.steps))
+    table = tables.markdown(job.task, found.comparisons, moved, notes, by_step=bool(job.steps))
     write_atomically(outputs["table"], [table.encode()])
-    page = pages.page(found.judge, found.comparisons, moved, figures, notes, job.folder)
-    write_atomically(outputs["report"], [page.encode()])
+    report = page.page(found.judge, found.comparisons, moved, figures, notes, job.folder)
+    write_atomically(outputs["report"], [report.encode()])
     outputs |= {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
     job.report(3, 3, {})
     counts = {
@@ -176,10 +174,17 @@ def _draw(job: ComparisonJob, found: Found, notes: list[str]) -> tuple[Sequence[
 def compare_files(job: ComparisonJob) -> Found:
     """Read, join and judge. Raises UserError when the files cannot be compared."""
     baseline = _baseline(job)
-    task = Task(job.task, job.options)
-    definitions = {definition.name: definition for definition in task.part.glossary}
-    files, train_files = _read(job, task)
-    judge, notes = _judge(job, task, files, definitions)
+    unknown = [label for label in job.train_inputs if label not in job.inputs]
+    if unknown:
+        raise UserError(
+            f"there are no held-out predictions called {unknown[0]!r}",
+            where="--train-predictions",
+            remedy=f"labels are {', '.join(job.inputs)}",
+        )
+    with gc_paused():
+        judge = _judge(job, job.inputs)
+        train = {label: _judge(job, {label: path}) for label, path in job.train_inputs.items()}
+    notes = judge.joined.notes
     if job.steps:
         told = ", ".join(f"{label} ({step:,})" for label, step in job.steps.items())
         notes.append(f"Checkpoints of one training, in the order of their steps: {told}.")
@@ -190,7 +195,6 @@ def compare_files(job: ComparisonJob) -> Found:
     rows = compare_family(judge, pairs, judge.metrics, [whole], notes)
     rows += compare_family(judge, pairs, by_slice, parts, notes)
     rows += forgetting(judge, parts)
-    train = {label: _judge(job, task, {label: records}, definitions)[0] for label, records in train_files.items()}
     rows += [row for label in train for row in overfitting(judge, train[label], label)]
     job.report(1, 3, {"comparing": "record by record"})
     moved = [
@@ -210,25 +214,11 @@ def _baseline(job: ComparisonJob) -> str:
     )
 
 
-def _read(job: ComparisonJob, task: Task) -> tuple[dict[str, Records], dict[str, Records]]:
-    """The files by label, and those of the records that models learned from."""
-    unknown = [label for label in job.train_inputs if label not in job.inputs]
-    if unknown:
-        raise UserError(
-            f"there are no held-out predictions called {unknown[0]!r}",
-            where="--train-predictions",
-            remedy=f"labels are {', '.join(job.inputs)}",
-        )
-    with gc_paused():
-        files = {label: read_records(task, label, path, job.metrics) for label, path in job.inputs.items()}
-        train = {label: read_records(task, label, path, job.metrics) for label, path in job.train_inputs.items()}
-    return files, train
-
-
-def _judge(
-    job: ComparisonJob, task: Task, files: Mapping[str, Records], definitions: Mapping[str, MetricDefinition]
-) -> tuple[Judge, list[str]]:
-    better = {name: definition.better for name, definition in definitions.items()}
-    joined = join(task, files, job.on_missing, better)
+def _judge(job: ComparisonJob, paths: Mapping[str, Path]) -> Judge:
+    """Files, read and joined."""
+    task = Task(job.task, job.options)
+    files = {label: read_records(task, label, path, job.metrics) for label, path in paths.items()}
+    definitions = task.glossary
+    joined = join(task, files, job.on_missing, {name: known.better for name, known in definitions.items()})
     common = [metric for metric in joined.metrics if metric.name in definitions]
-    return Judge(task, joined, common, definitions, job.settings, job.steps), joined.notes
+    return Judge(task, joined, common, definitions, job.settings, job.steps)

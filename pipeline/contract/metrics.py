@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schemas.rows import Better, Metric, Score
 
@@ -84,17 +84,18 @@ class Measurements:
 
     ``values[name]`` is float64 [N], finite where ``scored``. ``scored`` is bool [N]: records that are not (errors, if
     the task leaves them out) count in no metric. ``metrics`` are all that can be asked for, the main one first.
-    ``slices[key][n]`` is the value of ``key`` for record n, None where it has none. ``strata`` int64 [N], where records
-    are to be resampled by stratum. ``pooled(weights)`` takes int32 [B, N], how often each record counts in each of B
-    cases, and returns float64 [B] for the name of each pooled metric, NaN where it is undefined. ``bounds[name]`` are
-    the least and the largest value that a record can have, where there are such.
+    ``slices[key][n]`` is the value of ``key`` for record n, None where it has none. ``strata[n]`` names the stratum of
+    record n, where records are to be resampled by stratum; names can be sorted. ``pooled(weights)`` takes int32 [B, N],
+    how often each record counts in each of B cases, and returns float64 [B] for the name of each pooled metric, NaN
+    where it is undefined. ``bounds[name]`` are the least and the largest value that a record can have, where there are
+    such.
     """
 
     values: Mapping[str, "NDArray[np.float64]"]
     scored: "NDArray[np.bool_]"
     metrics: Sequence[RecordMetric]
     slices: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
-    strata: "NDArray[np.int64] | None" = None
+    strata: Sequence[Any] | None = None
     pooled: "Callable[[NDArray[np.int32]], Mapping[str, NDArray[np.float64]]] | None" = None
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 

@@ -13,22 +13,19 @@ few percent, at counts that do not depend on how the records arrive, and once at
 """
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.contract.load import load_part
 from pipeline.contract.metrics import Measurements, RecordMetric
-from pipeline.contract.parts import EvaluatePart, RowsPart
 from pipeline.errors import UserError
-from pipeline.files import read_all
-from pipeline.records.measured import Task
-from pipeline.stats.intervals import Interval
+from pipeline.records.join import refuse_other_truth
+from pipeline.records.measured import POOLED, Task, choose_metrics
+from pipeline.records.read import read_records, records_of
+from pipeline.stats.intervals import Interval, draw_counts
 from pipeline.stats.metrics import Floats, interquartile_mean, interquartile_mean_terms
 from pipeline.stats.sequences import (
     BoundedMean,
@@ -40,19 +37,19 @@ from pipeline.stats.sequences import (
 
 NUM_RESAMPLES = 200  # the spread is then known to 5 %: 1 / sqrt(2 * 200)
 _NUM_ROWS = 50  # resamples at a time
-_LOOK_GROWTH = {"median": 1.02, "iqm": 1.02, "pooled": 1.1}
+_LOOK_GROWTH = {"median": 1.02, "iqm": 1.02, POOLED: 1.1}
 _NUM_DEFAULT = 3  # metrics that are followed when none is named
-
-_Measure = Callable[[Sequence[Any]], Measurements]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnytimeJob:
-    """What is followed. ``metrics`` are "name" or "name:statistic", none for the task's main ones; ``options`` is the
-    section ``evaluate`` of the recipe. With ``against``, a finished predictions file, metrics are differences to it,
-    over the records that both have; what a record was asked and is judged by must be the same in both."""
+    """What is followed: the file ``path``. ``metrics`` are "name" or "name:statistic", none for the task's main ones;
+    ``options`` is the section ``evaluate`` of the recipe. With ``against``, a finished predictions file, metrics are
+    differences to it, over the records that both have; what a record was asked and is judged by must be the same in
+    both."""
 
     task: str
+    path: Path
     options: Any
     metrics: Sequence[str] = ()
     against: Path | None = None
@@ -73,16 +70,10 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class _Batch:
-    """Scored records and their values by metric; with a baseline, its records and values in the same order."""
+    """Scored records of one side, or of two in the same order: values by metric, and the predictions themselves."""
 
-    rows: Sequence[Any]
-    values: Mapping[str, Floats]
-    base_rows: Sequence[Any]
-    base_values: Mapping[str, Floats] | None
-
-    def change(self, name: str) -> Floats:
-        """The values, less those of the baseline where there is one."""
-        return self.values[name] - self.base_values[name] if self.base_values is not None else self.values[name]
+    values: Sequence[Mapping[str, Floats]]
+    rows: Sequence[Sequence[Any]]
 
 
 class _Tracker(Protocol):
@@ -101,15 +92,12 @@ class Anytime:
     """
 
     def __init__(self, job: AnytimeJob) -> None:
-        self._job = job
-        self._part = load_part(job.task, EvaluatePart)
-        self._task = Task(job.task, job.options)
+        self.job, self.task = job, Task(job.task, job.options)
+        self._glossary = self.task.glossary
         for text in job.metrics:
-            self._check_name(text)
-        self._base: dict[str, tuple[Any, int]] = {}
-        self._base_measured: Measurements | None = None
-        if job.against is not None:
-            self._read_base(job.against)
+            self.task.definition(text.partition(":")[0], where=text)
+        self._base = read_records(self.task, "the baseline", job.against) if job.against else None
+        self._places = {id: place for place, id in enumerate(self._base.ids)} if self._base else {}
         self.start_over()
 
     def start_over(self) -> None:
@@ -120,19 +108,18 @@ class Anytime:
     def take(self, rows: Sequence[Any]) -> None:
         """The next rows of the file, in its order."""
         self.num_records += len(rows)
-        if self._base_measured is not None:
-            paired = [row for row in rows if row.id in self._base]
+        if self._base is not None:
+            paired = [row for row in rows if row.id in self._places]
             self.num_unpaired += len(rows) - len(paired)
             rows = paired
-            self._task.refuse_other_truth([(row, self._base[row.id][0]) for row in rows], str(self._job.against))
         if not rows:
             return
-        measured = self._part.measure_records(rows, self._job.options)
+        measured, batch = self._measured(rows)
         if not self._trackers:
-            self._trackers = list(_make_trackers(self._job, measured, self._measure))
-        batch = self._scored(rows, measured)
-        self.num_scored += len(batch.rows)
-        if batch.rows:
+            self._trackers = list(_make_trackers(self.job, self.task, measured))
+        num_scored = len(batch.rows[0])
+        self.num_scored += num_scored
+        if num_scored:
             for tracker in self._trackers:
                 tracker.take(batch)
 
@@ -147,85 +134,48 @@ class Anytime:
 
     def reading_of(self, text: str) -> Reading | None:
         """The metric that "name" or "name:statistic" means, among those that are followed."""
-        return next((reading for reading in self.readings() if _is_called(reading.metric, text)), None)
+        name, _, statistic = text.partition(":")
+        found = (one for one in self.readings() if one.metric.name == name)
+        return next((one for one in found if statistic in ("", one.metric.statistic)), None)
 
     def unit_of(self, name: str) -> str:
         """Unit of a metric, from the glossary."""
-        return next((entry.unit for entry in self._part.glossary if entry.name == name), "")
+        return self._glossary[name].unit if name in self._glossary else ""
 
-    def _measure(self, rows: Sequence[Any]) -> Measurements:
-        return self._part.measure_records(rows, self._job.options)
-
-    def _scored(self, rows: Sequence[Any], measured: Measurements) -> _Batch:
-        keep = measured.scored.copy()
-        base_rows: list[Any] = []
-        base_values = None
-        if (base := self._base_measured) is not None:
-            places = np.array([self._base[row.id][1] for row in rows])
-            keep &= base.scored[places]
-            base_rows = [self._base[row.id][0] for row, kept in zip(rows, keep, strict=True) if kept]
-            base_values = {name: values[places[keep]] for name, values in base.values.items()}
-        return _Batch(
-            rows=[row for row, kept in zip(rows, keep, strict=True) if kept],
-            values={name: values[keep] for name, values in measured.values.items()},
-            base_rows=base_rows,
-            base_values=base_values,
+    def _measured(self, rows: Sequence[Any]) -> tuple[Measurements, _Batch]:
+        """What the rows measured; and of those that are scored, on both sides, what is followed."""
+        now, base = records_of(self.task, "the predictions", self.job.path, rows), self._base
+        keep = now.measured.scored
+        places = np.array([self._places.get(id, -1) for id in now.ids])
+        if base is not None:
+            refuse_other_truth(self.task, (now, np.arange(len(rows))), (base, places))
+            keep = keep & base.measured.scored[places]
+        sides = [(now, np.flatnonzero(keep)), *([(base, places[keep])] if base is not None else [])]
+        return now.measured, _Batch(
+            values=[{name: column[at] for name, column in one.measured.values.items()} for one, at in sides],
+            rows=[[one.rows[place] for place in at.tolist()] if one.rows is not None else [] for one, at in sides],
         )
 
-    def _read_base(self, path: Path) -> None:
-        rows = read_all(path, load_part(self._job.task, RowsPart).prediction)
-        if not rows:
-            raise UserError("there are no predictions in it", where=str(path))
-        (id, count), *_ = Counter(row.id for row in rows).most_common(1)
-        if count > 1:
-            what = f"the id {id!r} stands {count} times in the baseline"
-            raise UserError(what, where=str(path), remedy="keep one prediction for each record")
-        self._base = {row.id: (row, index) for index, row in enumerate(rows)}
-        self._base_measured = self._measure(rows)
 
-    def _check_name(self, text: str) -> None:
-        names = [entry.name for entry in self._part.glossary]
-        if text.partition(":")[0] not in names:
-            raise UserError(
-                f"{self._job.task} has no metric {text.partition(':')[0]!r}",
-                where=text,
-                remedy=f"use one of: {', '.join(get_close_matches(text, names, cutoff=0.0))}",
-            )
-
-
-def _is_called(metric: RecordMetric, text: str) -> bool:
-    name, _, statistic = text.partition(":")
-    return metric.name == name and statistic in ("", metric.statistic)
-
-
-def _chosen(job: AnytimeJob, known: Sequence[RecordMetric]) -> list[RecordMetric]:
-    if not job.metrics:
-        return list(known[:_NUM_DEFAULT])
-    found = []
-    for text in job.metrics:
-        metric = next((metric for metric in known if _is_called(metric, text)), None)
-        if metric is None:
-            choices = ", ".join(f"{metric.name}:{metric.statistic}" for metric in known)
-            raise UserError("this metric cannot be followed", where=text, remedy=f"use one of: {choices}")
-        if metric not in found:
-            found.append(metric)
-    return found
-
-
-def _make_trackers(job: AnytimeJob, measured: Measurements, measure: _Measure) -> Iterator[_Tracker]:
+def _make_trackers(job: AnytimeJob, task: Task, measured: Measurements) -> Iterator[_Tracker]:
     pooled = []
-    for metric in _chosen(job, measured.metrics):
+    for metric in choose_metrics(measured.metrics, job.metrics, _NUM_DEFAULT):
         if metric.statistic in ("mean", "rate"):
             yield _MeanTracker(metric, job, measured.bounds.get(metric.name))
         elif metric.statistic == "iqm" or (metric.statistic == "median" and job.against is None):
-            yield _LookTracker(metric, job)
-        elif metric.statistic == "pooled":
+            yield _ValueTracker(metric, job)
+        elif metric.statistic == POOLED:
             pooled.append(metric)
         else:
             what = f"there is no confidence sequence for the difference of a {metric.statistic}"
             raise UserError(what, where=f"{metric.name}:{metric.statistic}", remedy="follow its mean, or its iqm")
     if pooled:
-        yield _PooledTracker(pooled, job, measure)
+        yield _PooledTracker(pooled, job, task)
+
+
+def _change(sides: Sequence[Any]) -> Any:
+    """What was found of the one side, less what was found of the baseline where there is one."""
+    return sides[0] - sides[1] if len(sides) > 1 else sides[0]
 
 
 class _MeanTracker:
@@ -242,7 +192,7 @@ class _MeanTracker:
             self._sequence = BoundedMean(*edges, job.sequence)
 
     def take(self, batch: _Batch) -> None:
-        values = batch.change(self._metric.name)
+        values = _change([side[self._metric.name] for side in batch.values])
         self._num, self._sum = self._num + len(values), self._sum + float(values.sum())
         self._interval = self._sequence.take(values)
 
@@ -254,92 +204,86 @@ class _MeanTracker:
         return [_reading(self._metric, value, self._interval, self._sequence)] if self._num else []
 
 
-class _Looks:
-    """When to look again: at ``num_first`` records, then whenever they have grown by some percent."""
+class _Looking:
+    """What is looked at as a whole: at ``num_first`` records, then whenever they have grown by some percent."""
 
-    def __init__(self, job: AnytimeJob, statistic: str) -> None:
-        self.next = job.sequence.num_first
-        self._growth = _LOOK_GROWTH[statistic]
-
-    def advance(self) -> None:
-        """Set the next look behind this one."""
-        self.next = math.ceil(self.next * self._growth)
-
-
-class _LookTracker:
-    """A median, or an interquartile mean or the difference of two, of all values so far."""
-
-    def __init__(self, metric: RecordMetric, job: AnytimeJob) -> None:
-        self._metric, self._looks = metric, _Looks(job, metric.statistic)
-        self._first: Floats = np.empty(0)
-        self._second: Floats | None = np.empty(0) if job.against else None
-        median = metric.statistic == "median"
-        self._sequence = MedianSequence(job.sequence) if median else EstimateSequence(job.sequence)
-        self._seen: Reading | None = None
-
-    def take(self, batch: _Batch) -> None:
-        self._first = np.concatenate([self._first, batch.values[self._metric.name]])
-        if self._second is not None and batch.base_values is not None:
-            self._second = np.concatenate([self._second, batch.base_values[self._metric.name]])
-        while len(self._first) >= self._looks.next:
-            self._look(self._looks.next)
-            self._looks.advance()
-
-    def finish(self) -> None:
-        if len(self._first):
-            self._look(len(self._first))
-
-    def readings(self) -> list[Reading]:
-        return [self._seen] if self._seen else []
-
-    def _look(self, num: int) -> None:
-        values = self._first[:num]
-        if isinstance(self._sequence, MedianSequence):
-            interval: Interval | None = self._sequence.look(values)
-            self._seen = _reading(self._metric, float(np.median(values)), interval, self._sequence)
-            return
-        value, terms = float(interquartile_mean(values)), interquartile_mean_terms(values)
-        if self._second is not None:
-            base = self._second[:num]
-            value, terms = value - float(interquartile_mean(base)), terms - interquartile_mean_terms(base)
-        interval = self._sequence.update(value, float(terms.std()), num)
-        self._seen = _reading(self._metric, value, interval, self._sequence)
-
-
-class _PooledTracker:
-    """Figures over the parts of all records together, or the differences of two of them, measured anew at each look."""
-
-    def __init__(self, metrics: Sequence[RecordMetric], job: AnytimeJob, measure: _Measure) -> None:
-        self._metrics, self._measure, self._paired = metrics, measure, job.against is not None
-        self._looks = _Looks(job, "pooled")
-        self._rows: list[Any] = []
-        self._base_rows: list[Any] = []
-        self._sequences = {metric.name: EstimateSequence(job.sequence) for metric in metrics}
+    def __init__(self, metrics: Sequence[RecordMetric], job: AnytimeJob) -> None:
+        self._metrics = metrics
+        self._num, self._next = 0, job.sequence.num_first
+        self._growth = _LOOK_GROWTH[metrics[0].statistic]
+        self._num_sides = 2 if job.against else 1
         self._seen: dict[str, Reading] = {}
 
     def take(self, batch: _Batch) -> None:
-        self._rows += batch.rows
-        self._base_rows += batch.base_rows
-        while len(self._rows) >= self._looks.next:
-            self._look(self._looks.next)
-            self._looks.advance()
+        self._keep(batch)
+        self._num += len(batch.rows[0])
+        while self._num >= self._next:
+            self._look(self._next)
+            self._next = math.ceil(self._next * self._growth)
 
     def finish(self) -> None:
-        if self._rows:
-            self._look(len(self._rows))
+        if self._num:
+            self._look(self._num)
 
     def readings(self) -> list[Reading]:
         return [self._seen[metric.name] for metric in self._metrics if metric.name in self._seen]
 
+    def _keep(self, batch: _Batch) -> None:
+        raise NotImplementedError
+
     def _look(self, num: int) -> None:
-        sides = [self._measure(self._rows[:num]).pooled]
-        if self._paired:
-            sides.append(self._measure(self._base_rows[:num]).pooled)
+        """See the figures over the first ``num`` records."""
+        raise NotImplementedError
+
+
+class _ValueTracker(_Looking):
+    """A median, or an interquartile mean or the difference of two, of all values so far."""
+
+    def __init__(self, metric: RecordMetric, job: AnytimeJob) -> None:
+        super().__init__([metric], job)
+        self._metric = metric
+        self._values: list[Floats] = [np.empty(0)] * self._num_sides
+        median = metric.statistic == "median"
+        self._sequence = MedianSequence(job.sequence) if median else EstimateSequence(job.sequence)
+
+    def _keep(self, batch: _Batch) -> None:
+        news = (side[self._metric.name] for side in batch.values)
+        self._values = [np.concatenate([old, new]) for old, new in zip(self._values, news, strict=True)]
+
+    def _look(self, num: int) -> None:
+        sides = [values[:num] for values in self._values]
+        if isinstance(self._sequence, MedianSequence):
+            value = float(np.median(sides[0]))
+            interval: Interval | None = self._sequence.look(sides[0])
+        else:
+            value = _change([float(interquartile_mean(values)) for values in sides])
+            terms = _change([interquartile_mean_terms(values) for values in sides])
+            interval = self._sequence.update(value, float(terms.std()), num)
+        self._seen[self._metric.name] = _reading(self._metric, value, interval, self._sequence)
+
+
+class _PooledTracker(_Looking):
+    """Figures over the parts of all records together, or the differences of two of them, measured anew at each look."""
+
+    def __init__(self, metrics: Sequence[RecordMetric], job: AnytimeJob, task: Task) -> None:
+        super().__init__(metrics, job)
+        self._path, self._task = job.path, task
+        self._rows: list[list[Any]] = [[] for _ in range(self._num_sides)]
+        self._sequences = {metric.name: EstimateSequence(job.sequence) for metric in metrics}
+
+    def _keep(self, batch: _Batch) -> None:
+        for kept, new in zip(self._rows, batch.rows, strict=True):
+            kept += new
+
+    def _look(self, num: int) -> None:
+        sides = [self._task.measure(rows[:num], self._path).pooled for rows in self._rows]
         found: dict[str, list[Floats]] = {metric.name: [] for metric in self._metrics}
-        for weights in _weights(num):
+        generator = np.random.default_rng(num)  # the same records, the same resamples
+        drawn = draw_counts(num, generator, NUM_RESAMPLES, num_elements=_NUM_ROWS * num)
+        for weights in (np.ones((1, num), np.int32), *drawn):
             figures = [pooled(weights) for pooled in sides if pooled is not None]
             for name, parts in found.items():
-                parts.append(figures[0][name] - figures[1][name] if self._paired else figures[0][name])
+                parts.append(_change([side[name] for side in figures]))
         for metric in self._metrics:
             self._see(metric, np.concatenate(found[metric.name]), num)
 
@@ -353,15 +297,6 @@ class _PooledTracker:
         if len(resampled) > len(figures) / 2:  # else the figure is undefined for most of what the records might be
             interval = sequence.update(value, float(resampled.std()) * math.sqrt(num), num)
         self._seen[metric.name] = _reading(metric, value, interval, sequence, num)
-
-
-def _weights(num: int) -> Iterator[Any]:
-    """int32 [B, N]: every record once, then how often it is in each resample. The same records, the same resamples."""
-    yield np.ones((1, num), np.int32)
-    generator = np.random.default_rng(num)
-    for _ in range(0, NUM_RESAMPLES, _NUM_ROWS):
-        drawn = generator.integers(num, size=(_NUM_ROWS, num)) + np.arange(_NUM_ROWS)[:, None] * num
-        yield np.bincount(drawn.ravel(), minlength=_NUM_ROWS * num).reshape(_NUM_ROWS, num).astype(np.int32)
 
 
 def _reading(
@@ -378,6 +313,3 @@ def _reading(
         num_records=sequence.num_records if num is None else num,
         is_coherent=sequence.is_coherent,
     )
-
-
-__all__ = ["Anytime", "AnytimeJob", "Reading"]

@@ -102,18 +102,19 @@ class State:
         return facts | ({"question": self.question.text, "decided": self.answer} if self.question else {})
 
 
-def watch(path: Path, row_type: type[Any], state: State, show: Show, idle_s: float | None = None) -> None:
-    """Take rows of ``path`` as they come, until the question is decided, the inference beside it has ended and all of
+def watch(state: State, show: Show, idle_s: float | None = None) -> None:
+    """Take rows of the file as they come, until the question is decided, the inference beside it has ended and all of
     its rows are read, or nothing has come for ``idle_s`` seconds. ``show`` is called after each batch and at the end.
     """
-    with Follower(path, row_type) as follower:
+    path = state.anytime.job.path
+    with Follower(path, state.anytime.task.row_type) as follower:
         quiet_since = time.monotonic()
         while state.answer in (None, "not decided"):
             manifest = _manifest_of(path)  # read before the file: what it says has ended is there then
             state.num_total = state.num_total or _num_total(path, manifest)
             items = follower.poll()
             if items:
-                _take(items, state, path)
+                _take(items, state)
                 quiet_since = time.monotonic()
             elif manifest is not None and manifest.status in _ENDED:
                 state.ended = manifest.status
@@ -128,7 +129,7 @@ def watch(path: Path, row_type: type[Any], state: State, show: Show, idle_s: flo
     show(state)
 
 
-def _take(items: list[Any], state: State, path: Path) -> None:
+def _take(items: list[Any], state: State) -> None:
     """Rows in one piece, as far as nothing else comes between them."""
     rows: list[Any] = []
     for item in items:
@@ -142,10 +143,7 @@ def _take(items: list[Any], state: State, path: Path) -> None:
             state.notes.append(f"line skipped at byte {item.offset:,}: {item.reason}")
         else:
             rows.append(item)
-    try:
-        state.anytime.take(rows)
-    except UserError as error:
-        raise UserError(error.what, where=f"{path}, {error.where}", remedy=error.remedy) from error
+    state.anytime.take(rows)
 
 
 def _manifest_of(path: Path) -> Manifest | None:
@@ -276,6 +274,3 @@ def _reading_facts(reading: Reading) -> dict[str, Any]:
 def _finite(edge: float) -> float | None:
     """JSON has no infinity: an open side is null."""
     return edge if abs(edge) != float("inf") else None
-
-
-__all__ = ["LineShow", "Question", "State", "line_of", "parse_question", "summary", "table_of", "watch"]

@@ -1,42 +1,106 @@
-"""The baseline on disk: read with suspicion, written whole, a line a record so that a change of it can be read."""
+"""What is gated, and the baseline on disk: read with suspicion, written whole, a line a record so that a change can be
+read."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from pipeline.contract.load import load_part
+from pipeline.contract.metrics import Measurements
+from pipeline.contract.parts import RowsPart
 from pipeline.errors import UserError
-from pipeline.files import read_all, write_all
+from pipeline.files import head, read_all, write_all
 from pipeline.files.atomic import write_atomically
+from pipeline.files.encode import refuse_not_finite
 from pipeline.files.explain import split_message
 from pipeline.files.hashes import sha256_file
-from pipeline.gate.inputs import (
-    Predictions,
-    key_of,
-    kind_of,
-    measure_predictions,
-    plain_options,
-    read_metrics,
-    read_predictions,
-)
-from pipeline.records.measured import Task
-from schemas.gate import Baseline, BaselineFile
+from pipeline.gate.spec import Key
+from pipeline.records.measured import TRUTH_BYTES, Ints, Task
+from pipeline.records.read import Records, read_records
+from schemas.gate import Baseline, BaselineFile, BaselineMetric, BaselineRecord
 
 UPDATE = "baton gate TASK ... --update writes it anew, and shows the difference first"
 DIGITS = 12  # hexadecimal, of the predictions' hash, in their file's name
+MODEL = "model"
+NOW, BEFORE = "the predictions", "the baseline"  # what the two sides are called
 _LISTS = ("metrics", "records")  # written a line an item
+_TRUTH = re.compile(f"[0-9a-f]{{{2 * TRUTH_BYTES}}}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A baseline as it is compared with: the document, and the predictions behind it where it has them."""
+    """A baseline as it is compared with: the document, and what single records measured where it says so."""
 
     path: Path
     document: Baseline
-    predictions: Predictions | None = None
+    records: Records | None = None
+
+
+def kind_of(path: Path, task: str) -> str:
+    """The schema of a JSONL file's rows: "prediction_v1" or "metric_v1". Raises UserError for any other."""
+    found = head(path)
+    if found.schema not in ("prediction_v1", "metric_v1"):
+        raise UserError(
+            f"a gate takes predictions or metrics, and this is a file of {found.schema} rows",
+            where=str(path),
+            remedy="give predictions.jsonl (pairs: sees more) or metrics.jsonl",
+        )
+    if found.task != task:
+        raise UserError(
+            f"these rows are of task {found.task!r}, not of {task!r}",
+            where=str(path),
+            remedy=f"name {found.task} as the task, or give a file of task {task}",
+        )
+    return found.schema
+
+
+def read_metrics(task: Task, path: Path) -> list[BaselineMetric]:
+    """The metrics of the model in a metrics.jsonl. Raises UserError for one of several checkpoints."""
+    rows = read_all(path, load_part(task.name, RowsPart).metric)
+    if any(row.slice_by.partition(",")[0] == "checkpoint" for row in rows):
+        raise UserError(
+            "these are the metrics of several checkpoints",
+            where=str(path),
+            remedy="evaluate the one that is gated by itself: baton evaluate TASK --input predictions.jsonl",
+        )
+    found = [
+        BaselineMetric(
+            metric=row.name,
+            statistic=row.statistic,
+            slice_by=row.slice_by,
+            slice_value=row.slice_value,
+            value=row.value,
+            low=row.low,
+            high=row.high,
+            confidence=row.confidence,
+            num_records=row.num_records,
+        )
+        for row in rows
+        if row.subject == MODEL
+    ]
+    if not found:
+        raise UserError("there are no metrics of the model in it", where=str(path))
+    key, count = Counter(map(key_of, found)).most_common(1)[0]
+    if count > 1:
+        raise UserError(f"the metric {'/'.join(key)} stands {count} times", where=str(path))
+    return found
+
+
+def key_of(metric: BaselineMetric) -> Key:
+    """What tells a metric from the others."""
+    return metric.metric, metric.statistic, metric.slice_by, metric.slice_value
+
+
+def plain_options(options: Any) -> Mapping[str, Any]:
+    """What of the recipe's section ``evaluate`` values depend on: all but how intervals are drawn."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(options)) if options is not None else {}
+    return {key: value for key, value in plain.items() if key not in ("confidence", "num_resamples", "seed")}
 
 
 def open_baseline(task: Task, path: Path) -> Opened:
@@ -45,19 +109,49 @@ def open_baseline(task: Task, path: Path) -> Opened:
         if kind_of(path, task.name) == "metric_v1":
             metrics = tuple(read_metrics(task, path))
             return Opened(path=path, document=Baseline(task=task.name, name=path.stem, metrics=metrics))
-        predictions = read_predictions(task, path)
-        return Opened(
-            path=path,
-            document=Baseline(task=task.name, name=path.stem, metrics=(), options=dict(plain_options(task.options))),
-            predictions=predictions,
-        )
+        document = Baseline(task=task.name, name=path.stem, metrics=())
+        return Opened(path=path, document=document, records=read_records(task, BEFORE, path))
     document = read_document(path, task.name)
     changed = _changed_options(document, task)
     if changed:
         raise UserError(f"the baseline was evaluated with other options: {changed}", where=str(path), remedy=UPDATE)
-    if document.predictions is None:
-        return Opened(path=path, document=document)
-    return Opened(path=path, document=document, predictions=_predictions(task, path, document.predictions))
+    if document.predictions is not None:
+        kept = _kept_predictions(path, document.predictions)
+        return Opened(path=path, document=document, records=read_records(task, BEFORE, kept))
+    return Opened(path=path, document=document, records=_records_in(document, path) if document.records else None)
+
+
+def _records_in(document: Baseline, path: Path) -> Records:
+    """What the records of a document measured."""
+    rows = document.records
+    values = np.array([row.values for row in rows], np.float64).reshape(len(rows), -1)
+    columns = {name: values[:, index] for index, name in enumerate(document.columns)}
+    scored = np.array([row.scored for row in rows], np.bool_)
+    return Records(
+        label=BEFORE,
+        path=path,
+        ids=[row.id for row in rows],
+        truth=_numbers(row.truth for row in rows),
+        measured=Measurements(values=columns, scored=scored, metrics=()),
+    )
+
+
+def records_to_keep(now: Records, columns: Sequence[str]) -> Iterator[BaselineRecord]:
+    """The records of a document: of each what it measured, by ``columns``."""
+    values = now.measured.values
+    for index, id in enumerate(now.ids):
+        yield BaselineRecord(
+            id=id,
+            truth=f"{now.truth[index]:0{2 * TRUTH_BYTES}x}",
+            scored=bool(now.measured.scored[index]),
+            values=[float(values[name][index]) for name in columns],
+        )
+
+
+def _numbers(truths: Iterable[str]) -> Ints:
+    """The hashes that `records_to_keep` wrote; -1, which none is, for what it did not write."""
+    texts = (text if _TRUTH.fullmatch(text) else "-1" for text in truths)
+    return np.array([int(text, 16) for text in texts], np.int64)
 
 
 def read_document(path: Path, task: str) -> Baseline:
@@ -120,25 +214,39 @@ def _changed_options(document: Baseline, task: Task) -> str:
     )
 
 
-def _predictions(task: Task, path: Path, file: BaselineFile) -> Predictions:
+def _kept_predictions(path: Path, file: BaselineFile) -> Path:
+    """The predictions beside a baseline. Raises UserError when they are not those that it names."""
     there = path.parent / file.path
     if not there.is_file():
         raise UserError("the predictions of the baseline are gone", where=str(there), remedy=UPDATE)
     if sha256_file(there) != file.sha256:
         remedy = f"take the file from version control; or: {UPDATE}"
         raise UserError("these are not the predictions that the baseline names", where=str(there), remedy=remedy)
-    return measure_predictions(task, there, read_all(there, task.row_type))
+    return there
 
 
-def write_baseline(path: Path, document: Baseline) -> None:
-    """Replace the baseline in one step. Raises UserError on a full disk, NaN or infinity."""
-    from pipeline.files.encode import refuse_not_finite
+def update_baseline(path: Path, document: Baseline, predictions: Sequence[Any]) -> Baseline:
+    """Write the baseline, its predictions first; remove those that only the former one named. Returns what was written.
 
+    Raises UserError on a full disk, NaN or infinity.
+    """
+    former = None
+    if path.exists():
+        try:
+            former = read_document(path, document.task).predictions
+        except UserError:
+            former = None  # damaged, or of another kind: it is replaced, and names nothing that could be removed
+    if predictions:
+        document = msgspec.structs.replace(document, predictions=_keep_predictions(path, predictions))
     refuse_not_finite(document)
     write_atomically(path, [_text(document)])
+    kept, ours = document.predictions.path if document.predictions else None, f"{path.name.removesuffix('.json')}-"
+    if former is not None and former.path != kept and former.path.startswith(ours) and "/" not in former.path:
+        (path.parent / former.path).unlink(missing_ok=True)
+    return document
 
 
-def keep_predictions(path: Path, rows: Sequence[Any]) -> BaselineFile:
+def _keep_predictions(path: Path, rows: Sequence[Any]) -> BaselineFile:
     """Write the predictions beside the baseline at ``path``, compressed, under a name of their content.
 
     So the baseline that is there stays whole until it is replaced.
@@ -149,15 +257,6 @@ def keep_predictions(path: Path, rows: Sequence[Any]) -> BaselineFile:
     kept = path.with_name(f"{path.name.removesuffix('.json')}-{digest[:DIGITS]}.jsonl.zst")
     beside.replace(kept)
     return BaselineFile(path=kept.name, sha256=digest)
-
-
-def remove_former(path: Path, former: Baseline | None, document: Baseline) -> None:
-    """Remove the predictions that the former baseline kept beside it, once nothing names them."""
-    old = former.predictions.path if former and former.predictions else None
-    new = document.predictions.path if document.predictions else None
-    ours = f"{path.name.removesuffix('.json')}-"
-    if old is not None and old != new and "/" not in old and old.startswith(ours):
-        (path.parent / old).unlink(missing_ok=True)
 
 
 def _text(document: Baseline) -> bytes:
@@ -174,13 +273,3 @@ def _entries(plain: dict[str, Any]) -> Iterator[bytes]:
             yield b" " + encode(key) + b": [\n" + items + b"\n ]"
         else:
             yield b" " + encode(key) + b": " + encode(value)
-
-
-__all__ = [
-    "Opened",
-    "keep_predictions",
-    "open_baseline",
-    "read_document",
-    "remove_former",
-    "write_baseline",
-]

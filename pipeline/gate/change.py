@@ -1,210 +1,231 @@
-"""Predictions against a baseline, record by record: the change of every check with intervals that hold together."""
+"""Predictions or metrics against a baseline: the change of every check with intervals that hold together."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import hypot
+from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.gate.baseline import UPDATE, Opened
-from pipeline.gate.checks import ALL, Checked
-from pipeline.gate.inputs import Predictions, measure_predictions
+from pipeline.gate.baseline import UPDATE, Opened, key_of
 from pipeline.gate.resample import (
     MEANS,
-    POOLED,
-    Column,
-    Side,
-    Spread,
-    draw_weights,
+    WEIGHT_ELEMENTS,
+    Bools,
+    Counts,
     simultaneous,
     skewness,
     studentized,
+    take,
 )
 from pipeline.gate.rule import Change
-from pipeline.records.measured import Task
-from pipeline.stats import Floats
+from pipeline.gate.spec import ALL, Checked, Key
+from pipeline.records.join import only_in, positions_of, refuse_other_truth
+from pipeline.records.measured import POOLED, Ints, Task
+from pipeline.records.read import Records
+from pipeline.stats.intervals import draw_counts
 from schemas.gate import BaselineMetric, GateSpec
 
-NUM_SHOWN = 10
 
+def pair(task: Task, now: Records, opened: Opened) -> tuple[Records, Records]:
+    """The predictions and the baseline's records, both in the order of the baseline.
 
-@dataclass(frozen=True, kw_only=True)
-class Pairs:
-    """N records that both sides answer, in the order of the baseline. ``scored`` bool [N]: on both sides.
-
-    ``num_unscored`` are the records of baseline and now that count in no metric, for they have an error.
+    Raises UserError, with the list, where records or their truth differ.
     """
-
-    now: Predictions
-    baseline: Side
-    columns: Sequence[str] | None
-    scored: NDArray[np.bool_]
-    num_unscored: tuple[int, int]
-
-    @property
-    def slices(self) -> dict[str, list[str]]:
-        """Values of each key that records can be sliced by, sorted."""
-        found = self.now.measured.slices
-        return {key: sorted({value for value in values if value is not None}) for key, values in found.items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Compared:
-    """What was found for each check, in their order. ``sizes`` are numbers of records."""
-
-    changes: Sequence[Change]
-    sizes: Sequence[int]
-
-
-def pair(task: Task, now: Predictions, opened: Opened) -> Pairs:
-    """The predictions beside the baseline's. Raises UserError, with the list, where records or their truth differ."""
-    before = opened.predictions
-    records = opened.document.records
-    if before is None and not records:
+    before = opened.records
+    if before is None:
         raise UserError(
             "this baseline was taken from metrics, and holds no records to pair with",
             where=str(opened.path),
             remedy=f"give metrics.jsonl as the input; or: {UPDATE}",
         )
-    ids = before.ids if before else [record.id for record in records]
-    truth = before.truth if before else [record.truth for record in records]
-    _refuse_other_records(now, ids, truth, opened)
-    if list(now.ids) != list(ids):
-        place = {id: n for n, id in enumerate(now.ids)}
-        now = measure_predictions(task, now.path, [now.rows[place[id]] for id in ids])
-    if before is not None:
-        side, scored, columns = (
-            Side(values=dict(before.measured.values), measured=before.measured),
-            (before.measured.scored),
-            None,
-        )
-    else:
-        values = np.array([record.values for record in records], np.float64).reshape(len(records), -1)
-        columns = opened.document.columns
-        side = Side(values={name: values[:, index] for index, name in enumerate(columns)})
-        scored = np.array([record.scored for record in records], np.bool_)
-    both = scored & now.measured.scored
-    if not both.any():
-        raise UserError("no record counts in any metric: all have errors", where=str(now.path))
-    unscored = (int((~scored).sum()), int((~now.measured.scored).sum()))
-    return Pairs(now=now, baseline=side, columns=columns, scored=both, num_unscored=unscored)
-
-
-def _refuse_other_records(now: Predictions, ids: Sequence[str], truth: Sequence[str], opened: Opened) -> None:
-    known, here = dict(zip(ids, truth, strict=True)), dict(zip(now.ids, now.truth, strict=True))
-    missing = [id for id in ids if id not in here]
-    unknown = [id for id in now.ids if id not in known]
-    other = [id for id in ids if id in here and here[id] != known[id]]
-    lines = [
-        f"{len(found):,} {what}: {', '.join(found[:NUM_SHOWN])}" + (", ..." if len(found) > NUM_SHOWN else "")
-        for what, found in (
-            ("of the baseline are not among the predictions", missing),
-            ("of the predictions are not in the baseline", unknown),
-            ("have another truth than in the baseline", other),
-        )
-        if found
-    ]
-    if lines:
+    if lines := only_in(before, now):
         raise UserError(
-            "these predictions and the baseline are not about the same records:\n    " + "\n    ".join(lines),
+            "the files do not hold the same records:\n    " + "\n    ".join(lines),
             where=f"{now.path}, {opened.path}",
             remedy=f"run `baton infer` over the examples of the baseline; or: {UPDATE}",
         )
+    places = positions_of(before.ids, now)
+    refuse_other_truth(task, (now, places), (before, np.arange(len(places))))
+    if not (before.measured.scored & now.measured.scored[places]).any():
+        raise UserError("no record counts in any metric: all have errors", where=str(now.path))
+    return _in_order(now, places), before
 
 
-def refuse_missing_columns(pairs: Pairs, checks: Sequence[Checked], path: str) -> None:
+def _in_order(records: Records, places: Ints) -> Records:
+    """What the records at ``places``, which are all of them, measured."""
+    if np.array_equal(places, np.arange(len(places))):
+        return records
+    measured = records.measured
+    return replace(
+        records,
+        ids=[records.ids[place] for place in places],
+        strata=None if records.strata is None else records.strata[places],
+        measured=replace(
+            measured,
+            values={name: column[places] for name, column in measured.values.items()},
+            scored=measured.scored[places],
+            slices={key: [column[place] for place in places] for key, column in measured.slices.items()},
+            pooled=None if measured.pooled is None else lambda weights: records.figures(weights, places),
+        ),
+    )
+
+
+def slices_of(now: Records) -> dict[str, list[str]]:
+    """Values of each key that records can be sliced by, sorted."""
+    found = now.measured.slices
+    return {key: sorted({value for value in values if value is not None}) for key, values in found.items()}
+
+
+def refuse_missing_columns(before: Records, checks: Sequence[Checked]) -> None:
     """Raises UserError where the baseline does not hold what a check needs."""
-    if pairs.columns is None:
-        return
     for checked in checks:
-        if checked.statistic == POOLED or checked.metric not in pairs.columns:
-            raise UserError(f"the baseline does not hold {checked.metric}", where=path, remedy=UPDATE)
+        pooled = checked.statistic == POOLED
+        if (before.measured.pooled is None) if pooled else (checked.metric not in before.measured.values):
+            what = f"the baseline does not hold {checked.metric}"
+            raise UserError(what, where=str(before.path), remedy=UPDATE)
 
 
-def compare_pairs(pairs: Pairs, checks: Sequence[Checked], spec: GateSpec) -> Compared:
-    """The change of each check, over resamples that all checks and both sides share."""
-    measured = pairs.now.measured
-    now = Side(values=dict(measured.values), measured=measured)
-    columns = columns_of(pairs, checks)
-    ones = np.ones((1, len(pairs.scored)), np.int32)
-    before_value, now_value = pairs.baseline.take(columns, ones)[0], now.take(columns, ones)[0]
-    differences, members = _differences(pairs, now, columns)
+def compare_pairs(
+    now: Records, before: Records, checks: Sequence[Checked], spec: GateSpec
+) -> tuple[list[Change], list[int]]:
+    """The change of each check, over resamples that all checks and both sides share; and numbers of records."""
+    scored = now.measured.scored & before.measured.scored
+    members = _members(now, scored, checks)
+    ones = np.ones((1, len(scored)), np.int32)
+    before_value = take(before.measured, checks, members, ones)[0]
+    now_value = take(now.measured, checks, members, ones)[0]
+    differences = np.zeros(members.shape)
+    means = np.array([checked.statistic in MEANS for checked in checks])
+    for index in np.flatnonzero(means).tolist():
+        name = checks[index].metric
+        differences[:, index] = now.measured.values[name] - before.measured.values[name]
     parts, errors = [], []
-    for weights in _weights(pairs, spec):
-        parts.append(now.take(columns, weights) - pairs.baseline.take(columns, weights))
-        errors.append(studentized(differences, members, weights))
-    sizes = [int(column.members.sum()) for column in columns]
-    change, skewed = now_value - before_value, skewness(differences, members)
-    spread = simultaneous(change, np.concatenate(parts), sizes, spec.confidence, np.concatenate(errors), skewed)
-    return Compared(changes=_changes(before_value, now_value, spread), sizes=sizes)
+    for weights in _weights(now, spec):
+        sides = (take(side.measured, checks, members, weights) for side in (now, before))
+        parts.append(np.subtract(*sides))
+        errors.append(studentized(differences, members & means, weights))
+    sizes = [int(size) for size in members.sum(axis=0)]
+    change, skewed = now_value - before_value, skewness(differences, members & means)
+    low, high = simultaneous(change, np.concatenate(parts), sizes, spec.confidence, np.concatenate(errors), skewed)
+    found = zip(*(map(_or_none, edge) for edge in (before_value, now_value, low, high)), strict=True)
+    return [Change(baseline=b, now=n, low=below, high=above) for b, n, below, above in found], sizes
 
 
-def values_alone(pairs: Pairs, checks: Sequence[Checked], spec: GateSpec) -> list[BaselineMetric]:
+def values_alone(now: Records, checks: Sequence[Checked], spec: GateSpec) -> Iterator[BaselineMetric]:
     """The value of each check now with its own percentile interval: what a baseline tells people, and metrics."""
-    measured = pairs.now.measured
-    now = Side(values=dict(measured.values), measured=measured)
-    columns = columns_of(pairs, checks)
-    points = now.take(columns, np.ones((1, len(pairs.scored)), np.int32))[0]
-    resampled = np.concatenate([now.take(columns, weights) for weights in _weights(pairs, spec)])
+    measured = now.measured
+    members = _members(now, measured.scored, checks)
+    points = take(measured, checks, members, np.ones((1, len(now.ids)), np.int32))[0]
+    resampled = np.concatenate([take(measured, checks, members, weights) for weights in _weights(now, spec)])
     tail = (1.0 - spec.confidence) / 2.0
-    found = []
     for index, checked in enumerate(checks):
         column = resampled[np.isfinite(resampled[:, index]), index]
         if not np.isfinite(points[index]):
             continue
         low, high = (float(edge) for edge in np.quantile(column, (tail, 1.0 - tail)))
         value = float(points[index])
-        found.append(
-            BaselineMetric(
-                metric=checked.metric,
-                statistic=checked.statistic,
-                slice_by=checked.slice_by,
-                slice_value=checked.slice_value,
-                value=value,
-                low=min(low, value),
-                high=max(high, value),
-                confidence=spec.confidence,
-                num_records=int(columns[index].members.sum()),
-            )
+        yield BaselineMetric(
+            metric=checked.metric,
+            statistic=checked.statistic,
+            slice_by=checked.slice_by,
+            slice_value=checked.slice_value,
+            value=value,
+            low=min(low, value),
+            high=max(high, value),
+            confidence=spec.confidence,
+            num_records=int(members[:, index].sum()),
         )
-    return found
 
 
-def columns_of(pairs: Pairs, checks: Sequence[Checked]) -> list[Column]:
-    """Which records each check is over."""
+def _members(now: Records, scored: Bools, checks: Sequence[Checked]) -> Bools:
+    """Which of the ``scored`` records each check is over: [N, C]."""
     columns = []
     for checked in checks:
-        members = pairs.scored
+        within = np.ones(len(scored), np.bool_)
         if checked.slice_by != ALL:
-            values = pairs.now.measured.slices[checked.slice_by]
-            members = members & np.array([value == checked.slice_value for value in values], np.bool_)
-        columns.append(Column(metric=checked.metric, statistic=checked.statistic, members=members))
-    return columns
+            values = now.measured.slices[checked.slice_by]
+            within = np.array([value == checked.slice_value for value in values], np.bool_)
+        columns.append(scored & within)
+    return np.stack(columns, axis=1)
 
 
-def _differences(pairs: Pairs, now: Side, columns: Sequence[Column]) -> tuple[Floats, NDArray[np.bool_]]:
-    """What each record changed by, and whether it counts, for each column that is a mean: [N, C]; 0 for the others."""
-    shape = (len(pairs.scored), len(columns))
-    differences, members = np.zeros(shape), np.zeros(shape, np.bool_)
-    for index, column in enumerate(columns):
-        if column.statistic in MEANS:
-            differences[:, index] = now.values[column.metric] - pairs.baseline.values[column.metric]
-            members[:, index] = column.members
-    return differences, members
-
-
-def _weights(pairs: Pairs, spec: GateSpec) -> Iterator[NDArray[np.int32]]:
+def _weights(now: Records, spec: GateSpec) -> Iterator[Counts]:
     generator = np.random.default_rng(spec.seed)
-    return draw_weights(len(pairs.scored), spec.num_resamples, generator, pairs.now.measured.strata)
-
-
-def _changes(before: Floats, now: Floats, spread: Spread) -> list[Change]:
-    return [
-        Change(baseline=_or_none(b), now=_or_none(n), low=_or_none(low), high=_or_none(high))
-        for b, n, low, high in zip(before, now, spread.low, spread.high, strict=True)
-    ]
+    return draw_counts(len(now.ids), generator, spec.num_resamples, now.strata, WEIGHT_ELEMENTS)
 
 
 def _or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The metrics of one evaluation by (metric, statistic, slice_by, slice_value)."""
+
+    by_key: dict[Key, BaselineMetric]
+
+    @property
+    def available(self) -> list[tuple[str, str]]:
+        """(metric, statistic) over all records."""
+        return [(metric, statistic) for metric, statistic, by, _ in self.by_key if by == ALL]
+
+    @property
+    def slices(self) -> dict[str, list[str]]:
+        """Values of each key that metrics are sliced by."""
+        found: dict[str, dict[str, None]] = {}
+        for _, _, by, value in self.by_key:
+            if by != ALL:
+                found.setdefault(by, {})[value] = None
+        return {key: list(values) for key, values in found.items()}
+
+
+def index(metrics: Sequence[BaselineMetric]) -> Metrics:
+    """Metrics by what tells them apart."""
+    return Metrics({key_of(metric): metric for metric in metrics})
+
+
+def compare_metrics(
+    now: Metrics, before: Metrics, checks: Sequence[Checked], confidence: float, where: str
+) -> list[Change]:
+    """The change of each check, [low, high] from both intervals, which need not have been taken at one confidence.
+
+    The difference of two independent estimates has the interval d - sqrt((a - a_low)^2 + (b_high - b)^2), and upwards
+    alike (Newcombe 1998; Zou and Donner 2008); over the same records it is wider than need be. ``confidence`` is that
+    of all checks together (Dunn 1961). Raises UserError where the baseline lacks a check.
+    """
+    changes = []
+    for checked in checks:
+        one = now.by_key.get(checked.key)
+        other = before.by_key.get(checked.key)
+        if other is None:
+            raise UserError(f"the baseline does not hold {checked.name}", where=where, remedy=UPDATE)
+        if one is None:
+            raise UserError(f"{checked.name} was not measured", where=where, remedy="evaluate it as the baseline was")
+        changes.append(_change(one, other, confidence, len(checks)))
+    return changes
+
+
+def _change(now: BaselineMetric, before: BaselineMetric, confidence: float, num_checks: int) -> Change:
+    arms = [_arms(metric, confidence, num_checks) for metric in (now, before)]
+    change = now.value - before.value
+    if arms[0] is None or arms[1] is None:
+        return Change(baseline=before.value, now=now.value, exact=True)
+    (now_below, now_above), (before_below, before_above) = arms[0], arms[1]
+    return Change(
+        baseline=before.value,
+        now=now.value,
+        low=change - hypot(now_below, before_above),
+        high=change + hypot(now_above, before_below),
+    )
+
+
+def _arms(metric: BaselineMetric, confidence: float, num_checks: int) -> tuple[float, float] | None:
+    """How far the interval reaches below and above the value, for ``num_checks`` to hold at once."""
+    if metric.low is None or metric.high is None or metric.confidence is None:
+        return None
+    normal = NormalDist()
+    wanted = normal.inv_cdf(1.0 - (1.0 - confidence) / 2.0 / num_checks)
+    factor = wanted / normal.inv_cdf(0.5 + metric.confidence / 2.0)
+    return (metric.value - metric.low) * factor, (metric.high - metric.value) * factor

@@ -4,28 +4,23 @@ A resample is how often each record is drawn; baseline and now share it, so that
 out, and so do all checks, so that their dependence is known and ten metrics of one kind cost little more than one.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import stats
 from pipeline.contract.metrics import Measurements
+from pipeline.gate.spec import Checked
+from pipeline.records.measured import POOLED, STATISTICS
 from pipeline.stats import Floats
-from pipeline.stats.intervals import draw_records
-from pipeline.stats.metrics import num_cut_by_interquartile_mean, num_cut_by_mean, num_cut_by_median
+from pipeline.stats.intervals import NUM_CUT
 
 Counts = NDArray[np.int32]
+Bools = NDArray[np.bool_]
 
 WEIGHT_ELEMENTS = 2**21  # how often each record of each resample: 8 MiB of int32 at a time
-CUT = {
-    "mean": num_cut_by_mean,
-    "rate": num_cut_by_mean,
-    "iqm": num_cut_by_interquartile_mean,
-    "median": num_cut_by_median,
-}
-POOLED = "pooled"
 MEANS = ("mean", "rate")
 FEWEST_RECORDS = 5  # below, a resample says nothing about the next set of records
 LEAST_FINITE = 0.5  # of the resamples
@@ -33,50 +28,22 @@ LEAST_ERROR = 0.25
 HALF_SHARED = 0.5  # squared skewness at which a check takes half of what the worst one reaches further
 
 
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """A metric over the records of one slice: ``members`` bool [N]."""
-
-    metric: str
-    statistic: str
-    members: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Side:
-    """What was measured on N records, in the order of both sides, for the records that are scored on both."""
-
-    values: "dict[str, Floats]"
-    measured: Measurements | None = None
-
-    def take(self, columns: Sequence[Column], weights: Counts) -> Floats:
-        """Each column's value where records count as ``weights`` [B, N] say: [B, C], NaN where it is undefined."""
-        found = np.full((len(weights), len(columns)), np.nan)
-        pooled: dict[bytes, dict[str, Floats]] = {}
-        for index, column in enumerate(columns):
-            if column.statistic == POOLED:
-                key = column.members.tobytes()
-                if key not in pooled:
-                    pooled[key] = self._pooled(weights * column.members)
-                found[:, index] = pooled[key][column.metric]
-            else:
-                found[:, index] = weighted_statistic(
-                    self.values[column.metric][column.members], weights[:, column.members], column.statistic
-                )
-        return found
-
-    def _pooled(self, weights: Counts) -> dict[str, Floats]:
-        assert self.measured is not None and self.measured.pooled is not None
-        return dict(self.measured.pooled(np.ascontiguousarray(weights, dtype=np.int32)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spread:
-    """[C] each: the change, its simultaneous interval, and the resampled standard error. NaN: there is none."""
-
-    change: Floats
-    low: Floats
-    high: Floats
+def take(measured: Measurements, checks: Sequence[Checked], members: Bools, weights: Counts) -> Floats:
+    """The value of each check where records count as ``weights`` [B, N] say, those of ``members`` [N, C] alone: [B, C],
+    NaN where it is undefined."""
+    found = np.full((len(weights), len(checks)), np.nan)
+    pooled: dict[bytes, Mapping[str, Floats]] = {}
+    for index, checked in enumerate(checks):
+        among = members[:, index]
+        if checked.statistic == POOLED:
+            assert measured.pooled is not None
+            if among.tobytes() not in pooled:
+                pooled[among.tobytes()] = measured.pooled(np.ascontiguousarray(weights * among, dtype=np.int32))
+            found[:, index] = pooled[among.tobytes()][checked.metric]
+        else:
+            values = measured.values[checked.metric][among]
+            found[:, index] = weighted_statistic(values, weights[:, among], checked.statistic)
+    return found
 
 
 def weighted_statistic(values: Floats, weights: Counts, statistic: str) -> Floats:
@@ -86,27 +53,17 @@ def weighted_statistic(values: Floats, weights: Counts, statistic: str) -> Float
     """
     totals = weights.sum(axis=1, dtype=np.int64)
     safe = np.maximum(totals, 1)
-    if CUT[statistic] is num_cut_by_mean:
+    if STATISTICS[statistic] is stats.mean:
         result: Floats = (weights.astype(np.float64) @ values) / safe
         return np.where(totals > 0, result, np.nan)
+    num_cut = NUM_CUT[STATISTICS[statistic]]
     order = np.argsort(values, kind="stable")
     upto = np.cumsum(weights[:, order], axis=1, dtype=np.int64)
-    cut = np.array([CUT[statistic](int(total)) for total in safe])[:, None]
+    cut = np.array([num_cut(int(total)) for total in safe])[:, None]
     inside = np.clip(upto, cut, safe[:, None] - cut)
     kept = np.diff(inside, axis=1, prepend=cut)
     result = (kept @ values[order]) / (safe - 2 * cut[:, 0])
     return np.where(totals > 0, result, np.nan)
-
-
-def draw_weights(
-    num_records: int, num: int, generator: np.random.Generator, strata: NDArray[np.int64] | None
-) -> Iterator[Counts]:
-    """How often each of N records is in each of ``num`` resamples: [rows, N] at a time."""
-    for drawn in draw_records(num_records, generator, num, strata, WEIGHT_ELEMENTS):
-        rows = len(drawn)
-        places = drawn + np.arange(rows)[:, None] * num_records
-        counts = np.bincount(places.ravel(), minlength=rows * num_records)
-        yield counts.reshape(rows, num_records).astype(np.int32)
 
 
 def studentized(differences: Floats, members: NDArray[np.bool_], weights: Counts) -> Floats:
@@ -151,8 +108,8 @@ def simultaneous(
     confidence: float,
     in_own_errors: Floats | None = None,
     skewed: Floats | None = None,
-) -> Spread:
-    """Intervals around ``point`` [C] from ``resampled`` [B, C] that all hold at once with ``confidence``.
+) -> tuple[Floats, Floats]:
+    """Ends [C] of intervals around ``point`` [C], from ``resampled`` [B, C], that all hold at once with ``confidence``.
 
     Each is the point plus and minus q standard errors, q the quantile of the largest deviation of any column in its
     standard errors (Romano and Wolf 2005; Hothorn, Bretz and Westfall 2008): with one column that is about 1.96, and
@@ -184,7 +141,7 @@ def simultaneous(
         tails = tail, (1.0 - confidence) / 2.0
         below = np.maximum(below, longer * _reach(-known, -skewed, *tails))
         above = np.maximum(above, longer * _reach(known, skewed, *tails))
-    return Spread(change=point, low=point - below * error, high=point + above * error)
+    return point - below * error, point + above * error
 
 
 def _reach(errors: Floats, skewed: Floats, tail: float, together: float) -> Floats:

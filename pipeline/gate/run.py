@@ -1,29 +1,28 @@
 """What the gate stage does: an input and a baseline to verdicts, and a new baseline."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from pipeline.errors import UserError
-from pipeline.gate import change as paired
-from pipeline.gate import unpaired
-from pipeline.gate.baseline import (
-    Opened,
-    keep_predictions,
-    open_baseline,
-    read_document,
-    remove_former,
-    write_baseline,
+from pipeline.gate.baseline import NOW, kind_of, open_baseline, plain_options, read_metrics, records_to_keep
+from pipeline.gate.change import (
+    compare_metrics,
+    compare_pairs,
+    index,
+    pair,
+    refuse_missing_columns,
+    slices_of,
+    values_alone,
 )
-from pipeline.gate.checks import ALL, Checked, resolve
-from pipeline.gate.inputs import Predictions, kind_of, plain_options, read_metrics, read_predictions
-from pipeline.gate.resample import POOLED, Side
 from pipeline.gate.rule import Change, judge, judge_bound
-from pipeline.records.measured import Task
-from schemas.gate import Baseline, BaselineFile, BaselineRecord, GateSpec, Kind, Outcome, Verdict
+from pipeline.gate.spec import ALL, Checked, resolve
+from pipeline.records.measured import POOLED, Task
+from pipeline.records.read import Records, read_records
+from schemas.gate import Baseline, GateSpec, Kind, Outcome, Verdict
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,11 @@ class GateJob:
     def task(self) -> Task:
         """The parts of the task that are worked with."""
         return Task(self.spec.task, self.options)
+
+    @property
+    def is_metrics(self) -> bool:
+        """Whether the input are metrics, not predictions. Raises UserError for anything else."""
+        return kind_of(self.input, self.spec.task) == "metric_v1"
 
 
 @dataclass(frozen=True)
@@ -61,88 +65,58 @@ class GateReport:
         return bool(self.having("fails"))
 
 
-@dataclass(frozen=True)
-class _Found:
-    """One check with what was found for it."""
-
-    checked: Checked
-    change: Change
-    num_records: int
-
-
 def run_gate(job: GateJob) -> GateReport:
     """Judge every check. Raises UserError when input, baseline and gate do not fit together."""
-    is_metrics = kind_of(job.input, job.spec.task) == "metric_v1"
+    if job.is_metrics:
+        return _gate_metrics(job)
     opened = open_baseline(job.task, job.baseline)
-    if is_metrics:
-        return _gate_metrics(job, opened)
-    now = read_predictions(job.task, job.input)
-    return _gate_predictions(job, now, opened)
+    now, before = pair(job.task, read_records(job.task, NOW, job.input), opened)
+    checks = _checks(job, now)
+    refuse_missing_columns(before, checks)
+    changes, sizes = compare_pairs(now, before, checks, job.spec)
+    report = _report(job.spec, checks, changes, sizes, paired=True)
+    was, are = (int((~side.measured.scored).sum()) for side in (before, now))
+    errors = [_errors(job.spec, was, are, len(now.ids))] if was or are else []
+    return replace(report, verdicts=[*report.verdicts, *errors], num_records=len(now.ids))
 
 
-def _gate_predictions(job: GateJob, now: Predictions, opened: Opened) -> GateReport:
-    pairs = paired.pair(job.task, now, opened)
-    checks = resolve(job.spec, _available(pairs.now), pairs.slices, job.where)
-    paired.refuse_missing_columns(pairs, checks, str(opened.path))
-    compared = paired.compare_pairs(pairs, checks, job.spec)
-    found = [_Found(*one) for one in zip(checks, compared.changes, compared.sizes, strict=True)]
-    verdicts = list(_verdicts(job.spec, found, is_paired=True))
-    before, after = pairs.num_unscored
-    if before or after:
-        verdicts.append(_errors(job.spec, before, after, len(pairs.scored)))
-    return GateReport(job.spec, verdicts, True, len(pairs.scored))
-
-
-def _gate_metrics(job: GateJob, opened: Opened) -> GateReport:
+def _gate_metrics(job: GateJob) -> GateReport:
+    opened = open_baseline(job.task, job.baseline)
     if not opened.document.metrics:
         raise UserError(
             "the baseline holds predictions and the input metrics",
             where=f"{job.input}, {job.baseline}",
             remedy="give the predictions behind the metrics: pairs see more",
         )
-    now, before = unpaired.index(read_metrics(job.task, job.input)), unpaired.index(opened.document.metrics)
+    now, before = index(read_metrics(job.task, job.input)), index(opened.document.metrics)
     shared = [pair for pair in now.available if pair in before.available] if not job.spec.checks else now.available
     checks = resolve(job.spec, shared, now.slices, job.where)
-    changes = unpaired.compare_metrics(now, before, checks, job.spec.confidence, str(job.baseline))
+    changes = compare_metrics(now, before, checks, job.spec.confidence, str(job.baseline))
     sizes = [now.by_key[checked.key].num_records for checked in checks]
-    found = [_Found(*one) for one in zip(checks, changes, sizes, strict=True)]
-    return GateReport(job.spec, list(_verdicts(job.spec, found, is_paired=False)), False, max(sizes))
+    return _report(job.spec, checks, changes, sizes, paired=False)
 
 
-def _available(predictions: Predictions) -> list[tuple[str, str]]:
-    return [(metric.name, metric.statistic) for metric in predictions.measured.metrics]
+def _checks(job: GateJob, now: Records) -> list[Checked]:
+    available = [(metric.name, metric.statistic) for metric in now.measured.metrics]
+    return resolve(job.spec, available, slices_of(now), job.where)
 
 
-def _verdicts(spec: GateSpec, found: Sequence[_Found], *, is_paired: bool) -> Iterator[Verdict]:
-    bounds: tuple[Kind, Kind] = ("at_least", "at_most")
-    for one in found:
-        checked = one.checked
-        rule = checked.rule(spec, one.change.baseline)
-        if checked.compares:
-            judged = judge(one.change, rule)
-            yield _verdict(spec, one, "change", (rule.tolerance, rule.min_effect), judged, is_paired)
-        for kind in bounds:
-            bound: float | None = getattr(checked.check, kind)
-            if bound is not None:
-                yield _verdict(spec, one, kind, (bound, 0.0), judge_bound(one.change.now, kind, bound), is_paired)
+def _report(
+    spec: GateSpec, checks: Sequence[Checked], changes: Sequence[Change], sizes: Sequence[int], *, paired: bool
+) -> GateReport:
+    """``sizes`` are numbers of records."""
+    found = zip(checks, changes, sizes, strict=True)
+    verdicts = [verdict for one in found for verdict in _verdicts(spec, *one, paired=paired)]
+    return GateReport(spec, verdicts, paired, max(sizes))
 
 
-def _verdict(
-    spec: GateSpec,
-    one: _Found,
-    kind: Kind,
-    limits: tuple[float, float],
-    judged: tuple[Outcome, str],
-    is_paired: bool,
-) -> Verdict:
-    """``limits`` are the tolerance, or the bound, and the minimum effect."""
-    checked, change, changes = one.checked, one.change, kind == "change"
-    where = ALL if checked.slice_by == ALL else f"{checked.slice_by}={checked.slice_value}"
-    has_interval = changes and change.low is not None
-    return Verdict(
+def _verdicts(spec: GateSpec, checked: Checked, change: Change, num_records: int, *, paired: bool) -> Iterator[Verdict]:
+    """Of one check: what the rule says of the change, then what bounds say of the value itself."""
+    rule = checked.rule(spec, change.baseline)
+    bare = Verdict(
         task=spec.task,
-        id=f"{where}/{checked.metric}/{checked.statistic}/{kind}",
-        kind=kind,
+        id="",
+        kind="change",
         metric=checked.metric,
         statistic=checked.statistic,
         slice_by=checked.slice_by,
@@ -150,19 +124,45 @@ def _verdict(
         unit=checked.definition.unit,
         better=checked.definition.better,
         watch=checked.check.watch,
-        baseline=change.baseline if changes else None,
+        baseline=None,
         now=change.now,
-        change=change.value if changes else None,
-        low=change.low if changes else None,
-        high=change.high if changes else None,
-        confidence=spec.confidence if has_interval else None,
-        paired=is_paired,
-        tolerance=limits[0],
-        min_effect=limits[1],
-        num_records=one.num_records,
-        outcome=judged[0],
-        reason=judged[1],
+        change=None,
+        low=None,
+        high=None,
+        confidence=None,
+        paired=paired,
+        tolerance=0.0,
+        min_effect=0.0,
+        num_records=num_records,
+        outcome="passes",
+        reason="",
     )
+    name = f"{checked.place}/{checked.metric}/{checked.statistic}"
+    if checked.compares:
+        outcome, reason = judge(change, rule)
+        yield msgspec.structs.replace(
+            bare,
+            id=f"{name}/change",
+            baseline=change.baseline,
+            change=change.value,
+            low=change.low,
+            high=change.high,
+            confidence=None if change.low is None else spec.confidence,
+            tolerance=rule.tolerance,
+            min_effect=rule.min_effect,
+            outcome=outcome,
+            reason=reason,
+        )
+    bounds: tuple[tuple[Kind, float | None], ...] = (
+        ("at_least", checked.check.at_least),
+        ("at_most", checked.check.at_most),
+    )
+    for kind, bound in bounds:
+        if bound is not None:
+            outcome, reason = judge_bound(change.now, kind, bound)
+            yield msgspec.structs.replace(
+                bare, id=f"{name}/{kind}", kind=kind, tolerance=bound, outcome=outcome, reason=reason
+            )
 
 
 def _errors(spec: GateSpec, before: int, after: int, num_records: int) -> Verdict:
@@ -199,18 +199,15 @@ def new_baseline(job: GateJob) -> tuple[Baseline, Sequence[Any]]:
     Raises UserError.
     """
     spec = job.spec
-    if kind_of(job.input, spec.task) == "metric_v1":
-        metrics = unpaired.index(read_metrics(job.task, job.input))
+    if job.is_metrics:
+        metrics = index(read_metrics(job.task, job.input))
         kept = {checked.key for checked in resolve(spec, metrics.available, metrics.slices, job.where)}
         rows = tuple(metric for key, metric in metrics.by_key.items() if key in kept)
         return Baseline(task=spec.task, name=spec.name, metrics=rows), ()
-    now = read_predictions(job.task, job.input)
-    scored = now.measured.scored
-    if not scored.any():
+    now = read_records(job.task, NOW, job.input)
+    if not now.measured.scored.any():
         raise UserError("no record counts in any metric: all have errors", where=str(now.path))
-    side = Side(values=dict(now.measured.values), measured=now.measured)
-    pairs = paired.Pairs(now=now, baseline=side, columns=None, scored=scored, num_unscored=(0, 0))
-    checks = resolve(spec, _available(now), pairs.slices, job.where)
+    checks = _checks(job, now)
     is_pooled = any(checked.statistic == POOLED for checked in checks)
     columns = () if is_pooled else tuple(dict.fromkeys(checked.metric for checked in checks))
     document = Baseline(
@@ -219,35 +216,8 @@ def new_baseline(job: GateJob) -> tuple[Baseline, Sequence[Any]]:
         models=now.models,
         num_records=len(now.ids),
         options=dict(plain_options(job.options)),
-        metrics=tuple(paired.values_alone(pairs, checks, spec)),
+        metrics=tuple(values_alone(now, checks, spec)),
         columns=columns,
-        records=() if is_pooled else tuple(_records(now, columns)),
+        records=() if is_pooled else tuple(records_to_keep(now, columns)),
     )
-    return document, now.rows if is_pooled else ()
-
-
-def _records(now: Predictions, columns: Sequence[str]) -> Iterator[BaselineRecord]:
-    for index, id in enumerate(now.ids):
-        yield BaselineRecord(
-            id=id,
-            truth=now.truth[index],
-            scored=bool(now.measured.scored[index]),
-            values=[float(now.measured.values[name][index]) for name in columns],
-        )
-
-
-def update_baseline(path: Path, document: Baseline, predictions: Sequence[Any]) -> Baseline:
-    """Write the baseline, its predictions first; remove what only the former one named. Returns what was written."""
-
-    former = None
-    if path.exists():
-        try:
-            former = read_document(path, document.task)
-        except UserError:
-            former = None  # damaged, or of another kind: it is replaced, and names nothing that could be removed
-    if predictions:
-        kept: BaselineFile = keep_predictions(path, predictions)
-        document = msgspec.structs.replace(document, predictions=kept)
-    write_baseline(path, document)
-    remove_former(path, former, document)
-    return document
+    return document, (now.rows or ()) if is_pooled else ()

@@ -1,25 +1,23 @@
-"""The gate's own file, flags, and both against the glossary: what exactly is checked."""
+"""What exactly is checked: the gate's own file, flags, and what there is to check, one metric and slice at a time."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from pipeline.contract.load import load_part
+from pipeline.contract.load import check_task
 from pipeline.contract.metrics import MetricDefinition
-from pipeline.contract.parts import EvaluatePart, RowsPart
-from pipeline.errors import UserError
-from pipeline.recipe.explain import Places, explain_value
+from pipeline.errors import UserError, nearest
+from pipeline.gate.rule import Rule
+from pipeline.recipe.named import find_named, load_named
+from pipeline.records.measured import Task
 from schemas.gate import Check, GateSpec
 
-# The folder one works in, and the checkout this code lies in, as for recipes.
-FOLDERS = (Path("runs/gates"), Path(__file__).resolve().parents[2] / "runs/gates")
-LISTING = "schemas/generated/gate_v1.json lists every key and its range"
-NUM_SHOWN = 12
+ALL = "all"
+NUM_DEFAULT = 3  # checks where neither the gate nor the task's table names any
+Key = tuple[str, str, str, str]  # of a value: metric, statistic, slice_by, slice_value
 
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?")
 
@@ -40,54 +38,19 @@ class LoadedGate:
 
 
 def load_gate(path_or_name: str | None, task: str) -> LoadedGate:
-    """A gate by path (it has a slash or ends in .yaml) or by name (``runs/gates/<task>/<name>.yaml``).
-
-    None is the gate that says nothing: every default. Raises UserError, naming file:line:key, on what is no gate of
-    this task.
-    """
-    load_part(task, RowsPart)  # an unknown task is told before anything else
+    """A gate by path or by name, as `pipeline.recipe.named` finds and checks it; None: the gate of all defaults."""
+    check_task(task)
     if path_or_name is None:
         return LoadedGate(GateSpec(schema="gate_v1", task=task, name="gate"), None)
-    from pipeline.recipe.yaml import parse  # here: yaml takes 10 ms to import
-
-    path = _find(path_or_name, task)
-    document = parse(_read(path), str(path))
-    places = Places(str(path), document.lines)
-    if not isinstance(document.data, dict):
-        raise UserError("a gate is a mapping of keys to values", where=f"{path}:1", remedy="see docs/gate.md")
-    try:
-        spec = msgspec.convert(document.data, GateSpec)
-    except msgspec.ValidationError as error:
-        raise explain_value(error, document.data, GateSpec, places, LISTING) from error
-    if spec.task != task:
-        what = f"this gate is for task {spec.task!r}, not {task!r}"
-        raise UserError(what, where=places.where(("task",)), remedy=f"baton gate {spec.task} ...")
+    path = find_named("gate", path_or_name, task)
+    spec, _ = load_named("gate", path, task, GateSpec)
     return LoadedGate(spec, path)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        remedy = "check that it is a file that this user may read"
-        raise UserError(f"cannot read the gate: {error.strerror}", where=str(path), remedy=remedy) from error
-
-
-def _find(text: str, task: str) -> Path:
-    if "/" in text or text.endswith((".yaml", ".yml")):
-        if not Path(text).is_file():
-            raise UserError("no such gate", where=text, remedy=f"gates by name: {_names(task)}")
-        return Path(text)
-    for folder in FOLDERS:
-        if (path := folder / task / f"{text}.yaml").is_file():
-            return path
-    hint = nearest(text, _names(task).split(", "))
-    raise UserError(f"there is no {task} gate {text!r}", where=str(FOLDERS[0] / task / f"{text}.yaml"), remedy=hint)
-
-
-def _names(task: str) -> str:
-    names = {path.stem for folder in FOLDERS for path in (folder / task).glob("*.yaml")}
-    return ", ".join(sorted(names)) or f"none in {FOLDERS[0] / task}"
+def gate_options(gate: LoadedGate, settings: Sequence[str]) -> list[str]:
+    """``--set`` texts: the gate's section ``evaluate`` first, flags after it."""
+    given = [f"evaluate.{key}={msgspec.json.encode(value).decode()}" for key, value in gate.spec.evaluate.items()]
+    return [*given, *settings]
 
 
 def with_flags(spec: GateSpec, tolerances: Sequence[str], min_effects: Sequence[str]) -> GateSpec:
@@ -108,7 +71,7 @@ def _with_flag(spec: GateSpec, field: str, flag: str, text: str) -> GateSpec:
         raise UserError(f"{flag} takes metric=limit, not {text!r}", remedy=f"for example: {flag} wellbeing=2%")
     limit: float | str = float(value) if _NUMBER.fullmatch(value.strip()) else value
     where = f"{flag} {text}"
-    definition = find_metric(spec.task, name, where)
+    definition = Task(spec.task).definition(name, where)
     asked = Check(metric=name, watch="both" if definition.better == "neither" else "worse")
     checks = spec.checks if any(check.metric == name for check in spec.checks) else (*spec.checks, asked)
     changed = []
@@ -122,21 +85,6 @@ def _with_flag(spec: GateSpec, field: str, flag: str, text: str) -> GateSpec:
     return msgspec.structs.replace(spec, checks=tuple(changed))
 
 
-def find_metric(task: str, name: str, where: str) -> MetricDefinition:
-    """The definition of a metric. Raises UserError with the nearest name."""
-    glossary: Mapping[str, Any] = {one.name: one for one in load_part(task, EvaluatePart).glossary}
-    if name not in glossary:
-        raise UserError(f"{task} has no metric {name!r}", where=where, remedy=nearest(name, list(glossary)))
-    definition: MetricDefinition = glossary[name]
-    return definition
-
-
-def nearest(text: str, known: Sequence[str]) -> str:
-    """What to offer instead of an unknown name."""
-    close = difflib.get_close_matches(text, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known[:NUM_SHOWN])}"
-
-
 def limit_of(limit: float | str, baseline: float | None) -> float:
     """A tolerance in the metric's unit; a share is one of the baseline's value."""
     if isinstance(limit, str):
@@ -144,10 +92,118 @@ def limit_of(limit: float | str, baseline: float | None) -> float:
     return float(limit)
 
 
-def gate_options(gate: LoadedGate, settings: Sequence[str]) -> list[str]:
-    """``--set`` texts: the gate's section ``evaluate`` first, flags after it."""
-    given = [f"evaluate.{key}={msgspec.json.encode(value).decode()}" for key, value in gate.spec.evaluate.items()]
-    return [*given, *settings]
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """One metric over the records of one slice, and what the gate says of it."""
+
+    metric: str
+    statistic: str
+    slice_by: str
+    slice_value: str
+    check: Check
+    definition: MetricDefinition
+
+    @property
+    def key(self) -> Key:
+        """What tells it from other checks."""
+        return self.metric, self.statistic, self.slice_by, self.slice_value
+
+    @property
+    def place(self) -> str:
+        """The slice as ids have it: ``all``, ``level=full``."""
+        return ALL if self.slice_by == ALL else f"{self.slice_by}={self.slice_value}"
+
+    @property
+    def compares(self) -> bool:
+        """Not so where there is nothing to call worse: a bound of the value is all that is asked for then."""
+        return self.definition.better != "neither" or self.check.watch == "both"
+
+    @property
+    def name(self) -> str:
+        """As ids and tables have it: ``wellbeing/mean``, ``wellbeing/mean (level full)``."""
+        where = "" if self.slice_by == ALL else f" ({self.slice_by} {self.slice_value})"
+        return f"{self.metric}/{self.statistic}{where}"
+
+    def rule(self, spec: GateSpec, baseline: float | None) -> Rule:
+        """The rule with limits in the metric's unit."""
+        return Rule(
+            better=self.definition.better,
+            tolerance=limit_of(self.check.tolerance, baseline),
+            min_effect=limit_of(self.check.min_effect, baseline),
+            watch=self.check.watch,
+            strict=spec.strict if self.check.strict is None else self.check.strict,
+            undecided_fails=spec.undecided == "fail",
+        )
 
 
-__all__ = ["LoadedGate", "find_metric", "gate_options", "limit_of", "load_gate", "nearest", "with_flags"]
+def resolve(
+    spec: GateSpec, available: Sequence[tuple[str, str]], slices: Mapping[str, Sequence[str]], where: str
+) -> list[Checked]:
+    """The checks of a gate over what there is: ``available`` are (metric, statistic), ``slices`` the values by key.
+
+    Raises UserError for a metric, statistic or slice that there is not, with the nearest; for a metric without a
+    direction that is not watched both ways; and for one that is checked twice.
+    """
+    task = Task(spec.task)
+    found: dict[Key, Checked] = {}
+    for check in spec.checks or _usual(task, available):
+        definition = task.definition(check.metric, where)
+        statistic = _statistic(check, available, where)
+        bounded = check.at_least is not None or check.at_most is not None
+        if definition.better == "neither" and check.watch != "both" and not bounded:
+            what = f"{check.metric} is neither better higher nor lower: nothing to call worse"
+            raise UserError(what, where=where, remedy="write `watch: both` to forbid a change either way")
+        for value in _slice_values(check, slices, where):
+            one = Checked(
+                metric=check.metric,
+                statistic=statistic,
+                slice_by=check.slice_by,
+                slice_value=value,
+                check=check,
+                definition=definition,
+            )
+            if one.key in found:
+                raise UserError(f"{one.name} is checked twice", where=where, remedy="put both into one check")
+            found[one.key] = one
+    if not found:
+        raise UserError("there is nothing to check", where=where, remedy="name metrics under `checks:` of a gate")
+    return list(found.values())
+
+
+def _statistic(check: Check, available: Sequence[tuple[str, str]], where: str) -> str:
+    statistics = [statistic for metric, statistic in available if metric == check.metric]
+    if not statistics:
+        known = list(dict.fromkeys(metric for metric, _ in available))
+        what = f"{check.metric} was not measured there"
+        raise UserError(what, where=where, remedy=nearest(check.metric, known))
+    if check.statistic is None:
+        return statistics[0]
+    if check.statistic not in statistics:
+        remedy = nearest(check.statistic, statistics)
+        raise UserError(f"{check.metric} has no statistic {check.statistic!r}", where=where, remedy=remedy)
+    return check.statistic
+
+
+def _slice_values(check: Check, slices: Mapping[str, Sequence[str]], where: str) -> Sequence[str]:
+    if check.slice_by == ALL:
+        return [ALL]
+    if check.slice_by not in slices:
+        raise UserError(
+            f"records are not sliced by {check.slice_by!r}", where=where, remedy=nearest(check.slice_by, list(slices))
+        )
+    values = slices[check.slice_by]
+    if check.slice_value is None:
+        return values
+    if check.slice_value not in values:
+        what = f"no record has {check.slice_by} {check.slice_value!r}"
+        raise UserError(what, where=where, remedy=nearest(check.slice_value, values))
+    return [check.slice_value]
+
+
+def _usual(task: Task, available: Sequence[tuple[str, str]]) -> list[Check]:
+    """The columns of the task's table that say better or worse; without a table, the first few metrics that do."""
+    glossary = task.glossary
+    told = [pair for pair in available if pair[0] in glossary and glossary[pair[0]].better != "neither"]
+    columns = [(column.metric, column.statistic) for column in task.part.table.columns]
+    chosen = [pair for pair in columns if pair in told] or told[:NUM_DEFAULT]
+    return [Check(metric=metric, statistic=statistic) for metric, statistic in chosen]

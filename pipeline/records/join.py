@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from pipeline.contract.metrics import RecordMetric
 from pipeline.errors import UserError
-from pipeline.records.measured import Task
-from pipeline.records.read import POOLED, Category, Ints, Records, rows_at
+from pipeline.records.measured import POOLED, Ints, Task
+from pipeline.records.read import Records
 from pipeline.stats import Floats
 
 OnMissing = Literal["refuse", "intersect", "worst"]
+Side = tuple[Records, Ints]  # a file, and where the joined records stand in it: [M], -1 where it lacks one
 NUM_SHOWN = 10
 MAX_SLICES = 50  # values of one key; a key with more is a name of records rather than a kind of them
 
@@ -58,7 +59,7 @@ class Joined:
     def metrics(self) -> Sequence[RecordMetric]:
         """Metrics that all files have, as the first lists them."""
         first, *others = self.files.values()
-        return [metric for metric in first.metrics if all(metric in records.metrics for records in others)]
+        return [m for m in first.measured.metrics if all(m in records.measured.metrics for records in others)]
 
 
 def join(task: Task, files: Mapping[str, Records], on_missing: OnMissing, better: Mapping[str, str]) -> Joined:
@@ -69,33 +70,72 @@ def join(task: Task, files: Mapping[str, Records], on_missing: OnMissing, better
     """
     notes = _models(files)
     ids = _ids(files, on_missing)
-    positions = {label: _positions(records, ids) for label, records in files.items()}
-    _refuse_other_truth(task, files, ids, positions)
-    usable = {label: (at >= 0) & records.scored[at] for (label, records), at in _pairs(files, positions)}
-    kept = np.logical_and.reduce(list(usable.values()))
+    sides = [(records, positions_of(ids, records)) for records in files.values()]
+    (first, at), *others = sides
+    for records, there in others:
+        both = (at >= 0) & (there >= 0)
+        refuse_other_truth(task, (first, at[both]), (records, there[both]))
+    usable = [(at >= 0) & records.measured.scored[at] for records, at in sides]
+    kept = np.logical_and.reduce(usable)
     if not kept.all():
-        _explain_gaps(files, ids, positions, usable, on_missing, notes)
+        _explain_gaps(ids, sides, usable, on_missing, notes)
     if on_missing == "worst":
-        kept = np.logical_or.reduce(list(usable.values()))
-        _refuse_worst_of_pooled(files, usable, kept)
+        kept = np.logical_or.reduce(usable)
+        _refuse_worst_of_pooled(first, usable, kept)
     if not kept.any():
         raise UserError("no record is answered in all of the files", remedy="compare files over the same examples")
-    chosen = np.flatnonzero(kept)
-    ids = ids if kept.all() else [ids[m] for m in chosen]
-    positions = {label: at[chosen] for label, at in positions.items()}
+    sides = [(records, at[kept]) for records, at in sides]
     return Joined(
         files=files,
-        ids=ids,
-        positions=positions,
-        values=_values(files, positions, {label: found[chosen] for label, found in usable.items()}, better),
-        slices=_slices(files, positions, notes),
-        strata=_strata(files, positions),
+        ids=ids if kept.all() else _some(ids, kept),
+        positions={records.label: at for records, at in sides},
+        values=_values(sides, [found[kept] for found in usable], better),
+        slices=_slices(sides, notes),
+        strata=_strata(sides),
         notes=notes,
     )
 
 
-def _pairs(files: Mapping[str, Records], positions: Mapping[str, Ints]) -> list[tuple[tuple[str, Records], Ints]]:
-    return [((label, records), positions[label]) for label, records in files.items()]
+def positions_of(ids: Sequence[str], records: Records) -> Ints:
+    """Where each id stands in a file: [M], -1 where it does not."""
+    if records.ids == ids:
+        return np.arange(len(ids))
+    place = {id: n for n, id in enumerate(records.ids)}
+    return np.array([place.get(id, -1) for id in ids], dtype=np.int64)
+
+
+def only_in(first: Records, other: Records) -> list[str]:
+    """A line for the records that the other file lacks, and one for those that the first lacks, where there are any."""
+    if first.ids == other.ids:
+        return []
+    lines = []
+    for one, two in ((first, other), (other, first)):
+        there = {*two.ids}
+        missing = [id for id in one.ids if id not in there]
+        lines += [_listed(f"in {one.label} and not in {two.label}", missing)] if missing else []
+    return lines
+
+
+def refuse_other_truth(task: Task, ours: Side, theirs: Side) -> None:
+    """Raises UserError where two files disagree about what a record is or is judged by: the difference of two answers
+    would mean nothing. All of the records are in both files."""
+    (first, at), (second, there) = ours, theirs
+    different = np.flatnonzero(first.truth[at] != second.truth[there])
+    if not len(different):
+        return
+    here, other = at[different[:NUM_SHOWN]], there[different[:NUM_SHOWN]]
+    lines = []
+    for m, n, one, two in zip(here, other, first.rows_at(task, here), second.rows_at(task, other), strict=True):
+        where = f" (lines {first.lines[m]} and {second.lines[n]})" if len(first.lines) and len(second.lines) else ""
+        known = one is not None and two is not None
+        lines.append(f"{first.ids[m]}{where}" + (f": {task.difference(one, two)}" if known else ""))
+    lines += [f"and {len(different) - NUM_SHOWN:,} more"] if len(different) > NUM_SHOWN else []
+    raise UserError(
+        f"{len(different):,} of {len(at):,} records are not the same in {first.label} and {second.label}:\n    "
+        + "\n    ".join(lines),
+        where=f"{first.path}, {second.path}",
+        remedy="run `baton infer` for both models over one examples.jsonl",
+    )
 
 
 def _models(files: Mapping[str, Records]) -> list[str]:
@@ -116,33 +156,22 @@ def _models(files: Mapping[str, Records]) -> list[str]:
     return notes
 
 
-def _ids(files: Mapping[str, Records], on_missing: OnMissing) -> list[str]:
+def _ids(files: Mapping[str, Records], on_missing: OnMissing) -> Sequence[str]:
     """Ids of the first file and, after them, those of the others that it lacks. Raises UserError where they differ and
     that was not allowed."""
     first, *others = files.values()
-    if all(records.ids == first.ids for records in others):
+    lines = [line for records in others for line in only_in(first, records)]
+    if not lines:
         return first.ids
-    known = dict.fromkeys(first.ids)
-    lines = []
-    for records in others:
-        if len(records.ids) == len(first.ids) and known.keys() == {*records.ids}:
-            continue  # the same records in another order
-        theirs = {*records.ids}
-        only_first = [id for id in first.ids if id not in theirs]
-        only_other = [id for id in records.ids if id not in known]
-        lines += [_listed(f"in {first.label} and not in {records.label}", only_first)] if only_first else []
-        lines += [_listed(f"in {records.label} and not in {first.label}", only_other)] if only_other else []
-    if lines and on_missing == "refuse":
+    if on_missing == "refuse":
         raise UserError(
             "the files do not hold the same records:\n    " + "\n    ".join(lines),
             where=", ".join(str(records.path) for records in files.values()),
             remedy="--on-missing intersect compares the records they share, worst counts a missing one as the worst"
-            if known.keys() & set.intersection(*({*records.ids} for records in others))
+            if {*first.ids}.intersection(*(records.ids for records in others))
             else "they share no record: run `baton infer` for each model over one file of examples",
         )
-    for records in others:
-        known.update(dict.fromkeys(records.ids))
-    return list(known)
+    return list(dict.fromkeys(id for records in files.values() for id in records.ids))
 
 
 def _listed(what: str, ids: Sequence[str]) -> str:
@@ -150,64 +179,28 @@ def _listed(what: str, ids: Sequence[str]) -> str:
     return f"{len(ids):,} {what}: {', '.join(ids[:NUM_SHOWN])}{rest}"
 
 
-def _positions(records: Records, ids: Sequence[str]) -> Ints:
-    if records.ids == ids:
-        return np.arange(len(ids))
-    place = {id: n for n, id in enumerate(records.ids)}
-    return np.array([place.get(id, -1) for id in ids], dtype=np.int64)
-
-
-def _refuse_other_truth(
-    task: Task, files: Mapping[str, Records], ids: Sequence[str], positions: Mapping[str, Ints]
-) -> None:
-    """Raises UserError where two files disagree about what a record is or is judged by."""
-    (first, ours), *others = files.items()
-    at = positions[first]
-    for label, theirs in others:
-        both = np.flatnonzero((at >= 0) & (positions[label] >= 0))
-        different = both[ours.truth[at[both]] != theirs.truth[positions[label][both]]]
-        if not len(different):
-            continue
-        shown = different[:NUM_SHOWN]
-        here = [int(line) for line in ours.lines[at[shown]]]
-        there = [int(line) for line in theirs.lines[positions[label][shown]]]
-        rows, others_rows = rows_at(ours.path, task.row_type, here), rows_at(theirs.path, task.row_type, there)
-        lines = [
-            f"{ids[m]} (lines {one} and {other}): {task.difference(rows[one], others_rows[other])}"
-            for m, one, other in zip(shown.tolist(), here, there, strict=True)
-        ]
-        lines += [f"and {len(different) - NUM_SHOWN:,} more"] if len(different) > NUM_SHOWN else []
-        raise UserError(
-            f"{len(different):,} of {len(both):,} records are not the same in {first} and {label}:\n    "
-            + "\n    ".join(lines),
-            where=f"{ours.path}, {theirs.path}",
-            remedy="run `baton infer` for both models over one examples.jsonl",
-        )
-
-
 def _explain_gaps(
-    files: Mapping[str, Records],
     ids: Sequence[str],
-    positions: Mapping[str, Ints],
-    usable: Mapping[str, NDArray[np.bool_]],
+    sides: Sequence[Side],
+    usable: Sequence[NDArray[np.bool_]],
     on_missing: OnMissing,
     notes: list[str],
 ) -> None:
     """Note which records are left out or count as the worst; refuse those that failed in some files only."""
-    everywhere = ~np.logical_or.reduce(list(usable.values()))
+    everywhere = ~np.logical_or.reduce(usable)
     if everywhere.any():
         notes.append(f"{_listed('records failed in every file and are left out', _some(ids, everywhere))}.")
     lines = []
-    for (label, _), at in _pairs(files, positions):
-        failed = (at >= 0) & ~usable[label] & ~everywhere
+    for (records, at), found in zip(sides, usable, strict=True):
+        failed = (at >= 0) & ~found & ~everywhere
         missing = (at < 0) & ~everywhere
-        lines += [_listed(f"failed in {label}", _some(ids, failed))] if failed.any() else []
+        lines += [_listed(f"failed in {records.label}", _some(ids, failed))] if failed.any() else []
         if missing.any() and on_missing != "refuse":
-            lines.append(_listed(f"missing in {label}", _some(ids, missing)))
+            lines.append(_listed(f"missing in {records.label}", _some(ids, missing)))
     if lines and on_missing == "refuse":
         raise UserError(
             "some records failed in one file and not in another:\n    " + "\n    ".join(lines),
-            where=", ".join(str(records.path) for records in files.values()),
+            where=", ".join(str(records.path) for records, _ in sides),
             remedy="--on-missing intersect leaves them out, worst counts a failed one as the worst",
         )
     how = "left out" if on_missing == "intersect" else "counted as the worst"
@@ -218,12 +211,9 @@ def _some(ids: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
     return [ids[m] for m in np.flatnonzero(chosen).tolist()]
 
 
-def _refuse_worst_of_pooled(
-    files: Mapping[str, Records], usable: Mapping[str, NDArray[np.bool_]], kept: NDArray[np.bool_]
-) -> None:
-    complete = all(found[kept].all() for found in usable.values())
-    pooled = [metric.name for metric in next(iter(files.values())).metrics if metric.statistic == POOLED]
-    if pooled and not complete:
+def _refuse_worst_of_pooled(first: Records, usable: Sequence[NDArray[np.bool_]], kept: NDArray[np.bool_]) -> None:
+    pooled = [metric.name for metric in first.measured.metrics if metric.statistic == POOLED]
+    if pooled and not all(found[kept].all() for found in usable):
         raise UserError(
             f"{', '.join(pooled)}: taken over all records together, so that a single one has no worst value",
             where="--on-missing worst",
@@ -232,37 +222,33 @@ def _refuse_worst_of_pooled(
 
 
 def _values(
-    files: Mapping[str, Records],
-    positions: Mapping[str, Ints],
-    usable: Mapping[str, NDArray[np.bool_]],
-    better: Mapping[str, str],
+    sides: Sequence[Side], usable: Sequence[NDArray[np.bool_]], better: Mapping[str, str]
 ) -> dict[str, dict[str, Floats]]:
     """Values of the joined records; where a file has none, the worst that there is."""
-    found: dict[str, dict[str, Floats]] = {label: {} for label in files}
-    for name in next(iter(files.values())).values:
-        worst = _worst(files, name, better[name])
-        for label, records in files.items():
-            column = records.values[name][positions[label]]
-            found[label][name] = np.where(usable[label], column, worst)
-    return found
+    names = sides[0][0].measured.values
+    worst = {name: _worst([records for records, _ in sides], name, better[name]) for name in names}
+    return {
+        records.label: {name: np.where(found, records.measured.values[name][at], worst[name]) for name in names}
+        for (records, at), found in zip(sides, usable, strict=True)
+    }
 
 
-def _worst(files: Mapping[str, Records], name: str, better: str) -> float:
+def _worst(files: Sequence[Records], name: str, better: str) -> float:
     """The bound of the metric on its bad side; without one, the worst value that any record of any file has."""
-    bounds = next(iter(files.values())).bounds.get(name)
+    bounds = files[0].measured.bounds.get(name)
     lowest = better != "lower"
     if bounds is not None:
         return bounds[0] if lowest else bounds[1]
-    ends = [records.values[name][records.scored] for records in files.values() if records.scored.any()]
-    return float(min(end.min() for end in ends) if lowest else max(end.max() for end in ends))
+    scored = [records.measured.values[name][records.measured.scored] for records in files]
+    everything = np.concatenate(scored)
+    return float(everything.min() if lowest else everything.max())
 
 
-def _slices(files: Mapping[str, Records], positions: Mapping[str, Ints], notes: list[str]) -> list[Slice]:
+def _slices(sides: Sequence[Side], notes: list[str]) -> list[Slice]:
     """All records; then those of each value of a key that splits them and means the same in all files."""
     slices = [Slice("all", "all", None)]
-    keys = list(dict.fromkeys(key for records in files.values() for key in records.categories))
-    for key in keys:
-        names, codes, same = _common_category(files, positions, key)
+    for key in dict.fromkeys(key for records, _ in sides for key in records.measured.slices):
+        names, codes, same = _common_names(sides, key)
         present = [code for code in np.unique(codes).tolist() if code >= 0]
         if not same:
             notes.append(f"{key} is not the same in all files for each record: no slices by it.")
@@ -273,36 +259,27 @@ def _slices(files: Mapping[str, Records], positions: Mapping[str, Ints], notes: 
     return slices
 
 
-def _common_category(
-    files: Mapping[str, Records], positions: Mapping[str, Ints], key: str
-) -> tuple[list[str], Ints, bool]:
-    """Names, codes [M] of the first file that knows a record, and whether all files that know it agree."""
-    names: dict[str, int] = {}
-    codes: Ints | None = None
+def _common_names(sides: Sequence[Side], key: str) -> tuple[list[str], Ints, bool]:
+    """Names of a key's values, codes [M] of the first file that knows a record (-1: it has no value), and whether all
+    files that know it agree."""
+    names: dict[str | None, int] = {None: -1}
+    codes, known = np.full(len(sides[0][1]), -1), np.zeros(len(sides[0][1]), np.bool_)
     same = True
-    for (_, records), at in _pairs(files, positions):
-        found = records.categories.get(key, Category(names=(), codes=np.full(len(records.ids), -1)))
-        numbers = np.array([*(names.setdefault(name, len(names)) for name in found.names), -1])
-        mine = numbers[found.codes[at]]
-        if codes is None:
-            codes, known = mine, at >= 0
+    for records, at in sides:
+        column = records.measured.slices.get(key, [None] * len(records.ids))
+        mine = np.array([names.setdefault(name, len(names) - 1) for name in column], np.int64)[at]
         same = same and bool((codes == mine)[known & (at >= 0)].all())
         codes, known = np.where(known, codes, mine), known | (at >= 0)
-    assert codes is not None
-    return list(names), codes, same
+    return [name for name in names if name is not None], codes, same
 
 
-def _strata(files: Mapping[str, Records], positions: Mapping[str, Ints]) -> Ints | None:
+def _strata(sides: Sequence[Side]) -> Ints | None:
     """Strata [M] from the first file that has each record. Files number strata as they like, so that records which the
     first lacks form strata of their own."""
-    result: Ints | None = None
+    result = np.full(len(sides[0][1]), -1)
     offset = 0
-    for (_, records), at in _pairs(files, positions):
+    for records, at in sides:
         found = np.zeros(len(records.ids), dtype=np.int64) if records.strata is None else records.strata
-        mine = np.where(at >= 0, found[at] + offset, -1)
-        result = mine if result is None else np.where(result >= 0, result, mine)
+        result = np.where((result < 0) & (at >= 0), found[at] + offset, result)
         offset += int(found.max()) + 1
-        if (result >= 0).all():
-            break
-    assert result is not None
     return result if len(np.unique(result)) > 1 else None

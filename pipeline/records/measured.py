@@ -1,19 +1,32 @@
-"""The parts of a task with which stored predictions are compared and gated, found by name."""
+"""A task, as stored predictions are compared, gated and followed: what its records measure, and what they are of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
+from pipeline import stats
 from pipeline.contract.load import load_part
-from pipeline.contract.metrics import Measurements
+from pipeline.contract.metrics import Measurements, MetricDefinition, RecordMetric
 from pipeline.contract.parts import EvaluatePart, RowsPart
-from pipeline.errors import UserError
+from pipeline.errors import UserError, nearest
+from pipeline.stats.intervals import Metric
 
-NUM_SHOWN = 10  # records of another truth
+Ints = NDArray[np.int64]
 MAX_FIELD_TEXT = 60  # characters
+TRUTH_BYTES = 6  # of a sha256: 48 bits tell whether an input changed; nobody forges one
+POOLED = "pooled"
+STATISTICS: Mapping[str, Metric] = {
+    "mean": stats.mean,
+    "rate": stats.mean,
+    "median": stats.median,
+    "iqm": stats.interquartile_mean,
+}
 
 
 @dataclass(frozen=True)
@@ -21,7 +34,7 @@ class Task:
     """``options`` is the recipe's section ``evaluate``."""
 
     name: str
-    options: Any
+    options: Any = None
 
     @property
     def part(self) -> EvaluatePart:
@@ -38,10 +51,23 @@ class Task:
         """Fields of a prediction that come from its example: they must be equal in all files."""
         return load_part(self.name, RowsPart).truth_fields
 
-    def truths(self, rows: Sequence[Any]) -> list[bytes]:
-        """What each record was asked and is judged by, as text to be compared."""
+    @property
+    def glossary(self) -> dict[str, MetricDefinition]:
+        """The metrics of the task by name."""
+        return {definition.name: definition for definition in self.part.glossary}
+
+    def definition(self, name: str, where: str) -> MetricDefinition:
+        """The definition of a metric. Raises UserError with the nearest name."""
+        known = self.glossary
+        if name not in known:
+            raise UserError(f"{self.name} has no metric {name!r}", where=where, remedy=nearest(name, list(known)))
+        return known[name]
+
+    def truths(self, rows: Sequence[Any]) -> Ints:
+        """Hashes [N] of what each record was asked and is judged by, the same in every process."""
         fields, encode = self.truth_fields, msgspec.json.encode
-        return [encode([getattr(row, name) for name in fields]) for row in rows]
+        texts = (encode([getattr(row, name) for name in fields], order="sorted") for row in rows)
+        return np.array([int.from_bytes(sha256(text).digest()[:TRUTH_BYTES]) for text in texts], np.int64)
 
     def difference(self, one: Any, other: Any) -> str:
         """The fields of the truth in which two predictions differ, with their values where these are short."""
@@ -53,27 +79,29 @@ class Task:
                 parts.append(text if len(text) <= MAX_FIELD_TEXT else name)
         return ", ".join(parts) or "equal in value, but written as another type"
 
-    def refuse_other_truth(self, pairs: Sequence[tuple[Any, Any]], where: str) -> None:
-        """Raises UserError where a prediction and that of the baseline with its id are not of the same record: their
-        difference would mean nothing."""
-        rows, bases = zip(*pairs, strict=True) if pairs else ((), ())
-        sides = zip(pairs, self.truths(rows), self.truths(bases), strict=True)
-        different = [pair for pair, here, there in sides if here != there]
-        if not different:
-            return
-        lines = [f"{row.id}: {self.difference(row, base)}" for row, base in different[:NUM_SHOWN]]
-        lines += [f"and {len(different) - NUM_SHOWN:,} more"] if len(different) > NUM_SHOWN else []
-        what = f"{len(different):,} of {len(pairs):,} records are not the same as those of the baseline with their ids"
-        raise UserError(
-            "\n    ".join([f"{what}:", *lines]),
-            where=where,
-            remedy="run `baton infer` for both models over one examples.jsonl",
-        )
-
     def measure(self, rows: Sequence[Any], path: Path) -> Measurements:
         """What the rows measured. Raises UserError, naming the file."""
         try:
             return self.part.measure_records(rows, self.options)
         except UserError as error:
-            where = f"{path}, {error.where}" if error.where else str(path)
-            raise UserError(error.what, where=where, remedy=error.remedy) from error
+            raise error.at(f"{path}, {error.where}" if error.where else str(path)) from error
+
+
+def choose_metrics(
+    available: Sequence[RecordMetric], asked: Sequence[str], num_default: int
+) -> tuple[RecordMetric, ...]:
+    """Metrics by "name" or "name:statistic" (a name alone: its first statistic); none asked: the first few.
+
+    Raises UserError for what the task does not have.
+    """
+    if not asked:
+        return tuple(available[:num_default])
+    known: dict[str, RecordMetric] = {}
+    for metric in available:
+        known.setdefault(metric.name, metric)
+        known[f"{metric.name}:{metric.statistic}"] = metric
+    for text in asked:
+        if text not in known:
+            remedy = nearest(text, list(known), num=3)
+            raise UserError(f"the task has no metric {text!r}", where="--metric", remedy=remedy)
+    return tuple(dict.fromkeys(known[text] for text in asked))

@@ -1,76 +1,164 @@
-"""One file of predictions, block by block, to what a comparison keeps of it: ids, lines, values; rows only if needed.
+"""One file of predictions, block by block, to what is compared of it: ids, lines, values; rows only if needed.
 
 A task whose metrics are all of values by record is measured a block (1 MiB of lines) at a time, and the rows of a block
 are forgotten before the next is read. A task with pooled metrics needs all rows at once.
 """
 
-import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract.metrics import Measurements, RecordMetric
+from pipeline.contract.metrics import Measurements
 from pipeline.errors import UserError
 from pipeline.files.blocks import blocks
 from pipeline.files.decode import LineDecoder
-from pipeline.records.measured import Task
+from pipeline.records.measured import POOLED, Ints, Task, choose_metrics
 from pipeline.stats import Floats
 
-Ints = NDArray[np.int64]
 DEFAULT_NUM_METRICS = 5
-POOLED = "pooled"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Category:
-    """A slice key by record: ``codes[n]`` is the index of record n's value in ``names``, -1 where it has none."""
-
-    names: tuple[str, ...]
-    codes: Ints
 
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
     """What is kept of one file, in its order: N records.
 
-    ``values`` are float64 [N] by metric name, of the metrics that were chosen; ``lines[n]`` is the line of record n,
-    from 1; ``truth[n]`` a hash of what it was asked and is judged by. ``rows`` and ``pooled`` are there for tasks with
-    pooled metrics alone.
+    ``truth[n]`` is a hash of what record n was asked and is judged by; ``lines[n]`` its line, from 1, where the file
+    has lines; ``measured`` what the records measured, of the metrics that were chosen; ``strata`` int64 [N], where
+    records are to be resampled by stratum. ``rows`` are there for tasks with pooled metrics alone.
     """
 
     label: str
     path: Path
-    ids: list[str]
-    lines: Ints
+    ids: Sequence[str]
     truth: Ints
-    models: tuple[str, ...]
-    scored: NDArray[np.bool_]
-    values: Mapping[str, Floats]
-    metrics: tuple[RecordMetric, ...]
-    categories: Mapping[str, Category]
-    strata: Ints | None
-    bounds: Mapping[str, tuple[float, float]]
+    measured: Measurements
+    models: tuple[str, ...] = ()
+    lines: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    strata: Ints | None = None
     rows: Sequence[Any] | None = None
-    measured: Measurements | None = None
+
+    def figures(self, weights: NDArray[np.int32], places: Ints) -> Mapping[str, Floats]:
+        """Pooled metrics [B] by name, where the records at ``places`` [M] count as ``weights`` [B, M] say."""
+        assert self.measured.pooled is not None
+        whole = np.zeros((len(weights), len(self.ids)), np.int32)
+        whole[:, places] = weights
+        return self.measured.pooled(whole)
+
+    def rows_at(self, task: Task, places: Ints) -> list[Any]:
+        """Predictions of records, read again where they were not kept; None where nothing holds them."""
+        if self.rows is not None:
+            return [self.rows[place] for place in places.tolist()]
+        if not len(self.lines):
+            return [None for _ in places]
+        lines = self.lines[places].tolist()
+        found = rows_at(self.path, task.row_type, lines)
+        return [found[line] for line in lines]
 
 
-def read_records(task: Task, label: str, path: Path, asked: Sequence[str]) -> Records:
-    """One file. ``asked`` are metrics as the command line names them; none: the first of the task.
+def read_records(task: Task, label: str, path: Path, asked: Sequence[str] | None = None) -> Records:
+    """One finished file. ``asked`` are metrics as the command line names them, none: the first of the task; None: all.
 
     Raises UserError for a file that is torn, empty, or holds an id twice, and for unknown metrics.
     """
-    gathered = _Gathered(task, path, asked)
-    for rows, lines in read_blocks(path, task.row_type):
-        gathered.add(rows, lines)
-    return gathered.finish(label)
+    parts: list[Records] = []
+    rows: list[Any] = []
+    lines: list[Ints] = []
+    names: dict[Any, Any] = {}
+    for block, at in _blocks(path, task.row_type):
+        lines.append(at)
+        part = None if rows else records_of(task, label, path, block)
+        if part is None or part.measured.pooled is not None:
+            rows += block
+        else:
+            parts.append(_kept(part, asked, names))
+    if rows:
+        parts = [_kept(records_of(task, label, path, rows), asked, names)]
+    if not parts:
+        raise UserError("there are no predictions in the file", where=str(path), remedy="run `baton infer`")
+    records = _joined(parts, np.concatenate(lines))
+    _refuse_repeats(records)
+    return records
 
 
-def read_blocks(path: Path, row_type: type[Any]) -> Iterator[tuple[list[Any], Ints]]:
+def records_of(task: Task, label: str, path: Path, rows: Sequence[Any]) -> Records:
+    """What predictions in memory measured, all of it."""
+    return Records(
+        label=label,
+        path=path,
+        ids=[row.id for row in rows],
+        truth=task.truths(rows),
+        measured=task.measure(rows, path),
+        models=tuple(dict.fromkeys(row.model for row in rows)),
+        rows=rows,
+    )
+
+
+def _kept(part: Records, asked: Sequence[str] | None, names: dict[Any, Any]) -> Records:
+    """Of what a block measured, only what was asked for. ``names`` are all so far: equal ones are kept once."""
+    measured = part.measured
+    metrics, values = measured.metrics, measured.values
+    if asked is not None:
+        metrics = choose_metrics(metrics, asked, DEFAULT_NUM_METRICS)
+        values = {metric.name: values[metric.name] for metric in metrics if metric.statistic != POOLED}
+    for name, column in values.items():
+        if not np.isfinite(column[measured.scored]).all():
+            raise ValueError(f"{name} of a scored record is not finite")
+    kept = replace(
+        measured,
+        metrics=metrics,
+        values=values,
+        slices={key: [names.setdefault(name, name) for name in column] for key, column in measured.slices.items()},
+        strata=None if measured.strata is None else [names.setdefault(name, name) for name in measured.strata],
+    )
+    return replace(part, measured=kept, rows=None if measured.pooled is None else part.rows)
+
+
+def _joined(parts: Sequence[Records], lines: Ints) -> Records:
+    """One file of its blocks."""
+    first, measured = parts[0], [part.measured for part in parts]
+    whole = measured[0]
+    strata = None if whole.strata is None else [name for one in measured for name in one.strata or ()]
+    return replace(
+        first,
+        ids=[id for part in parts for id in part.ids],
+        truth=np.concatenate([part.truth for part in parts]),
+        models=tuple(dict.fromkeys(model for part in parts for model in part.models)),
+        lines=lines,
+        strata=None if strata is None else _numbered(strata),
+        measured=replace(
+            whole,
+            values={name: np.concatenate([one.values[name] for one in measured]) for name in whole.values},
+            scored=np.concatenate([one.scored for one in measured]),
+            slices={key: [name for one in measured for name in one.slices[key]] for key in whole.slices},
+            strata=strata,
+        ),
+    )
+
+
+def _numbered(strata: Sequence[Any]) -> Ints | None:
+    """[N] in the order of the names; None where all records are of one stratum."""
+    numbers = {name: number for number, name in enumerate(sorted({*strata}))}
+    return np.array([numbers[name] for name in strata], np.int64) if len(numbers) > 1 else None
+
+
+def _refuse_repeats(records: Records) -> None:
+    id, count = Counter(records.ids).most_common(1)[0]
+    if count == 1:
+        return
+    places = [str(line) for line, other in zip(records.lines, records.ids, strict=True) if other == id]
+    raise UserError(
+        f"the id {id!r} stands {count} times",
+        where=f"{records.path}, lines {', '.join(places[:10])}",
+        remedy="keep one prediction for each record",
+    )
+
+
+def _blocks(path: Path, row_type: type[Any]) -> Iterator[tuple[list[Any], Ints]]:
     """Rows of a finished file with their line numbers, a block at a time. Raises UserError as `pipeline.files.read`."""
     decoder = LineDecoder(path, row_type, accept_unfinished=True)
     taken: list[bytes] = []
@@ -105,157 +193,3 @@ def rows_at(path: Path, row_type: type[Any], lines: Sequence[int]) -> dict[int, 
             found.update({line: decoder.line(texts[line - before - 1]) for line in here})
         before += num_lines
     return found
-
-
-@dataclass
-class _Gathered:
-    """The parts of one file, a block after the other."""
-
-    task: Task
-    path: Path
-    asked: Sequence[str]
-    ids: list[str] = field(default_factory=list)
-    lines: list[Ints] = field(default_factory=list)
-    truth: list[int] = field(default_factory=list)
-    models: dict[str, None] = field(default_factory=dict)
-    rows: list[Any] = field(default_factory=list)
-    blocks: list[Measurements] = field(default_factory=list)
-    categories: dict[str, "_Codes"] = field(default_factory=dict)
-    strata: "_Strata" = field(default_factory=lambda: _Strata())
-    metrics: tuple[RecordMetric, ...] = ()
-    keeps_rows: bool = False
-
-    def add(self, rows: list[Any], lines: Ints) -> None:
-        """Take in one block."""
-        self.ids += [row.id for row in rows]
-        self.lines.append(lines)
-        self.models.update((row.model, None) for row in rows)
-        self.truth += map(hash, self.task.truths(rows))
-        if not self.blocks:
-            measured = self.task.measure(rows, self.path)
-            self.keeps_rows = measured.pooled is not None
-            self.metrics = choose_metrics(measured.metrics, self.asked)
-        elif not self.keeps_rows:
-            measured = self.task.measure(rows, self.path)
-        if self.keeps_rows:
-            self.rows += rows
-            self.blocks = self.blocks or [measured]
-        else:
-            self._keep(measured, rows)
-
-    def _keep(self, measured: Measurements, rows: Sequence[Any]) -> None:
-        """Of what the rows measured, only what was asked for."""
-        names = {metric.name for metric in self.metrics if metric.statistic != POOLED}
-        values = {name: measured.values[name] for name in names}
-        self.strata.add(measured.strata, rows)
-        for key, found in measured.slices.items():
-            self.categories.setdefault(key, _Codes()).add(found)
-        kept = Measurements(values=values, scored=measured.scored, metrics=(), bounds=measured.bounds)
-        self.blocks.append(kept)
-
-    def finish(self, label: str) -> Records:
-        """Everything, joined."""
-        if not self.ids:
-            raise UserError("there are no predictions in the file", where=str(self.path), remedy="run `baton infer`")
-        lines = np.concatenate(self.lines)
-        self._refuse_repeats(lines)
-        whole = None
-        if self.keeps_rows:
-            self.blocks = []
-            whole = self.task.measure(self.rows, self.path)
-            self._keep(whole, self.rows)
-        values = {name: np.concatenate([b.values[name] for b in self.blocks]) for name in self.blocks[0].values}
-        scored = np.concatenate([b.scored for b in self.blocks])
-        for name, column in values.items():
-            if not np.isfinite(column[scored]).all():
-                raise ValueError(f"{name} of a scored record is not finite")
-        return Records(
-            label=label,
-            path=self.path,
-            ids=self.ids,
-            lines=lines,
-            truth=np.array(self.truth, dtype=np.int64),
-            models=tuple(self.models),
-            scored=scored,
-            values=values,
-            metrics=self.metrics,
-            categories={key: codes.finish() for key, codes in self.categories.items()},
-            strata=self.strata.finish(self.task, self.path),
-            bounds=self.blocks[0].bounds,
-            rows=self.rows if self.keeps_rows else None,
-            measured=whole,
-        )
-
-    def _refuse_repeats(self, lines: Ints) -> None:
-        if len({*self.ids}) == len(self.ids):
-            return
-        id, count = Counter(self.ids).most_common(1)[0]
-        places = [str(lines[n]) for n, other in enumerate(self.ids) if other == id]
-        raise UserError(
-            f"the id {id!r} stands {count} times",
-            where=f"{self.path}, lines {', '.join(places[:10])}",
-            remedy="keep one prediction for each record",
-        )
-
-
-class _Codes:
-    """Texts by record, kept as numbers."""
-
-    def __init__(self) -> None:
-        self.names: dict[str | None, int] = {None: -1}
-        self.parts: list[Ints] = []
-
-    def add(self, values: Sequence[str | None]) -> None:
-        """The texts of one block."""
-        names = self.names
-        codes = [names.setdefault(value, len(names) - 1) for value in values]
-        self.parts.append(np.array(codes, dtype=np.int64))
-
-    def finish(self) -> Category:
-        """All of them."""
-        return Category(names=tuple(name for name in self.names if name is not None), codes=np.concatenate(self.parts))
-
-
-class _Strata:
-    """Strata are numbered anew in each block: one record of each stratum is kept, and in the end these are measured
-    together, which tells which strata are the same."""
-
-    def __init__(self) -> None:
-        self.parts: list[Ints] = []
-        self.examples: list[Any] = []
-
-    def add(self, strata: Ints | None, rows: Sequence[Any]) -> None:
-        """The strata of one block."""
-        found, first, codes = np.unique(
-            np.zeros(len(rows), np.int64) if strata is None else strata, return_index=True, return_inverse=True
-        )
-        self.parts.append(codes.reshape(-1) + len(self.examples))
-        self.examples += [rows[index] for index in first[: len(found)]]
-
-    def finish(self, task: Task, path: Path) -> Ints | None:
-        """[N], or None where all records are of one stratum."""
-        strata = task.measure(self.examples, path).strata
-        if strata is None:
-            return None
-        numbered: Ints = np.asarray(strata, dtype=np.int64)[np.concatenate(self.parts)]
-        return numbered
-
-
-def choose_metrics(available: Sequence[RecordMetric], asked: Sequence[str]) -> tuple[RecordMetric, ...]:
-    """Metrics by "name" or "name:statistic" (a name alone: its first statistic); none asked: the first few.
-
-    Raises UserError for what the task does not have.
-    """
-    if not asked:
-        return tuple(available[:DEFAULT_NUM_METRICS])
-    known: dict[str, RecordMetric] = {}
-    for metric in available:
-        known.setdefault(metric.name, metric)
-        known[f"{metric.name}:{metric.statistic}"] = metric
-    for text in asked:
-        if text not in known:
-            close = difflib.get_close_matches(text, known, n=3, cutoff=0.5)
-            names = list(dict.fromkeys(metric.name for metric in available))
-            remedy = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
-            raise UserError(f"the task has no metric {text!r}", where="--metric", remedy=remedy)
-    return tuple(dict.fromkeys(known[text] for text in asked))

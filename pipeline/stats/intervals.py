@@ -124,17 +124,8 @@ def resample_means(columns: Floats, generator: np.random.Generator, num: int, st
 
     The columns share each resample, so that differences and ratios of their means are those of paired records.
     """
-    num_records = len(columns)
-    result = np.empty((num, columns.shape[1]))
-    done = 0
-    for drawn in draw_records(num_records, generator, num, strata, PRODUCT_ELEMENTS):
-        rows = len(drawn)
-        drawn += np.arange(rows)[:, None] * num_records
-        counts = np.bincount(drawn.ravel(), minlength=rows * num_records).reshape(rows, num_records)
-        result[done : done + rows] = counts.astype(np.float64) @ columns
-        done += rows
-    result /= num_records
-    return result
+    counts = draw_counts(len(columns), generator, num, strata, PRODUCT_ELEMENTS)
+    return np.concatenate([drawn.astype(np.float64) @ columns for drawn in counts]) / len(columns)
 
 
 def linear_terms(values: Floats, metric: Metric) -> Floats:
@@ -178,6 +169,20 @@ def draw_records(
             yield generator.integers(num_records, size=(rows, num_records))
         else:
             yield np.concatenate([m[generator.integers(len(m), size=(rows, len(m)))] for m in members], axis=1)
+
+
+def draw_counts(
+    num_records: int,
+    generator: np.random.Generator,
+    num: int,
+    strata: Strata | None = None,
+    num_elements: int = CHUNK_ELEMENTS,
+) -> Iterator[NDArray[np.int32]]:
+    """How often each record is in each of ``num`` resamples, in chunks [rows, N] whose rows add up to ``num``."""
+    for drawn in draw_records(num_records, generator, num, strata, num_elements):
+        places = drawn + np.arange(len(drawn))[:, None] * num_records
+        counts = np.bincount(places.ravel(), minlength=len(drawn) * num_records)
+        yield counts.reshape(len(drawn), num_records).astype(np.int32)
 
 
 def percentile_interval(value: float, resampled: Floats, options: Bootstrap) -> Interval:

@@ -91,14 +91,6 @@ class Claims:
         path = _numbered(folder, last + 1)
         return Claim(path, last + 1) if publish(path, msgspec.json.encode(self.holder)) else None
 
-    def holder_of(self, name: str) -> Holder | None:
-        """Who has part ``name``; None when nobody has it."""
-        folder = self.folder / name
-        last = _last(folder)
-        if not last or self._is_free(_numbered(folder, last)):
-            return None
-        return _read(_numbered(folder, last))
-
     def _is_free(self, path: Path) -> bool:
         renewed_s = path.stat().st_mtime
         if renewed_s == 0.0:

@@ -15,14 +15,13 @@ import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.sweep.stage import PATIENCE_S, POLL_S, RunStage, run_stage
+from pipeline.sweep.stage import RunStage, run_stage, wait_for_end
 
 STAGES = "stages.__main__"  # named, not imported: the library imports no commands
 READY, TASK = "pipeline.sweep.preload", "BATON_FORKS_OF_TASK"  # what makes a task ready, and for which one it does
@@ -51,29 +50,13 @@ class _Forks:
         process = self._context.Process(target=_become, args=(tuple(arguments), str(log)))
         with self._lock:
             process.start()
-        try:
-            while (code := self._code(process)) is None:
-                if should_end():
-                    return self._end(process)
-                time.sleep(POLL_S)
-            return code
-        except BaseException:
-            self._end(process)
-            raise
 
-    def _code(self, process: Any) -> int | None:
-        with self._lock:
-            code: int | None = process.exitcode
-        return code
+        def code() -> int | None:
+            with self._lock:
+                found: int | None = process.exitcode
+            return found
 
-    def _end(self, process: Any) -> int:
-        process.terminate()
-        deadline = time.monotonic() + PATIENCE_S
-        while (code := self._code(process)) is None:
-            if time.monotonic() > deadline:
-                process.kill()
-            time.sleep(POLL_S)
-        return code
+        return wait_for_end(process, code, should_end)
 
 
 def _become(arguments: Sequence[str], log: str) -> NoReturn:

@@ -18,9 +18,8 @@ from typing import Any
 
 import msgspec
 
-from pipeline.contract.load import load_part
-from pipeline.contract.parts import EvaluatePart, RowsPart
 from pipeline.evaluate.anytime import Anytime, AnytimeJob, Reading
+from pipeline.records.measured import Task
 from pipeline.stats.sequences import SequenceOptions
 from pipeline.sweep.ledger import State
 from pipeline.sweep.plan import PREDICTIONS, Part, Plan
@@ -36,10 +35,8 @@ class Judge:
 
     def __init__(self, plan: Plan, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.plan, self.folder, self.clock = plan, folder, clock
-        task = plan.sweep.task
-        self.better = {entry.name: entry.better for entry in load_part(task, EvaluatePart).glossary}
-        self.row_type = load_part(task, RowsPart).prediction
-        self.measure = load_part(task, EvaluatePart).measure_records
+        self.task = Task(plan.sweep.task, plan.options)
+        self.better = {name: definition.better for name, definition in self.task.glossary.items()}
         self._watched: dict[Path, _Watched] = {}
         self._next_look_s: dict[Path, float] = {}
 
@@ -54,8 +51,8 @@ class Judge:
             found = state()
             if not self.is_ready(part, found):
                 return None
-            watched = self._watched[predictions] = _Watched(self, self._rival(part, found))
-        return watched.look(predictions)
+            watched = self._watched[predictions] = _Watched(self, self._rival(part, found), predictions)
+        return watched.look()
 
     def is_ready(self, part: Part, state: State) -> bool:
         """Whether all cells before this one are settled, so that its rival is known."""
@@ -64,7 +61,7 @@ class Judge:
     def verdict(self, part: Part, predictions: Path, state: State) -> str | None:
         """Why ``part``, which has been inferred and is ready, was beaten at some time; None if it never was."""
         self._watched.pop(predictions, None)
-        return _Watched(self, self._rival(part, state)).look(predictions)
+        return _Watched(self, self._rival(part, state), predictions).look()
 
     def _earlier(self, part: Part) -> list[Part]:
         return list(takewhile(lambda cell: cell.key != part.key, self.plan.cells))
@@ -75,7 +72,7 @@ class Judge:
         found = (state.results.get(cell.key) for cell in self._earlier(part))
         cells = [row for row in found if row is not None and row.event == "finished"]
         known = {(metric.name, metric.statistic) for row in cells for metric in row.metrics}
-        for wanted in self.measure([], self.plan.options).metrics if cells else ():
+        for wanted in self.task.part.measure_records([], self.plan.options).metrics if cells else ():
             better = self.better.get(wanted.name)
             if (wanted.name, wanted.statistic) in known and better in ("higher", "lower"):
                 name, sign = f"{wanted.name}:{wanted.statistic}", 1.0 if better == "higher" else -1.0
@@ -87,28 +84,29 @@ class Judge:
 class _Watched:
     """One cell that is inferred, its rival, and what was read of it so far."""
 
-    def __init__(self, judge: Judge, rival: tuple[Cell, str] | None) -> None:
-        self.judge, self.rival = judge, rival
+    def __init__(self, judge: Judge, rival: tuple[Cell, str] | None, path: Path) -> None:
+        self.judge, self.rival, self.path = judge, rival, path
         self._offset, self._waiting = 0, []  # type: int, list[Any]
-        self._decoder = msgspec.json.Decoder(judge.row_type)
+        self._decoder = msgspec.json.Decoder(judge.task.row_type)
         if rival is None:
             return
         cell, self._metric = rival
         others = max(1, len(judge.plan.cells) - 1)
         job = AnytimeJob(
-            task=judge.plan.sweep.task,
-            options=judge.plan.options,
+            task=judge.task.name,
+            path=path,
+            options=judge.task.options,
             metrics=(self._metric,),
             against=judge.folder / cell.folder / PREDICTIONS,
             sequence=SequenceOptions(confidence=1.0 - CHANCE / others),
         )
         self._anytime = Anytime(job)
 
-    def look(self, predictions: Path) -> str | None:
+    def look(self) -> str | None:
         """Take in what was written since the last look, block by block; why the cell is beaten, once it is."""
         if self.rival is None:
             return None
-        self._waiting += self._new_rows(predictions)
+        self._waiting += self._new_rows()
         while len(self._waiting) >= BLOCK:
             self._anytime.take(self._waiting[:BLOCK])
             del self._waiting[:BLOCK]
@@ -117,11 +115,11 @@ class _Watched:
                 return self._told(reading)
         return None
 
-    def _new_rows(self, path: Path) -> Sequence[Any]:
+    def _new_rows(self) -> Sequence[Any]:
         """Whole lines behind those that were read."""
-        if not path.exists():
+        if not self.path.exists():
             return []
-        with open(path, "rb") as file:
+        with open(self.path, "rb") as file:
             file.seek(self._offset)
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]

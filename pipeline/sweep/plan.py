@@ -2,6 +2,7 @@
 
 A part (`Part`) is done by one worker at one time: a cell (infer, evaluate), or what cells share (a training, an export,
 the examples). Its steps are command lines of stages, in which `OutputOf` stands for a file that another step writes.
+Its key is a hash of the content of all that goes into it, so that equal parts are one, wherever their files lie.
 """
 
 import itertools
@@ -17,13 +18,14 @@ from pipeline.contract.jobs import SourceRequest
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import EvaluatePart, ExamplesPart
 from pipeline.errors import UserError
+from pipeline.files.hashes import hash_config, sha256_file
 from pipeline.infer.run import find_source
 from pipeline.recipe.explain import Places
 from pipeline.recipe.load import default_recipe, load_recipe
-from pipeline.sweep.keys import SHORT, content_hash, part_key
 from schemas.flow import BY_NAME
 from schemas.sweep import Axis, Checkpoint, Kind, Sweep, Training
 
+SHORT = 16  # hexadecimal digits of a key in names of folders: 64 bits
 MODEL_SUFFIX = ".inference_v1"
 SELECTED = "train/selected.checkpoint_v1"
 MODEL = "export/model.inference_v1"
@@ -149,8 +151,7 @@ class _Grid:
                 try:
                     self._recipe((f"infer.{key}={json.dumps(value)}",))
                 except UserError as error:
-                    where = self.places.where(("infer", key, number))
-                    raise UserError(error.what, where=where, remedy=error.remedy) from error
+                    raise error.at(self.places.where(("infer", key, number))) from error
         product = itertools.product(*self.sweep.infer.values())
         return [dict(zip(self.sweep.infer, values, strict=True)) for values in product]
 
@@ -161,11 +162,7 @@ class _Grid:
         models = []
         for number, (one, short) in enumerate(zip(wanted, labels, strict=True)):
             label, path = one.label or short, Path(one.path)
-            try:
-                content = content_hash(path)
-            except UserError as error:
-                where = self.places.where(("checkpoints", number))
-                raise UserError(f"{error.what}: {path}", where=where, remedy=error.remedy) from error
+            content = content_hash(path, self.places.where(("checkpoints", number)))
             models.append(self._model(label, str(path), content, (), {"model": label}, path=path))
         return models
 
@@ -238,8 +235,7 @@ class _Grid:
         try:
             recipe = load_recipe(training.recipe, self.task, settings, seed).recipe
         except UserError as error:
-            where = f"{self.places.where(('train', number))} ({error.where})"
-            raise UserError(error.what, where=where, remedy=error.remedy) from error
+            raise error.at(f"{self.places.where(('train', number))} ({error.where})") from error
         alike = [one for one in self.sweep.train if one.recipe == training.recipe and one.label is None]
         told = "".join(f" {text}" for text in settings) if len(alike) > 1 else ""
         name = training.label or f"{recipe.name}{told}"
@@ -258,11 +254,7 @@ class _Grid:
         """The examples as an argument, their content, and the part that makes them, unless they are a file."""
         if self.sweep.examples is not None:
             path = Path(self.sweep.examples)
-            try:
-                return str(path), content_hash(path), ()
-            except UserError as error:
-                where = self.places.where(("examples",))
-                raise UserError(f"{error.what}: {path}", where=where, remedy=error.remedy) from error
+            return str(path), content_hash(path, self.places.where(("examples",))), ()
         if self.sweep.recipe is None:
             what = "the sweep names neither a file of examples nor a recipe that makes them"
             raise UserError(what, where=self.places.source, remedy="add `examples: FILE` or `recipe: NAME`")
@@ -304,6 +296,30 @@ class _Grid:
         return ("--device", self.machine.device, *self._threads())
 
 
+def part_key(kind: str, task: str, inputs: Mapping[str, str], config: Mapping[str, Any]) -> str:
+    """sha256 (64 hexadecimal digits) over the canonical JSON of a part.
+
+    ``inputs`` are hashes of files, or keys of the parts that make them, by name; ``config`` is the resolved
+    configuration. Neither paths nor names nor the version of the code go into it.
+    """
+    return hash_config({"kind": kind, "task": task, "inputs": dict(inputs), "config": dict(config)})
+
+
+def content_hash(path: Path, where: str) -> str:
+    """sha256 of a file; of a folder, over the names and hashes of its files but hidden ones.
+
+    Raises UserError where there is none: ``where`` is what names it.
+    """
+    if not path.exists():
+        raise UserError(f"there is no such file: {path}", where=where, remedy="check the path in the sweep file")
+    if path.is_file():
+        return sha256_file(path)
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    names = {p: p.relative_to(path) for p in files}
+    shown = {p: name for p, name in names.items() if not any(part.startswith(".") for part in name.parts)}
+    return hash_config({name.as_posix(): sha256_file(p) for p, name in shown.items()})
+
+
 def _training_config(recipe: Any) -> dict[str, Any]:
     """What a training depends on: all of its recipe but its name and the sections of later stages."""
     plain: dict[str, Any] = msgspec.to_builtins(recipe)
@@ -314,7 +330,7 @@ def _training_config(recipe: Any) -> dict[str, Any]:
 def _named_files(task: str, options: Any) -> dict[str, str]:
     """Hashes of the files that the section ``evaluate`` names."""
     files = load_part(task, EvaluatePart).files(options)
-    return {f"evaluate {name}": content_hash(Path(path)) for name, path in files.items()}
+    return {f"evaluate {name}": content_hash(Path(path), "the recipe") for name, path in files.items()}
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:

@@ -13,20 +13,21 @@ from pipeline.files import write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.look.tables import to_text
 from pipeline.progress import Report
+from pipeline.recipe.named import load_named
 from pipeline.run.folder import StageRequest, StageRun, stage_run
 from pipeline.run.manifest import FILE_NAME, changed_files, load_manifest
 from pipeline.sweep import figures as pictures
 from pipeline.sweep import table
-from pipeline.sweep.file import load_sweep
 from pipeline.sweep.forks import warm_runner
 from pipeline.sweep.judge import Judge
 from pipeline.sweep.ledger import Ledger, State
 from pipeline.sweep.plan import Machine, Plan, make_plan
 from pipeline.sweep.workers import Crew, Work, failures_so_far
-from schemas.sweep import CellResult
+from schemas.sweep import CellResult, Sweep
 
 TABLE, ROWS = "table.md", "sweep.jsonl"
-WRITES = (TABLE, ROWS, pictures.REPORT, "figures/*")
+OUTPUTS = {"table": TABLE, "rows": ROWS, "report": pictures.REPORT}
+WRITES = (*OUTPUTS.values(), "figures/*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class SweepOutcome:
 
 def run_sweep(asked: Asked, report: Report) -> SweepOutcome:
     """Work on a sweep until nothing is left to do, and say what came of it. Raises UserError."""
-    sweep, places = load_sweep(asked.file, asked.task)
+    sweep, places = load_named("sweep", asked.file, asked.task, Sweep)
     plan = make_plan(sweep, places, Machine(asked.device, asked.threads))
     folder = asked.folder or asked.runs_dir / asked.task / sweep.name / "sweep"
     work = Work(
@@ -147,7 +148,7 @@ def summarize(plan: Plan, folder: Path, state: State) -> SweepOutcome:
     with stage_run(request) as run:
         if not run.up_to_date:
             _write(run, plan, results, counts)
-    outputs = {name: folder / path for name, path in (("table", TABLE), ("rows", ROWS), ("report", pictures.REPORT))}
+    outputs = {name: folder / path for name, path in OUTPUTS.items()}
     lines = [_head(counts, run.up_to_date), "", to_text(table.frame(plan, results)), ""]
     lines += [*table.footnotes(results), *table.remarks(results)]
     return SweepOutcome(folder, lines, outputs, counts, run.up_to_date)
@@ -159,7 +160,7 @@ def _write(run: StageRun, plan: Plan, results: list[CellResult], counts: Mapping
     figures = pictures.draw(plan, results, run.folder)
     page = pictures.page(plan, results, run.folder, figures)
     write_atomically(run.folder / pictures.REPORT, [page.encode()])
-    for name, path in (("table", TABLE), ("rows", ROWS), ("report", pictures.REPORT)):
+    for name, path in OUTPUTS.items():
         run.output(name, run.folder / path)
     for figure in figures:
         run.output(figure.id, run.folder / figure.path)

@@ -4,7 +4,6 @@ A process, and not a call: a stage locks its folder, answers to signals, resumes
 (memory, threads, a device) ends with it.
 """
 
-import contextlib
 import fcntl
 import os
 import re
@@ -13,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from pipeline.errors import UserError
 from pipeline.run.folder import LOCK_NAME
@@ -38,24 +38,31 @@ def run_stage(arguments: Sequence[str], log: Path, should_end: Callable[[], bool
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-        try:
-            while True:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    return process.wait(POLL_S)
-                if should_end():
-                    return _end(process)
-        except BaseException:
-            _end(process)
-            raise
+        return wait_for_end(process, process.poll, should_end)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> int:
-    process.terminate()
+class Process(Protocol):
+    """A process of `subprocess` or of `multiprocessing`."""
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+def wait_for_end(process: Process, code: Callable[[], int | None], should_end: Callable[[], bool]) -> int:
+    """The exit code of a process, which ``code()`` gives once it has ended. See `run_stage` for ``should_end``."""
     try:
-        return process.wait(PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
+        while code() is None and not should_end():
+            time.sleep(POLL_S)
+    finally:
+        if (found := code()) is None:
+            process.terminate()
+            deadline = time.monotonic() + PATIENCE_S
+            while (found := code()) is None:
+                if time.monotonic() > deadline:
+                    process.kill()
+                time.sleep(POLL_S)
+    return found
 
 
 def error_of(log: Path, code: int) -> str:

@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.contract.load import load_part
-from pipeline.contract.parts import EvaluatePart, RecipePart, RowsPart
+from pipeline.contract.parts import EvaluatePart, RecipePart
 from pipeline.errors import UserError
 from pipeline.evaluate.anytime import Anytime, AnytimeJob
 from pipeline.evaluate.watch import Question, parse_question
@@ -39,8 +39,8 @@ def options(task: str) -> Any:
     return recipe(schema="recipe_v1", name="x", task=task).evaluate
 
 
-def job(task: str, *metrics: str, against: Path | None = None) -> AnytimeJob:
-    return AnytimeJob(task=task, options=options(task), metrics=metrics, against=against, sequence=SOON)
+def job(task: str, *metrics: str, path: Path = Path("now.jsonl"), against: Path | None = None) -> AnytimeJob:
+    return AnytimeJob(task=task, path=path, options=options(task), metrics=metrics, against=against, sequence=SOON)
 
 
 def towns(num: int, base: float = 400.0) -> list[Any]:
@@ -171,7 +171,7 @@ def test_records_with_an_error_are_counted_and_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "said"), [("welbeing", "use one of: wellbeing"), ("wellbeing:mode", "wellbeing:mean")]
+    ("metric", "said"), [("welbeing", "did you mean 'wellbeing'"), ("wellbeing:mode", "'wellbeing:mean'")]
 )
 def test_an_unknown_metric_is_refused_with_what_there_is(metric: str, said: str) -> None:
     with pytest.raises(UserError) as refused:
@@ -338,7 +338,7 @@ def test_a_file_that_is_written_anew_is_followed_from_its_beginning(tmp_path: Pa
 
     path = tmp_path / "predictions.jsonl"
     write_all(path, towns(50, base=100.0))
-    state = State(Anytime(job("gridworld", "wellbeing")), None)
+    state = State(Anytime(job("gridworld", "wellbeing", path=path)), None)
     seen: list[int] = []
 
     def show(now: State) -> None:
@@ -347,7 +347,7 @@ def test_a_file_that_is_written_anew_is_followed_from_its_beginning(tmp_path: Pa
             write_all(path, towns(40, base=900.0))
         seen.append(now.anytime.num_records)
 
-    watch(path, load_part("gridworld", RowsPart).prediction, state, show, idle_s=0.3)
+    watch(state, show, idle_s=0.3)
     assert state.anytime.num_records == 40
     assert state.anytime.readings()[0].value > 800.0
     assert "started over" in lines(state.notes)

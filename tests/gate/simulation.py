@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract.metrics import Measurements, MetricDefinition
-from pipeline.gate.change import Pairs, compare_pairs
-from pipeline.gate.checks import Checked
-from pipeline.gate.inputs import Predictions
-from pipeline.gate.resample import Side
+from pipeline.gate.change import compare_pairs
 from pipeline.gate.rule import judge
+from pipeline.gate.spec import Checked
+from pipeline.records.read import Records
 from schemas.gate import Check, GateSpec
 
 Noise = Literal["normal", "same", "luck", "misfortune", "rare", "mixed"]
@@ -39,15 +38,8 @@ class World:
 
 def one_run(world: World, spec: GateSpec, random: np.random.Generator) -> list[str]:
     """The outcome of each check of one simulated re-run."""
-    before, now = _values(world, random)
     names = [f"m{index}" for index in range(world.num_metrics)]
-    columns = {name: now[:, index] for index, name in enumerate(names)}
-    scored = np.ones(world.num_records, np.bool_)
-    measured = Measurements(values=columns, scored=scored, metrics=())
-    ids = [str(n) for n in range(world.num_records)]
-    predictions = Predictions(path=Path("now"), ids=ids, truth=ids, models=(), rows=(), measured=measured)
-    baseline = Side(values={name: before[:, index] for index, name in enumerate(names)})
-    pairs = Pairs(now=predictions, baseline=baseline, columns=None, scored=scored, num_unscored=(0, 0))
+    before, now = (_records(dict(zip(names, values.T, strict=True))) for values in _values(world, random))
     checks = [
         Checked(
             metric=name,
@@ -59,8 +51,15 @@ def one_run(world: World, spec: GateSpec, random: np.random.Generator) -> list[s
         )
         for name in names
     ]
-    found = compare_pairs(pairs, checks, spec).changes
+    found, _ = compare_pairs(now, before, checks, spec)
     return [judge(one, check.rule(spec, one.baseline))[0] for one, check in zip(found, checks, strict=True)]
+
+
+def _records(values: dict[str, NDArray[np.float64]]) -> Records:
+    num = len(next(iter(values.values())))
+    measured = Measurements(values=values, scored=np.ones(num, np.bool_), metrics=())
+    truth = np.arange(num)
+    return Records(label="run", path=Path("run"), ids=[str(n) for n in truth], truth=truth, measured=measured)
 
 
 def share_of_failing_gates(world: World, num_runs: int, num_resamples: int = 400, seed: int = 0) -> float:

@@ -330,8 +330,11 @@ def test_a_truncated_baseline_is_refused(share: float, gate: Gate, baseline: Pat
         (lambda b: b["records"].pop(), "says 64 records and holds 63"),
         (lambda b: b["records"][5]["values"].pop(), "does not have 4 values"),
         (lambda b: b["records"][5]["values"].__setitem__(0, "high"), "records[5].values[0]"),
-        (lambda b: b["records"][5].update(truth="0"), "have another truth than in the baseline: full-x1-00000005"),
-        (lambda b: b["records"][5].update(id="x"), "are not among the predictions: x"),
+        (
+            lambda b: b["records"][5].update(truth="0"),
+            "not the same in the predictions and the baseline:     full-x1-00000005",
+        ),
+        (lambda b: b["records"][5].update(id="x"), "in the baseline and not in the predictions: x"),
         (
             lambda b: b.update(options={"use_salvaged": True}),
             "evaluated with other options: evaluate.use_salvaged True",
@@ -354,22 +357,29 @@ def test_not_a_number_is_refused(gate: Gate, baseline: Path) -> None:
 
 def test_other_examples_are_refused_with_the_list(gate: Gate, tmp_path: Path) -> None:
     rows = load()
-    changed = [*rows[:60], msgspec.structs.replace(rows[60], seed=1), msgspec.structs.replace(rows[61], id="new")]
+    changed = [*rows[:61], msgspec.structs.replace(rows[61], id="new")]
     done = gate("--input", save(tmp_path / "p.jsonl", changed), "--baseline", ANOTHER_SEED)
     assert done.code == 2
     for line in (
-        f"3 of the baseline are not among the predictions: {rows[61].id}, {rows[62].id}, {rows[63].id}",
-        "1 of the predictions are not in the baseline: new",
-        f"1 have another truth than in the baseline: {rows[60].id}",
+        f"3 in the baseline and not in the predictions: {rows[61].id}, {rows[62].id}, {rows[63].id}",
+        "1 in the predictions and not in the baseline: new",
     ):
         assert line in done.err
+
+
+def test_another_input_under_the_same_id_is_refused_with_both_values(gate: Gate, tmp_path: Path) -> None:
+    rows = load()
+    path = save(tmp_path / "p.jsonl", [*rows[:60], msgspec.structs.replace(rows[60], seed=1), *rows[61:]][::-1])
+    done = gate("--input", path, "--baseline", ANOTHER_SEED)
+    assert done.code == 2 and "1 of 64 records are not the same in the predictions and the baseline" in done.err
+    assert f"{rows[60].id} (lines 4 and 61): seed 1 and {rows[60].seed}" in done.err
 
 
 def test_an_id_twice_is_refused(gate: Gate, tmp_path: Path) -> None:
     rows = load()
     path = save(tmp_path / "twice.jsonl", [*rows, rows[7]])
     done = gate("--input", path, "--baseline", ANOTHER_SEED)
-    assert done.code == 2 and "stands 2 times" in done.err and "records 8, 65" in done.err
+    assert done.code == 2 and "stands 2 times" in done.err and "lines 8, 65" in done.err
 
 
 @pytest.mark.parametrize(
@@ -400,7 +410,7 @@ def test_wrong_flags_are_told_with_the_nearest(arguments: list[str], said: str, 
         ({"checks": [{"metric": "wellbeing", "tolerence": 2}]}, "did you mean 'tolerance'?"),
         ({"checks": [{"metric": "wellbeing"}, {"metric": "wellbeing"}]}, "is checked twice"),
         ({"checks": [{"metric": "num_records", "watch": "both"}]}, "num_records was not measured there"),
-        ({"task": "detection"}, "baton gate detection"),
+        ({"task": "detection"}, "this gate is for task 'detection', not 'gridworld'"),
         ({"confidence": 1.0}, "g.yaml:4:confidence"),
         ({"evaluate": {"seeed": 1}}, "did you mean 'seed'?"),
     ],

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from pipeline.gate.change import compare_metrics, index
 from pipeline.gate.report import explain
-from pipeline.gate.resample import draw_weights, simultaneous, skewness, studentized, weighted_statistic
+from pipeline.gate.resample import simultaneous, skewness, studentized, weighted_statistic
 from pipeline.gate.rule import Change, Rule, judge, judge_bound
-from pipeline.gate.unpaired import compare_metrics, index
+from pipeline.gate.spec import resolve
 from pipeline.stats import interquartile_mean, mean, median
-from schemas.gate import BaselineMetric, Verdict
+from pipeline.stats.intervals import draw_counts
+from schemas.gate import BaselineMetric, GateSpec, Verdict
 
 AGGREGATES = {"mean": mean, "rate": mean, "median": median, "iqm": interquartile_mean}
 
@@ -118,7 +120,7 @@ def test_a_resample_without_records_is_undefined() -> None:
 
 def test_resamples_keep_the_size_of_each_stratum() -> None:
     strata = np.array([0, 0, 0, 1, 1])
-    weights = np.concatenate(list(draw_weights(5, 40, np.random.default_rng(0), strata)))
+    weights = np.concatenate(list(draw_counts(5, np.random.default_rng(0), 40, strata)))
     assert weights.shape == (40, 5)
     assert {*weights[:, :3].sum(axis=1)} == {3} and {*weights[:, 3:].sum(axis=1)} == {2}
 
@@ -130,8 +132,8 @@ def test_ten_equal_checks_cost_no_more_than_one_and_ten_different_ones_do() -> N
     sizes = [1_000_000] * 10
 
     def length(resampled: np.ndarray) -> float:
-        found = simultaneous(np.zeros(resampled.shape[1]), resampled, sizes[: resampled.shape[1]], 0.95)
-        return float(found.high[0])
+        _, high = simultaneous(np.zeros(resampled.shape[1]), resampled, sizes[: resampled.shape[1]], 0.95)
+        return float(high[0])
 
     assert length(one) == pytest.approx(1.96, abs=0.06)
     assert length(np.repeat(one, 10, axis=1)) == pytest.approx(length(one), rel=1e-12)
@@ -141,9 +143,9 @@ def test_ten_equal_checks_cost_no_more_than_one_and_ten_different_ones_do() -> N
 def test_few_records_have_no_interval_and_a_column_that_never_varies_has_one_of_no_length() -> None:
     resampled = np.random.default_rng(0).normal(size=(500, 3)) * [1.0, 0.0, 1.0]
     resampled[:300, 2] = np.nan
-    found = simultaneous(np.zeros(3), resampled, [4, 50, 50], 0.95)
-    assert np.isnan(found.low[[0, 2]]).all()
-    assert found.low[1] == found.high[1] == 0.0
+    low, high = simultaneous(np.zeros(3), resampled, [4, 50, 50], 0.95)
+    assert np.isnan(low[[0, 2]]).all()
+    assert low[1] == high[1] == 0.0
 
 
 # metrics
@@ -156,9 +158,6 @@ def metric(value: float, low: float | None, high: float | None, confidence: floa
 
 
 def test_two_intervals_make_one_of_the_change() -> None:
-    from pipeline.gate.checks import resolve
-    from schemas.gate import GateSpec
-
     spec = GateSpec(schema="gate_v1", task="gridworld", name="x")
     checks = resolve(spec, [("wellbeing", "mean")], {}, "here")
     now, before = index([metric(90, 87, 94)]), index([metric(100, 94, 104)])
@@ -185,27 +184,27 @@ def test_a_few_great_gains_make_the_interval_of_many_small_losses_longer() -> No
     """Sure of a loss is only who has seen enough records to have met the gains."""
     random = np.random.default_rng(0)
     changes = np.where(np.arange(40) < 2, 15.0, -1.0)[:, None]  # mean -0.2
-    weights = np.concatenate(list(draw_weights(40, 2000, random, None)))
+    weights = np.concatenate(list(draw_counts(40, random, 2000)))
     resampled = weights @ changes / 40.0
     point, sizes = changes.mean(axis=0), [40]
-    symmetric = simultaneous(point, resampled, sizes, 0.95)
+    low, high = simultaneous(point, resampled, sizes, 0.95)
     errors = studentized(changes, np.ones((40, 1), np.bool_), weights)
-    skewed = simultaneous(point, resampled, sizes, 0.95, errors)
-    assert skewed.high[0] > symmetric.high[0] + 0.5
-    assert skewed.low[0] == pytest.approx(symmetric.low[0])
+    skewed_low, skewed_high = simultaneous(point, resampled, sizes, 0.95, errors)
+    assert skewed_high[0] > high[0] + 0.5
+    assert skewed_low[0] == pytest.approx(low[0])
 
 
 def test_the_longer_end_is_longer_than_the_sample_says_for_it_holds_too_few_of_the_gains() -> None:
     random = np.random.default_rng(0)
     changes, members = random.lognormal(size=(40, 1)), np.ones((40, 1), np.bool_)
-    weights = np.concatenate(list(draw_weights(40, 2000, random, None)))
+    weights = np.concatenate(list(draw_counts(40, random, 2000)))
     point, resampled, errors = changes.mean(axis=0), weights @ changes / 40.0, studentized(changes, members, weights)
-    plain = simultaneous(point, resampled, [40], 0.95, errors)
-    known = simultaneous(point, resampled, [40], 0.95, errors, skewness(changes, members))
-    assert known.high[0] - point[0] > 1.2 * (plain.high[0] - point[0])
-    assert known.low[0] == pytest.approx(plain.low[0])
-    below = simultaneous(-point, -resampled, [40], 0.95, -errors, -skewness(changes, members))
-    assert (below.low[0], below.high[0]) == (pytest.approx(-known.high[0]), pytest.approx(-known.low[0]))
+    plain_low, plain_high = simultaneous(point, resampled, [40], 0.95, errors)
+    low, high = simultaneous(point, resampled, [40], 0.95, errors, skewness(changes, members))
+    assert high[0] - point[0] > 1.2 * (plain_high[0] - point[0])
+    assert low[0] == pytest.approx(plain_low[0])
+    mirrored = simultaneous(-point, -resampled, [40], 0.95, -errors, -skewness(changes, members))
+    assert [end[0] for end in mirrored] == [pytest.approx(-high[0]), pytest.approx(-low[0])]
 
 
 def test_skewness_is_that_of_the_records_that_count() -> None:
@@ -218,15 +217,15 @@ def test_skewness_is_that_of_the_records_that_count() -> None:
 def test_a_check_whose_changes_are_not_skewed_is_left_alone_by_one_whose_are() -> None:
     random = np.random.default_rng(0)
     even, few, fewer = np.tile([-1.0, 1.0], 20), random.lognormal(size=40), random.exponential(size=40)
-    weights = np.concatenate(list(draw_weights(40, 2000, random, None)))
+    weights = np.concatenate(list(draw_counts(40, random, 2000)))
 
     def high(*columns: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:
         changes = np.stack(columns, axis=1)
         members = np.ones(changes.shape, np.bool_)
         resampled, errors = weights @ changes / 40.0, studentized(changes, members, weights)
         sizes = [40] * len(columns)
-        found = simultaneous(changes.mean(axis=0), resampled, sizes, 0.95, errors, skewness(changes, members))
-        return [float(edge) for edge in found.high]
+        _, ends = simultaneous(changes.mean(axis=0), resampled, sizes, 0.95, errors, skewness(changes, members))
+        return [float(end) for end in ends]
 
     assert high(even, few)[0] == pytest.approx(high(even, -few)[0], rel=0.02)
     assert high(fewer, few)[0] > high(fewer, -few)[0] + 0.02  # skewed itself, it goes some of the way with the other

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 
 from pipeline.contract.metrics import Evaluation
@@ -196,7 +195,7 @@ def test_names_that_do_not_exist_are_refused_with_those_that_do(
 ) -> None:
     files = {"old": with_wellbeing([1, 2]), "new": with_wellbeing([1, 2])}
     assert "labels are old, new" in refused(tmp_path, capsys, "--baseline", "odl", **files)
-    assert "did you mean wellbeing" in refused(tmp_path, capsys, "--metric", "welbeing", "--force", **files)
+    assert "did you mean 'wellbeing'" in refused(tmp_path, capsys, "--metric", "welbeing", "--force", **files)
     given = f"other={tmp_path / 'old.jsonl'}"
     assert "labels are old, new" in refused(tmp_path, capsys, "--train-predictions", given, "--force", **files)
 
@@ -233,12 +232,11 @@ def test_a_file_read_in_blocks_measures_what_it_does_as_a_whole(
     found = read_records(Task("gridworld", Evaluate()), "x", path, ["wellbeing", "survival_rate"])
     at_once = measure_records(rows, Evaluate())
     assert found.rows is None
-    assert found.values.keys() == {"wellbeing", "survival_rate"}
-    assert found.values["wellbeing"].tolist() == at_once.values["wellbeing"].tolist()
-    assert found.strata is not None and at_once.strata is not None
-    assert np.array_equal(found.strata, at_once.strata)
-    stages = found.categories["stage"]
-    assert [stages.names[code] for code in stages.codes] == at_once.slices["stage"]
+    assert found.measured.values.keys() == {"wellbeing", "survival_rate"}
+    assert found.measured.values["wellbeing"].tolist() == at_once.values["wellbeing"].tolist()
+    assert found.strata is not None and found.strata.tolist() == [n // 1000 for n in range(3000)]
+    assert found.measured.strata == at_once.strata
+    assert found.measured.slices == at_once.slices
 
 
 def test_lines_are_those_of_the_file_blank_ones_counted(long_file: tuple[Path, list[GridworldPrediction]]) -> None:

@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.sweep.keys import part_key
-from pipeline.sweep.plan import OutputOf, Part, Plan, Step
+from pipeline.sweep.plan import OutputOf, Part, Plan, Step, part_key
 from pipeline.sweep.workers import Crew, Work
 from schemas.sweep import Cell, Sweep
 from tests.conftest import ROOT

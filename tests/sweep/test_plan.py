@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.sweep.file import load_sweep
+from pipeline.recipe.named import load_named
 from pipeline.sweep.plan import Machine, OutputOf, Part, Plan, make_plan
+from schemas.sweep import Sweep
 from tests.conftest import ROOT
 
 HEAD = "schema: sweep_v1\ntask: gridworld\nname: mine\n"
@@ -18,7 +19,7 @@ SWEEPS = sorted((ROOT / "runs/sweeps").glob("*/*.yaml"))
 def plan(folder: Path, text: str, head: str = HEAD, machine: Machine | None = None) -> Plan:
     path = folder / "mine.yaml"
     path.write_text(head + text)
-    sweep, places = load_sweep(path, "gridworld")
+    sweep, places = load_named("sweep", path, "gridworld", Sweep)
     return make_plan(sweep, places, machine or Machine())
 
 
@@ -44,8 +45,8 @@ def keys(of: Plan) -> list[str]:
 def test_a_file_that_is_no_sweep_is_told_with_what_to_give(folder: Path) -> None:
     for path in (folder / "none.yaml", folder):
         with pytest.raises(UserError, match="cannot read the sweep") as refusal:
-            load_sweep(path, "gridworld")
-        assert refusal.value.where == str(path) and "--file" in str(refusal.value.remedy)
+            load_named("sweep", path, "gridworld", Sweep)
+        assert refusal.value.where == str(path) and "sweeps by name: curves, full, tiny" in str(refusal.value.remedy)
     with pytest.raises(UserError, match="write `task: gridworld`"):
         plan(folder, TINY, head=HEAD.replace("gridworld", "detection"))
 
@@ -186,6 +187,6 @@ def test_a_setting_that_says_the_default_is_no_other_cell(folder: Path) -> None:
 
 @pytest.mark.parametrize("path", SWEEPS, ids=[path.stem for path in SWEEPS])
 def test_the_sweeps_of_the_project_have_a_plan(path: Path) -> None:
-    sweep, places = load_sweep(path, path.parent.name)
+    sweep, places = load_named("sweep", path, path.parent.name, Sweep)
     assert sweep.name == path.stem
     assert make_plan(sweep, places, Machine()).cells

@@ -140,7 +140,6 @@ def measure_records(predictions: Sequence[GridworldPrediction], options: Evaluat
     columns = {name: np.zeros(len(predictions)) for name in values}
     for name, column in columns.items():
         column[scored] = values[name]
-    towns = sorted({(p.level, p.multiplier) for p in predictions})
     return Measurements(
         values=columns,
         scored=scored,
@@ -150,7 +149,7 @@ def measure_records(predictions: Sequence[GridworldPrediction], options: Evaluat
             "multiplier": [f"{p.multiplier:g}" for p in predictions],
             "stage": [None if p.stage is None else str(p.stage) for p in predictions],
         },
-        strata=np.array([towns.index((p.level, p.multiplier)) for p in predictions]) if len(towns) > 1 else None,
+        strata=[(p.level, p.multiplier) for p in predictions],
         bounds={m.name: (0.0, 1.0) for m in MEASURES if "rate" in m.statistics},
     )
 
