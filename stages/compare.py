@@ -92,7 +92,7 @@ def app(
     Example: baton compare gridworld *.jsonl --all-pairs --metric wellbeing --out curve
     """
     from pipeline.compare import run as comparison  # loaded here: `--help` need not wait for pandas
-    from pipeline.evaluate.run import label_inputs
+    from pipeline.records.inputs import label_inputs
 
     recipe, run_name = options.recipe_or_defaults()
     named = label_inputs(files)

@@ -95,8 +95,9 @@ def app(
     if stop_when or metrics or against or idle_exit:
         raise UserError("--stop-when, --metric, --against and --idle-exit need --follow", remedy="add --follow")
     from pipeline.evaluate import run as evaluation  # loaded here: `--help` need not wait for pandas
+    from pipeline.records.inputs import label_inputs
 
-    named = evaluation.label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
+    named = label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
     files, steps = in_order_of_training(named)
     job = evaluation.EvaluationJob(
         task=options.task,
@@ -110,6 +111,7 @@ def app(
 
 def _evaluate(options: Options, job: "EvaluationJob", recipe: Any) -> Result:
     from pipeline.evaluate import run as evaluation
+    from pipeline.records.inputs import named_files
 
     several = {"checkpoints": list(job.inputs), "training_steps": job.training_steps} if len(job.inputs) > 1 else {}
     request = StageRequest(
@@ -117,7 +119,7 @@ def _evaluate(options: Options, job: "EvaluationJob", recipe: Any) -> Result:
         task=job.task,
         folder=job.folder,
         config=stage_config(recipe, "evaluate") | several,
-        inputs=_inputs(job.inputs) | evaluation.named_files(job.task, job.options),
+        inputs=_inputs(job.inputs) | named_files(job.task, job.options),
         writes=WRITES,
         num_threads=options.threads,
         force=options.force,

@@ -47,7 +47,7 @@ def app(
     Example: baton visualize gridworld --input elsewhere/predictions.jsonl --out pictures
     """
     from pipeline import visualize as visualization  # loaded here: `--help` need not wait for matplotlib
-    from pipeline.evaluate.run import label_inputs, named_files
+    from pipeline.records.inputs import label_inputs, named_files
 
     recipe, run_name = options.recipe_or_defaults()
     folder = options.folder(run_name)

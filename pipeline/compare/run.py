@@ -17,9 +17,9 @@ from pipeline.compare.movers import moved_metrics, movers
 from pipeline.compare.pairs import Settings
 from pipeline.contract.jobs import Report as Progress
 from pipeline.errors import UserError
-from pipeline.evaluate.run import named_files
 from pipeline.files import gc_paused, read_all, write_all
 from pipeline.files.atomic import write_atomically
+from pipeline.records.inputs import named_files
 from pipeline.records.join import OnMissing, join
 from pipeline.records.measured import Task
 from pipeline.records.read import read_records

@@ -20,7 +20,6 @@ from pipeline.errors import UserError
 from pipeline.files import read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.look import tables
-from pipeline.look.short_names import num_common
 from pipeline.look.tables import Checkpoint
 from pipeline.run.manifest import load_manifest
 from pipeline.train.steps import training_step
@@ -124,11 +123,6 @@ def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
     return lines, [msgspec.to_builtins(m) for m in main if (m.name, m.statistic) in shown]
 
 
-def named_files(task: str, options: Any) -> dict[str, Path]:
-    """The files that the section ``evaluate`` of a recipe names, by what they are for: inputs like the predictions."""
-    return {name: Path(path) for name, path in load_part(task, EvaluatePart).files(options).items()}
-
-
 def _evaluate(part: EvaluatePart, predictions: Sequence[Any], path: Path, options: Any) -> Evaluation:
     try:
         return part.evaluate(predictions, options)
@@ -167,37 +161,6 @@ def checkpoints_of(metrics: Sequence[Metric], steps: Mapping[str, int | None]) -
         slice_value = "all" if whole else row.slice_value.removeprefix(f"{label},")
         rows[label].append(msgspec.structs.replace(row, slice_by=slice_by, slice_value=slice_value))
     return [Checkpoint(label, step, rows[label]) for label, step in steps.items()]
-
-
-def label_inputs(texts: Sequence[str]) -> dict[str, Path]:
-    """Predictions files by label, from "LABEL=PATH" or "PATH" each.
-
-    A path without a label is called by what tells it from the other paths. Raises UserError when two have one label.
-    """
-    named = [_split_label(text) for text in texts]
-    paths = [path for _, path in named]
-    labels = [label or short for (label, _), short in zip(named, _distinguishing(paths), strict=True)]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise UserError(f"two inputs are called {label!r}", where="--input", remedy="give them as LABEL=PATH")
-    return dict(zip(labels, paths, strict=True))
-
-
-def _split_label(text: str) -> tuple[str | None, Path]:
-    label, equals, path = text.partition("=")
-    if equals and label and "/" not in label and not Path(text).exists():
-        return label, Path(path)
-    return None, Path(text)
-
-
-def _distinguishing(paths: Sequence[Path]) -> list[str]:
-    """The parts of each path that are not common to the beginning or the end of all of them."""
-    parts = [path.absolute().with_suffix("").parts for path in paths]
-    if len({*parts}) == 1:
-        return [path.stem for path in paths]
-    start = num_common(parts)
-    end = num_common([names[start:][::-1] for names in parts])
-    return ["-".join(names[start : len(names) - end]) or names[-1] for names in parts]
 
 
 def terminal(inputs: Inputs, layout: TableLayout) -> list[str]:

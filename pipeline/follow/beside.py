@@ -8,9 +8,9 @@ from typing import Any
 
 from pipeline.contract.parts import SecondOpinion
 from pipeline.errors import UserError
-from pipeline.evaluate.run import label_inputs
 from pipeline.follow.feed import holds_predictions, open_recording
 from pipeline.follow.index import Entry
+from pipeline.records.inputs import label_inputs
 from pipeline.records.measured import Task
 
 

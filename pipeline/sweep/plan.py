@@ -16,12 +16,13 @@ import msgspec
 
 from pipeline.contract.jobs import SourceRequest
 from pipeline.contract.load import load_part
-from pipeline.contract.parts import EvaluatePart, ExamplesPart
+from pipeline.contract.parts import ExamplesPart
 from pipeline.errors import UserError
 from pipeline.files.hashes import hash_config, sha256_file
 from pipeline.infer.run import find_source
 from pipeline.recipe.explain import Places
 from pipeline.recipe.load import default_recipe, load_recipe
+from pipeline.records.inputs import distinguishing, named_files
 from schemas.flow import BY_NAME
 from schemas.sweep import Axis, Checkpoint, Kind, Sweep, Training
 
@@ -141,7 +142,8 @@ class _Grid:
         self.base = _settings(sweep.set)
         self.recipe = self._recipe(())
         self.options = getattr(self.recipe, "evaluate", None)
-        self.evaluate_files = _named_files(self.task, self.options)
+        named = named_files(self.task, self.options)
+        self.evaluate_files = {f"evaluate {name}": content_hash(path, "the recipe") for name, path in named.items()}
         self.examples = self._examples()
 
     def combinations(self) -> list[dict[str, Any]]:
@@ -158,7 +160,7 @@ class _Grid:
     def given(self) -> list[_Model]:
         """The models and checkpoints that are files."""
         wanted = [Checkpoint(path=c) if isinstance(c, str) else c for c in self.sweep.checkpoints]
-        labels = _labels([Path(one.path) for one in wanted])
+        labels = distinguishing([Path(one.path) for one in wanted])
         models = []
         for number, (one, short) in enumerate(zip(wanted, labels, strict=True)):
             label, path = one.label or short, Path(one.path)
@@ -325,21 +327,6 @@ def _training_config(recipe: Any) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(recipe)
     left_out = ({*BY_NAME} - {"train"}) | {"name", "description"}
     return {key: value for key, value in plain.items() if key not in left_out}
-
-
-def _named_files(task: str, options: Any) -> dict[str, str]:
-    """Hashes of the files that the section ``evaluate`` names."""
-    files = load_part(task, EvaluatePart).files(options)
-    return {f"evaluate {name}": content_hash(Path(path), "the recipe") for name, path in files.items()}
-
-
-def _labels(paths: Sequence[Path]) -> list[str]:
-    """What to call each path: its stem, with as many folders before it as it takes to tell all of them apart."""
-    for depth in range(1, max((len(path.parts) for path in paths), default=0) + 1):
-        labels = ["-".join(path.with_suffix("").parts[-depth:]) for path in paths]
-        if len(set(labels)) == len({*paths}):
-            return labels
-    return [str(path) for path in paths]
 
 
 def _settings(values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.evaluate.run import label_inputs
 from pipeline.files import read_all, write_all
 from pipeline.run.folder import StageRequest, stage_run
 from pipeline.run.manifest import load_manifest
@@ -201,18 +200,6 @@ def test_json_prints_one_object_with_the_main_metrics(predictions: Path, capsys:
     assert found["status"] == "ok"
     assert [metric["name"] for metric in found["metrics"]][:2] == ["survived_steps", "survival_rate"]
     assert printed.err == ""
-
-
-def test_labels_come_from_the_user_or_from_what_tells_the_paths_apart() -> None:
-    assert label_inputs(["a/predictions.jsonl"]) == {"predictions": Path("a/predictions.jsonl")}
-    assert [*label_inputs(["runs/x/one/infer/p.jsonl", "runs/x/two/infer/p.jsonl"])] == ["one", "two"]
-    assert [*label_inputs(["r/one/seed1/p.jsonl", "r/two/seed2/p.jsonl"])] == ["one-seed1", "two-seed2"]
-    assert label_inputs(["best=r/one/p.jsonl", "r/two/p.jsonl"]) == {
-        "best": Path("r/one/p.jsonl"),
-        "two": Path("r/two/p.jsonl"),
-    }
-    assert [*label_inputs(["one.jsonl", "two.jsonl"])] == ["one", "two"]
-    assert [*label_inputs(["p.jsonl", "deeper/p.jsonl"])] == ["p", "deeper"]
 
 
 def test_two_inputs_of_one_label_are_refused(predictions: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,7 +134,7 @@ def test_models_in_folders_are_called_by_what_tells_them_apart(folder: Path) -> 
         (folder / name).mkdir()
         (folder / name / "model.inference_v1").write_text(name)
     found = plan(folder, GIVEN + "checkpoints: [early/model.inference_v1, late/model.inference_v1]\n")
-    assert [cell.label for cell in found.cells] == ["early-model", "late-model"]
+    assert [cell.label for cell in found.cells] == ["early", "late"]
 
 
 def test_trainings_of_one_recipe_are_told_apart_by_what_they_set(folder: Path) -> None:

@@ -1,0 +1,46 @@
+"""Files of predictions as a command line names them, and the files that evaluating them takes besides."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.contract.load import load_part
+from pipeline.contract.parts import EvaluatePart
+from pipeline.errors import UserError
+from pipeline.look.short_names import num_common
+
+
+def named_files(task: str, options: Any) -> dict[str, Path]:
+    """The files that the section ``evaluate`` of a recipe names, by what they are for: inputs like the predictions."""
+    return {name: Path(path) for name, path in load_part(task, EvaluatePart).files(options).items()}
+
+
+def label_inputs(texts: Sequence[str]) -> dict[str, Path]:
+    """Predictions files by label, from "LABEL=PATH" or "PATH" each.
+
+    A path without a label is called by what tells it from the other paths. Raises UserError when two have one label.
+    """
+    named = [_split_label(text) for text in texts]
+    paths = [path for _, path in named]
+    labels = [label or short for (label, _), short in zip(named, distinguishing(paths), strict=True)]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UserError(f"two inputs are called {label!r}", where="--input", remedy="give them as LABEL=PATH")
+    return dict(zip(labels, paths, strict=True))
+
+
+def _split_label(text: str) -> tuple[str | None, Path]:
+    label, equals, path = text.partition("=")
+    if equals and label and "/" not in label and not Path(text).exists():
+        return label, Path(path)
+    return None, Path(text)
+
+
+def distinguishing(paths: Sequence[Path]) -> list[str]:
+    """The parts of each path that are not common to the beginning or the end of all of them."""
+    parts = [path.absolute().with_suffix("").parts for path in paths]
+    if len({*parts}) == 1:
+        return [path.stem for path in paths]
+    start = num_common(parts)
+    end = num_common([names[start:][::-1] for names in parts])
+    return ["-".join(names[start : len(names) - end]) or names[-1] for names in parts]
