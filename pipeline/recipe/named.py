@@ -1,7 +1,7 @@
-"""Files of ``runs/`` that are found by name and checked value by value: gates and sweeps."""
+"""Files of ``runs/`` that are found by name and checked value by value: recipes, gates and sweeps."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,53 +14,78 @@ T = TypeVar("T")
 RUNS = (Path("runs"), Path(__file__).resolve().parents[2] / "runs")
 
 
-def find_named(kind: str, text: str, task: str) -> Path:
+def find_named(kind: str, path_or_name: Path | str, task: str) -> Path:
     """A file by path (it has a slash or ends in .yaml) or by name (``runs/<kind>s/<task>/<name>.yaml``).
 
     Raises UserError that names the nearest, or those there are.
     """
     check_task(task)  # an unknown task is told before an unknown name
-    if "/" in text or text.endswith((".yaml", ".yml")):
+    text = str(path_or_name)
+    if isinstance(path_or_name, Path) or "/" in text or text.endswith((".yaml", ".yml")):
         if not Path(text).is_file():
-            raise UserError(f"no such {kind}", where=text, remedy=f"{kind}s by name: {_names(kind, task)}")
+            raise UserError(f"no such {kind}", where=text, remedy=f"{kind}s by name: {_listed(kind, task)}")
         return Path(text)
     places = [runs / f"{kind}s" / task / f"{text}.yaml" for runs in RUNS]
     for path in places:
         if path.is_file():
             return path
-    remedy = nearest(text, _names(kind, task).split(", "))
-    raise UserError(f"there is no {task} {kind} {text!r}", where=str(places[0]), remedy=remedy)
+    known = names_of(kind, task) or [_listed(kind, task)]
+    raise UserError(f"there is no {task} {kind} {text!r}", where=str(places[0]), remedy=nearest(text, known))
 
 
-def load_named(kind: str, path: Path, task: str, struct: type[T]) -> tuple[T, Places]:
-    """The contents of such a file, and where each value stands. Raises UserError, naming file:line:key."""
-    from pipeline.recipe.yaml import parse  # here: yaml takes 10 ms to import
+def names_of(kind: str, task: str) -> list[str]:
+    """Names of the files of a task, sorted."""
+    return sorted({path.stem for runs in RUNS for path in (runs / f"{kind}s" / task).glob("*.yaml")})
 
-    check_task(task)
+
+def read_named(kind: str, path: Path, task: str) -> tuple[bytes, dict[str, Any], Places]:
+    """Such a file as it is, as plain data, and where each value stands. Raises UserError."""
+    from pipeline.recipe.yaml import parse  # here: yaml takes 10 ms to import, and `--help` loads no file
+
     try:
         raw = path.read_bytes()
     except OSError as error:
-        remedy = f"check that it is a file that this user may read; {kind}s by name: {_names(kind, task)}"
+        remedy = f"check that it is a file that this user may read; {kind}s by name: {_listed(kind, task)}"
         raise UserError(f"cannot read the {kind}: {error.strerror}", where=str(path), remedy=remedy) from error
     document = parse(raw, str(path))
-    places, data = Places(str(path), document.lines), document.data
-    if not isinstance(data, dict):
-        raise UserError(f"a {kind} is a mapping of keys to values", where=f"{path}:1", remedy=f"see docs/{kind}.md")
-    (version,) = values_at(struct, data, ("schema",))
-    if data.get("schema") != version:
-        what = f"{kind} version {data.get('schema')!r} is not known; known: {version}"
-        raise UserError(what, where=places.where(("schema",)), remedy=f"write `schema: {version}`")
+    if not isinstance(document.data, dict):
+        what = f"a {kind} is a mapping of keys to values"
+        raise UserError(what, where=f"{path}:1", remedy=f"see those in runs/{kind}s")
+    return raw, document.data, Places(str(path), document.lines)
+
+
+def load_named(kind: str, path: Path, task: str, struct: type[T]) -> tuple[T, Places]:
+    """The checked contents of such a file, and where each value stands. Raises UserError, naming file:line:key."""
+    check_task(task)
+    _, data, places = read_named(kind, path, task)
+    version = check_head(kind, data, task, struct, places)
+    return checked(data, struct, places, f"schemas/generated/{version}.json"), places
+
+
+def check_head(kind: str, data: dict[str, Any], task: str, struct: type[Any], places: Places) -> str:
+    """The version. Raises UserError where it or the task is wrong: a file of another task is wrong in every line."""
+    (known,) = values_at(struct, data, ("schema",))
+    found = data.get("schema")
+    if found != known:
+        unknown = f"{kind} version {found!r} is not known; known: {known}"
+        what = unknown if found else f"the {kind} does not say its schema"
+        raise UserError(what, where=places.where(("schema",)), remedy=f"write `schema: {known}`")
     if data.get("task") != task:
-        what = f"this {kind} is for task {data.get('task')!r}, not {task!r}"
-        remedy = f"name the task that it is for, or write `task: {task}`"
+        found = data.get("task")
+        what = f"this {kind} is for task {found!r}, not {task!r}" if found else f"the {kind} does not say its task"
+        remedy = f"take a {kind} of {task}: {_listed(kind, task)}"
         raise UserError(what, where=places.where(("task",)), remedy=remedy)
+    return known
+
+
+def checked(data: dict[str, Any], struct: type[T], places: Places, schema: str) -> T:
+    """Plain data as a Struct. Raises UserError, naming the value; the file ``schema`` has them all."""
     try:
-        return msgspec.convert(data, struct), places
+        return msgspec.convert(data, struct)
     except msgspec.ValidationError as error:
-        listing = f"schemas/generated/{version}.json lists every key and its range"
+        listing = f"{schema} lists every key and its range"
         raise explain_value(error, data, struct, places, listing) from error
 
 
-def _names(kind: str, task: str) -> str:
-    names = {path.stem for runs in RUNS for path in (runs / f"{kind}s" / task).glob("*.yaml")}
-    return ", ".join(sorted(names)) or f"none in {RUNS[0] / f'{kind}s' / task}"
+def _listed(kind: str, task: str) -> str:
+    return ", ".join(names_of(kind, task)) or f"none in {RUNS[0] / f'{kind}s' / task}"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.recipe import load as recipes
-from pipeline.recipe.load import load_recipe
+from pipeline.recipe import named
+from pipeline.recipe.load import LoadedRecipe, load_recipe
 from pipeline.recipe.yaml import parse
 from pipeline.tasks.gridworld.recipe import Dueling, GridworldRecipe, Recurrent
 
@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "mine.yaml"
 
 
-def load(path: Path, text: str | bytes, *overrides: str, seed: int | None = None) -> recipes.LoadedRecipe:
+def load(path: Path, text: str | bytes, *overrides: str, seed: int | None = None) -> LoadedRecipe:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return load_recipe(path, "gridworld", overrides, seed)
 
@@ -76,7 +76,7 @@ def test_a_recipe_reads_back_from_its_resolved_configuration(path: Path) -> None
     assert msgspec.convert(loaded.config, GridworldRecipe) == loaded.recipe
 
 
-@pytest.mark.parametrize("path", sorted((recipes.FOLDERS[1]).glob("*/*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((named.RUNS[1] / "recipes").glob("*/*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_is_valid(path: Path) -> None:
     load_recipe(path, path.parent.name)
 
@@ -87,7 +87,7 @@ def test_names_lead_to_the_recipes_folder(tmp_path: Path, monkeypatch: pytest.Mo
     folder.mkdir(parents=True)
     (folder / "quick.yaml").write_text(HEAD)
     assert load_recipe("quick", "gridworld").path == Path("runs/recipes/gridworld/quick.yaml")
-    assert "quick" in recipes.recipe_names("gridworld")
+    assert "quick" in named.names_of("recipe", "gridworld")
     with pytest.raises(UserError) as caught:
         load_recipe("quikc", "gridworld")
     assert "no gridworld recipe 'quikc'" in caught.value.what and "'quick'" in str(caught.value.remedy)

@@ -47,7 +47,7 @@ def test_a_file_that_is_no_sweep_is_told_with_what_to_give(folder: Path) -> None
         with pytest.raises(UserError, match="cannot read the sweep") as refusal:
             load_named("sweep", path, "gridworld", Sweep)
         assert refusal.value.where == str(path) and "sweeps by name: curves, full, tiny" in str(refusal.value.remedy)
-    with pytest.raises(UserError, match="write `task: gridworld`"):
+    with pytest.raises(UserError, match="take a sweep of gridworld"):
         plan(folder, TINY, head=HEAD.replace("gridworld", "detection"))
 
 
