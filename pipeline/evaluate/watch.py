@@ -84,6 +84,12 @@ class State:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def count(self) -> str:
+        """``1,200 of 6,000 records``."""
+        of = f" of {self.num_total:,}" if self.num_total else ""
+        return f"{self.anytime.num_records:,}{of} records"
+
+    @property
     def answer(self) -> Answer | None:
         """The answer to the question; None where none was asked."""
         return self.question.answer(self.anytime.reading_of(self.question.metric)) if self.question else None
@@ -197,8 +203,7 @@ class LineShow:
 
 def line_of(state: State) -> str:
     """``1,200 of 6,000  wellbeing (mean) 431.2 [425.0, 437.1]  wellbeing > 430: not decided``."""
-    of = f" of {state.num_total:,}" if state.num_total else ""
-    parts = [f"{state.anytime.num_records:,}{of} records"]
+    parts = [state.count]
     parts += [f"{_title(r)} {r.value:.4g} {_interval_text(r)}" for r in state.anytime.readings()]
     return "  ".join([*parts, *_answer_lines(state)])
 
@@ -206,8 +211,7 @@ def line_of(state: State) -> str:
 def summary(state: State) -> list[str]:
     """What is left on the terminal: the metrics, the answer, and what to know about them."""
     anytime = state.anytime
-    of = f" of {state.num_total:,}" if state.num_total else ""
-    lines = [f"{anytime.num_records:,}{of} records, {anytime.num_scored:,} scored"]
+    lines = [f"{state.count}, {anytime.num_scored:,} scored"]
     for reading in anytime.readings():
         unit = anytime.unit_of(reading.metric.name)
         how = f", {reading.interval.method}" if reading.interval else ""
@@ -229,8 +233,7 @@ def table_of(state: State) -> "Table":
     """The live table."""
     from rich.table import Table  # here: rich takes longer to load than the rest
 
-    of = f" of {state.num_total:,}" if state.num_total else ""
-    table = Table(title=f"{state.anytime.num_records:,}{of} records", caption="\n".join(_answer_lines(state)) or None)
+    table = Table(title=state.count, caption="\n".join(_answer_lines(state)) or None)
     for heading in ("metric", "value", "95 %", "records"):
         table.add_column(heading, justify="left" if heading == "metric" else "right")
     for reading in state.anytime.readings():

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from pipeline.contract.metrics import MetricDefinition
 from pipeline.errors import UserError
 from pipeline.gate.baseline import NOW, kind_of, open_baseline, plain_options, read_metrics, records_to_keep
 from pipeline.gate.change import (
@@ -22,7 +22,16 @@ from pipeline.gate.rule import Change, judge, judge_bound
 from pipeline.gate.spec import ALL, Checked, resolve
 from pipeline.records.measured import POOLED, Task
 from pipeline.records.read import Records, read_records
-from schemas.gate import Baseline, GateSpec, Kind, Outcome, Verdict
+from schemas.gate import Baseline, Check, GateSpec, Kind, Outcome, Verdict
+
+LEFT_OUT = Checked(
+    metric="records_left_out",
+    statistic="count",
+    slice_by=ALL,
+    slice_value=ALL,
+    check=Check(metric="records_left_out"),
+    definition=MetricDefinition("records_left_out", "records", "lower", "records that count in no metric"),
+)
 
 
 @dataclass(frozen=True)
@@ -112,11 +121,32 @@ def _report(
 
 def _verdicts(spec: GateSpec, checked: Checked, change: Change, num_records: int, *, paired: bool) -> Iterator[Verdict]:
     """Of one check: what the rule says of the change, then what bounds say of the value itself."""
+    row = partial(_verdict, spec, checked, num_records=num_records, paired=paired)
     rule = checked.rule(spec, change.baseline)
-    bare = Verdict(
+    if checked.compares:
+        yield row("change", change, (rule.tolerance, rule.min_effect), judge(change, rule))
+    bounds: tuple[Kind, Kind] = ("at_least", "at_most")
+    for kind in bounds:
+        bound: float | None = getattr(checked.check, kind)
+        if bound is not None:
+            alone = Change(baseline=None, now=change.now)
+            yield row(kind, alone, (bound, 0.0), judge_bound(change.now, kind, bound))
+
+
+def _verdict(
+    spec: GateSpec,
+    checked: Checked,
+    kind: Kind,
+    change: Change,
+    limits: tuple[float, float],
+    judged: tuple[Outcome, str],
+    **more: Any,
+) -> Verdict:
+    """``limits`` are the tolerance, or the bound, and the minimum effect; ``more`` are other fields."""
+    return Verdict(
         task=spec.task,
-        id="",
-        kind="change",
+        id=f"{checked.place}/{checked.metric}/{checked.statistic}/{kind}",
+        kind=kind,
         metric=checked.metric,
         statistic=checked.statistic,
         slice_by=checked.slice_by,
@@ -124,73 +154,27 @@ def _verdicts(spec: GateSpec, checked: Checked, change: Change, num_records: int
         unit=checked.definition.unit,
         better=checked.definition.better,
         watch=checked.check.watch,
-        baseline=None,
+        baseline=change.baseline,
         now=change.now,
-        change=None,
-        low=None,
-        high=None,
-        confidence=None,
-        paired=paired,
-        tolerance=0.0,
-        min_effect=0.0,
-        num_records=num_records,
-        outcome="passes",
-        reason="",
+        change=change.value,
+        low=change.low,
+        high=change.high,
+        confidence=None if change.low is None else spec.confidence,
+        tolerance=limits[0],
+        min_effect=limits[1],
+        outcome=judged[0],
+        reason=judged[1],
+        **more,
     )
-    name = f"{checked.place}/{checked.metric}/{checked.statistic}"
-    if checked.compares:
-        outcome, reason = judge(change, rule)
-        yield msgspec.structs.replace(
-            bare,
-            id=f"{name}/change",
-            baseline=change.baseline,
-            change=change.value,
-            low=change.low,
-            high=change.high,
-            confidence=None if change.low is None else spec.confidence,
-            tolerance=rule.tolerance,
-            min_effect=rule.min_effect,
-            outcome=outcome,
-            reason=reason,
-        )
-    bounds: tuple[tuple[Kind, float | None], ...] = (
-        ("at_least", checked.check.at_least),
-        ("at_most", checked.check.at_most),
-    )
-    for kind, bound in bounds:
-        if bound is not None:
-            outcome, reason = judge_bound(change.now, kind, bound)
-            yield msgspec.structs.replace(
-                bare, id=f"{name}/{kind}", kind=kind, tolerance=bound, outcome=outcome, reason=reason
-            )
 
 
 def _errors(spec: GateSpec, before: int, after: int, num_records: int) -> Verdict:
     """Records that count in no metric are not allowed to become more: nothing else would see them."""
-    return Verdict(
-        task=spec.task,
-        id="all/records_left_out/count/errors",
-        kind="errors",
-        metric="records_left_out",
-        statistic="count",
-        slice_by=ALL,
-        slice_value=ALL,
-        unit="records",
-        better="lower",
-        watch="worse",
-        baseline=float(before),
-        now=float(after),
-        change=float(after - before),
-        low=None,
-        high=None,
-        confidence=None,
-        paired=True,
-        tolerance=0.0,
-        min_effect=0.0,
-        num_records=num_records,
-        outcome="fails" if after > before else "passes",
-        reason="more records have an error" if after > before else "no more errors",
-    )
+    judged: tuple[Outcome, str] = ("passes", "no more errors")
+    if after > before:
+        judged = ("fails", "more records have an error")
+    change = Change(baseline=float(before), now=float(after))
+    return _verdict(spec, LEFT_OUT, "errors", change, (0.0, 0.0), judged, num_records=num_records, paired=True)
 
 
 def new_baseline(job: GateJob) -> tuple[Baseline, Sequence[Any]]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -95,7 +95,7 @@ def _on_ray(work: Work, asked: Asked) -> State:
     def tell() -> None:
         work.report(ledger.state(work.plan.parts))
 
-    sent = replace(work, folder=work.folder.resolve(), report=_silent)
+    sent = replace(work, folder=work.folder.resolve(), report=lambda state: None)  # this process tells
     run_everywhere(_work_on_node, (sent, asked.stop_beaten, Path.cwd()), asked.num_workers, tell)
     return ledger.state(work.plan.parts)
 
@@ -107,21 +107,14 @@ def _work_on_node(work: Work, stop_beaten: bool, folder: Path) -> None:
     Crew(replace(work, judge=judge)).run(1)
 
 
-def _silent(state: State) -> None:
-    """Progress is told by the process that started the sweep."""
-
-
 def _told(plan: Plan, report: Report) -> Callable[[State], None]:
     def tell(state: State) -> None:
-        num_done = sum(cell.key in state.results for cell in plan.cells)
-        num_failed = sum(_has_failed(state, cell) for cell in plan.cells)
+        statuses = [result.status for result in table.results_of(plan, state)]
+        num_failed = statuses.count("failed")
+        num_done = len(statuses) - num_failed - statuses.count("waiting")
         report(num_done, len(plan.cells), {"failed": num_failed} if num_failed else {})
 
     return tell
-
-
-def _has_failed(state: State, cell: Any) -> bool:
-    return cell.key in state.failures or (cell.key not in state.results and state.failed_need(cell) is not None)
 
 
 def summarize(plan: Plan, folder: Path, state: State) -> SweepOutcome:
