@@ -7,13 +7,12 @@ from typing import Any
 
 import msgspec
 
-from pipeline.compare import figures, figures_slices
+from pipeline.compare import figures
 from pipeline.compare.judge import Judge
-from pipeline.compare.pictures import Picture
 from pipeline.contract.jobs import PairDrawJob
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import VisualizePart
-from pipeline.look import plotting
+from pipeline.look.picture import Section, save_sections
 from pipeline.records.read import rows_at
 from schemas.comparison import Comparison, Mover
 from schemas.rows import Figure
@@ -37,40 +36,23 @@ class Drawing:
 
 def draw_all(drawing: Drawing) -> tuple[list[Figure], list[Mover]]:
     """Write ``figures/*``. Returns a row for each, and the movers with the ids of their pictures."""
-    found: list[Figure] = []
-    with plotting.style():
-        for picture in _pictures(drawing):
-            path = drawing.folder / "figures" / f"{picture.slug}.png"
-            plotting.save_png(picture.canvas, path)
-            found.append(
-                Figure(
-                    task=drawing.judge.task.name,
-                    id=picture.slug,
-                    path=path.relative_to(drawing.folder).as_posix(),
-                    title=picture.title,
-                    caption=picture.caption,
-                    section=picture.section,
-                )
-            )
+    found = list(save_sections(drawing.judge.task.name, drawing.folder, _sections(drawing)))
     pairs = list(_draw_records(drawing))
     by_record = {figure.record_ids[0]: figure.id for figure in pairs if len(figure.record_ids) == 1}
     moved = [msgspec.structs.replace(m, figure=by_record.get(m.record_id)) for m in drawing.movers]
     return found + pairs, moved
 
 
-def _pictures(drawing: Drawing) -> Iterator[Picture]:
+def _sections(drawing: Drawing) -> Iterator[Section]:
     """Over all records first, then by slice."""
-    judge = drawing.judge
-    yield figures.differences(drawing.comparisons)
-    yield figures.values(judge, drawing.train)
+    judge, rows = drawing.judge, drawing.comparisons
+    yield "What differs", [figures.differences(rows), figures.values(judge, drawing.train)]
     if profiles := figures.profiles(judge):
-        yield profiles
-        yield figures.sorted_differences(judge, drawing.comparisons)
+        yield "Record by record, all at once", [profiles, figures.sorted_differences(judge, rows)]
     else:
         drawing.note("No metric that was compared is a number of each record: no performance profiles.")
-    if matrix := figures_slices.matrix(judge, drawing.comparisons):
-        yield matrix
-        yield figures_slices.slice_differences(drawing.comparisons)
+    if matrix := figures.matrix(judge, rows):
+        yield "Where it differs", [matrix, figures.slice_differences(rows)]
 
 
 def _draw_records(drawing: Drawing) -> Iterator[Figure]:

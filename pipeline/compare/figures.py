@@ -1,4 +1,4 @@
-"""Figures over all records: differences with intervals, values of each file, performance profiles."""
+"""Figures over all records and by slice: differences with intervals, values of each file, performance profiles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from pipeline import stats
 from pipeline.compare.judge import Judge
-from pipeline.compare.pictures import BY_RECORD, OVERALL, VERDICT_LOOKS, Picture, short
 from pipeline.compare.tables import difference_text, direction_text, factor_of, metric_text, unit_text
 from pipeline.contract.metrics import MetricDefinition, RecordMetric
 from pipeline.look import plotting
+from pipeline.look.picture import Picture
+from pipeline.look.plotting import words
+from pipeline.look.training import name_steps
 from pipeline.stats import Floats
 from schemas.comparison import Comparison
 
@@ -24,6 +26,23 @@ MAX_PAIRS = 4  # of sorted differences
 NUM_THRESHOLDS = 201
 OUTLIERS = 0.005  # share of records at either end of sorted differences for which the axis is not stretched
 NUM_POINTS = 1000  # of a curve of sorted differences
+MAX_FOREST_ROWS = 40
+MAX_NAME = 28  # characters of a label on an axis
+
+# Filled where there is something to say, hollow where there is not; shapes say which way without colours.
+VERDICT_LOOKS: Mapping[str, tuple[str, str, bool]] = {
+    "better": ("^", plotting.BLUE, True),
+    "worse": ("v", plotting.VERMILION, True),
+    "higher": ("^", plotting.PURPLE, True),
+    "lower": ("v", plotting.PURPLE, True),
+    "no_difference_shown": ("o", plotting.FAINT, False),
+    "equal": ("D", plotting.FAINT, False),
+}
+
+
+def short(name: str, length: int = MAX_NAME) -> str:
+    """A label that came from the command line, as long as an axis has room for."""
+    return plotting.end_of(name, length)
 
 
 def differences(rows: Sequence[Comparison]) -> Picture:
@@ -33,31 +52,29 @@ def differences(rows: Sequence[Comparison]) -> Picture:
     panels_of = [[row for row in whole if (row.name, row.statistic) == metric] for metric in metrics]
     canvas, panels = _canvas(len(metrics), 0.95 + 0.3 * max(len(chosen) for chosen in panels_of))
     for ax, chosen in zip(panels, panels_of, strict=True):
-        draw_forest(ax, chosen, [f"{short(row.label)} - {short(row.baseline)}" for row in chosen])
+        _draw_forest(ax, chosen, [_pair(row.label, row.baseline) for row in chosen])
         ax.set_title(f"{metric_text(chosen[0])}\n{direction_text(chosen[0])}", fontsize=9)
         ax.set_xlabel(f"difference ({unit_text(chosen[0])})" if unit_text(chosen[0]) else "difference")
-    verdict_legend(canvas, whole)
+    _verdict_legend(canvas, whole)
     return Picture(
         slug="differences",
         title="What differs, and how sure that is",
         caption=f"The difference of each metric with its {100 * whole[0].confidence:g} % paired bootstrap interval. "
         "An interval that crosses the line in the middle holds no difference too. The verdict is that of the "
         "permutation test, adjusted for all tests of the picture.",
-        section=OVERALL,
         canvas=canvas,
     )
 
 
-def draw_forest(ax: Axes, rows: Sequence[Comparison], names: Sequence[str]) -> Axes:
+def _draw_forest(ax: Axes, rows: Sequence[Comparison], names: Sequence[str]) -> None:
     """A line a comparison, top to bottom: point and interval against zero, the numbers at the right."""
     ends = [0.0]
     for y, row in enumerate(rows):
-        marker, color, filled = VERDICT_LOOKS[row.verdict]
+        mark = _mark(row.verdict)
         factor = factor_of(row.unit)
         low, high = (row.difference if end is None else end for end in (row.low, row.high))
-        ax.plot([factor * low, factor * high], [y, y], color=color, linewidth=2.0, solid_capstyle="butt")
-        fill: dict[str, Any] = {"markerfacecolor": color if filled else plotting.PAPER, "markeredgecolor": color}
-        ax.plot([factor * row.difference], [y], marker=marker, markersize=7, markeredgewidth=1.4, **fill)
+        ax.plot([factor * low, factor * high], [y, y], color=mark["color"], linewidth=2.0, solid_capstyle="butt")
+        ax.plot([factor * row.difference], [y], markeredgewidth=1.4, **mark)
         place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center"}
         ax.annotate(difference_text(row), (1.0, y), (5, 0), fontsize=7.5, annotation_clip=False, **place)
         ends += [factor * low, factor * high]
@@ -68,17 +85,19 @@ def draw_forest(ax: Axes, rows: Sequence[Comparison], names: Sequence[str]) -> A
     ax.set_yticks(range(len(rows)), list(names), fontsize=8)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
-    return ax
 
 
-def verdict_legend(canvas: Any, rows: Sequence[Comparison]) -> None:
+def _mark(verdict: str) -> dict[str, Any]:
+    """How a verdict is drawn, as keywords of matplotlib."""
+    marker, color, filled = VERDICT_LOOKS[verdict]
+    inside = color if filled else plotting.PAPER
+    return {"color": color, "marker": marker, "markersize": 7, "markerfacecolor": inside, "markeredgecolor": color}
+
+
+def _verdict_legend(canvas: Any, rows: Sequence[Comparison]) -> None:
     """What the marks mean, of the verdicts that occur."""
-    handles = []
-    for verdict, (marker, color, filled) in VERDICT_LOOKS.items():
-        if any(row.verdict == verdict for row in rows):
-            fill: dict[str, Any] = {"markerfacecolor": color if filled else plotting.PAPER, "markeredgecolor": color}
-            label = verdict.replace("_", " ")
-            handles.append(Line2D([], [], color=color, marker=marker, markersize=7, label=label, **fill))
+    occurring = [verdict for verdict in VERDICT_LOOKS if any(row.verdict == verdict for row in rows)]
+    handles = [Line2D([], [], label=words(verdict), **_mark(verdict)) for verdict in occurring]
     canvas.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)))
 
 
@@ -109,7 +128,6 @@ def values(judge: Judge, train: Mapping[str, Judge]) -> Picture:
         caption=f"Each metric {what}, with {100 * judge.settings.confidence:g} % bootstrap intervals of each "
         "file alone. The records are the same, so that overlapping intervals here may still be a difference: the "
         "picture of differences says which." + (" Squares: the records that the model learned from." if train else ""),
-        section=OVERALL,
         canvas=canvas,
     )
 
@@ -131,8 +149,7 @@ def _draw_values(
 
 def _name_axis(ax: Axes, x: Floats, labels: Sequence[str], *, by_step: bool) -> None:
     if by_step:
-        ax.xaxis.set_major_formatter(EngFormatter(places=None, sep=""))
-        ax.set_xlabel("training step")
+        name_steps(ax)
         return
     tilted = max(map(len, labels)) > 30 // len(labels)
     style: dict[str, Any] = {"rotation": 25, "ha": "right"} if tilted else {}
@@ -159,7 +176,7 @@ def profiles(judge: Judge) -> Picture | None:
             plotting.staircase(ax, x, profile.share, (profile.low, profile.high), plotting.look(index), short(label))
         ax.set(title=_heading(RecordMetric(name, "rate"), definition), xlabel=_unit(definition), ylim=(0, 1.02))
         ax.set_ylabel("records above")
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        plotting.percent(ax.yaxis)
     plotting.legend_below(canvas, panels[:1])
     left_out = len(judge.joined.labels) - len(labels)
     return Picture(
@@ -169,7 +186,6 @@ def profiles(judge: Judge) -> Picture | None:
         "Where higher is better, a curve above another at every value is better whatever the statistic; curves "
         "that cross are better on some records and worse on others."
         + (f" {left_out} more files are not drawn." if left_out else ""),
-        section=BY_RECORD,
         canvas=canvas,
     )
 
@@ -185,17 +201,23 @@ def sorted_differences(judge: Judge, rows: Sequence[Comparison]) -> Picture:
     for ax, (label, baseline) in zip(panels, shown, strict=True):
         difference = whole.columns[label][name] - whole.columns[baseline][name]
         _draw_sorted(ax, factor_of(definition.unit) * difference, definition.better)
-        ax.set_title(f"{short(label)} - {short(baseline)}\n{_counts(difference, definition.better)}", fontsize=9)
-        ax.set(ylabel=f"{name.replace('_', ' ')} ({unit})" if (unit := _unit(definition)) else name.replace("_", " "))
-    rest = f" The last {len(shown)} of {len(pairs)} pairs are drawn." if len(pairs) > len(shown) else ""
+        ax.set_title(f"{_pair(label, baseline)}\n{_counts(difference, definition.better)}", fontsize=9)
+        ax.set_ylabel(_label(definition))
     return Picture(
         slug="sorted_differences",
-        title=f"Differences in {name.replace('_', ' ')}, sorted",
+        title=f"Differences in {words(name)}, sorted",
         caption=f"Each record's difference, from the lowest to the highest ({direction(definition)}). Filled: the "
-        f"record is better; hatched: worse. The dashed line is the mean.{rest}",
-        section=BY_RECORD,
+        f"record is better; hatched: worse. The dashed line is the mean.{_left_out(shown, pairs)}",
         canvas=canvas,
     )
+
+
+def _pair(label: str, baseline: str) -> str:
+    return f"{short(label)} - {short(baseline)}"
+
+
+def _left_out(shown: Sequence[Any], pairs: Sequence[Any]) -> str:
+    return f" The last {len(shown)} of {len(pairs)} pairs are drawn." if len(pairs) > len(shown) else ""
 
 
 def direction(definition: MetricDefinition) -> str:
@@ -219,15 +241,15 @@ def _draw_sorted(ax: Axes, difference: Floats, better: str) -> None:
     ends = [*np.quantile(difference, (OUTLIERS, 1.0 - OUTLIERS)), 0.0, float(difference.mean())]
     room = 0.15 * (max(ends) - min(ends)) or 1.0
     ax.set(xlim=(0, 1), ylim=(min(ends) - room, max(ends) + room), xlabel="records, sorted")
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    plotting.percent(ax.xaxis)
 
 
 def _counts(difference: Floats, better: str) -> str:
     """ "better on 40 %, worse on 31 %, the same on 29 %"."""
     sign = -1.0 if better == "lower" else 1.0
     more, less = float((sign * difference > 0).mean()), float((sign * difference < 0).mean())
-    words = ("higher", "lower") if better == "neither" else ("better", "worse")
-    return f"{words[0]} on {more:.0%}, {words[1]} on {less:.0%}, the same on {1.0 - more - less:.0%}"
+    up, down = ("higher", "lower") if better == "neither" else ("better", "worse")
+    return f"{up} on {more:.0%}, {down} on {less:.0%}, the same on {1.0 - more - less:.0%}"
 
 
 def _measures(judge: Judge) -> list[str]:
@@ -236,17 +258,108 @@ def _measures(judge: Judge) -> list[str]:
 
 
 def _heading(metric: RecordMetric, definition: MetricDefinition) -> str:
-    name = metric.name.replace("_", " ")
     statistic = "" if metric.statistic in ("pooled", "rate") else f", {metric.statistic}"
-    return f"{name}{statistic} ({direction(definition)})"
+    return f"{words(metric.name)}{statistic} ({direction(definition)})"
 
 
 def _unit(definition: MetricDefinition) -> str:
     return {"share": "%", "1": ""}.get(definition.unit, definition.unit)
 
 
+def _label(definition: MetricDefinition) -> str:
+    unit = _unit(definition)
+    return f"{words(definition.name)} ({unit})" if unit else words(definition.name)
+
+
 def _canvas(num_panels: int, height_in: float) -> tuple[Any, list[Axes]]:
     """Panels in one column or two, each ``height_in`` high."""
     num_columns = 1 if num_panels == 1 else 2
-    canvas = plotting.new_figure(0.45 + height_in * -(-num_panels // num_columns))
-    return canvas, plotting.small_multiples(canvas, num_panels, num_columns)
+    return plotting.new_panels(0.45 + height_in * -(-num_panels // num_columns), num_panels, num_columns)
+
+
+def matrix(judge: Judge, rows: Sequence[Comparison]) -> Picture | None:
+    """The main metric of every file (rows) over every slice (columns); None without slices.
+
+    Below, where there are three files or more, the last one less the best of the earlier ones.
+    """
+    parts = judge.joined.slices[1:]
+    if not parts:
+        return None
+    metric, labels = judge.metrics[0], judge.joined.labels
+    definition = judge.definitions[metric.name]
+    factor = factor_of(definition.unit)
+    table = np.array([[factor * judge.value(label, metric, part) for part in parts] for label in labels])
+    forgotten = {(r.slice_by, r.slice_value): r for r in rows if r.kind == "forgetting"}
+    num_rows = len(labels) + 1.6 * bool(forgotten)
+    canvas = plotting.new_figure(1.2 + 0.42 * num_rows)
+    ax = canvas.subplots(1, 1)
+    plotting.heat_map(ax, table, color_map=plotting.PALE_TO_DARK, number=_format(table))
+    names = [short(label) for label in labels]
+    ticks = [row + 0.5 for row in range(len(labels))]
+    if forgotten:
+        ax.set_ylim(len(labels) + 1.3, 0)
+        for column, part in enumerate(parts):
+            _write_forgotten(ax, column, len(labels), forgotten.get((part.by, part.value)))
+        names, ticks = [*names, f"last - best {_before(judge)}"], [*ticks, len(labels) + 0.7]
+    ax.set_yticks(ticks, names)
+    columns = [f"{words(part.by)}\n{short(part.value, 14)}" for part in parts]
+    ax.set_xticks([column + 0.5 for column in range(len(parts))], columns, fontsize=7.5 if len(parts) < 12 else 6)
+    ax.xaxis.tick_top()
+    plotting.scale_bar(canvas, ax, _label(definition))
+    caption = (
+        f"{_label(definition)} ({direction(definition)}) of each file over the records of each slice, on one scale."
+    )
+    if forgotten:
+        caption += (
+            f" The last row is the last file less the best of those {_before(judge)}, with its interval: what is below "
+            "zero and marked was forgotten (permutation tests against all of them, adjusted together)."
+        )
+    return Picture(slug="slices", title="Every file on every slice", caption=caption, canvas=canvas)
+
+
+def _before(judge: Judge) -> str:
+    """What the last file is held against: which came first is known from the steps of one training alone."""
+    return "earlier" if judge.steps else "given before"
+
+
+def _write_forgotten(ax: Any, column: int, top: int, row: Comparison | None) -> None:
+    """One cell of the last row: the difference, its interval below, and a mark where it is no accident."""
+    if row is None:
+        return
+    value, _, interval = difference_text(row).partition(" ")
+    mark = {"worse": "▼ ", "better": "▲ "}.get(row.verdict, "")
+    color = {"worse": plotting.VERMILION, "better": plotting.BLUE}.get(row.verdict, plotting.INK)
+    weight = "bold" if mark else "normal"
+    plotting.write(ax, column + 0.5, top + 0.4, f"{mark}{value}", fontsize=7.5, fontweight=weight, color=color)
+    plotting.write(ax, column + 0.5, top + 0.95, interval, fontsize=6, color=color)
+
+
+def slice_differences(rows: Sequence[Comparison]) -> Picture:
+    """The difference of the main metric over each slice, a panel for each pair."""
+    sliced = [row for row in rows if row.kind == "paired" and row.slice_by != "all"]
+    main = (sliced[0].name, sliced[0].statistic)
+    chosen = [row for row in sliced if (row.name, row.statistic) == main]
+    pairs = list(dict.fromkeys((row.label, row.baseline) for row in chosen))
+    most = max(1, MAX_FOREST_ROWS // sum((row.label, row.baseline) == pairs[-1] for row in chosen))
+    shown = pairs[-most:]
+    by_pair = [[row for row in chosen if (row.label, row.baseline) == pair] for pair in shown]
+    canvas = plotting.new_figure(0.7 + sum(0.75 + 0.3 * len(members) for members in by_pair))
+    grid = canvas.subplots(len(shown), 1, squeeze=False, height_ratios=[0.75 + 0.3 * len(m) for m in by_pair])
+    for ax, members, (label, baseline) in zip(grid[:, 0], by_pair, shown, strict=True):
+        _draw_forest(ax, members, [f"{words(r.slice_by)} {short(r.slice_value, 20)}" for r in members])
+        ax.set_title(_pair(label, baseline), fontsize=9)
+        ax.set_xlabel(f"{metric_text(members[0])}, {unit_text(members[0])}".rstrip(", "))
+    _verdict_legend(canvas, [row for members in by_pair for row in members])
+    return Picture(
+        slug="slice_differences",
+        title="Where it differs",
+        caption=f"The difference in {metric_text(chosen[0])} over the records of each slice, with paired bootstrap "
+        f"intervals; verdicts are adjusted for all tests over slices.{_left_out(shown, pairs)}",
+        canvas=canvas,
+    )
+
+
+def _format(table: Any) -> str:
+    """As many decimals as three digits need."""
+    largest = float(np.nanmax(np.abs(table))) if np.isfinite(table).any() else 0.0
+    return ".0f" if largest >= 100 else ".1f" if largest >= 10 else ".2f" if largest >= 1 else ".3f"

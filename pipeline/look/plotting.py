@@ -18,11 +18,14 @@ import matplotlib
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
@@ -91,6 +94,17 @@ class Look:
     hatch: str = ""
     width: float = 1.6
 
+    @property
+    def stroke(self) -> dict[str, Any]:
+        """How a line of the series is drawn, as keywords of matplotlib."""
+        return {"color": self.color, "linestyle": self.line, "linewidth": self.width}
+
+    @property
+    def fill(self) -> dict[str, Any]:
+        """How a bar of the series is filled: in its colour, or hatched on paper."""
+        paint = PAPER if self.hatch else self.color
+        return {"facecolor": paint, "hatch": self.hatch, "edgecolor": self.color, "linewidth": 1.0}
+
 
 LOOKS: tuple[Look, ...] = (
     Look(BLUE, "-", "o", "", 2.4),
@@ -151,16 +165,16 @@ def small_multiples(figure: Any, count: int, num_columns: int) -> list[Axes]:
     return axes[:count]
 
 
+def new_panels(height_in: float, count: int, num_columns: int | None = None) -> tuple[Figure, list[Axes]]:
+    """An empty figure of `count` equal panels, in one row unless told otherwise. Use inside `style()`."""
+    figure = new_figure(height_in)
+    return figure, small_multiples(figure, count, num_columns or count)
+
+
 def save_png(figure: Figure, path: Path) -> int:
     """Write the figure as a PNG with a palette and without metadata. Returns the number of bytes."""
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    palette = picture.quantize(NUM_COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    out = io.BytesIO()
-    palette.save(out, format="PNG", compress_level=6)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.write_bytes(out.getvalue())
+    palette = _render(figure).quantize(NUM_COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    return _write(palette, path, format="PNG", compress_level=6)
 
 
 def save_photograph(figure: Figure, path: Path) -> int:
@@ -169,11 +183,18 @@ def save_photograph(figure: Figure, path: Path) -> int:
     A photograph loses its soft shades in a palette. One of 1500 x 936 pixels took 139 kB so, 350 kB as a JPEG in which
     thin lines keep their colours, and 1.2 MB as a PNG.
     """
+    return _write(_render(figure), path, format="WEBP", quality=PHOTOGRAPH_QUALITY, use_sharp_yuv=True)
+
+
+def _render(figure: Figure) -> Image.Image:
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def _write(picture: Image.Image, path: Path, **how: Any) -> int:
     out = io.BytesIO()
-    picture.save(out, format="WEBP", quality=PHOTOGRAPH_QUALITY, use_sharp_yuv=True)
+    picture.save(out, **how)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.write_bytes(out.getvalue())
 
@@ -182,7 +203,7 @@ def band(
     ax: Axes, x: ArrayLike, y: ArrayLike, interval: tuple[ArrayLike, ArrayLike] | None, look: Look, label: str = ""
 ) -> Axes:
     """A line with its interval (low, high) as a band whose edges are drawn, so that it shows in greyscale too."""
-    ax.plot(x, y, color=look.color, linestyle=look.line, linewidth=look.width, label=label)
+    ax.plot(x, y, label=label, **look.stroke)
     if interval is not None:
         low, high = interval
         ax.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0)
@@ -195,7 +216,7 @@ def staircase(
     ax: Axes, x: ArrayLike, y: ArrayLike, interval: tuple[ArrayLike, ArrayLike] | None, look: Look, label: str = ""
 ) -> Axes:
     """A function that steps at `x` (value `y[i]` from `x[i]` on), as survival curves and distributions are."""
-    ax.step(x, y, where="post", color=look.color, linestyle=look.line, linewidth=look.width, label=label)
+    ax.step(x, y, where="post", label=label, **look.stroke)
     if interval is not None:
         ax.fill_between(x, interval[0], interval[1], step="post", color=look.color, alpha=0.16, linewidth=0)
     return ax
@@ -209,6 +230,12 @@ def distribution(ax: Axes, values: ArrayLike, look: Look, label: str = "") -> Ax
     share = np.arange(1, len(ordered) + 1) / len(ordered)
     staircase(ax, np.concatenate([ordered[:1], ordered]), np.concatenate([[0.0], share]), None, look, label)
     ax.plot([np.median(ordered)], [0.5], marker=look.marker, color=look.color, markersize=6, markeredgecolor=PAPER)
+    return ax
+
+
+def diagonal(ax: Axes, end: float, label: str = "") -> Axes:
+    """A dashed line from 0 to where both axes are `end`: on it x and y are the same."""
+    ax.plot([0, end], [0, end], color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label=label)
     return ax
 
 
@@ -234,8 +261,7 @@ def heat_map(
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
                 ink = ink_on(colors, scale, float(value))
-                place: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7}
-                ax.text(column + 0.5, row + 0.5, format(value, number), color=ink, **place)
+                write(ax, column + 0.5, row + 0.5, format(value, number), color=ink, fontsize=7)
     ax.set(xlim=(0, columns), ylim=(rows, 0))
     ax.grid(False)
     ax.tick_params(length=0)
@@ -297,9 +323,7 @@ def bars(
         values = np.asarray(values, dtype=np.float64)
         ends = values if interval is None else np.asarray(interval[1], dtype=np.float64)
         y = np.arange(len(names)) - 0.4 + (k + 0.5) * height
-        paint = PAPER if looks.hatch else looks.color
-        fill: dict[str, Any] = {"facecolor": paint, "hatch": looks.hatch, "edgecolor": looks.color}
-        ax.barh(y, values, height * 0.9, label=label, linewidth=1.0, **fill)
+        ax.barh(y, values, height * 0.9, label=label, **looks.fill)
         if interval is not None:
             ax.errorbar(values, y, xerr=whiskers(values, interval), fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5)
         for value, end, at in zip(values, ends, y, strict=True):
@@ -318,22 +342,46 @@ def stacked(ax: Axes, names: Sequence[str], parts: Sequence[tuple[str, ArrayLike
     total = np.sum([np.asarray(values, dtype=np.float64) for _, values, _ in parts], axis=0)
     for label, values, looks in parts:
         widths = np.asarray(values, dtype=np.float64)
-        paint = PAPER if looks.hatch else looks.color
-        fill: dict[str, Any] = {"facecolor": paint, "hatch": looks.hatch, "edgecolor": looks.color, "linewidth": 1.0}
         drawn = np.where(widths > 0, widths, np.nan)  # the edges of a bar of width 0 would show as a line
-        ax.barh(np.arange(len(names)), drawn, 0.7, left=left, label=label, **fill)
+        ax.barh(np.arange(len(names)), drawn, 0.7, left=left, label=label, **looks.fill)
         for row, width in enumerate(widths):
             if width > 0.05 * total.max():
                 ink = INK if looks.hatch else readable_on(to_rgb(looks.color))
                 box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0} if looks.hatch else None
-                place: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "color": ink, "bbox": box}
-                ax.text(left[row] + width / 2, row, format(width, number), **place)
+                write(ax, left[row] + width / 2, row, format(width, number), fontsize=8, color=ink, bbox=box)
         left += widths
     ax.set_yticks(range(len(names)), names)
     ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, float(total.max(initial=0.0)) or 1.0))
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
     return ax
+
+
+def percent(*axes: Axis) -> None:
+    """Shares on these axes in percent."""
+    for axis in axes:
+        axis.set_major_formatter(PercentFormatter(1.0))
+
+
+def write(ax: Axes, x: float, y: float, text: str, **style: Any) -> Text:
+    """A text whose middle lies at (x, y)."""
+    return ax.text(x, y, text, ha="center", va="center", **style)
+
+
+def words(key: str) -> str:
+    """A key as words: "luxury_bed" is "luxury bed"."""
+    return key.replace("_", " ")
+
+
+def one_line(text: str) -> str:
+    """A text that came from a model, a file or the command line as a name: one line, and nothing unprintable."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(text.split()))
+
+
+def end_of(text: str, length: int) -> str:
+    """The end of a name as one line: that is where ids and labels differ."""
+    flat = one_line(text)
+    return flat if len(flat) <= length else f"…{flat[1 - length :]}"
 
 
 def whiskers(values: ArrayLike, interval: tuple[ArrayLike, ArrayLike]) -> NDArray[np.float64]:

@@ -1,16 +1,17 @@
 """The pictures and the report of a sweep: every cell with its interval, and learning curves where cells have steps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.contract.load import load_part
 from pipeline.contract.metrics import TableColumn
 from pipeline.contract.parts import EvaluatePart
 from pipeline.look import plotting, tables
+from pipeline.look.picture import Picture, save_sections
 from pipeline.look.report import Report, render
 from pipeline.sweep import table
 from pipeline.sweep.plan import Plan
@@ -31,15 +32,10 @@ def draw(plan: Plan, results: Sequence[CellResult], folder: Path) -> list[Figure
     columns = _columns(plan, results)
     if not columns:
         return []
-    figures = []
-    for start in range(0, len(results), MAX_CELLS):
-        part = results[start : start + MAX_CELLS]
-        name = f"cells-{start // MAX_CELLS + 1}"
-        figures.append(_cells(plan, part, start, columns, folder / f"figures/{name}.png"))
+    cells = (_cells(results, start, columns) for start in range(0, len(results), MAX_CELLS))
     curves = _curves(results)
-    if curves:
-        figures.append(_learning_curves(plan, curves, columns, folder / "figures/learning-curves.png"))
-    return figures
+    learning = (_learning_curves(found, columns) for found in [curves] if found)
+    return list(save_sections(plan.sweep.task, folder, [("Cells", cells), ("Learning curves", learning)]))
 
 
 def page(plan: Plan, results: Sequence[CellResult], folder: Path, figures: Sequence[Figure]) -> str:
@@ -81,42 +77,38 @@ def _metric(result: CellResult, column: TableColumn) -> Metric | None:
     return next((metric for metric in result.metrics if (metric.name, metric.statistic) == same), None)
 
 
-def _cells(plan: Plan, results: Sequence[CellResult], start: int, columns: Sequence[TableColumn], path: Path) -> Figure:
+def _cells(results: Sequence[CellResult], start: int, columns: Sequence[TableColumn]) -> Picture:
     """A panel a metric, a line a cell: its value as a point, its interval as a line."""
-    with plotting.style():
-        figure = plotting.new_figure(1.1 + ROW_IN * len(results))
-        panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
-        for ax, column in zip(panels, columns, strict=True):
-            _points(ax, [_metric(result, column) for result in results])
-            ax.set_title(column.heading)
-        names = [f"{number}  {result.label}" for number, result in enumerate(results, start=start + 1)]
-        panels[0].set_yticks(range(len(names)), names)
-        panels[0].set_ylim(len(names) - 0.5, -0.5)
-        plotting.save_png(figure, path)
-    return Figure(
-        task=plan.sweep.task,
-        id=path.stem,
-        path=f"figures/{path.name}",
+    shown = results[start : start + MAX_CELLS]
+    canvas = plotting.new_figure(1.1 + ROW_IN * len(shown))
+    panels = canvas.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    for ax, column in zip(panels, columns, strict=True):
+        _points(ax, [_metric(result, column) for result in shown])
+        ax.set_title(column.heading)
+    names = [f"{number}  {result.label}" for number, result in enumerate(shown, start=start + 1)]
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    return Picture(
+        slug=f"cells-{start // MAX_CELLS + 1}",
         title="Every cell",
         caption="Points are values over all records, lines their intervals; a cell without them failed or was not run.",
-        section="Cells",
+        canvas=canvas,
     )
 
 
-def _points(ax: Any, metrics: Sequence[Metric | None]) -> None:
-    known = [(row, metric) for row, metric in enumerate(metrics) if metric is not None]
-    y = [row for row, _ in known]
-    x = [metric.value for _, metric in known]
-    whiskers = plotting.whiskers(x, _interval([metric for _, metric in known]))
-    look = plotting.look(0)
-    ax.errorbar(x, y, xerr=whiskers, fmt=look.marker, color=look.color, markersize=4, elinewidth=1.2, capsize=2)
+def _points(ax: Axes, metrics: Sequence[Metric | None]) -> None:
+    y = [row for row, metric in enumerate(metrics) if metric is not None]
+    x, interval = _with_interval([metric for metric in metrics if metric is not None])
+    style: dict[str, Any] = {"fmt": plotting.look(0).marker, "color": plotting.look(0).color, "markersize": 4}
+    ax.errorbar(x, y, xerr=plotting.whiskers(x, interval), elinewidth=1.2, capsize=2, **style)
     ax.grid(axis="y", visible=False)
 
 
-def _interval(metrics: Sequence[Metric]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    low = np.array([m.value if m.low is None else m.low for m in metrics])
-    high = np.array([m.value if m.high is None else m.high for m in metrics])
-    return low, high
+def _with_interval(metrics: Sequence[Metric]) -> tuple[list[float], tuple[list[float], list[float]]]:
+    """The values, and the low and high ends of their intervals: the values again where there is none."""
+    low = [m.value if m.low is None else m.low for m in metrics]
+    high = [m.value if m.high is None else m.high for m in metrics]
+    return [m.value for m in metrics], (low, high)
 
 
 def _curves(results: Sequence[CellResult]) -> dict[str, list[CellResult]]:
@@ -130,28 +122,20 @@ def _curves(results: Sequence[CellResult]) -> dict[str, list[CellResult]]:
     return {name: cells for name, cells in ordered.items() if len(cells) > 1}
 
 
-def _learning_curves(
-    plan: Plan, curves: dict[str, list[CellResult]], columns: Sequence[TableColumn], path: Path
-) -> Figure:
-    with plotting.style():
-        figure = plotting.new_figure(3.4)
-        panels = figure.subplots(1, len(columns), squeeze=False)[0]
-        for ax, column in zip(panels, columns, strict=True):
-            for number, (name, cells) in enumerate(curves.items()):
-                known = [(cell.step or 0, metric) for cell in cells if (metric := _metric(cell, column))]
-                if known:
-                    steps, metrics = [step for step, _ in known], [metric for _, metric in known]
-                    values = [metric.value for metric in metrics]
-                    plotting.band(ax, steps, values, _interval(metrics), plotting.look(number), name)
-            ax.set(title=column.heading, xlabel="training step")
-            ax.xaxis.set_major_locator(MaxNLocator(NUM_TICKS, integer=True))
-        plotting.legend_below(figure, panels)
-        plotting.save_png(figure, path)
-    return Figure(
-        task=plan.sweep.task,
-        id=path.stem,
-        path=f"figures/{path.name}",
+def _learning_curves(curves: Mapping[str, Sequence[CellResult]], columns: Sequence[TableColumn]) -> Picture:
+    canvas, panels = plotting.new_panels(3.4, len(columns))
+    for ax, column in zip(panels, columns, strict=True):
+        for number, (name, cells) in enumerate(curves.items()):
+            known = [(cell.step or 0, metric) for cell in cells if (metric := _metric(cell, column))]
+            if known:
+                steps, metrics = zip(*known, strict=True)
+                plotting.band(ax, steps, *_with_interval(metrics), plotting.look(number), name)
+        ax.set(title=column.heading, xlabel="training step")
+        ax.xaxis.set_major_locator(MaxNLocator(NUM_TICKS, integer=True))
+    plotting.legend_below(canvas, panels)
+    return Picture(
+        slug="learning-curves",
         title="Learning curves",
         caption="The cells that are checkpoints of one training, by its step, with their intervals.",
-        section="Learning curves",
+        canvas=canvas,
     )

@@ -1,6 +1,5 @@
 """Pictures of how good predictions are over all images: precision and recall, class by class, and what scores say."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline import stats
 from pipeline.look import plotting
+from pipeline.look.picture import Picture
 from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate.average_precision import MAX_DETECTIONS, RECALLS
 from pipeline.tasks.detection.evaluate.counts import IOUS, ClassCounts, Looked, percent
@@ -16,9 +16,8 @@ from pipeline.tasks.detection.evaluate.dataset import Dataset
 from pipeline.tasks.detection.evaluate.errors import MATCH_IOU
 from pipeline.tasks.detection.evaluate.kernels import IGNORED, TRUE, States
 from pipeline.tasks.detection.evaluate.matching import COCO_IOUS, box_ious, counted_truths, make_cells, match
-from pipeline.tasks.detection.visualize.looks import Picture, counted, one_line
+from pipeline.tasks.detection.visualize.looks import counted, one_line
 
-SECTION = "How good it is"
 MAX_CURVES = 7  # classes with a curve of their own, as many as there are looks that are told apart
 MAX_CLASSES = 16  # classes with bars
 NUM_BINS = 10  # of scores
@@ -73,8 +72,7 @@ def precision_recall(dataset: Dataset) -> Picture:
     """Precision over recall: the mean over classes at several IoU, and single classes at IoU .50."""
     curves = precision_curves(dataset)
     known = np.flatnonzero(~np.isnan(curves[:, 0, 0]))
-    canvas = plotting.new_figure(4.7)
-    left, right = plotting.small_multiples(canvas, 2, 2)
+    canvas, (left, right) = plotting.new_panels(4.7, 2)
     for label, lines, index in (
         ("IoU .50", curves[known, _AT_50], 0),
         ("IoU .75", curves[known, _AT_75], 1),
@@ -98,24 +96,20 @@ def precision_recall(dataset: Dataset) -> Picture:
             else "All scores are equal, so that images stand in the order of their ids and every point of a curve is a "
             "part of the images: its right end is what counts."
         ),
-        section=SECTION,
         canvas=canvas,
     )
 
 
-def _curve(ax: Axes, precision: Floats, index: int, name: str) -> Axes:
+def _curve(ax: Axes, precision: Floats, index: int, name: str) -> None:
     reached = precision > 0
-    shown = np.where(reached, precision, np.nan)
     looks = plotting.look(index)
-    ax.plot(RECALLS, shown, color=looks.color, linestyle=looks.line, linewidth=looks.width)
+    ax.plot(RECALLS, np.where(reached, precision, np.nan), **looks.stroke)
     if reached.any():  # the fall to 0 belongs to the curve
         end = RECALLS[np.flatnonzero(reached)[-1]]
         ax.plot([end, end], [precision[reached][-1], 0], color=looks.color, linewidth=0.7, alpha=0.6)
-    style: dict[str, Any] = {"color": looks.color, "linestyle": looks.line, "linewidth": looks.width}
-    ax.plot([], [], label=f"{name}: {precision.mean():.3f}", **style)
+    ax.plot([], [], label=f"{name}: {precision.mean():.3f}", **looks.stroke)
     ax.set(xlim=(0, 1.005), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
-    return ax
 
 
 def _most_frequent(num_shown: int, number: int) -> str:
@@ -131,15 +125,15 @@ def by_class(looked: Looked) -> Picture:
     known = np.flatnonzero(num_true)
     chosen = known[np.argsort(-num_true[known], kind="stable")][:MAX_CLASSES]
     at = percent(MATCH_IOU)
-    series = [
-        ("AP50", curves[chosen, _AT_50].mean(axis=1), plotting.look(0)),
-        (f"precision at IoU .{at}", found[f"precision_{at}"][chosen], plotting.look(1)),
-        (f"recall at IoU .{at}", found[f"recall_{at}"][chosen], plotting.look(2)),
-    ]
-    canvas = plotting.new_figure(0.95 + 0.52 * max(len(chosen), 2))
-    (ax,) = plotting.small_multiples(canvas, 1, 1)
+    shown = {
+        "AP50": curves[chosen, _AT_50].mean(axis=1),
+        f"precision at IoU .{at}": found[f"precision_{at}"][chosen],
+        f"recall at IoU .{at}": found[f"recall_{at}"][chosen],
+    }
+    series = [(name, np.nan_to_num(rates), None, plotting.look(k)) for k, (name, rates) in enumerate(shown.items())]
+    canvas, (ax,) = plotting.new_panels(0.95 + 0.52 * max(len(chosen), 2), 1)
     names = [f"{one_line(dataset.classes[k])} ({num_true[k]:,})" for k in chosen]
-    plotting.bars(ax, names, [(name, np.nan_to_num(values), None, looks) for name, values, looks in series])
+    plotting.bars(ax, names, series)
     ax.set(xlim=(0, 1.1), xticks=np.arange(0, 1.01, 0.2))
     plotting.legend_below(canvas, [ax])
     return Picture(
@@ -147,7 +141,6 @@ def by_class(looked: Looked) -> Picture:
         title=f"Class by class{_most_frequent(len(chosen), len(known))}",
         caption="In brackets: true objects of the class. A class that is seldom predicted can have a high precision "
         "and a low recall; one that is predicted too often, the reverse. The tables above have the intervals.",
-        section=SECTION,
         canvas=canvas,
     )
 
@@ -165,9 +158,11 @@ def calibration(looked: Looked) -> Picture:
     right, scores = states[counts] == TRUE, scores[counts]
     edges = np.linspace(min(0.0, scores.min(initial=0.0)), max(1.0, scores.max(initial=1.0)), NUM_BINS + 1)
     places = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, NUM_BINS - 1)
-    canvas = plotting.new_figure(4.2)
-    left, below = plotting.small_multiples(canvas, 2, 2)
-    _reliability(left, right, scores, places)
+    canvas, (left, below) = plotting.new_panels(4.2, 2)
+    means = np.array([scores[places == place].mean() for place in np.unique(places)])
+    draw_rates(left, right, places, means, label="share that is right")
+    plotting.diagonal(left, 1, "score is the chance")
+    left.set(xlabel="score (mean of the group)", ylabel="share that is right", title="is the score right?")
     for label, chosen, looks in (("matched", right, plotting.look(0)), ("false", ~right, plotting.look(1))):
         plotting.distribution(below, scores[chosen], looks, f"{label} ({counted(int(chosen.sum()), 'prediction')})")
     below.set(xlabel="score", ylabel="share at or below", ylim=(0, 1.01), title="scores of matched and false")
@@ -178,22 +173,14 @@ def calibration(looked: Looked) -> Picture:
         caption=f"Left: predictions by score, and the share of each group that matches a true object at IoU "
         f".{percent(MATCH_IOU)} (95 % intervals); on the line a score is the chance to be right. Right: the further "
         "the two curves stand apart, the better a threshold tells right from wrong.",
-        section=SECTION,
         canvas=canvas,
     )
 
 
-def _reliability(ax: Axes, right: NDArray[np.bool_], scores: Floats, places: NDArray[np.int64]) -> Axes:
-    bins: Sequence[int] = [int(place) for place in np.unique(places)]
-    x = np.array([scores[places == place].mean() for place in bins])
-    rates = [stats.wilson(int(right[places == place].sum()), int((places == place).sum())) for place in bins]
-    value = np.array([rate.value for rate in rates])
-    interval = np.array([rate.low for rate in rates]), np.array([rate.high for rate in rates])
-    looks = plotting.look(0)
-    error: dict[str, Any] = {"fmt": "o-", "color": looks.color, "capsize": 3, "label": "share that is right"}
-    ax.errorbar(x, value, plotting.whiskers(value, interval), **error)
-    ax.plot([0, 1], [0, 1], color=plotting.INK, linewidth=0.9, linestyle=(0, (4, 3)), label="score is the chance")
-    ax.set(
-        xlabel="score (mean of the group)", ylabel="share that is right", ylim=(0, 1.03), title="is the score right?"
-    )
-    return ax
+def draw_rates(ax: Axes, is_hit: NDArray[np.bool_], group: NDArray[Any], x: Floats, **style: Any) -> None:
+    """Share of hits in each group with its 95 % interval, at ``x`` (one for each distinct group, ascending)."""
+    rates = [stats.wilson(int(is_hit[group == g].sum()), int((group == g).sum())) for g in np.unique(group)]
+    value, low, high = np.array([(rate.value, rate.low, rate.high) for rate in rates]).reshape(-1, 3).T
+    error = plotting.whiskers(value, (low, high))
+    ax.errorbar(x, value, error, fmt="o-", color=plotting.BLUE, capsize=3, **style)
+    ax.set_ylim(0, 1.03)

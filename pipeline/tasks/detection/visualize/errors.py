@@ -1,26 +1,32 @@
-"""Pictures of what goes wrong: kinds of errors, classes taken for others, repetitions, and what is not found."""
+"""Pictures of what goes wrong: kinds of errors, confusions, repetitions, what is not found, texts hard to read."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from pipeline import stats
 from pipeline.look import plotting
+from pipeline.look.picture import Picture
+from pipeline.look.plotting import words
 from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate.counts import IOUS, REPEAT_IOU, Looked, count_images, matched_ious, percent
 from pipeline.tasks.detection.evaluate.dataset import Dataset
 from pipeline.tasks.detection.evaluate.errors import BACKGROUND_IOU, ERROR_TYPES, MATCH_IOU, ErrorCosts
+from pipeline.tasks.detection.evaluate.glossary import STATUSES
 from pipeline.tasks.detection.evaluate.kernels import FALSE, TRUE, Ints
 from pipeline.tasks.detection.evaluate.matching import Matches, box_ious, counted_truths, make_cells, match
-from pipeline.tasks.detection.visualize.looks import Picture, one_line
+from pipeline.tasks.detection.rows import DetectionPrediction
+from pipeline.tasks.detection.visualize.curves import draw_rates
+from pipeline.tasks.detection.visualize.looks import counted, one_line
 
-SECTION = "What goes wrong"
 MAX_CLASSES = 14  # rows of the table of classes
 NUM_SIZES = 8  # groups of true objects by size
+MAX_BARS = 12  # repairs, or reasons, of the most frequent ones
 BACKGROUND, LOST, OTHERS = "(background)", "(not found)", "(others)"
 _MEANINGS = {
     "localisation": "right class, wrong place",
@@ -53,16 +59,14 @@ def error_types(looked: Looked) -> Picture:
         f"TIDE: a match has an IoU of at least {MATCH_IOU}, the background begins below {BACKGROUND_IOU}. Right: how "
         "much higher AP50 would be if all errors of that kind were mended; costs of different kinds do not add up, "
         "and below 0 the errors help more than they harm.",
-        section=SECTION,
         canvas=canvas,
     )
 
 
-def _draw_costs(ax: Axes, costs: Floats) -> Axes:
-    looks = plotting.look(1)
+def _draw_costs(ax: Axes, costs: Floats) -> None:
     shown = np.nan_to_num(costs)
     places = np.arange(len(shown))
-    ax.barh(places, shown, 0.72, facecolor=plotting.PAPER, edgecolor=looks.color, hatch=looks.hatch, linewidth=1.0)
+    ax.barh(places, shown, 0.72, **plotting.look(1).fill)
     for place, value in zip(places, shown, strict=True):
         text: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7.5}
         ax.annotate(f"{value:+.3f}", (max(value, 0.0), place), (4, 0), **text)
@@ -71,7 +75,6 @@ def _draw_costs(ax: Axes, costs: Floats) -> Axes:
     ax.axvline(0, color=plotting.FAINT, linewidth=0.8)
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
-    return ax
 
 
 def confusion_table(looked: Looked) -> tuple[NDArray[np.int64], list[str], list[str]]:
@@ -120,33 +123,30 @@ def confusion(looked: Looked) -> Picture:
     totals = table.sum(axis=1, keepdims=True)
     share = np.divide(table, totals, out=np.full(table.shape, np.nan), where=totals > 0)
     share[-1, -1] = np.nan
-    canvas = plotting.new_figure(1.3 + 0.36 * max(len(rows), 4))
-    (ax,) = plotting.small_multiples(canvas, 1, 1)
+    canvas, (ax,) = plotting.new_panels(1.3 + 0.36 * max(len(rows), 4), 1)
     scale = Normalize(0.0, 1.0)
     plotting.heat_map(ax, share, color_map=plotting.PALE_TO_DARK, scale=scale)
     for (row, column), count in np.ndenumerate(table):
         if count:
             ink = plotting.ink_on(plotting.PALE_TO_DARK, scale, float(share[row, column]))
-            ax.text(column + 0.5, row + 0.5, f"{count:,}", color=ink, ha="center", va="center", fontsize=8)
+            plotting.write(ax, column + 0.5, row + 0.5, f"{count:,}", color=ink, fontsize=8)
     is_long = max(map(len, columns)) > 8
     slant: dict[str, Any] = {"rotation": 35, "ha": "left"} if is_long and len(columns) > 6 else {}
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
     ax.set_xticks(np.arange(len(columns)) + 0.5, columns, **slant)
-    ax.set_yticks(
-        np.arange(len(rows)) + 0.5, [f"{name} ({total:,})" for name, (total,) in zip(rows, totals, strict=True)]
-    )
+    names = [f"{name} ({total:,})" for name, total in zip(rows, totals[:, 0], strict=True)]
+    ax.set_yticks(np.arange(len(rows)) + 0.5, names)
     ax.set(xlabel="predicted", ylabel="true")
     ax.axhline(len(rows) - 1, color=plotting.INK, linewidth=1.0)
     ax.axvline(len(columns) - 1, color=plotting.INK, linewidth=1.0)
-    plotting.scale_bar(canvas, ax, "share of the row").ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    plotting.percent(plotting.scale_bar(canvas, ax, "share of the row").ax.yaxis)
     return Picture(
         slug="confusion",
         title="Classes taken for others",
         caption=f"Predicted and true objects are matched one to one at IoU .{percent(MATCH_IOU)} whatever their "
         f"classes, the highest score first. The last column are true objects without a prediction, the last row "
         "predictions without a true object. Colours are shares of the row.",
-        section=SECTION,
         canvas=canvas,
     )
 
@@ -155,9 +155,8 @@ def repeats(looked: Looked) -> Picture:
     """How many objects the model names: against the truth, and where most of them stand."""
     counts = count_images(looked)
     true, predicted = counts["num_gt"], counts["num_preds"]
-    canvas = plotting.new_figure(3.9)
-    left, right = plotting.small_multiples(canvas, 2, 2)
-    _draw_counts(left, true, predicted)
+    canvas, (left, right) = plotting.new_panels(3.9, 2)
+    _draw_numbers(left, true, predicted)
     share = np.arange(len(predicted) + 1) / len(predicted)
     for label, values, index in (
         (f"predictions ({predicted.sum():,.0f})", predicted, 0),
@@ -166,12 +165,10 @@ def repeats(looked: Looked) -> Picture:
     ):
         if values.sum():
             most = np.concatenate([[0.0], np.cumsum(np.sort(values)[::-1]) / values.sum()])
-            looks = plotting.look(index)
-            right.plot(share, most, color=looks.color, linestyle=looks.line, linewidth=looks.width, label=label)
+            right.plot(share, most, label=label, **plotting.look(index).stroke)
     right.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="share of the images, those with most first", ylabel="share of them")
     right.set_title("where most of them stand")
-    for axis in (right.xaxis, right.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0))
+    plotting.percent(right.xaxis, right.yaxis)
     plotting.legend_below(canvas, [left, right])
     return Picture(
         slug="repeats",
@@ -179,19 +176,18 @@ def repeats(looked: Looked) -> Picture:
         caption="Left: each mark is the images with so many true and predicted objects; above the line the model says "
         f"too much. Right: a repetition overlaps an earlier prediction of its class with an IoU of at least "
         f"{REPEAT_IOU}. A curve that rises at once stands in a few images: bursts of the same object over and over.",
-        section=SECTION,
         canvas=canvas,
     )
 
 
-def _draw_counts(ax: Axes, true: Floats, predicted: Floats) -> Axes:
+def _draw_numbers(ax: Axes, true: Floats, predicted: Floats) -> None:
+    """Images by their numbers of true and predicted objects; a larger mark is more images."""
     pairs, number = np.unique(np.stack([true, predicted], axis=1), axis=0, return_counts=True)
     sizes = 10 + 240 * number / number.max()
     marks: dict[str, Any] = {"color": plotting.BLUE, "alpha": 0.65, "edgecolors": plotting.INK, "linewidths": 0.5}
     ax.scatter(pairs[:, 0], pairs[:, 1], s=sizes, **marks)
     end = float(max(true.max(initial=1.0), 1.0))
-    line: dict[str, Any] = {"color": plotting.INK, "linewidth": 0.9, "linestyle": (0, (4, 3))}
-    ax.plot([0, end], [0, end], label="as many as there are", **line)
+    plotting.diagonal(ax, end, "as many as there are")
     top = float(max(predicted.max(initial=1.0), end))
     ax.set(xlabel="true objects", ylabel="predicted objects", title="images by their numbers of objects")
     if top > 8 * end:  # a burst would press all the others to the bottom
@@ -199,7 +195,6 @@ def _draw_counts(ax: Axes, true: Floats, predicted: Floats) -> Axes:
         ax.set_ylim(-0.05 * end, 1.6 * top)
     for axis in (ax.xaxis, *([ax.yaxis] if top <= 8 * end else [])):
         axis.set_major_locator(MaxNLocator(integer=True))
-    return ax
 
 
 def found_by_size(looked: Looked) -> Picture:
@@ -211,14 +206,14 @@ def found_by_size(looked: Looked) -> Picture:
     counts = counted_truths(truths)
     found, side = is_found[counts], np.sqrt(truths.areas[counts])
     images = truths.image[counts]
-    canvas = plotting.new_figure(3.5)
-    left, middle, right = plotting.small_multiples(canvas, 3, 3)
+    canvas, (left, middle, right) = plotting.new_panels(3.5, 3)
     edges = np.unique(np.quantile(side, np.linspace(0, 1, NUM_SIZES + 1))) if len(side) else np.array([0.0])
     group = np.clip(np.searchsorted(edges, side, side="right") - 1, 0, max(len(edges) - 2, 0))
-    _draw_rates(left, found, group, np.array([side[group == g].mean() for g in np.unique(group)]))
+    draw_rates(left, found, group, np.array([side[group == g].mean() for g in np.unique(group)]), markersize=4)
+    plotting.percent(left.yaxis, middle.yaxis)
     left.set(xlabel="size: root of the area (pixels)", ylabel="share found", title="by size")
     crowding = np.bincount(images, minlength=len(dataset.rows))[images]
-    _draw_rates(middle, found, crowding, np.unique(crowding).astype(np.float64))
+    draw_rates(middle, found, crowding, np.unique(crowding).astype(np.float64), markersize=4)
     middle.set(xlabel="true objects in the image", title="by number of objects")
     middle.xaxis.set_major_locator(MaxNLocator(integer=True))
     ious = matched_ious(looked, at)[states == TRUE]
@@ -231,19 +226,48 @@ def found_by_size(looked: Looked) -> Picture:
         caption=f"True objects that a prediction of their class matches at IoU .{percent(MATCH_IOU)}, with 95 % "
         "intervals: in groups of equal number by size, and by how many there are in their image. Right: the "
         "distribution of the IoU of all matches, a mark at the median; the further right, the tighter.",
-        section=SECTION,
         canvas=canvas,
     )
 
 
-def _draw_rates(ax: Axes, found: NDArray[np.bool_], group: NDArray[Any], x: Floats) -> Axes:
-    """Share of ``found`` in each group, at ``x`` (one for each distinct group, ascending)."""
-    rates = [stats.wilson(int(found[group == g].sum()), int((group == g).sum())) for g in np.unique(group)]
-    value = np.array([rate.value for rate in rates])
-    interval = np.array([rate.low for rate in rates]), np.array([rate.high for rate in rates])
-    if len(value):
-        error: dict[str, Any] = {"fmt": "o-", "color": plotting.BLUE, "capsize": 3, "markersize": 4}
-        ax.errorbar(x, value, plotting.whiskers(value, interval), **error)
-    ax.set(ylim=(0, 1.03))
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    return ax
+def reading(rows: Sequence[DetectionPrediction]) -> Picture:
+    """Records by status, and by what had to be repaired or dropped, as far as there is any."""
+    statuses = Counter(row.status for row in rows)
+    failures = Counter(row.error or "" for row in rows if row.status == "not_run")
+    repairs = Counter(repair for row in rows for repair in row.repairs)
+    dropped = Counter(one.code for row in rows for one in row.dropped)
+    panels: list[tuple[str, Mapping[str, int]]] = [
+        ("records by status", {name: statuses[name] for name in STATUSES if statuses[name]})
+    ]
+    panels += [
+        (title, dict(found.most_common(MAX_BARS)))
+        for title, found in (
+            ("records not run, by reason", failures),
+            ("records by repair", repairs),
+            ("dropped objects by reason", dropped),
+        )
+        if found
+    ]
+    most = max(len(found) for _, found in panels)
+    num_columns = len(panels) if len(panels) <= 3 else 2
+    height = (0.75 + 0.27 * most) * -(-len(panels) // num_columns)
+    canvas, axes = plotting.new_panels(height, len(panels), num_columns)
+    for index, (ax, (title, found)) in enumerate(zip(axes, panels, strict=True)):
+        _draw_counts(ax, title, found, plotting.look(index))
+        ax.set_ylim(most - 0.5, -0.5)  # bars of one thickness in all panels
+    num_salvaged = sum(len(row.salvaged) for row in rows)
+    salvaged = f" {counted(num_salvaged, 'object')} stood complete before the text was cut." if num_salvaged else ""
+    return Picture(
+        slug="texts",
+        title="How the texts were read",
+        caption=f"Of {counted(len(rows), 'record')}. Repaired texts are read to the end and lose nothing; those that "
+        "are truncated, empty output or no JSON count as answers without objects." + salvaged,
+        canvas=canvas,
+    )
+
+
+def _draw_counts(ax: Axes, title: str, found: Mapping[str, int], looks: plotting.Look) -> None:
+    plotting.bars(ax, [words(name) for name in found], [("", list(found.values()), None, looks)], ",.0f")
+    ax.set_title(title)
+    ax.set_xlim(0, 1.25 * max(found.values()))
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -1,20 +1,24 @@
-"""Single images: the truth left, the prediction right; and sheets of many images with both over each other."""
+"""Single images: the truth beside one prediction, or beside several models'; and sheets of many, both in one."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from PIL import Image
 
+from pipeline.contract.jobs import PairDrawJob
 from pipeline.look import plotting
+from pipeline.look.picture import Picture
+from pipeline.look.plotting import words
 from pipeline.tasks.detection.evaluate import explain
 from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.infer.sources import image_limits
-from pipeline.tasks.detection.recipe import Infer
+from pipeline.tasks.detection.recipe import Evaluate, Infer
 from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject
 from pipeline.tasks.detection.visualize.looks import (
     FALSE,
@@ -24,20 +28,18 @@ from pipeline.tasks.detection.visualize.looks import (
     OBJECT_LOOKS,
     OBJECT_MEANINGS,
     UNCOUNTED,
-    Picture,
     counted,
     one_line,
-    words,
 )
 from pipeline.tasks.detection.visualize.outlines import Drawn, draw_labels, draw_outlines, outlines_of
-from pipeline.tasks.detection.visualize.worst import ORDER, JudgedImage, facts_of, is_crowd, text_of
+from pipeline.tasks.detection.visualize.worst import ORDER, JudgedImage, facts_of, is_crowd, judge, text_of
 
-SHEETS, IMAGES = "Images at a glance", "Image by image"
 PANEL_IN = 4.86  # width of a panel; two fit beside each other
 TALLEST_IN, LOWEST_IN = 5.6, 1.3  # of a panel
 FLATTEST = 0.1  # height over width of a panel; what is flatter is shown stretched
 TITLE_IN, LEGEND_IN, EDGE_IN = 0.3, 0.34, 0.08
 SHEET_COLUMNS = 5
+MAX_COLUMNS = 3  # of the answers of several models
 CELL_TITLE_IN = 0.2
 SHEET_SIZE = 4 * SHEET_COLUMNS
 GROUND = "#e6e8ee"  # of a panel without an image
@@ -106,7 +108,7 @@ def predicted_objects(image: JudgedImage, *, labelled: bool = True, with_scores:
 def side_by_side(image: JudgedImage, album: Album, *, with_scores: bool) -> Picture:
     """One image twice: with the true objects, and with the predicted ones."""
     row = image.row
-    aspect = aspect_of(row)
+    aspect = _aspect_of(row)
     height = min(max(PANEL_IN * aspect, LOWEST_IN), TALLEST_IN)
     width = min(PANEL_IN, max(height / aspect, LOWEST_IN))
     canvas = plotting.new_figure(height + TITLE_IN + LEGEND_IN, automatic=False)
@@ -114,21 +116,15 @@ def side_by_side(image: JudgedImage, album: Album, *, with_scores: bool) -> Pict
     truth, prediction = true_objects(image), predicted_objects(image, with_scores=with_scores)
     for left, title, objects in ((0, _truth_title(image), truth), (1, _prediction_title(image), prediction)):
         middle = (left + 0.5) * plotting.WIDTH_IN / 2
-        ax = canvas.add_axes(share_of(canvas, (middle - width / 2, LEGEND_IN, width, height)))
-        draw_image(ax, row, photograph)
-        draw_outlines(ax, objects)
-        _, left_out = draw_labels(ax, objects)
+        ax = canvas.add_axes(_share_of(canvas, (middle - width / 2, LEGEND_IN, width, height)))
+        left_out = _draw_panel(ax, row, photograph, objects)
         rest = f" ({counted(left_out, 'label')} found no room)" if left_out else ""
-        # A narrow image has a title wider than itself, in the middle of its half.
-        place: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 9.5, "fontweight": "bold"}
-        at = share_of(canvas, (middle, LEGEND_IN + height + 0.07, 0, 0))[:2]
-        canvas.text(*at, title + rest, **place)
-    draw_legend(canvas, {one.look for one in (*truth, *prediction)})
+        _write_title(canvas, title + rest, (middle, LEGEND_IN + height), fontsize=9.5)
+    _draw_legend(canvas, {one.look for one in (*truth, *prediction)})
     return Picture(
         slug=f"image_{image.place:04d}",
         title=f"{image.place}. {one_line(row.id, 80)}",
         caption=_caption(image),
-        section=IMAGES,
         canvas=canvas,
         record_ids=(row.id,),
         facts=facts_of(image),
@@ -137,12 +133,35 @@ def side_by_side(image: JudgedImage, album: Album, *, with_scores: bool) -> Pict
     )
 
 
-def sheet(title: str, slug: str, how: str, images: Sequence[JudgedImage], album: Album) -> Picture:
+def _draw_panel(ax: Axes, row: DetectionPrediction, photograph: Image.Image | str, objects: Sequence[Drawn]) -> int:
+    """An image with its objects and their labels; returns how many labels found no room."""
+    _draw_image(ax, row, photograph)
+    draw_outlines(ax, objects)
+    return draw_labels(ax, objects)[1]
+
+
+def _write_title(canvas: Canvas, text: str, at_in: tuple[float, float], fontsize: float) -> None:
+    """A title above the middle of a panel's upper edge: a narrow image has one that is wider than itself."""
+    x, y, _, _ = _share_of(canvas, (at_in[0], at_in[1] + 0.07, 0, 0))
+    canvas.text(x, y, text, ha="center", va="bottom", fontsize=fontsize, fontweight="bold")
+
+
+class Sheet(NamedTuple):
+    """What is on a sheet: ``images``, and ``how`` they were chosen."""
+
+    title: str
+    slug: str
+    how: str
+    images: Sequence[JudgedImage]
+
+
+def draw_sheet(sheet: Sheet, album: Album) -> Picture:
     """Up to `SHEET_SIZE` images with true and predicted objects over each other, without labels."""
+    images = sheet.images
     cell = (plotting.WIDTH_IN - 2 * EDGE_IN) / SHEET_COLUMNS
     side = cell - EDGE_IN
     lines = [images[start : start + SHEET_COLUMNS] for start in range(0, len(images), SHEET_COLUMNS)]
-    heights = [max(side * min(aspect_of(image.row), 1.0) for image in line) for line in lines]
+    heights = [max(side * min(_aspect_of(image.row), 1.0) for image in line) for line in lines]
     step = CELL_TITLE_IN + EDGE_IN
     canvas = plotting.new_figure(sum(heights) + len(lines) * step + LEGEND_IN, automatic=False)
     looks: set[str] = set()
@@ -153,13 +172,12 @@ def sheet(title: str, slug: str, how: str, images: Sequence[JudgedImage], album:
             left = 1.5 * EDGE_IN + column * cell
             looks |= _draw_cell(canvas, image, album, (left, top, side, height))
         top -= height + EDGE_IN
-    draw_legend(canvas, looks)
+    _draw_legend(canvas, looks)
     return Picture(
-        slug=slug,
-        title=title,
-        caption=f"{how} The numbers are places in the order of all images, {ORDER}. "
+        slug=sheet.slug,
+        title=sheet.title,
+        caption=f"{sheet.how} The numbers are places in the order of all images, {ORDER}. "
         "True and predicted objects lie over each other: dotted blue with solid green is a match.",
-        section=SHEETS,
         canvas=canvas,
         record_ids=tuple(image.row.id for image in images),
         shows_photograph=True,
@@ -169,10 +187,10 @@ def sheet(title: str, slug: str, how: str, images: Sequence[JudgedImage], album:
 def _draw_cell(canvas: Canvas, image: JudgedImage, album: Album, room: tuple[float, float, float, float]) -> set[str]:
     """One image of a sheet with its heading; ``room`` is left, top, width, height in inches. Returns its looks."""
     left, top, side, height = room
-    aspect = aspect_of(image.row)
+    aspect = _aspect_of(image.row)
     across, up = (side, side * aspect) if side * aspect <= height else (height / aspect, height)
-    ax = canvas.add_axes(share_of(canvas, (left + (side - across) / 2, top - up, across, up)))
-    draw_image(ax, image.row, album.open(image.row, round(side * plotting.DPI)), brief=True)
+    ax = canvas.add_axes(_share_of(canvas, (left + (side - across) / 2, top - up, across, up)))
+    _draw_image(ax, image.row, album.open(image.row, round(side * plotting.DPI)), brief=True)
     objects = [*true_objects(image, labelled=False), *predicted_objects(image, labelled=False)]
     draw_outlines(ax, objects, scale=0.8)
     _write_heading(canvas, image, (left, top + 0.03), side)
@@ -182,43 +200,40 @@ def _draw_cell(canvas: Canvas, image: JudgedImage, album: Album, room: tuple[flo
 def _write_heading(canvas: Canvas, image: JudgedImage, at_in: tuple[float, float], width_in: float) -> None:
     """Place, id and F1, with no more of the id than there is room for."""
     f1 = "no objects" if image.f1 is None else f"F1 {image.f1:.2f}"
-    heading = canvas.text(*share_of(canvas, (*at_in, 0, 0))[:2], "", fontsize=7, ha="left", va="bottom")
+    heading = canvas.text(*_share_of(canvas, (*at_in, 0, 0))[:2], "", fontsize=7, ha="left", va="bottom")
     for length in range(20, 0, -1):
-        heading.set_text(f"{image.place}. {_end_of(image.row.id, length)}  {f1}")
+        heading.set_text(f"{image.place}. {plotting.end_of(image.row.id, length)}  {f1}")
         if heading.get_window_extent().width <= width_in * plotting.DPI:
             return
 
 
-def aspect_of(row: DetectionPrediction) -> float:
+def _aspect_of(row: DetectionPrediction) -> float:
     """Height over width, within what can be shown."""
     return min(max(max(row.height, 1) / max(row.width, 1), FLATTEST), 1 / FLATTEST)
 
 
-def draw_image(ax: Axes, row: DetectionPrediction, photograph: Image.Image | str, *, brief: bool = False) -> Axes:
+def _draw_image(ax: Axes, row: DetectionPrediction, photograph: Image.Image | str, *, brief: bool = False) -> None:
     """The image over the whole panel, whose axes are pixels of the image, y down; or an empty canvas that says why."""
     width, height = max(row.width, 1), max(row.height, 1)
     if isinstance(photograph, str):
         ax.set_facecolor(GROUND)
         text = f"no image: {words(photograph)}" if not brief else "no image"
-        place: dict[str, Any] = {"ha": "center", "va": "center", "transform": ax.transAxes}
-        ax.text(0.5, 0.5, text, fontsize=7 if brief else 10, color="#5b6474", **place)
+        plotting.write(ax, 0.5, 0.5, text, fontsize=7 if brief else 10, color="#5b6474", transform=ax.transAxes)
     else:
-        enlarged: dict[str, Any] = {"interpolation": "nearest", "aspect": "auto"}
-        ax.imshow(photograph, extent=(0, width, height, 0), **enlarged)
+        ax.imshow(photograph, extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
     ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
     ax.grid(False)
     ax.spines[:].set_visible(False)
-    return ax
 
 
-def share_of(canvas: Canvas, box_in: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+def _share_of(canvas: Canvas, box_in: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
     """A box in inches as shares of the canvas."""
     width, height = canvas.get_size_inches()
     left, bottom, across, up = box_in
     return left / width, bottom / height, across / width, up / height
 
 
-def draw_legend(canvas: Canvas, looks: set[str]) -> None:
+def _draw_legend(canvas: Canvas, looks: set[str]) -> None:
     """What the lines mean, in one row below, on a dark ground as under the labels."""
     styles: list[dict[str, Any]] = [
         {"color": look.color, "linestyle": look.line, "label": OBJECT_MEANINGS[name]}
@@ -257,7 +272,66 @@ def _caption(image: JudgedImage) -> str:
     return " ".join(parts)
 
 
-def _end_of(id: str, length: int) -> str:
-    """The end of an id: that is where ids differ."""
-    id = one_line(id, 10_000)
-    return id if len(id) <= length else f"…{id[1 - length :]}"
+def pair_pictures(job: PairDrawJob) -> Iterator[Picture]:
+    """A picture for each image, in the order given."""
+    album = Album(job.image_root)
+    labels = list(dict.fromkeys(label for record in job.records for label in record))
+    options = job.score_options if isinstance(job.score_options, Evaluate) else None
+    judged: dict[str, dict[str, JudgedImage]] = {}
+    for label in labels:
+        rows = [record[label] for record in job.records if label in record]
+        judged[label] = {image.row.id: image for image in judge(list(explain.explain(rows, options).values()))}
+    for place, record in enumerate(job.records, start=1):
+        yield _draw_record(place, {label: judged[label][row.id] for label, row in record.items()}, album)
+    album.tell(job.note, len(job.records))
+
+
+def _draw_record(place: int, images: Mapping[str, JudgedImage], album: Album) -> Picture:
+    """One image: the truth, and a panel for each model."""
+    first = next(iter(images.values()))
+    row = first.row
+    columns = min(len(images) + 1, MAX_COLUMNS)
+    lines = -(-(len(images) + 1) // columns)
+    across = plotting.WIDTH_IN / columns - EDGE_IN
+    height = min(max(across * _aspect_of(row), LOWEST_IN), TALLEST_IN)
+    width = min(across, height / _aspect_of(row))
+    canvas = plotting.new_figure(lines * (height + TITLE_IN) + LEGEND_IN, automatic=False)
+    photograph = album.open(row, round(across * plotting.DPI))
+    panels: list[tuple[str, list[Drawn]]] = [(f"truth: {counted(first.num_true, 'object')}", _truth(first))]
+    panels += [(_answer_title(label, image), _answer(image)) for label, image in images.items()]
+    for index, (title, objects) in enumerate(panels):
+        line, column = divmod(index, columns)
+        middle = (column + 0.5) * plotting.WIDTH_IN / columns
+        bottom = LEGEND_IN + (lines - 1 - line) * (height + TITLE_IN)
+        ax = canvas.add_axes(_share_of(canvas, (middle - width / 2, bottom, width, height)))
+        _draw_panel(ax, row, photograph, objects)
+        _write_title(canvas, title, (middle, bottom + height), fontsize=9.0)
+    _draw_legend(canvas, {one.look for _, objects in panels for one in objects})
+    return Picture(
+        slug=f"pair_{place:03d}",
+        title=f"{place}. {one_line(row.id, 80)}",
+        caption="; ".join(f"{label}: {_told(image)}" for label, image in images.items()) + ".",
+        canvas=canvas,
+        record_ids=(row.id,),
+        shows_photograph=True,
+    )
+
+
+def _truth(image: JudgedImage) -> list[Drawn]:
+    """True objects by themselves: whether they were found differs by model."""
+    return [replace(one, look=FOUND if one.look == NOT_FOUND else one.look) for one in true_objects(image)]
+
+
+def _answer(image: JudgedImage) -> list[Drawn]:
+    """What a model wrote, over the true objects that it did not find."""
+    missed = [one for one in true_objects(image) if one.look in (NOT_FOUND, UNCOUNTED)]
+    return [*missed, *predicted_objects(image)]
+
+
+def _answer_title(label: str, image: JudgedImage) -> str:
+    f1 = "" if image.f1 is None else f", F1 {image.f1:.2f}"
+    return f"{one_line(label)}: {counted(len(image.explained.objects), 'object')}{f1}"
+
+
+def _told(image: JudgedImage) -> str:
+    return f"{image.num_matched} found, {image.num_not_found} not found, {image.num_false} false ({image.row.status})"

@@ -1,12 +1,8 @@
-"""What all pictures of this task share: a picture before it is written, words, and how objects look."""
+"""What all pictures of this task share: words, and how objects look."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-from matplotlib.figure import Figure as Canvas
 
 from pipeline.look import plotting
-from schemas.rows import Fact, FigureText
 
 FOUND, MATCHED, NOT_FOUND, FALSE, UNCOUNTED = "found", "matched", "not found", "false", "uncounted"
 
@@ -30,35 +26,12 @@ RIM = "#14171f"
 MAX_NAME = 22  # characters of a class name in a label
 
 
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A drawn canvas and what the report says about it. ``slug`` names the file; captions tell how to read it.
-
-    ``shows_photograph``: written as a photograph (WebP), not with a palette.
-    """
-
-    slug: str
-    title: str
-    caption: str
-    section: str
-    canvas: Canvas
-    record_ids: tuple[str, ...] = ()
-    facts: dict[str, Fact] = field(default_factory=dict)
-    text: FigureText | None = None
-    shows_photograph: bool = False
-
-
 def one_line(text: str, length: int = MAX_NAME) -> str:
-    """A text that came from a model or a file as a name in a picture: one line, cut, and nothing unprintable."""
-    flat = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(text.split()))
+    """A text that came from a model or a file as a name in a picture, cut at its end."""
+    flat = plotting.one_line(text)
     return flat if len(flat) <= length else f"{flat[: length - 1]}…"
 
 
 def counted(number: int, singular: str) -> str:
     """A number with its noun: "1 object", "2 objects"."""
     return f"{number:,} {singular if number == 1 else singular + 's'}"
-
-
-def words(key: str) -> str:
-    """A key as words: "line_geometry" is "line geometry"."""
-    return key.replace("_", " ")

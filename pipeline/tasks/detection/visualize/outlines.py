@@ -72,7 +72,7 @@ def _mask_outlines(given: Rle) -> list[Points]:
     return [np.asarray(line, dtype=np.float64) - 0.5 for line in lines]  # a pixel's middle is half a pixel in
 
 
-def draw_outlines(ax: Axes, objects: Sequence[Drawn], scale: float = 1.0) -> Axes:
+def draw_outlines(ax: Axes, objects: Sequence[Drawn], scale: float = 1.0) -> None:
     """The outlines, those of a look in one collection. ``scale`` is of the widths of lines.
 
     All rims lie below all lines: of two outlines in the same place both are seen, the upper one being thinner.
@@ -85,7 +85,6 @@ def draw_outlines(ax: Axes, objects: Sequence[Drawn], scale: float = 1.0) -> Axe
             line: dict[str, Any] = {"colors": look.color, "linewidths": scale * look.width, "linestyles": [look.line]}
             ax.add_collection(LineCollection(closed, zorder=2.1, **rim), autolim=False)
             ax.add_collection(LineCollection(closed, zorder=2.2, label=name, **line), autolim=False)
-    return ax
 
 
 @dataclass

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pipeline.look.plotting import words
 from pipeline.tasks.detection.evaluate import explain
 from pipeline.tasks.detection.evaluate.explain import ExplainedImage, ExplainedObject
 from pipeline.tasks.detection.rows import DetectionPrediction
-from pipeline.tasks.detection.visualize.looks import NOT_FOUND, words
+from pipeline.tasks.detection.visualize.looks import NOT_FOUND
 from schemas.rows import Fact, FigureText, TextMark
 
 ORDER = "worst first: lowest F1, then most errors"
@@ -39,18 +40,13 @@ class JudgedImage:
 
 def judge(images: Sequence[ExplainedImage]) -> list[JudgedImage]:
     """The images, worst first: lowest F1, then most errors, then lowest mean IoU, then as they stood."""
-    found = [_judge(image) for image in images]
-    found.sort(key=_badness)
-    return [_placed(image, place) for place, image in enumerate(found, start=1)]
+    found = sorted(map(_judge, images), key=_badness)
+    return [replace(image, place=place) for place, image in enumerate(found, start=1)]
 
 
 def _badness(image: JudgedImage) -> tuple[float, int, float]:
     f1 = 2.0 if image.f1 is None else image.f1
     return f1, -image.num_false - image.num_not_found, 0.0 if image.mean_iou is None else image.mean_iou
-
-
-def _placed(image: JudgedImage, place: int) -> JudgedImage:
-    return JudgedImage(**(vars(image) | {"place": place}))
 
 
 def _judge(image: ExplainedImage) -> JudgedImage:

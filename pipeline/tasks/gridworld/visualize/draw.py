@@ -4,42 +4,20 @@ A part whose data is missing is left out and noted; the others are drawn. The la
 one looked at closely; the others stand beside it in one learning curve.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pipeline.contract.jobs import DrawJob, PairDrawJob
 from pipeline.contract.parts import VisualizePart
 from pipeline.errors import UserError
-from pipeline.look import plotting
+from pipeline.look.picture import MOVED, Picture, Section, save_sections
+from pipeline.look.training import SECTION as LEARNING
 from pipeline.tasks.gridworld.rows import GridworldPrediction
-from pipeline.tasks.gridworld.visualize import (
-    episodes as draw_episodes,
-)
-from pipeline.tasks.gridworld.visualize import (
-    habits as draw_habits,
-)
-from pipeline.tasks.gridworld.visualize import (
-    hidden as draw_hidden,
-)
-from pipeline.tasks.gridworld.visualize import (
-    records as draw_records,
-)
-from pipeline.tasks.gridworld.visualize import (
-    timelines as draw_timelines,
-)
-from pipeline.tasks.gridworld.visualize import (
-    training as draw_training,
-)
-from pipeline.tasks.gridworld.visualize import (
-    values as draw_values,
-)
-from pipeline.tasks.gridworld.visualize.looks import Picture
+from pipeline.tasks.gridworld.visualize import episodes, habits, hidden, records, timelines, training, values
+from pipeline.tasks.gridworld.visualize.episodes import Track
 from pipeline.tasks.gridworld.visualize.pair import pair_pictures
 from schemas.rows import Figure
 
 MAX_PAIRED = 4  # comparisons with the tuned script, one for each level and multiplier
-
-Note = Callable[[str], None]
 
 
 def draw(job: DrawJob) -> Iterator[Figure]:
@@ -47,49 +25,27 @@ def draw(job: DrawJob) -> Iterator[Figure]:
 
     Raises UserError where there is no prediction to draw, or one names a level that does not exist.
     """
-    with plotting.style():
-        for picture in pictures(job):
-            yield _save(picture, job.folder)
+    return save_sections("gridworld", job.folder, sections(job))
 
 
 def draw_pair(job: PairDrawJob) -> Iterator[Figure]:
     """Write a picture for each record, with what every model made of it, and yield its row."""
-    with plotting.style():
-        for picture in pair_pictures(job):
-            yield _save(picture, job.folder)
+    return save_sections("gridworld", job.folder, [(MOVED, pair_pictures(job))])
 
 
-def _save(picture: Picture, folder: Path) -> Figure:
-    path = folder / "figures" / f"{picture.slug}.png"
-    plotting.save_png(picture.canvas, path)
-    return Figure(
-        task="gridworld",
-        id=picture.slug,
-        path=path.relative_to(folder).as_posix(),
-        title=picture.title,
-        caption=picture.caption,
-        section=picture.section,
-        record_ids=picture.record_ids,
-    )
-
-
-def pictures(job: DrawJob) -> Iterator[Picture]:
+def sections(job: DrawJob) -> Iterator[Section]:
     """Everything there is to draw, one at a time."""
     rows = _drawable(job)
-    yield from _draw_records(rows)
-    traced = [row for row in rows if draw_episodes.has_trace(row)]
-    broken = sum(1 for row in rows if row.trace and not draw_episodes.is_whole(row))
-    if broken:
-        job.note(f"{broken} traces hold steps that do not fit the town (meters, actions or cells) and are left out.")
-    if traced:
-        yield from _draw_traces(traced)
-        yield from _draw_hidden(traced, job.note)
-    else:
-        job.note(
-            "No prediction has a trace: no single episodes, habits, Q-values or hidden states. "
-            "Run infer with infer.num_traces above 0 to see them."
-        )
-    yield from _draw_training(job)
+    slices = records.slice_records(rows)
+    yield "How long and how well", _outcome(slices)
+    traced = _traced(rows, job.note)
+    yield "What it does all day", _behaviour(slices, [episodes.read_track(row) for row in traced])
+    chosen = episodes.choose_tracks(traced)
+    yield "Single episodes", _episodes(chosen)
+    expecting = {name: track for name, track in chosen.items() if values.has_values(track)}
+    yield "What the network expects", (values.q_maps(name, track) for name, track in expecting.items())
+    yield "What it keeps in mind", _memory(traced, job.note)
+    yield LEARNING, _learning(job)
 
 
 def _drawable(job: DrawJob) -> Sequence[GridworldPrediction]:
@@ -106,54 +62,63 @@ def _drawable(job: DrawJob) -> Sequence[GridworldPrediction]:
     return good
 
 
-def _draw_records(rows: Sequence[GridworldPrediction]) -> Iterator[Picture]:
-    slices = draw_records.slice_records(rows)
-    yield draw_records.survival(slices)
-    yield draw_records.wellbeing(slices)
+def _traced(rows: Sequence[GridworldPrediction], note: Callable[[str], None]) -> list[GridworldPrediction]:
+    """The rows with steps that can be drawn."""
+    broken = sum(1 for row in rows if row.trace and not episodes.is_whole(row))
+    if broken:
+        note(f"{broken} traces hold steps that do not fit the town (meters, actions or cells) and are left out.")
+    traced = [row for row in rows if episodes.has_trace(row)]
+    if not traced:
+        note(
+            "No prediction has a trace: no single episodes, habits, Q-values or hidden states. "
+            "Run infer with infer.num_traces above 0 to see them."
+        )
+    return traced
+
+
+def _outcome(slices: Sequence[records.Slice]) -> Iterator[Picture]:
+    yield records.survival(slices)
+    yield records.wellbeing(slices)
     for part in slices[:MAX_PAIRED]:
-        yield draw_records.paired(part)
+        yield records.paired(part)
     if any(len({s.multiplier for s in slices if s.level == part.level}) > 1 for part in slices):
-        yield draw_records.difficulty(slices)
-    yield draw_records.causes(slices)
-    yield draw_records.place_uses(slices)
+        yield records.difficulty(slices)
+    yield records.causes(slices)
 
 
-def _draw_traces(traced: Sequence[GridworldPrediction]) -> Iterator[Picture]:
-    tracks = [draw_episodes.read_track(row) for row in traced]
-    yield draw_habits.activity_by_hour(tracks)
+def _behaviour(slices: Sequence[records.Slice], tracks: Sequence[Track]) -> Iterator[Picture]:
+    yield records.place_uses(slices)
+    if tracks:
+        yield habits.activity_by_hour(tracks)
     if any((track.completed >= 0).any() for track in tracks):
-        yield draw_habits.activity_by_need(tracks)
-    chosen = draw_episodes.choose_tracks(traced)
-    yield draw_episodes.trajectories(chosen)
-    yield draw_episodes.visits(chosen)
-    for name, track in chosen.items():
-        yield draw_timelines.timeline(name, track)
-    for name, track in chosen.items():
-        if draw_values.has_values(track):
-            yield draw_values.q_maps(name, track)
+        yield habits.activity_by_need(tracks)
 
 
-def _draw_hidden(traced: Sequence[GridworldPrediction], note: Note) -> Iterator[Picture]:
+def _episodes(chosen: Mapping[str, Track]) -> Iterator[Picture]:
+    if chosen:
+        yield episodes.trajectories(chosen)
+        yield episodes.visits(chosen)
+    for name, track in chosen.items():
+        yield timelines.timeline(name, track)
+
+
+def _memory(traced: Sequence[GridworldPrediction], note: Callable[[str], None]) -> Iterator[Picture]:
     """The hidden states of those episodes that have them, all of one size."""
-    with_hidden = [row for row in traced if draw_hidden.has_hidden(row)]
-    if not with_hidden:
+    remembering = [row for row in traced if hidden.has_hidden(row)]
+    if remembering:
+        size = len((remembering[0].hidden or [[]])[0])
+        remembering = [row for row in remembering if len((row.hidden or [[]])[0]) == size]
+        yield hidden.hidden_map(remembering)
+        yield hidden.activations(episodes.choose_tracks(remembering)["best"])
+    elif traced:
         note("The predictions hold no hidden states: the network has no memory, so there is nothing to see of it.")
-        return
-    size = len((with_hidden[0].hidden or [[]])[0])
-    with_hidden = [row for row in with_hidden if len((row.hidden or [[]])[0]) == size]
-    yield draw_hidden.hidden_map(with_hidden)
-    yield draw_hidden.activations(draw_episodes.choose_tracks(with_hidden)["best"])
 
 
-def _draw_training(job: DrawJob) -> Iterator[Picture]:
+def _learning(job: DrawJob) -> Iterator[Picture]:
     if job.train_folder is not None:
-        training = draw_training.read_training(job.train_folder, job.note)
-        if training.progress or training.monitor:
-            yield draw_training.training_curves(training)
-        if training.monitor:
-            yield draw_training.loss_curve(training)
+        yield from training.training_pictures(job.train_folder, job.note)
     if len(job.predictions) > 1:
-        yield draw_training.checkpoint_curve(job.predictions)
+        yield training.checkpoint_curve(job.predictions)
 
 
 PART = VisualizePart(draw=draw, draw_pair=draw_pair)

@@ -3,7 +3,7 @@
 They need traces. `Track` holds the steps of one traced prediction as arrays; `choose_tracks` picks whom to show.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,12 @@ from matplotlib.colors import LogNorm, Normalize
 from numpy.typing import NDArray
 
 from pipeline.look import plotting
+from pipeline.look.picture import Picture
+from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.rows import GridworldPrediction
 from pipeline.tasks.gridworld.town.rules import ACTIONS, INTERACT, METERS, PLACES
-from pipeline.tasks.gridworld.visualize.looks import PLACE_CODES, Picture, words
+from pipeline.tasks.gridworld.visualize.looks import PLACE_CODES, ending, place_codes
 
-SECTION = "Single episodes"
 TIME_COLORS = plotting.part_of_map("viridis", 0.0, 0.9)
 
 
@@ -62,13 +63,8 @@ class Track:
         return unfinished
 
     @property
-    def end(self) -> str:
-        """How the episode ended, in words."""
-        return f"died of {words(self.row.cause or 'unknown')}" if self.row.died else "retired"
-
-    @property
     def summary(self) -> str:
-        return f"{self.row.num_steps} steps, wellbeing {self.row.wellbeing:.0f}, {self.end}"
+        return f"{self.row.num_steps} steps, wellbeing {self.row.wellbeing:.0f}, {ending(self.row)}"
 
 
 def read_track(row: GridworldPrediction) -> Track:
@@ -123,25 +119,16 @@ def choose_tracks(rows: Sequence[GridworldPrediction]) -> dict[str, Track]:
     return {name: read_track(by_id[row_id]) for row_id, name in names.items()}
 
 
-def draw_town(ax: Axes, row: GridworldPrediction, fontsize: float = 7.5) -> Axes:
+def draw_town(ax: Axes, row: GridworldPrediction) -> Axes:
     """The grid with the places as two letters each, row 0 at the top, cells as unit squares."""
-    ax.set(
-        xlim=(0, row.size), ylim=(row.size, 0), aspect="equal", xticks=range(row.size + 1), yticks=range(row.size + 1)
-    )
+    lines = range(row.size + 1)
+    ax.set(xlim=(0, row.size), ylim=(row.size, 0), aspect="equal", xticks=lines, yticks=lines)
     ax.tick_params(length=0, labelbottom=False, labelleft=False)
     ax.spines[:].set_visible(True)
-    box = {
-        "boxstyle": "round,pad=0.25",
-        "facecolor": "white",
-        "edgecolor": plotting.INK,
-        "linewidth": 0.8,
-        "alpha": 0.9,
-    }
-    for place, (x, y) in row.grid_places.items():
-        code = PLACE_CODES.get(place, place[:2])
-        ax.text(
-            x + 0.5, y + 0.5, code, ha="center", va="center", fontsize=fontsize, fontweight="bold", bbox=box, zorder=5
-        )
+    box: dict[str, Any] = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": plotting.INK}
+    box |= {"linewidth": 0.8, "alpha": 0.9}
+    for (x, y), code in place_codes(row).items():
+        plotting.write(ax, x + 0.5, y + 0.5, code, fontsize=7.5, fontweight="bold", bbox=box, zorder=5)
     return ax
 
 
@@ -172,14 +159,12 @@ def draw_path(ax: Axes, track: Track) -> Axes:
     return ax
 
 
-def trajectories(tracks: dict[str, Track]) -> Picture:
+def trajectories(tracks: Mapping[str, Track]) -> Picture:
     """One panel per chosen episode: the path over the town."""
-    canvas = plotting.new_figure(4.35 if len(tracks) > 1 else 5.0)
-    panels = plotting.small_multiples(canvas, len(tracks), len(tracks))
+    canvas, panels = plotting.new_panels(4.35 if len(tracks) > 1 else 5.0, len(tracks))
     for ax, (name, track) in zip(panels, tracks.items(), strict=True):
         draw_path(ax, track)
         ax.set_title(f"{name}\n{track.summary}", fontsize=9)
-    for ax in panels:
         bar = canvas.colorbar(ax.collections[0], ax=ax, orientation="horizontal", pad=0.03, fraction=0.05, aspect=30)
         bar.set_label("step")
     canvas.supxlabel(place_key([track.row for track in tracks.values()]), fontsize=8)
@@ -190,27 +175,24 @@ def trajectories(tracks: dict[str, Track]) -> Picture:
         "green square the end in retirement, a red cross the place of death. Colour is time, dark early and light "
         "late; within a cell the line drifts from the upper left to the lower right as time goes by, so repeated "
         "ways lie side by side and a long stay is a diagonal stroke.",
-        section=SECTION,
         canvas=canvas,
         record_ids=tuple(track.row.id for track in tracks.values()),
     )
 
 
-def visits(tracks: dict[str, Track]) -> Picture:
+def visits(tracks: Mapping[str, Track]) -> Picture:
     """One panel per chosen episode: steps spent in each cell, as colour and number."""
     counts = {name: count_visits(track) for name, track in tracks.items()}
-    most = max(float(table.max()) for table in counts.values())
-    most = max(most, 2.0)
+    most = max(2.0, *(float(table.max()) for table in counts.values()))
     scale = LogNorm(1.0, most)
-    canvas = plotting.new_figure(3.95 if len(tracks) > 1 else 5.0)
-    panels = plotting.small_multiples(canvas, len(tracks), len(tracks))
+    canvas, panels = plotting.new_panels(3.95 if len(tracks) > 1 else 5.0, len(tracks))
     for ax, (name, track) in zip(panels, tracks.items(), strict=True):
         table = np.where(counts[name] > 0, counts[name], np.nan)
         plotting.heat_map(ax, table, color_map="cividis", scale=scale)
         ax.set(aspect="equal", xticks=[], yticks=[])
-        by_cell = {cell: PLACE_CODES.get(place, place[:2]) for place, cell in track.row.grid_places.items()}
+        codes = place_codes(track.row)
         for (y, x), count in np.ndenumerate(counts[name]):
-            label_cell(ax, (x, y), by_cell.get((x, y), ""), int(count), scale)
+            _label_cell(ax, (x, y), codes.get((x, y), ""), int(count), scale)
         ax.set_title(f"{name}\n{(counts[name] > 0).sum()} of {counts[name].size} cells visited", fontsize=9)
     bar = plotting.scale_bar(canvas, panels, "steps in the cell")
     ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if t <= most]
@@ -222,7 +204,6 @@ def visits(tracks: dict[str, Track]) -> Picture:
         title="Where the time was spent",
         caption="Number of steps that began in each cell, on a logarithmic colour scale. Hatched cells were never "
         "entered. Letters mark the places, named below the picture.",
-        section=SECTION,
         canvas=canvas,
         record_ids=tuple(track.row.id for track in tracks.values()),
     )
@@ -235,13 +216,11 @@ def count_visits(track: Track) -> NDArray[np.int64]:
     return table
 
 
-def label_cell(ax: Axes, cell: tuple[int, int], code: str, count: int, scale: Normalize) -> Axes:
+def _label_cell(ax: Axes, cell: tuple[int, int], code: str, count: int, scale: Normalize) -> None:
     """A place's letters above the count, in an ink that reads on the cell's colour."""
     x, y = cell[0] + 0.5, cell[1] + 0.5
     ink = plotting.ink_on("cividis", scale, count) if count else plotting.INK
-    style: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
     if code:
-        ax.text(x, y - (0.18 if count else 0.0), code, fontsize=7.5, fontweight="bold", **style)
+        plotting.write(ax, x, y - (0.18 if count else 0.0), code, fontsize=7.5, fontweight="bold", color=ink)
     if count:
-        ax.text(x, y + (0.24 if code else 0.0), str(count), fontsize=6.5, **style)
-    return ax
+        plotting.write(ax, x, y + (0.24 if code else 0.0), str(count), fontsize=6.5, color=ink)

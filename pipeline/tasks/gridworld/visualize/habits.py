@@ -1,19 +1,19 @@
 """Pictures of habits, over all traced episodes: what is done at which hour, and in which need."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from pipeline.look import plotting
+from pipeline.look.picture import Picture
+from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.town.rules import HOURS_PER_DAY, INTERACT, LEVELS, METERS, NEEDS, PLACE_TYPES, PLACES
 from pipeline.tasks.gridworld.visualize.episodes import Track
-from pipeline.tasks.gridworld.visualize.looks import Picture, words
-from pipeline.tasks.gridworld.visualize.records import BEHAVIOUR
 
 IDLE = ("rest", "meditate", "wait")
 
@@ -42,21 +42,20 @@ def activity_by_hour(tracks: Sequence[Track]) -> Picture:
     for (row, hour), share in np.ndenumerate(shares):
         if share >= 0.005:
             ink = plotting.ink_on(plotting.PALE_TO_DARK, scale, share)
-            ax.text(hour + 0.5, row + 0.5, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=ink)
+            plotting.write(ax, hour + 0.5, row + 0.5, f"{100 * share:.0f}", fontsize=7, color=ink)
     ax.set_yticks(np.arange(len(names)) + 0.5, [words(name) for name in names])
     ax.set_xticks(np.arange(0, HOURS_PER_DAY, 2) + 0.5, [f"{hour}:00" for hour in range(0, HOURS_PER_DAY, 2)])
     ax.set_xlabel("hour of the day")
     temporal = [track.row.level for track in tracks if track.row.level in LEVELS and LEVELS[track.row.level].temporal]
     if temporal:
         _outline_opening_hours(ax, names)
-    plotting.scale_bar(canvas, ax, "share of the hour").ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    plotting.percent(plotting.scale_bar(canvas, ax, "share of the hour").ax.yaxis)
     return Picture(
         slug="hours",
         title="What it does at which hour",
         caption=f"Share of the steps at each hour of the day, in percent, over {len(tracks)} traced episodes. "
         "Places count while they are used; hatched cells never occurred."
         + (" Frames are opening hours." if temporal else " On this level places never close."),
-        section=BEHAVIOUR,
         canvas=canvas,
         record_ids=tuple(track.row.id for track in tracks),
     )
@@ -70,18 +69,13 @@ def order_activities(activities: NDArray[np.str_]) -> list[str]:
 
 
 def _outline_opening_hours(ax: Axes, names: Sequence[str]) -> None:
-    by_key = {place.key: place for place in PLACE_TYPES}
-    for row, name in enumerate(names):
-        if name not in by_key or (by_key[name].opens, by_key[name].closes) == (0, HOURS_PER_DAY):
-            continue
-        place = by_key[name]
+    closing = {place.key: place for place in PLACE_TYPES if (place.opens, place.closes) != (0, HOURS_PER_DAY)}
+    for row, place in ((row, closing[name]) for row, name in enumerate(names) if name in closing):
         whole = place.opens <= place.closes
         spans = [(place.opens, place.closes)] if whole else [(0, place.closes), (place.opens, HOURS_PER_DAY)]
         for start, stop in spans:
-            frame = Rectangle(
-                (start, row + 0.04), stop - start, 0.92, fill=False, edgecolor=plotting.INK, linewidth=1.3
-            )
-            ax.add_patch(frame)
+            frame: dict[str, Any] = {"fill": False, "edgecolor": plotting.INK, "linewidth": 1.3}
+            ax.add_patch(Rectangle((start, row + 0.04), stop - start, 0.92, **frame))
 
 
 def activity_by_need(tracks: Sequence[Track]) -> Picture:
@@ -100,14 +94,13 @@ def activity_by_need(tracks: Sequence[Track]) -> Picture:
     ax.set_yticks(np.arange(len(NEEDS)) + 0.5, labels)
     ax.set_xticks(np.arange(len(places)) + 0.5, [words(PLACES[p]).replace(" ", "\n") for p in places], fontsize=8)
     ax.set(xlabel="place used", ylabel="lowest meter at that moment")
-    plotting.scale_bar(canvas, ax, "share of the uses").ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    plotting.percent(plotting.scale_bar(canvas, ax, "share of the uses").ax.yaxis)
     return Picture(
         slug="needs",
         title="What it does in which need",
         caption="One row for the meter that was lowest when a use was completed (money is no need), one column a "
         "place; each row adds up to 100 %. An agent that looks after its lowest meter puts its weight where place "
         "and need belong together.",
-        section=BEHAVIOUR,
         canvas=canvas,
         record_ids=tuple(track.row.id for track in tracks),
     )

@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from pipeline.look import plotting
+from pipeline.look.picture import Picture
+from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.rows import GridworldPrediction
 from pipeline.tasks.gridworld.town.rules import HOURS_PER_DAY, METERS, NEEDS, PLACES
 from pipeline.tasks.gridworld.visualize.episodes import Track, read_track
-from pipeline.tasks.gridworld.visualize.looks import Picture, words
 from pipeline.tasks.gridworld.visualize.timelines import nights
 
-SECTION = "What it keeps in mind"
 MAX_POINTS = 4000  # more points only cover each other
 SMALLEST_LOOP = 0.2  # of the width of all points: a smaller loop of hours has no room for their names
 MAX_UNITS = 96  # rows of the heat map; more cannot be told apart at this size
@@ -53,8 +53,7 @@ def hidden_map(rows: Sequence[GridworldPrediction]) -> Picture:
     lowest = np.concatenate([np.array(NEEDS)[track.meters[:, NEEDS].argmin(axis=1)] for track in tracks])
     underfoot = np.concatenate([track.underfoot for track in tracks])
     kept = np.unique(np.linspace(0, len(points) - 1, min(len(points), MAX_POINTS)).astype(int))
-    canvas = plotting.new_figure(4.4)
-    panels = plotting.small_multiples(canvas, 3, 3)
+    canvas, panels = plotting.new_panels(4.4, 3)
     color_by_hour(panels[0], points[kept], hour[kept])
     meters = {METERS[need]: lowest == need for need in NEEDS if (lowest == need).any()}
     _color_by_group(panels[1], points, meters, kept)
@@ -72,7 +71,6 @@ def hidden_map(rows: Sequence[GridworldPrediction]) -> Picture:
         "episodes, drawn on the two axes along which the states vary most (principal components). The same points "
         "three times. Where colours or symbols gather in regions, the state carries that information; large "
         "symbols are the means.",
-        section=SECTION,
         canvas=canvas,
         record_ids=tuple(row.id for row in rows),
     )
@@ -80,17 +78,8 @@ def hidden_map(rows: Sequence[GridworldPrediction]) -> Picture:
 
 def color_by_hour(ax: Axes, points: NDArray[np.float64], hour: NDArray[np.int64]) -> Axes:
     """Points [T, 2] by hour [T], and the mean of each hour as a loop with the hours written on it, if it is a loop."""
-    ax.scatter(
-        points[:, 0],
-        points[:, 1],
-        c=hour,
-        cmap="twilight_shifted",
-        vmin=0,
-        vmax=HOURS_PER_DAY,
-        s=5,
-        linewidths=0,
-        alpha=0.7,
-    )
+    colors: dict[str, Any] = {"cmap": "twilight_shifted", "vmin": 0, "vmax": HOURS_PER_DAY}
+    ax.scatter(points[:, 0], points[:, 1], c=hour, s=5, linewidths=0, alpha=0.7, **colors)
     means = {h: points[hour == h].mean(axis=0) for h in range(HOURS_PER_DAY) if (hour == h).any()}
     centres = np.array([*means.values()])
     if np.ptp(centres, axis=0).max() < SMALLEST_LOOP * np.ptp(points, axis=0).max():
@@ -101,26 +90,24 @@ def color_by_hour(ax: Axes, points: NDArray[np.float64], hour: NDArray[np.int64]
     box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": plotting.INK, "linewidth": 0.6}
     for h, at in means.items():
         if h % 3 == 0:
-            ax.text(at[0], at[1], f"{h}h", fontsize=7.5, ha="center", va="center", bbox=box)
+            plotting.write(ax, at[0], at[1], f"{h}h", fontsize=7.5, bbox=box)
     return ax
 
 
 def _color_by_group(
     ax: Axes, points: NDArray[np.float64], groups: Mapping[str, NDArray[np.bool_]], kept: NDArray[np.int64]
-) -> Axes:
+) -> None:
     """Points by group (colour and symbol), the groups' means as large symbols, and a legend below."""
     ax.scatter(points[kept, 0], points[kept, 1], s=3, color="#d8dbe2", linewidths=0)
     for index, (name, members) in enumerate(groups.items()):
         looks = plotting.look(index)
         chosen = kept[members[kept]]
-        ax.scatter(
-            points[chosen, 0], points[chosen, 1], s=7, marker=looks.marker, color=looks.color, linewidths=0, alpha=0.5
-        )
+        x, y = points[chosen].T
+        ax.scatter(x, y, s=7, marker=looks.marker, color=looks.color, linewidths=0, alpha=0.5)
         mean = points[members].mean(axis=0)
         ax.plot(*mean, looks.marker, color=looks.color, markersize=10, markeredgecolor="white", label=name, zorder=5)
     if groups:
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, handlelength=1.2, markerscale=0.8)
-    return ax
 
 
 def activations(track: Track) -> Picture:
@@ -145,7 +132,6 @@ def activations(track: Track) -> Picture:
         title="Every hidden unit through one life",
         caption=f"{track.row.id}: {track.summary}. One row a unit, bright is positive and dark negative; units with "
         "similar courses lie next to each other. Stripes with the nights are a clock; steps that stay are memory.",
-        section=SECTION,
         canvas=canvas,
         record_ids=(track.row.id,),
     )

@@ -1,12 +1,11 @@
-"""What all pictures of this task share: a picture before it is written, names, and the looks of meters and places."""
+"""What all pictures of this task share: the looks of subjects, the letters of places, and how an episode ended."""
 
 from collections import defaultdict
-from dataclasses import dataclass
-
-from matplotlib.figure import Figure as Canvas
 
 from pipeline.look import plotting
+from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.evaluate.baselines import BAR
+from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldProgress
 
 PLACE_CODES = {
     "bed": "Be",
@@ -24,25 +23,6 @@ PLACE_CODES = {
     "gym": "Gy",
     "park": "Pa",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A drawn canvas and what the report says about it. ``slug`` names the file; captions tell how to read it."""
-
-    slug: str
-    title: str
-    caption: str
-    section: str
-    canvas: Canvas
-    record_ids: tuple[str, ...] = ()
-
-
-def words(key: str) -> str:
-    """A key as words: "luxury_bed" is "luxury bed"."""
-    return key.replace("_", " ")
-
-
 MODEL = "model"
 # A subject looks the same in every picture; a script without a look of its own takes the last.
 LOOKS = defaultdict(
@@ -62,3 +42,13 @@ LOOKS = defaultdict(
 def subject_name(key: str) -> str:
     """A subject as the reader knows it."""
     return "the model" if key == MODEL else words(key)
+
+
+def place_codes(row: GridworldPrediction) -> dict[tuple[int, int], str]:
+    """The two letters of each place of a town, by its cell (x, y)."""
+    return {cell: PLACE_CODES.get(place, place[:2]) for place, cell in row.grid_places.items()}
+
+
+def ending(row: GridworldPrediction | GridworldProgress) -> str:
+    """How the episode ended, in words."""
+    return f"died of {words(row.cause or 'unknown')}" if row.died else "retired"

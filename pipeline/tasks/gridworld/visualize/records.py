@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
 from pipeline import stats
 from pipeline.look import plotting
+from pipeline.look.picture import Picture
+from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.evaluate.baselines import BAR, BASELINES, play_baseline
 from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldScore
 from pipeline.tasks.gridworld.town.rules import PLACES
-from pipeline.tasks.gridworld.visualize.looks import LOOKS, MODEL, Picture, subject_name, words
+from pipeline.tasks.gridworld.visualize.looks import LOOKS, MODEL, subject_name
 from pipeline.tasks.gridworld.visualize.training import mean_interval
 
-OUTCOME, BEHAVIOUR = "How long and how well", "What it does all day"
 RESAMPLES = stats.Bootstrap(num_resamples=1000)
 _SEED = 0  # of the bootstrap: the same rows give the same picture
 
@@ -78,15 +79,14 @@ def slice_records(rows: Sequence[GridworldPrediction]) -> list[Slice]:
 
 def survival(slices: Sequence[Slice]) -> Picture:
     """Share alive after each step, the model against the scripts."""
-    canvas = plotting.new_figure(_height(slices, 4.3))
-    panels = plotting.small_multiples(canvas, len(slices), _num_columns(slices))
+    canvas, panels = _panels(slices, 4.3)
     for ax, part in zip(panels, slices, strict=True):
         for name, lives in part.lives.items():
             curve = stats.survival_curve(lives.num_steps, lives.died)
             interval = (curve.low, curve.high) if name == MODEL else None
             plotting.staircase(ax, curve.times, curve.share, interval, LOOKS[name], subject_name(name))
         ax.set(xlim=(0, part.cap * 1.005), ylim=(0, 1.03), xlabel="step", ylabel="share alive", title=part.title)
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        plotting.percent(ax.yaxis)
     plotting.legend_below(canvas, panels[:1])
     return Picture(
         slug="survival",
@@ -95,21 +95,19 @@ def survival(slices: Sequence[Slice]) -> Picture:
         "band around the model is the pointwise 95 % interval). Every subject plays the same scenarios. A curve "
         "that stays at the top until the right edge never dies: survival alone cannot tell such subjects apart, "
         "wellbeing can.",
-        section=OUTCOME,
         canvas=canvas,
     )
 
 
 def wellbeing(slices: Sequence[Slice]) -> Picture:
     """Distribution of wellbeing over scenarios, the model against the scripts."""
-    canvas = plotting.new_figure(_height(slices, 4.3))
-    panels = plotting.small_multiples(canvas, len(slices), _num_columns(slices))
+    canvas, panels = _panels(slices, 4.3)
     for ax, part in zip(panels, slices, strict=True):
         for name, lives in part.lives.items():
             plotting.distribution(ax, lives.wellbeing, LOOKS[name], subject_name(name))
         ax.set(xlim=(0, part.cap), ylim=(0, 1.01), xlabel="wellbeing of an episode", title=part.title)
         ax.set_ylabel("share of scenarios at or below")
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        plotting.percent(ax.yaxis)
     plotting.legend_below(canvas, panels[:1])
     return Picture(
         slug="wellbeing",
@@ -117,7 +115,6 @@ def wellbeing(slices: Sequence[Slice]) -> Picture:
         caption="The distribution of wellbeing (the sum of energy times health over an episode, at most one a "
         "step). A curve further to the right is better; a steep one is steadier; the marker is the median. The left "
         "end shows the bad days.",
-        section=OUTCOME,
         canvas=canvas,
     )
 
@@ -127,7 +124,7 @@ def paired(part: Slice) -> Picture:
     ours, theirs = part.lives[MODEL].wellbeing, part.lives[BAR].wellbeing
     canvas = plotting.new_figure(4.2)
     left, right = canvas.subplots(1, 2, width_ratios=[1.0, 1.35])
-    left.plot([0, part.cap], [0, part.cap], color=plotting.INK, linewidth=0.9, linestyle=(0, (4, 3)))
+    plotting.diagonal(left, part.cap)
     alpha = float(np.clip(30 / np.sqrt(len(ours)) / 4, 0.15, 0.9))
     died = part.lives[MODEL].died
     for chosen, mark, color, label in ((~died, "o", plotting.BLUE, "retired"), (died, "x", plotting.VERMILION, "died")):
@@ -146,39 +143,31 @@ def paired(part: Slice) -> Picture:
         caption="Both played the same scenarios. Right: the differences in wellbeing, sorted; dark blue where the "
         "model lives better, hatched where the script does. The mean difference is given with its 95 % bootstrap "
         "interval.",
-        section=OUTCOME,
         canvas=canvas,
     )
 
 
-def _draw_differences(ax: Axes, differences: NDArray[np.float64]) -> Axes:
+def _draw_differences(ax: Axes, differences: NDArray[np.float64]) -> None:
     ordered = np.sort(differences)
     x = (np.arange(len(ordered)) + 0.5) / len(ordered)
     if len(ordered) == 1:
         x, ordered = np.array([0.0, 1.0]), np.repeat(ordered, 2)
+    worse: dict[str, Any] = {"facecolor": plotting.PAPER, "hatch": "////", "edgecolor": plotting.VERMILION}
     ax.fill_between(x, 0, ordered, where=ordered >= 0, color=plotting.BLUE, linewidth=0, interpolate=True)
-    worse: dict[str, Any] = {
-        "facecolor": plotting.PAPER,
-        "hatch": "////",
-        "edgecolor": plotting.VERMILION,
-        "linewidth": 0.8,
-    }
-    ax.fill_between(x, 0, ordered, where=ordered <= 0, interpolate=True, **worse)
+    ax.fill_between(x, 0, ordered, where=ordered <= 0, linewidth=0.8, interpolate=True, **worse)
     ax.axhline(0, color=plotting.INK, linewidth=0.9)
     ax.set(xlim=(0, 1), xlabel="scenarios, sorted by difference", ylabel="model minus tuned script")
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    plotting.percent(ax.xaxis)
     text = f"mean difference {differences.mean():+.1f}"
     if len(differences) > 1:
         interval = stats.bootstrap(differences, stats.mean, np.random.default_rng(_SEED), RESAMPLES)
         text += f" [{interval.low:+.1f}, {interval.high:+.1f}]"
     ax.set_title(f"{text}\nthe model is better in {float((differences > 0).mean()):.0%} of the scenarios", fontsize=9)
-    return ax
 
 
 def causes(slices: Sequence[Slice]) -> Picture:
     """How episodes ended: retired, or died of which meter."""
-    canvas = plotting.new_figure(_height(slices, 3.1))
-    panels = plotting.small_multiples(canvas, len(slices), _num_columns(slices))
+    canvas, panels = _panels(slices, 3.1)
     found = sorted(
         {str(cause) for part in slices for lives in part.lives.values() for cause in lives.cause[lives.died]}
     )
@@ -194,14 +183,13 @@ def causes(slices: Sequence[Slice]) -> Picture:
             shares.append((label, np.array(share), looks))
         plotting.stacked(ax, [subject_name(name) for name in part.lives], shares)
         ax.set(title=part.title, xlim=(0, 1))
-        ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+        plotting.percent(ax.xaxis)
     plotting.legend_below(canvas, panels[:1])
     return Picture(
         slug="causes",
         title="How episodes end",
         caption="Share of scenarios that end in retirement (the agent lives to the last step) or in death, by the "
         "meter that reached zero.",
-        section=OUTCOME,
         canvas=canvas,
     )
 
@@ -210,8 +198,7 @@ def place_uses(slices: Sequence[Slice]) -> Picture:
     """Completed uses of each place for 100 steps lived, the model beside the tuned script."""
     used = np.sum([part.lives[name].place_uses.sum(axis=0) for part in slices for name in (MODEL, BAR)], axis=0)
     shown = np.flatnonzero(used)[np.argsort(-used[used > 0], kind="stable")]
-    canvas = plotting.new_figure(_height(slices, 0.9 + 0.33 * max(len(shown), 2)))
-    panels = plotting.small_multiples(canvas, len(slices), _num_columns(slices))
+    canvas, panels = _panels(slices, 0.9 + 0.33 * max(len(shown), 2))
     for ax, part in zip(panels, slices, strict=True):
         series = []
         for name in (MODEL, BAR):
@@ -225,7 +212,6 @@ def place_uses(slices: Sequence[Slice]) -> Picture:
         title="Which places they use",
         caption="Completed uses of each place in 100 steps lived, with 95 % bootstrap intervals over scenarios. "
         "Places that neither uses are left out. A model that lives off two places does not plan around eight meters.",
-        section=BEHAVIOUR,
         canvas=canvas,
     )
 
@@ -244,8 +230,7 @@ def uses_per_100_steps(lives: Lives) -> tuple[NDArray[np.float64], ...]:
 def difficulty(slices: Sequence[Slice]) -> Picture:
     """Mean wellbeing by decay multiplier, for levels that were played with several."""
     levels = list(dict.fromkeys(part.level for part in slices))
-    canvas = plotting.new_figure(4.0)
-    panels = plotting.small_multiples(canvas, len(levels), len(levels))
+    canvas, panels = plotting.new_panels(4.0, len(levels))
     for ax, level in zip(panels, levels, strict=True):
         parts = sorted((part for part in slices if part.level == level), key=lambda part: part.multiplier)
         x = [part.multiplier for part in parts]
@@ -261,7 +246,6 @@ def difficulty(slices: Sequence[Slice]) -> Picture:
         title="How they do when life gets harder",
         caption="Mean wellbeing against the multiplier of the base decay. Subjects that look alike at one "
         "difficulty may come apart at another.",
-        section=OUTCOME,
         canvas=canvas,
     )
 
@@ -272,10 +256,8 @@ def _zoom(ax: Axes, values: NDArray[np.float64]) -> None:
     ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
 
 
-def _height(slices: Sequence[Slice], one: float) -> float:
-    num_rows = -(-len(slices) // _num_columns(slices))
-    return one if num_rows == 1 else 0.8 * one * num_rows
-
-
-def _num_columns(slices: Sequence[Slice]) -> int:
-    return 2 if len(slices) == 4 else min(len(slices), 3)
+def _panels(slices: Sequence[Slice], height_in: float) -> tuple[Canvas, list[Axes]]:
+    """A panel for each slice, as high as this in a single row, and less high in several."""
+    num_columns = 2 if len(slices) == 4 else min(len(slices), 3)
+    num_rows = -(-len(slices) // num_columns)
+    return plotting.new_panels(height_in if num_rows == 1 else 0.8 * height_in * num_rows, len(slices), num_columns)

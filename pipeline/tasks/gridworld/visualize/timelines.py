@@ -9,9 +9,11 @@ from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
 from pipeline.look import plotting
+from pipeline.look.picture import Picture
+from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.town.rules import ACTIONS, CASCADE_THRESHOLD, ENERGY, HEALTH, INTERACT, METERS, PLACES
-from pipeline.tasks.gridworld.visualize.episodes import SECTION, Track
-from pipeline.tasks.gridworld.visualize.looks import Picture, words
+from pipeline.tasks.gridworld.visualize.episodes import Track
+from pipeline.tasks.gridworld.visualize.looks import ending
 
 NIGHT_STARTS, NIGHT_ENDS = 22, 6  # only beds, showers, meals, the hospital and (until 4) the bar are open then
 # What kills, then what feeds it, then what feeds that; money is a means.
@@ -27,10 +29,10 @@ def timeline(name: str, track: Track) -> Picture:
     canvas, strips = _stacked(heights)
     steps = np.arange(track.num_steps)
     wellbeing = track.meters[:, ENERGY] * track.meters[:, HEALTH]
-    draw_strip(strips[0], steps, wellbeing, "wellbeing", critical=False)
+    _draw_strip(strips[0], steps, wellbeing, "wellbeing", critical=False)
     for ax, meter in zip(strips[1:], METER_ORDER, strict=False):
-        draw_strip(ax, steps, track.meters[:, METERS.index(meter)], meter, critical=meter != "money")
-    draw_raster(strips[-1], doings)
+        _draw_strip(ax, steps, track.meters[:, METERS.index(meter)], meter, critical=meter != "money")
+    _draw_raster(strips[-1], doings)
     for ax in strips:
         plotting.shade(ax, nights(track))
         if track.row.died:
@@ -44,7 +46,6 @@ def timeline(name: str, track: Track) -> Picture:
         f"are nights ({NIGHT_STARTS}:00 to {NIGHT_ENDS}:00). The rows at the bottom mark completed uses of places "
         "(low grey strokes: hours spent on a use), walking and idle actions; “in vain” is an INTERACT that was not "
         "paid for or met a closed door.",
-        section=SECTION,
         canvas=canvas,
         record_ids=(track.row.id,),
     )
@@ -64,7 +65,7 @@ def _stacked(heights_in: list[float]) -> tuple[Canvas, Any]:
     return canvas, strips
 
 
-def draw_strip(ax: Axes, steps: NDArray[Any], values: NDArray[Any], name: str, *, critical: bool) -> Axes:
+def _draw_strip(ax: Axes, steps: NDArray[Any], values: NDArray[Any], name: str, *, critical: bool) -> None:
     """One quantity in [0, 1] over the steps, with its name at the left and its mean and lowest value at the right."""
     ax.fill_between(steps, 0, values, color=plotting.SKY, alpha=0.35, linewidth=0, step="post")
     ax.step(steps, values, where="post", color=plotting.BLUE, linewidth=1.1)
@@ -78,7 +79,6 @@ def draw_strip(ax: Axes, steps: NDArray[Any], values: NDArray[Any], name: str, *
     ax.grid(visible=False)
     ax.set_ylabel(name, rotation=0, ha="right", va="center", fontweight="bold" if name == "wellbeing" else "normal")
     _note_right(ax, 0.5, f"mean {values.mean():.2f}\nlow {values.min():.2f}", "axes fraction")
-    return ax
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def list_doings(track: Track) -> list[Doing]:
     return uses + [Doing(name, steps, none, color) for name, steps, color in others if len(steps)]
 
 
-def draw_raster(ax: Axes, doings: list[Doing]) -> Axes:
+def _draw_raster(ax: Axes, doings: list[Doing]) -> None:
     """One row a kind of doing: a stroke each time, a low grey one for a tick of a use, totals at the right."""
     for row, doing in enumerate(doings):
         ax.vlines(doing.ticks + 0.5, row, row + 0.36, color=plotting.FAINT, linewidth=1.0)
@@ -116,7 +116,6 @@ def draw_raster(ax: Axes, doings: list[Doing]) -> Axes:
     ax.set(ylim=(max(len(doings), 1) - 0.4, -0.6))
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", visible=False)
-    return ax
 
 
 def _note_right(ax: Axes, y: float, text: str, coordinates: Any) -> None:
@@ -140,6 +139,6 @@ def _finish_time_axis(strips: Any, track: Track) -> None:
     top.tick_params(length=0)
     top.spines[:].set_visible(False)
     color = plotting.VERMILION if track.row.died else plotting.GREEN
-    text = f"{'✕ ' if track.row.died else ''}{track.end} after step {track.row.num_steps}"
+    text = f"{'✕ ' if track.row.died else ''}{ending(track.row)} after step {track.row.num_steps}"
     place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
     strips[-1].annotate(text, (1.0, 0.0), (0, -31), color=color, ha="right", va="bottom", fontweight="bold", **place)

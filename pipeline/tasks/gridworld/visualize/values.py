@@ -8,11 +8,11 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from pipeline.look import plotting
+from pipeline.look.picture import Picture
 from pipeline.tasks.gridworld.town.rules import ACTIONS
 from pipeline.tasks.gridworld.visualize.episodes import Track, place_key
-from pipeline.tasks.gridworld.visualize.looks import PLACE_CODES, Picture
+from pipeline.tasks.gridworld.visualize.looks import place_codes
 
-SECTION = "What the network expects"
 _ARROWS = ("↑", "↓", "←", "→", "●", "w", "r", "m")  # in the order of ACTIONS
 
 
@@ -59,7 +59,6 @@ def q_maps(name: str, track: Track) -> Picture:
         "with the action that was best there most often (arrows; ● interact, w wait, r rest, m meditate). Right: "
         "how much worse the network thought each action was than the best one, on average over the visits where it "
         "was legal; light cells are as good as the best. Hatched: never visited or never legal.",
-        section=SECTION,
         canvas=canvas,
         record_ids=(track.row.id,),
     )
@@ -85,16 +84,17 @@ def _draw_costs(canvas: Any, costs: list[NDArray[np.float64]]) -> None:
 
 def _mark_best(ax: Axes, track: Track, values: NDArray[np.float64]) -> None:
     ax.set(aspect="equal", xticks=[], yticks=[])
-    by_cell = {cell: PLACE_CODES.get(place, place[:2]) for place, cell in track.row.grid_places.items()}
+    codes = place_codes(track.row)
     scale = plotting.extremes(values)
     for (y, x), action in np.ndenumerate(greedy_by_cell(track)):
         ink = plotting.ink_on("viridis", scale, float(values[y, x])) if action >= 0 else plotting.INK
-        code = by_cell.get((x, y), "")
-        style: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
+        code = codes.get((x, y), "")
         if code:
-            ax.text(x + 0.5, y + (0.3 if action >= 0 else 0.5), code, fontsize=7.5, fontweight="bold", **style)
+            at = y + (0.3 if action >= 0 else 0.5)
+            plotting.write(ax, x + 0.5, at, code, fontsize=7.5, fontweight="bold", color=ink)
         if action >= 0:
-            ax.text(x + 0.5, y + (0.72 if code else 0.5), _ARROWS[action], fontsize=9 if not code else 7.5, **style)
+            at = y + (0.72 if code else 0.5)
+            plotting.write(ax, x + 0.5, at, _ARROWS[action], fontsize=7.5 if code else 9, color=ink)
 
 
 def has_values(track: Track) -> bool:

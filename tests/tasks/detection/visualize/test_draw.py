@@ -15,6 +15,7 @@ from pipeline.contract.jobs import DrawJob
 from pipeline.errors import UserError
 from pipeline.files import write_all
 from pipeline.look import plotting
+from pipeline.look.picture import Picture
 from pipeline.tasks.detection.evaluate.counts import look
 from pipeline.tasks.detection.evaluate.dataset import collect
 from pipeline.tasks.detection.evaluate.explain import explain
@@ -22,9 +23,9 @@ from pipeline.tasks.detection.evaluate.score import evaluate
 from pipeline.tasks.detection.recipe import Evaluate, Visualize
 from pipeline.tasks.detection.rows import DetectionPrediction, DroppedObject
 from pipeline.tasks.detection.visualize.curves import interpolated_precision, precision_curves
-from pipeline.tasks.detection.visualize.draw import draw, hash_images, pictures
+from pipeline.tasks.detection.visualize.draw import draw, hash_images, sections
 from pipeline.tasks.detection.visualize.errors import confusion_table
-from pipeline.tasks.detection.visualize.looks import OBJECT_LOOKS, Picture
+from pipeline.tasks.detection.visualize.looks import OBJECT_LOOKS
 from pipeline.tasks.detection.visualize.worst import judge, text_of
 from tests.tasks.detection.visualize.drawing import (
     CAT,
@@ -52,7 +53,7 @@ def drawn(
     notes: list[str] = []
     job = DrawJob(predictions={"a": rows}, folder=Path("nowhere"), image_root=root, note=notes.append)
     with plotting.style():
-        return {picture.slug: picture for picture in pictures(changed(job, **changes))}, notes
+        return {picture.slug: picture for _, found in sections(changed(job, **changes)) for picture in found}, notes
 
 
 def texts_of(canvas: Canvas) -> str:

@@ -80,7 +80,8 @@ def test_a_label_does_not_hide_a_small_object() -> None:
 def test_outlines_of_a_look_have_its_colour_and_its_line() -> None:
     looks = list(OBJECT_LOOKS)
     with plotting.style():
-        ax = draw_outlines(panel(), [box(10, 10, 60, 60, look=name) for name in looks])
+        ax = panel()
+        draw_outlines(ax, [box(10, 10, 60, 60, look=name) for name in looks])
         lines = [one for one in ax.collections if one.get_label() in OBJECT_LOOKS]
         styles = {str(one.get_label()): (tuple(one.get_edgecolor()[0]), str(one.get_linestyle())) for one in lines}
     assert list(styles) == looks

@@ -15,31 +15,10 @@ from pipeline.files import write_all
 from pipeline.look import plotting
 from pipeline.tasks.gridworld.rows import GridworldMonitor, GridworldPrediction, GridworldProgress, Step
 from pipeline.tasks.gridworld.town.rules import ACTIONS, BED, INTERACT, JOB, METERS, PLACES, REST, RIGHT
-from pipeline.tasks.gridworld.visualize import (
-    episodes as draw_episodes,
-)
-from pipeline.tasks.gridworld.visualize import (
-    habits as draw_habits,
-)
-from pipeline.tasks.gridworld.visualize import (
-    hidden as draw_hidden,
-)
-from pipeline.tasks.gridworld.visualize import (
-    records as draw_records,
-)
-from pipeline.tasks.gridworld.visualize import (
-    timelines as draw_timelines,
-)
-from pipeline.tasks.gridworld.visualize import (
-    training as draw_training,
-)
-from pipeline.tasks.gridworld.visualize import (
-    values as draw_values,
-)
-from pipeline.tasks.gridworld.visualize.draw import draw, pictures
+from pipeline.tasks.gridworld.visualize import episodes, habits, hidden, records, timelines, training, values
+from pipeline.tasks.gridworld.visualize.draw import draw, sections
 from pipeline.tasks.gridworld.visualize.episodes import Track, choose_tracks, read_track
 from pipeline.tasks.gridworld.visualize.looks import MODEL, PLACE_CODES
-from pipeline.tasks.gridworld.visualize.training import stage_changes
 from tests.tasks.gridworld.fake_predictions import Fake, fake_predictions
 
 RECORDS = ["survival", "wellbeing", "paired_full_1", "causes", "places"]
@@ -109,7 +88,8 @@ def drawn(
     predictions = {f"file {k}": rows for k, rows in enumerate(files)}
     slugs = []
     with plotting.style():
-        for picture in pictures(DrawJob(predictions=predictions, folder=folder, train_folder=train, note=notes.append)):
+        job = DrawJob(predictions=predictions, folder=folder, train_folder=train, note=notes.append)
+        for picture in (picture for _, pictures in sections(job) for picture in pictures):
             slugs.append(picture.slug)
             if picture.slug in render:
                 plotting.save_png(picture.canvas, folder / f"{picture.slug}.png")
@@ -142,7 +122,7 @@ def test_episodes_of_two_stages_that_mix_are_one_change() -> None:
         )
         for k, stage in enumerate([0] * 40 + mixed + [1] * 60)
     ]
-    (first, second) = stage_changes(rows)
+    (first, second) = training.stage_changes(rows)
     assert first == (0, 0)
     assert second[1] == 1 and 40 < second[0] <= 60
 
@@ -273,9 +253,9 @@ def test_a_trace_of_another_town_is_left_out_and_noted(tmp_path: Path) -> None:
     assert notes[0].startswith("2 traces hold steps that do not fit")
 
 
-@pytest.mark.parametrize("hidden", [None, [], [[]], [[0.1, 0.2]] * 2, [[0.1], [0.1, 0.2], [0.3]]])
-def test_hidden_states_that_do_not_fit_the_trace_are_none(hidden: Any) -> None:
-    assert not draw_hidden.has_hidden(prediction([step()] * 3, hidden=hidden))
+@pytest.mark.parametrize("states", [None, [], [[]], [[0.1, 0.2]] * 2, [[0.1], [0.1, 0.2], [0.3]]])
+def test_hidden_states_that_do_not_fit_the_trace_are_none(states: Any) -> None:
+    assert not hidden.has_hidden(prediction([step()] * 3, hidden=states))
 
 
 def test_hidden_states_that_never_change_are_drawn(tmp_path: Path) -> None:
@@ -342,20 +322,20 @@ def track() -> Track:
 def test_a_try_without_effect_is_told_from_a_tick_and_from_a_completed_use(track: Track) -> None:
     assert track.ticks.tolist() == [False, True, False, False, False]
     assert track.in_vain.tolist() == [False, False, True, False, False]
-    assert draw_habits.list_activities(track).tolist() == ["walking", "bed", "in vain", "bed", "rest"]
+    assert habits.list_activities(track).tolist() == ["walking", "bed", "in vain", "bed", "rest"]
 
 
 def test_activities_are_listed_by_use_and_idleness_last() -> None:
     found = np.array(["rest", "job", "bed", "bed", "in vain", "walking"])
-    assert draw_habits.order_activities(found) == ["bed", "job", "walking", "rest", "in vain"]
+    assert habits.order_activities(found) == ["bed", "job", "walking", "rest", "in vain"]
 
 
 def test_nights_are_spans_of_steps(track: Track) -> None:
-    assert draw_timelines.nights(track) == [(1.0, 4.0)]
+    assert timelines.nights(track) == [(1.0, 4.0)]
 
 
 def test_the_raster_lists_uses_then_walking_and_idleness_then_what_was_in_vain(track: Track) -> None:
-    doings = draw_timelines.list_doings(track)
+    doings = timelines.list_doings(track)
     assert [(doing.name, doing.steps.tolist(), doing.ticks.tolist()) for doing in doings] == [
         ("bed", [3], [1]),
         ("walking", [0], []),
@@ -365,24 +345,24 @@ def test_the_raster_lists_uses_then_walking_and_idleness_then_what_was_in_vain(t
 
 
 def test_visits_count_the_steps_that_began_in_a_cell(track: Track) -> None:
-    assert draw_episodes.count_visits(track).tolist() == [[1, 0, 0], [0, 0, 0], [0, 4, 0]]
+    assert episodes.count_visits(track).tolist() == [[1, 0, 0], [0, 0, 0], [0, 4, 0]]
 
 
 def test_values_by_cell_are_means_over_the_legal_and_known() -> None:
     q = [0.0, 1.0, *[-1.0] * 6]
     mask = [True, False, *[True] * 6]
     track = read_track(prediction([step(q=q, mask=mask), step(q=[2.0, *q[1:]]), step(q=None, position=(0, 0))]))
-    assert draw_values.mean_by_cell(track, track.q[:, 0])[2, 1] == 1.0
-    assert draw_values.mean_by_cell(track, track.q[:, 1])[2, 1] == 1.0  # only where it was legal
-    assert np.isnan(draw_values.mean_by_cell(track, track.q[:, 0])[0, 0])
-    best = draw_values.greedy_by_cell(track)
+    assert values.mean_by_cell(track, track.q[:, 0])[2, 1] == 1.0
+    assert values.mean_by_cell(track, track.q[:, 1])[2, 1] == 1.0  # only where it was legal
+    assert np.isnan(values.mean_by_cell(track, track.q[:, 0])[0, 0])
+    best = values.greedy_by_cell(track)
     assert best[2, 1] == 0
     assert best[0, 0] == -1
 
 
 def test_slices_hold_the_model_first_and_then_the_scripts_by_wellbeing() -> None:
     rows = fake_predictions(Fake(num_records=3, num_traces=0))
-    (part,) = draw_records.slice_records(rows)
+    (part,) = records.slice_records(rows)
     names = list(part.lives)
     assert names[0] == MODEL
     assert {"tuned_script", "random"} <= set(names)
@@ -393,27 +373,18 @@ def test_slices_hold_the_model_first_and_then_the_scripts_by_wellbeing() -> None
 
 def test_use_rates_are_uses_over_steps_lived() -> None:
     rows = [prediction(None, num_steps=n, place_uses={"job": u}) for n, u in ((100, 1), (300, 7))]
-    rate, low, high = draw_records.uses_per_100_steps(draw_records.read_lives(rows))
+    rate, low, high = records.uses_per_100_steps(records.read_lives(rows))
     assert rate[JOB] == 2.0
     assert low[JOB] <= 2.0 <= high[JOB]
     assert rate[BED] == 0.0
 
 
-def test_episodes_of_a_training_are_gathered_in_even_bins() -> None:
-    steps = np.arange(1, 101, dtype=np.float64)
-    binned = draw_training.bin_episodes(steps, steps * 2)
-    assert len(binned.step) == 100 // draw_training.MIN_EPISODES
-    assert binned.mean.tolist() == (binned.step * 2).tolist()
-    assert (binned.low < binned.mean).all()
-    assert len(draw_training.bin_episodes(steps[:1], steps[:1]).step) == 1
-
-
 def test_principal_axes_find_the_direction_that_varies() -> None:
     line = np.outer(np.linspace(-1, 1, 50), [3.0, 4.0, 0.0])
-    points, share = draw_hidden.principal_components(line)
+    points, share = hidden.principal_components(line)
     assert share.tolist() == pytest.approx([1.0, 0.0])
     assert np.abs(points[:, 0]).max() == pytest.approx(5.0)
-    again, _ = draw_hidden.principal_components(-line[::-1])
+    again, _ = hidden.principal_components(-line[::-1])
     assert again[:, 0].tolist() == pytest.approx(points[:, 0].tolist())  # the sign is fixed
 
 
@@ -424,13 +395,13 @@ def test_hours_are_written_on_the_hidden_states_only_where_they_lie_apart(clock:
     points = noise + clock * np.stack([np.cos(hour * np.pi / 12), np.sin(hour * np.pi / 12)], axis=1)
     with plotting.style():
         ax = plotting.new_figure(2.0).subplots()
-        draw_hidden.color_by_hour(ax, points, hour)
+        hidden.color_by_hour(ax, points, hour)
     assert len(ax.texts) == labels
 
 
 def test_one_number_has_an_interval_of_its_own() -> None:
-    assert draw_training.mean_interval(np.array([3.0])) == (3.0, 3.0, 3.0)
-    mean, low, high = draw_training.mean_interval(np.array([1.0, 2.0, 3.0]))
+    assert training.mean_interval(np.array([3.0])) == (3.0, 3.0, 3.0)
+    mean, low, high = training.mean_interval(np.array([1.0, 2.0, 3.0]))
     assert low < mean == 2.0 < high
 
 
