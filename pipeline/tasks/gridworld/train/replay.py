@@ -234,9 +234,9 @@ class Replay:
             row = self.num_added % self.num_rows
             _set_priorities(self.tree, (row // self.stride) * self.num_envs + envs, np.zeros(self.num_envs))
 
-    def sample(self, rng: np.random.Generator, beta: float) -> Batch:
+    def sample(self, rng: np.random.Generator, batch_size: int, beta: float) -> Batch:
         """``batch_size`` transitions (recurrent: batch_size // sequence sequences of that many)."""
-        size = max(self.options.batch_size // self.options.sequence, 1) if self.hidden_size else self.options.batch_size
+        size = max(batch_size // self.options.sequence, 1) if self.hidden_size else batch_size
         weights = np.ones(size, np.float32)
         if len(self.tree):
             total = self.tree[1]
