@@ -10,7 +10,7 @@ import msgspec
 from pipeline.contract.jobs import TrainJob
 from pipeline.files import Appender
 from pipeline.files.hashes import canonical_json
-from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.train.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.train.learner import AveragedLearner
 from pipeline.train.tail import Tail
 from schemas.brain import BrainSpec
