@@ -11,22 +11,23 @@ import torch
 from torch import nn
 
 
-class Linear(nn.Linear):
+class Uninitialised:
+    """Before a layer of torch: its parameters are whatever lies in memory."""
+
+    def reset_parameters(self) -> None:
+        """Do nothing."""
+
+
+class Linear(Uninitialised, nn.Linear):
     """`torch.nn.Linear` with uninitialised parameters; ``gain`` is what a task scales its first weights by."""
 
     def __init__(self, in_features: int, out_features: int, *, bias: bool = True, gain: float = 1.0) -> None:
         self.gain = gain
         super().__init__(in_features, out_features, bias)
 
-    def reset_parameters(self) -> None:
-        """Do nothing."""
 
-
-class LayerNorm(nn.LayerNorm):
+class LayerNorm(Uninitialised, nn.LayerNorm):
     """`torch.nn.LayerNorm` with uninitialised parameters."""
-
-    def reset_parameters(self) -> None:
-        """Do nothing."""
 
 
 @contextmanager
