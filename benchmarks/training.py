@@ -7,12 +7,12 @@ import torch
 
 from pipeline.contract.jobs import TrainJob
 from pipeline.files import Appender
-from pipeline.model.checkpoint import save_checkpoint
 from pipeline.recipe.load import load_recipe
 from pipeline.tasks.gridworld.recipe import GridworldRecipe
 from pipeline.tasks.gridworld.train.trainer import Trainer
-from pipeline.train.loop import RESUME
+from pipeline.train.checkpoint import save_checkpoint
 from pipeline.train.tail import Tail
+from pipeline.train.trainer import RESUME
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -191,7 +191,7 @@ def _recipe(path: Path) -> Finding:
     if task is None:
         raise UserError("this YAML file is no recipe: it does not name its task", where=str(path))
     try:
-        loaded = load_recipe(path, task[1])
+        loaded = load_recipe(path, task[1], is_record=True)
     except UserError as error:
         return Finding(path, "recipe", {"task": task[1]}, (f"{error.what} ({error.where})",))
     facts = {"task": task[1], "name": loaded.recipe.name, "seed": loaded.recipe.seed, "hash": loaded.hash}

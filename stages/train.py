@@ -6,7 +6,7 @@ import typer
 
 from pipeline.contract.jobs import TrainJob
 from pipeline.contract.load import load_part
-from pipeline.contract.parts import TrainPart
+from pipeline.contract.parts import RecipePart, TrainPart
 from pipeline.progress import progress
 from pipeline.run.folder import StageRequest, StageRun, stage_run
 from pipeline.run.signals import stop_on_signal
@@ -36,6 +36,7 @@ def app(options: Options, resume: ResumeOption = True) -> Result:
         task=options.task,
         folder=folder,
         config=stage_config(loaded.recipe, "train") | {"device": options.device},
+        moved=load_part(options.task, RecipePart).moved,
         writes=WRITES,
         seed=loaded.recipe.seed,
         device=options.device,

@@ -37,16 +37,19 @@ def recipe(plan: Plan, seed: int) -> GridworldRecipe:
             "seed": seed,
             "environment": {"level": dqn_task.LEVEL, "encoding": dqn_task.ENCODING},
             "network": {"type": "feedforward", "hidden": list(dqn_task.HIDDEN), "layer_norm": False},
-            "optimizer": {"learning_rate": dqn_task.LEARNING_RATE, "final_fraction": dqn_task.FINAL_FRACTION},
+            "optimizer": {
+                "learning_rate": dqn_task.LEARNING_RATE,
+                "final_fraction": dqn_task.FINAL_FRACTION,
+                "average_decay": AVERAGE_DECAY,
+            },
             "q_learning": {
                 "gamma": dqn_task.GAMMA,
                 "num_step_return": dqn_task.NUM_STEP_RETURN,
                 "polyak": dqn_task.POLYAK[NUM_ENVS],
                 "double": False,  # as the peer
-                "average_decay": AVERAGE_DECAY,
                 "reward_scale": dqn_task.REWARD_SCALE,
             },
-            "replay": {"capacity": dqn_task.CAPACITY, "batch_size": NUM_ENVS},
+            "replay": {"capacity": dqn_task.CAPACITY},
             "exploration": {
                 "anneal_steps": plan.anneal,
                 "random_starts": dqn_task.RANDOM_STARTS,
@@ -55,6 +58,7 @@ def recipe(plan: Plan, seed: int) -> GridworldRecipe:
             "train": {
                 "num_steps": plan.num_steps,
                 "num_envs": NUM_ENVS,
+                "batch_size": NUM_ENVS,
                 "updates_per_step": 1.0,
                 "warmup_steps": plan.warmup,
                 "monitor_every": plan.num_steps,

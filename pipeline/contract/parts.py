@@ -76,11 +76,16 @@ class RowsPart(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class RecipePart(Part):
-    """The task's recipe. ``network`` is the type of its section of that name, by which brain specs are documented."""
+    """The task's recipe. ``network`` is the type of its section of that name, by which brain specs are documented.
+
+    ``moved`` are keys that recipes no longer have, and what they are called now: "train.learning_rate" and
+    "optimizer.learning_rate". Recipes that still say them are refused, manifests that do are read by the new names.
+    """
 
     HOMES = ("recipe",)
     recipe: type[Recipe]
     network: Any = None
+    moved: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

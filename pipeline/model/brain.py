@@ -50,6 +50,20 @@ def read_brain(spec: BrainSpec | Mapping[str, Any] | Path | str) -> BrainSpec:
     return msgspec.structs.replace(brain, network=msgspec.to_builtins(network))
 
 
+def parse_network(data: Mapping[str, Any], struct: Any, task: str) -> Any:
+    """The network section of a brain spec as ``struct`` of a task, every default filled in.
+
+    Raises UserError that names the wrong key or value, and the nearest known one.
+    """
+    holder = msgspec.defstruct("Brain", [("network", struct)])
+    section = {"network": dict(data)}
+    try:
+        return msgspec.convert(section, holder).network  # type: ignore[attr-defined]  # defstruct
+    except msgspec.ValidationError as error:
+        origins = Places("network", {}, {("network",): "brain spec"})
+        raise explain_value(error, section, holder, origins, f"see `Network` in recipe.py of {task}") from error
+
+
 def brain_hash(spec: BrainSpec | Mapping[str, Any] | Path | str) -> str:
     """sha256 of the architecture: 64 hexadecimal digits, the same whether defaults are spelled out or not."""
     return hash_config(read_brain(spec))

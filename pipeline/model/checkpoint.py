@@ -1,66 +1,34 @@
-"""checkpoint_v1 as trainings write and go on from it; `pipeline.export` reads those that come from anywhere."""
+"""What an export reads from the contents of a checkpoint_v1, which may have come from anywhere."""
 
-import sys
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Mapping
+from typing import Any
 
+import msgspec
 import torch
 
 from pipeline.errors import UserError
-from pipeline.files.atomic import replacing
+from schemas.brain import BrainSpec
+
+TRAINED = "take a checkpoint that `baton train` wrote"
 
 
-def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
-    """Write a checkpoint: it is whole or it is not there. Equal checkpoints give equal bytes.
-
-    Raises UserError when the disk is full.
-    """
-    with replacing(path) as file:
-        sink = _Sink(file)
-        torch.save(_plain(checkpoint), sink)  # type: ignore[arg-type]  # asks for a whole IO[bytes], uses no more
-        if sink.error:
-            raise sink.error
+def read_section(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A dict of a checkpoint, empty if it is not there. Raises UserError when it is something else."""
+    section = holder.get(name)
+    if section is not None and not isinstance(section, Mapping):
+        raise UserError(f"{name} is a {type(section).__name__}, not a dict", remedy=TRAINED)
+    return dict(section or {})
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What `save_checkpoint` wrote, to go on from it. Raises UserError when it does not read."""
+def read_trained_brain(checkpoint: Mapping[str, Any]) -> BrainSpec:
+    """The brain spec. Raises UserError when that, the averaged weights or the step are missing or no such thing."""
+    missing = [key for key in ("brain", "average_weights", "step") if key not in checkpoint]
+    if missing:
+        raise UserError(f"the checkpoint has no {missing[0]!r}", remedy=TRAINED)
+    weights = checkpoint["average_weights"]
+    if not isinstance(weights, Mapping) or not all(isinstance(one, torch.Tensor) for one in weights.values()):
+        raise UserError("average_weights is not a dict of tensors", remedy=TRAINED)
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can make the reader fail in any way
-        what = f"the checkpoint to go on from is damaged: {(str(error).splitlines() or ['?'])[0][:160]}"
-        raise UserError(what, where=str(path), remedy="start anew with --fresh") from error
-    return checkpoint
-
-
-def _plain(value: Any) -> Any:
-    """The same value in new containers and interned strings.
-
-    A pickle refers back to objects it has seen, so equal values that share objects differently make different bytes;
-    a resumed training, whose strings come from a file, would not write what an uninterrupted one does.
-    """
-    if isinstance(value, str):
-        return sys.intern(value)
-    if isinstance(value, dict):
-        return {_plain(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_plain(entry) for entry in value)
-    return value
-
-
-class _Sink:
-    """A file as torch.save is given it: the first error is kept, for torch tells of a failed write in other words."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.error: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        try:
-            if self.error is None:
-                self._file.write(data)
-        except OSError as error:
-            self.error = error
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing to do: the file is synced at the end."""
+        return msgspec.convert(checkpoint["brain"], BrainSpec)
+    except msgspec.ValidationError as error:
+        raise UserError(f"the checkpoint's brain spec is not valid: {error}") from error

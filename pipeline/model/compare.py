@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.contract.load import load_part
+from pipeline.contract.parts import RecipePart
 from pipeline.model.file import OpenedModel, largest_difference, open_model, task_outputs
+from pipeline.recipe.moved import with_new_names
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def compare_models(a: Path | str, b: Path | str) -> ModelComparison:
     weight_difference = None
     if same_architecture:
         weight_difference = max(largest_difference(weights_one[name], weights_two[name]) for name in weights_one)
-    recipe_one, recipe_two = one.metadata.get("recipe") or {}, two.metadata.get("recipe") or {}
+    recipe_one, recipe_two = _recipe(one), _recipe(two)
     return ModelComparison(
         same_architecture=same_architecture,
         same_weights=weight_difference == 0.0,
@@ -60,6 +63,11 @@ def compare_models(a: Path | str, b: Path | str) -> ModelComparison:
         weight_difference=weight_difference,
         output_differences=_output_differences(one, two),
     )
+
+
+def _recipe(opened: OpenedModel) -> Mapping[str, Any]:
+    """The recipe of a model by the names that its keys have today."""
+    return with_new_names(opened.metadata.get("recipe") or {}, load_part(opened.brain.task, RecipePart).moved)
 
 
 def _output_differences(one: OpenedModel, two: OpenedModel) -> dict[str, float]:

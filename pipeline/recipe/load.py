@@ -16,6 +16,7 @@ from pipeline.contract.parts import RecipePart
 from pipeline.errors import UserError
 from pipeline.files.hashes import hash_config
 from pipeline.recipe.explain import Places
+from pipeline.recipe.moved import refuse_old_names, with_new_names
 from pipeline.recipe.named import check_head, checked, find_named, read_named
 
 
@@ -40,15 +41,23 @@ class LoadedRecipe:
 
 
 def load_recipe(
-    path_or_name: Path | str, task: str, overrides: Sequence[str] = (), seed: int | None = None
+    path_or_name: Path | str,
+    task: str,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    *,
+    is_record: bool = False,
 ) -> LoadedRecipe:
     """Load a recipe by path (it has a slash or ends in .yaml) or by name (``runs/recipes/<task>/<name>.yaml``).
 
-    ``overrides`` are texts such as "train.num_steps=1000", whose value is YAML; ``seed`` replaces the recipe's. Raises
-    UserError, naming file:line:key or the flag, on anything that is not a valid recipe of this task.
+    ``overrides`` are texts such as "train.num_steps=1000", whose value is YAML; ``seed`` replaces the recipe's.
+    ``is_record``: keys may have the names that they had when it was written. Raises UserError, naming file:line:key or
+    the flag, on anything that is not a valid recipe of this task.
     """
     path = find_named("recipe", path_or_name, task)
     raw, data, places = read_named("recipe", path, task)
+    if is_record:
+        data = with_new_names(data, load_part(task, RecipePart).moved)
     recipe = _checked(data, task, places, overrides, seed)
     return LoadedRecipe(recipe, path, hash_config(recipe), raw.decode("utf-8-sig"), tuple(overrides))
 
@@ -61,13 +70,15 @@ def default_recipe(task: str, overrides: Sequence[str] = (), seed: int | None = 
 
 def _checked(data: dict[str, Any], task: str, places: Places, overrides: Sequence[str], seed: int | None) -> Any:
     """The task's Recipe of plain data, with what flags change in it."""
-    recipe_type = load_part(task, RecipePart).recipe
+    part = load_part(task, RecipePart)
+    recipe_type = part.recipe
     for text in overrides:
         _override(data, text, places)
     if seed is not None:
         data["seed"] = seed
         places.flags[("seed",)] = f"--seed {seed}"
     version = check_head("recipe", data, task, recipe_type, places)
+    refuse_old_names(data, part.moved, places)
     return checked(data, recipe_type, places, f"schemas/generated/{task}.{version}.json")
 
 

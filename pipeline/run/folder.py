@@ -43,7 +43,8 @@ LOCK_NAME = ".lock"
 class StageRequest(Struct, frozen=True, kw_only=True):
     """What a stage is about to do, and where.
 
-    ``config`` is resolved (every default spelled out, JSON types or Structs). ``inputs`` are files by name.
+    ``config`` is resolved (every default spelled out, JSON types or Structs), ``moved`` are keys of it that were
+    called otherwise when older manifests were written: old name to new. ``inputs`` are files by name.
     ``writes`` are glob patterns, relative to ``folder``, of the files the stage writes: a run that starts from nothing
     removes them first, so that a later resume never takes an older run's rows for its own. ``resumable``: the stage can
     go on with the half-finished files of an earlier run of the same request.
@@ -53,6 +54,7 @@ class StageRequest(Struct, frozen=True, kw_only=True):
     task: str
     folder: Path
     config: Mapping[str, Any]
+    moved: Mapping[str, str] = {}
     inputs: Mapping[str, Path] = {}
     writes: tuple[str, ...] = ()
     seed: int | None = None
@@ -184,7 +186,7 @@ def _decide(request: StageRequest, started: Manifest, previous: Manifest | None)
         )
     if request.force:
         return StageRun(folder=folder, up_to_date=False, resuming=False, previous=previous)
-    changes = _changes(started, previous)
+    changes = _changes(started, previous, request.moved)
     if previous.status == "ok":
         changes += [f"output {problem}" for problem in changed_files(folder, previous.outputs)]
     if changes:
@@ -199,8 +201,8 @@ def _decide(request: StageRequest, started: Manifest, previous: Manifest | None)
     return StageRun(folder=folder, up_to_date=finished, resuming=resuming, previous=previous)
 
 
-def _changes(now: Manifest, before: Manifest) -> list[str]:
-    changes = config_changes(before.config, now.config)
+def _changes(now: Manifest, before: Manifest, moved: Mapping[str, str]) -> list[str]:
+    changes = config_changes(before.config, now.config, moved)
     if before.seed != now.seed:
         changes.append(f"seed: {before.seed} -> {now.seed}")
     for name in sorted(before.inputs.keys() | now.inputs.keys()):

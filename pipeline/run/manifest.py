@@ -107,9 +107,12 @@ def image_root_of(predictions: Path) -> Path:
     return beside
 
 
-def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Which keys differ between two configurations: ``train.num_steps: 1000 -> 2000``."""
-    before, after = dict(_leaves(old, "")), dict(_leaves(new, ""))
+def config_changes(old: Mapping[str, Any], new: Mapping[str, Any], moved: Mapping[str, str]) -> list[str]:
+    """Which keys differ between two configurations: ``train.num_steps: 1000 -> 2000``.
+
+    ``moved`` are keys of old configurations that are called otherwise now (`RecipePart.moved`).
+    """
+    before, after = {moved.get(key, key): value for key, value in _leaves(old, "")}, dict(_leaves(new, ""))
     lines = []
     for key in [*before, *(key for key in after if key not in before)]:
         was, now = before.get(key, "(not there)"), after.get(key, "(not there)")

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from pipeline.run.manifest import load_manifest, verify
-from pipeline.train.loop import RESUME
+from pipeline.train.trainer import RESUME
 from tests.support.run_files import different_files
 from tests.support.zygote import Zygote
 

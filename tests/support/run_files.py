@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.train.loop import RESUME
+from pipeline.train.trainer import RESUME
 
 # May differ: the manifest names times, the lock a process; the tail may drop episodes, and what a training resumes from
 # remembers how long the tail is.

@@ -3,25 +3,40 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from pipeline.contract.jobs import TrainJob, TrainOutcome
 from pipeline.files import Appender
-from pipeline.train.loop import RESUME, SELECTED, Rhythm, arithmetic, run_training
+from pipeline.train.learner import AveragedLearner
+from pipeline.train.loop import SELECTED, arithmetic, run_training
 from pipeline.train.tail import Tail
-from schemas.recipe import Recipe
+from pipeline.train.trainer import RESUME, Trainer
+from schemas.brain import BrainSpec
+from schemas.recipe import Recipe, Training
 from schemas.rows import Monitor, Progress
 
-RHYTHM = Rhythm(num_steps=20, monitor_every=10, checkpoint_every=8, report_every=6)
+
+class ToyRecipe(Recipe, frozen=True, kw_only=True):
+    """Twenty steps."""
+
+    train: Training = Training(num_steps=20, batch_size=1, monitor_every=10, checkpoint_every=8)
 
 
-class Counting:
+RECIPE = ToyRecipe(schema="recipe_v1", task="toy", name="toy")
+BRAIN = BrainSpec(task="toy", input_size=1, output_size=1, network={})
+
+
+class Counting(Trainer[AveragedLearner[Any]]):
     """A trainer that goes on by 3 and finds its second checkpoint best."""
 
+    step = 0
+    report_every = 6
+
     def __init__(self, folder: Path) -> None:
-        self.folder, self.step, self.best_checkpoint = folder, 0, ""
+        super().__init__(_job(folder), BRAIN)
         self.done: list[str] = []
 
     def advance(self, progress: Appender, tail: Tail) -> None:
@@ -50,12 +65,22 @@ class Counting:
         self.done.append(f"report {self.step}")
         return {}
 
+    def counts(self) -> dict[str, int]:
+        return {"threes": self.step // 3}
+
+    def notes(self) -> dict[str, Any]:
+        return {}
+
+    def checkpoint_facts(self) -> dict[str, Any]:
+        return {}
+
+
+def _job(folder: Path, *, resume: bool = True, should_stop: Callable[[], bool] = lambda: False) -> TrainJob:
+    return TrainJob(RECIPE, folder, resume, "cpu", lambda *_: None, should_stop)
+
 
 def _run(trainer: Counting, *, resume: bool = True, should_stop: Callable[[], bool] = lambda: False) -> TrainOutcome:
-    job = TrainJob(
-        Recipe(schema="recipe_v1", task="toy", name="toy"), trainer.folder, resume, "cpu", lambda *_: None, should_stop
-    )
-    return run_training(job, trainer, RHYTHM)
+    return run_training(_job(trainer.folder, resume=resume, should_stop=should_stop), lambda job: trainer)
 
 
 def test_what_is_due_happens_at_the_first_step_that_passes_its_time(tmp_path: Path) -> None:
@@ -65,7 +90,7 @@ def test_what_is_due_happens_at_the_first_step_that_passes_its_time(tmp_path: Pa
         *("report 6", "save 9", "report 12", "monitor 12", "report 18", "save 18", "monitor 21", "save 21"),
     ]
     assert (tmp_path / SELECTED).read_text() == "checkpoints/12" == outcome.notes["selected"]
-    assert outcome.counts == {"steps": 21, "tail_written": 0, "tail_dropped": 0}
+    assert outcome.counts == {"steps": 21, "tail_written": 0, "tail_dropped": 0, "threes": 7}
     assert all(path.exists() for path in outcome.outputs.values())
 
 

@@ -16,6 +16,26 @@ from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import TokenLogprobs
 
 Finish = Literal["stop", "length"]
+# Why a record has no answer: the codes of rows whose status is "not_run". docs/detection.md lists them.
+FAILURES: dict[str, str] = {
+    "no_image": "the record names no image",
+    "multi_image_not_supported": "the record names more than one image",
+    "image_outside_root": "the path is absolute, or leads out of the image root, be it through a link",
+    "image_missing": "there is no such file",
+    "image_too_large": "the file has more bytes, or the image more pixels, than the recipe's `infer` allows",
+    "image_unreadable": "the file is no image that can be decoded, or may not be read",
+    "image_truncated": "the file ends before the image does",
+    "image_size_differs": "the image is not `width` by `height` pixels",
+    "no_text": "the replay file has no text for the record",
+    "out_of_memory": "the record alone does not fit into memory",
+    "model_failed": "the model raised an error on this record alone",
+    "model_not_finite": "the model's logits were NaN or infinite",
+    "server_refused": "the server refused the request (a 4xx answer)",
+    "server_failed": "the server answered with an error each time (5xx, or 429)",
+    "server_timeout": "the server took longer than `server.timeout_s` each time",
+    "server_broke_off": "the connection broke before the answer was whole, each time",
+    "server_malformed": "the server's answer was not what the interface promises, each time",
+}
 DETAIL_LENGTH = 300  # characters of an error's own words that a row keeps
 
 
@@ -126,3 +146,21 @@ def _failure(error: Exception) -> Failure:
     if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
         return Failure("out_of_memory", "the record alone does not fit into memory")
     return Failure("model_failed", f"{type(error).__name__}: {error}"[:DETAIL_LENGTH])
+
+
+class TextBackend:
+    """Batches of requests through one model. ``model_id`` are the first digits of a hash of all that it is."""
+
+    needs_images = True
+
+    def __init__(self, model: TextModel, model_id: str, options: Infer) -> None:
+        self._model, self._model_id, self._options = model, model_id, options
+        self.batch_size = options.batch_size
+
+    def model_of(self, record_id: str) -> str:
+        """The same for all records."""
+        return self._model_id
+
+    def answers(self, requests: Iterable[Request | Failure]) -> Iterator[Outcome]:
+        """One outcome a request, in order."""
+        return in_batches(requests, self.batch_size, lambda batch: self._model.answer(batch, self._options))

@@ -23,7 +23,7 @@ _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
 class ImageError(Exception):
-    """One record's image cannot be used: ``code`` is one of `failures.FAILURES`."""
+    """One record's image cannot be used: ``code`` is one of `answers.FAILURES`."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from pipeline.contract.parts import RecipePart
+from schemas import recipe
 from schemas.recipe import (
     Count,
     CountOrZero,
@@ -97,7 +98,7 @@ class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: Seed = 0
 
 
-class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Train(recipe.Training, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the model learns, and what is written on the way. A step is one batch of ``batch_size`` new scenes.
 
     ``geometries`` are the answers that are learned for each image: boxes, polygons, or both, each to its own prompt;
@@ -112,13 +113,6 @@ class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     batch_size: Count = 32
     geometries: Annotated[tuple[Literal["bbox_2d", "poly"], ...], Meta(min_length=1)] = ("bbox_2d", "poly")
     polygon_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
-    optimizer: Literal["adamw", "muon"] = "muon"
-    learning_rate: Positive = 1.5e-2
-    warmup_steps: CountOrZero = 100
-    final_fraction: Share = 0.01
-    weight_decay: NotNegative = 0.05
-    max_grad_norm: Positive = 1.0
-    average_decay: ShareBelowOne = 0.998
     sigma: Positive = 4.0
     jitter: NotNegative = 6.0
     dense_weight: NotNegative = 1.0
@@ -129,7 +123,18 @@ class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     checkpoint_every: Count = 500
     progress_every: Count = 20
     sample_every: Count = 50
-    num_threads: Count = 1
+
+
+class Optimizer(recipe.Optimizer, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The learning rate falls along a cosine. "muon": Muon for the matrices inside the network, AdamW for the rest."""
+
+    type: Literal["adamw", "muon"] = "muon"
+    learning_rate: Positive = 1.5e-2
+    weight_decay: NotNegative = 0.05
+    final_fraction: Share = 0.01
+    warmup_updates: CountOrZero = 100
+    max_grad_norm: Positive = 1.0
+    average_decay: ShareBelowOne = 0.998
 
 
 class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -208,10 +213,18 @@ class DetectionRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=T
     scenes: Scenes = Scenes()
     examples: Examples = Examples()
     network: Network = VisionText()
+    optimizer: Optimizer = Optimizer()
     train: Train = Train()
     infer: Infer = Infer()
     evaluate: Evaluate = Evaluate()
     visualize: Visualize = Visualize()
 
 
-PART = RecipePart(recipe=DetectionRecipe, network=Network)
+_OPTIMIZER = ("learning_rate", "final_fraction", "weight_decay", "max_grad_norm", "average_decay")
+
+PART = RecipePart(
+    recipe=DetectionRecipe,
+    network=Network,
+    moved={"train.optimizer": "optimizer.type", "train.warmup_steps": "optimizer.warmup_updates"}
+    | {f"train.{name}": f"optimizer.{name}" for name in _OPTIMIZER},
+)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from pipeline.contract.parts import RecipePart
+from schemas import recipe
 from schemas.recipe import Count, CountOrZero, NotNegative, Positive, Recipe, Section, Seed, Share, ShareBelowOne
 
 LevelName = Literal["minimal", "resources", "full", "partial", "temporal"]
@@ -73,17 +74,13 @@ class Places(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
 Network = FeedForward | Dueling | Recurrent | Places
 
 
-class Optimizer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``learning_rate`` falls from its value to ``final_fraction`` of it over the training by ``schedule``."""
+class Optimizer(recipe.Optimizer, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``schedule`` is how the learning rate falls."""
 
     type: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     learning_rate: Positive = 1e-3
-    weight_decay: NotNegative = 0.0
     epsilon: Positive = 1e-8
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
-    final_fraction: Share = 0.1
-    warmup_updates: CountOrZero = 0
-    max_grad_norm: Positive = 10.0
+    schedule: recipe.Schedule = "linear"
 
 
 class QLearning(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,7 +98,6 @@ class QLearning(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reward_scale: Positive = 0.1
     polyak: Share = 0.01
     target_every: CountOrZero = 0
-    average_decay: ShareBelowOne = 0.999
 
 
 class Replay(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,7 +110,6 @@ class Replay(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     type: Literal["uniform", "prioritized"] = "uniform"
     capacity: Count = 400_000
-    batch_size: Count = 256
     alpha: Share = 0.6
     beta: Share = 0.4
     priority_epsilon: Positive = 1e-3
@@ -181,11 +176,12 @@ class Environment(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     shaping: NotNegative = 0.0
 
 
-class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Train(recipe.Training, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Length and rhythm of the training, all in environment steps (summed over environments) unless named otherwise."""
 
     num_steps: Count = 6_000_000
     num_envs: Count = 256
+    batch_size: Count = 256
     warmup_steps: CountOrZero = 20_000
     updates_per_step: NotNegative = 1.0
     monitor_every: Count = 500_000
@@ -193,7 +189,6 @@ class Train(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     monitor_epsilon: Share = 0.0
     checkpoint_every: Count = 1_000_000
     num_watched: CountOrZero = 4
-    num_threads: Count = 1
 
 
 class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -242,4 +237,8 @@ class GridworldRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=T
     evaluate: Evaluate = Evaluate()
 
 
-PART = RecipePart(recipe=GridworldRecipe, network=Network)
+PART = RecipePart(
+    recipe=GridworldRecipe,
+    network=Network,
+    moved={"q_learning.average_decay": "optimizer.average_decay", "replay.batch_size": "train.batch_size"},
+)

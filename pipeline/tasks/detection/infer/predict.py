@@ -13,8 +13,7 @@ from pipeline.contract.parts import InferPart
 from pipeline.tasks.detection.answers import Answer, Backend, Failure, Outcome, Request, record_seed
 from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.infer.backends import open_backend
-from pipeline.tasks.detection.infer.backends.prompts import resolve_prompt
-from pipeline.tasks.detection.infer.sources import image_limits
+from pipeline.tasks.detection.infer.sources import image_limits, resolve_prompt
 from pipeline.tasks.detection.read_text.parse import parse
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction, TokenLogprobs

@@ -7,7 +7,7 @@ is found when they are opened, and costs that record alone.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from pipeline.errors import UserError
 from pipeline.files import read_all
@@ -52,16 +52,8 @@ def read_examples(path: Path) -> list[DetectionExample]:
 
 def _example(record: WrittenExample, index: int) -> DetectionExample:
     name = next(value for value in (record.id, record.image_id, index) if value is not None)
-    return DetectionExample(
-        id=str(name),
-        images=record.images,
-        width=record.width,
-        height=record.height,
-        objects=record.objects,
-        image_id=record.image_id,
-        coord_mode=record.coord_mode,
-        metadata=record.metadata,
-    )
+    said = {key: value for key, value in structs.asdict(record).items() if key not in ("schema", "task", "id")}
+    return DetectionExample(id=str(name), **said)
 
 
 def _problem(record: WrittenExample) -> tuple[str, str] | None:

@@ -15,8 +15,17 @@ from pipeline.contract.load import read_examples
 from pipeline.contract.parts import SourcesPart
 from pipeline.errors import UserError
 from pipeline.tasks.detection.images import ImageFolder, ImageLimits
-from pipeline.tasks.detection.infer.backends.prompts import resolve_prompt
 from pipeline.tasks.detection.recipe import Backend, Infer
+
+# What a model is asked when the recipe says nothing: coordinates, keys and the form of an answer as the parser promises
+# to read them (docs/detection.md).
+FIND_ALL = (
+    "Find all objects in the image. Answer with a JSON list and nothing else. Each entry is "
+    '{"bbox_2d": [x1, y1, x2, y2], "desc": "a short name"}; coordinates are whole numbers from 0 (left, top) to 999 '
+    "(right, bottom). If there is no object, answer []."
+)
+
+DEFAULT_PROMPTS: dict[Backend, str] = {"own": "", "huggingface": FIND_ALL, "server": FIND_ALL, "replay": ""}
 
 # What loading a Hugging Face checkpoint can read. Pickles are not among them: loading one runs code.
 CHECKPOINT_SUFFIXES = (".json", ".jinja", ".model", ".safetensors", ".tiktoken", ".txt")
@@ -29,6 +38,11 @@ def find_source(request: SourceRequest) -> Source:
     prompt = resolve_prompt(options.backend, options.prompt)
     asked = {"prompt": prompt, "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest()}
     return _FINDERS[options.backend](request, options, asked)
+
+
+def resolve_prompt(backend: Backend, prompt: str) -> str:
+    """``prompt``, or the backend's own where it is empty."""
+    return prompt or DEFAULT_PROMPTS[backend]
 
 
 def image_limits(options: Infer) -> ImageLimits:

@@ -6,13 +6,13 @@ kernel, and with it the order of its sums, by the number of its rows.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.model.layers import one_thread
 from pipeline.tasks.detection.model.network import VisionTextNetwork
 from pipeline.tasks.detection.model.tokens import END, FIRST_PIECE, PROMPT_TOKENS, Geometry
 
@@ -71,7 +71,7 @@ def write_texts(
     """
     for start in range(0, len(images), TILE_ROWS):
         tile = slice(start, start + TILE_ROWS)
-        with torch.inference_mode(), _one_thread():
+        with torch.inference_mode(), one_thread():
             rows = _write_tile(network, images[tile], geometry, decoding, generators[tile] if generators else ())
         for row in rows:
             text, ends = network.vocabulary.decode(row.tokens)
@@ -143,17 +143,3 @@ def _log_softmax(logits: Logits) -> Logits:
     shifted = logits - logits.max(1, keepdims=True)
     logprobs: Logits = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
     return logprobs
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """How many threads share a product changes the order of its sums, so it is always one."""
-    before = torch.get_num_threads()
-    if before == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -8,13 +8,11 @@ import numpy as np
 import torch
 
 from pipeline.contract.model import ExportParts
-from pipeline.errors import UserError
+from pipeline.model.checkpoint import read_section, read_trained_brain
 from pipeline.tasks.detection.model.tokens import PROMPTS, VOCABULARIES
-from schemas.brain import BrainSpec
 
 GOLDEN_IMAGES, GOLDEN_TOKENS = 2, 8
 _GOLDEN_SEED = 0
-_TRAINED = "take a checkpoint that `baton train` wrote"
 
 
 def export_parts(checkpoint: Mapping[str, Any]) -> ExportParts:
@@ -22,15 +20,15 @@ def export_parts(checkpoint: Mapping[str, Any]) -> ExportParts:
 
     Raises UserError when the checkpoint lacks something.
     """
-    brain = _brain(checkpoint)
+    brain = read_trained_brain(checkpoint)
     network = {**brain.network, "stored_as": "float16"}  # half the bytes; AP moved by .0012 at most
     brain = msgspec.structs.replace(brain, network=network)
     weights = {name: tensor.to(torch.float16) for name, tensor in checkpoint["average_weights"].items()}
     metadata = {
         "task": "detection",
         "step": checkpoint["step"],
-        "facts": _section(checkpoint, "facts"),
-        "recipe": _section(checkpoint, "recipe"),
+        "facts": read_section(checkpoint, "facts"),
+        "recipe": read_section(checkpoint, "recipe"),
         "recipe_hash": checkpoint.get("recipe_hash"),
         "input": {
             "name": "images",
@@ -50,27 +48,6 @@ def export_parts(checkpoint: Mapping[str, Any]) -> ExportParts:
         },
     }
     return ExportParts(brain, weights, metadata, _golden_inputs(network))
-
-
-def _section(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A dict of a checkpoint, empty if it is not there."""
-    section = holder.get(name)
-    if section is not None and not isinstance(section, Mapping):
-        raise UserError(f"{name} is a {type(section).__name__}, not a dict", remedy=_TRAINED)
-    return dict(section or {})
-
-
-def _brain(checkpoint: Mapping[str, Any]) -> BrainSpec:
-    missing = [key for key in ("brain", "average_weights", "step") if key not in checkpoint]
-    if missing:
-        raise UserError(f"the checkpoint has no {missing[0]!r}", remedy=_TRAINED)
-    weights = checkpoint["average_weights"]
-    if not isinstance(weights, Mapping) or not all(isinstance(one, torch.Tensor) for one in weights.values()):
-        raise UserError("average_weights is not a dict of tensors", remedy=_TRAINED)
-    try:
-        return msgspec.convert(checkpoint["brain"], BrainSpec)
-    except msgspec.ValidationError as error:
-        raise UserError(f"the checkpoint's brain spec is not valid: {error}") from error
 
 
 def _golden_inputs(network: Mapping[str, Any]) -> dict[str, torch.Tensor]:

@@ -9,41 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-class Linear(nn.Linear):
-    """`torch.nn.Linear` with uninitialised parameters; ``gain`` is what `initialise` scales its weight by."""
-
-    def __init__(self, in_features: int, out_features: int, *, bias: bool = True, gain: float = 1.0) -> None:
-        self.gain = gain
-        super().__init__(in_features, out_features, bias)
-
-    def reset_parameters(self) -> None:
-        """Do nothing: see `initialise`."""
+from pipeline.model.layers import LayerNorm, Linear, Uninitialised
 
 
-class Conv(nn.Conv2d):
+class Conv(Uninitialised, nn.Conv2d):
     """A convolution that keeps the size (or divides it by ``stride``), with uninitialised parameters."""
 
     def __init__(self, in_channels: int, out_channels: int, size: int, stride: int = 1, gain: float = 1.0) -> None:
         self.gain = gain
         super().__init__(in_channels, out_channels, size, stride, padding=size // 2)
 
-    def reset_parameters(self) -> None:
-        """Do nothing: see `initialise`."""
 
-
-class LayerNorm(nn.LayerNorm):
-    """`torch.nn.LayerNorm` with uninitialised parameters."""
-
-    def reset_parameters(self) -> None:
-        """Do nothing: see `initialise`."""
-
-
-class GroupNorm(nn.GroupNorm):
+class GroupNorm(Uninitialised, nn.GroupNorm):
     """`torch.nn.GroupNorm` with uninitialised parameters: an image is normalised by itself, never by its batch."""
-
-    def reset_parameters(self) -> None:
-        """Do nothing: see `initialise`."""
 
 
 def num_groups(channels: int) -> int:

@@ -9,15 +9,13 @@ from torch import Tensor, nn
 
 from pipeline.contract.parts import ModelPart
 from pipeline.errors import UserError
-from pipeline.recipe.explain import Places as Origins
-from pipeline.recipe.explain import explain_value
+from pipeline.model import brain
+from pipeline.model.layers import LayerNorm, Linear
 from pipeline.tasks.detection.model.freeze import export_parts
 from pipeline.tasks.detection.model.layers import (
     Attention,
     Conv,
     ConvNorm,
-    LayerNorm,
-    Linear,
     Mlp,
     Residual,
     channels_last,
@@ -40,8 +38,6 @@ class VisionTextBrain(VisionText, frozen=True, kw_only=True, forbid_unknown_fiel
     max_tokens: int
     stored_as: Literal["float32", "float16"] = "float32"
 
-
-"""What ``network`` of a brain spec may be, for whoever parses specs."""
 
 STRIDE = 8  # pixels of the image a place of the memory stands for, along a side
 FINE_STRIDE = 4  # the same of the fine map, on which the dense loss of the training stands
@@ -275,21 +271,13 @@ def _place_features(image_size: int, device: torch.device) -> Tensor:
     return _tables[key]
 
 
-class _Holder(msgspec.Struct):
-    network: VisionTextBrain
-
-
 def parse_network(data: Mapping[str, Any]) -> VisionTextBrain:
     """The network section of a brain spec as its Struct, every default filled in.
 
     Raises UserError that names the wrong key or value, and the nearest known one.
     """
-    holder = {"network": dict(data)}
-    try:
-        return msgspec.convert(holder, _Holder).network
-    except msgspec.ValidationError as error:
-        source = Origins("network", {}, {("network",): "brain spec"})
-        raise explain_value(error, holder, _Holder, source, "see `Network` in recipe.py of detection") from error
+    network: VisionTextBrain = brain.parse_network(data, VisionTextBrain, "detection")
+    return network
 
 
 def check(spec: BrainSpec, network: VisionTextBrain) -> None:

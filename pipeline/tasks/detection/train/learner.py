@@ -1,37 +1,24 @@
-"""One update of the vision-text network from one batch of scenes.
+"""One update of the vision-text network from one batch of scenes."""
 
-What is monitored and exported is an exponential average of the weights.
-"""
-
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.tasks.detection.model.network import FINE_STRIDE, VisionTextNetwork, build
 from pipeline.tasks.detection.model.tokens import NUM_COORDINATES, PAD, Geometry
-from pipeline.tasks.detection.recipe import Train
+from pipeline.tasks.detection.recipe import DetectionRecipe
 from pipeline.tasks.detection.scenes.scene import DrawnShape
 from pipeline.tasks.detection.train.optimizer import MuonAdamW
 from pipeline.tasks.detection.train.targets import DenseTargets, dense_targets, pad_texts, written
+from pipeline.train.learner import AveragedLearner
 from schemas.brain import BrainSpec
 
-_AVERAGE_WARMUP = 10  # the average starts as a plain mean of the first weights, not as their initial value
 _FOCUS = 2.0  # exponent of the focal loss (Lin et al. 2017)
-
-
-def learning_rate(options: Train, step: int) -> float:
-    """The learning rate of a step (from 0): a linear warm-up times a cosine over all steps."""
-    done = min(step / max(options.num_steps, 1), 1.0)
-    fraction = options.final_fraction + (1.0 - options.final_fraction) * 0.5 * (1.0 + math.cos(math.pi * done))
-    warmup = min((step + 1) / options.warmup_steps, 1.0) if options.warmup_steps else 1.0
-    return options.learning_rate * fraction * warmup
 
 
 def dense_loss(heat: Tensor, distances: Tensor, targets: dict[str, Tensor]) -> Tensor:
@@ -56,84 +43,71 @@ class Losses:
     num_tokens: int
 
 
-class Learner:
-    """Online and average network, optimizer."""
+class Learner(AveragedLearner[VisionTextNetwork]):
+    """The network that learns to write about images, and what its answers are compared with."""
 
-    def __init__(self, options: Train, brain: BrainSpec, seed: int, device: str) -> None:
-        self.options, self.device = options, torch.device(device)
-        self.online = self._network(brain, seed)
-        self.average = self._network(brain, seed).requires_grad_(False).eval()
+    def __init__(self, recipe: DetectionRecipe, brain: BrainSpec, device: str) -> None:
+        self.train, self.muon = recipe.train, recipe.optimizer.type == "muon"
+
+        def make() -> VisionTextNetwork:
+            return build(brain, torch.Generator().manual_seed(recipe.seed))
+
+        super().__init__(recipe.optimizer, make, recipe.train.num_steps, device)
         config = self.online.config
-        self._weights: list[Tensor] = list(self.online.parameters())
-        self._average_weights: list[Tensor] = list(self.average.parameters())
-        self.optimizer = self._make_optimizer()
-        self.update_count = 0
         self.labels, self.side = list(config.labels), config.image_size // FINE_STRIDE
-        self._soft = _soft_targets(options.sigma).to(self.device)
+        self._soft = _soft_targets(recipe.train.sigma).to(self.device)
         self._entropy = -(self._soft * self._soft.clamp(min=1e-30).log()).sum(1)
 
-    def _network(self, brain: BrainSpec, seed: int) -> VisionTextNetwork:
-        return build(brain, torch.Generator().manual_seed(seed)).to(self.device)
-
-    def _make_optimizer(self) -> torch.optim.Optimizer:
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Muon and AdamW, or AdamW alone; weights without a second axis (norms, biases) do not decay."""
         options = self.options
-        if options.optimizer == "muon":
+        if self.muon:
             return MuonAdamW(self.online, options.learning_rate, options.weight_decay)
         groups = [
-            {"params": [w for w in self._weights if w.dim() > 1], "weight_decay": options.weight_decay},
-            {"params": [w for w in self._weights if w.dim() <= 1], "weight_decay": 0.0},
+            {"params": [w for w in self.weights if w.dim() > 1], "weight_decay": options.weight_decay},
+            {"params": [w for w in self.weights if w.dim() <= 1], "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups, options.learning_rate, betas=(0.9, 0.98), fused=True)
-
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).clone().to(self.device)  # a copy, for torch's alignment in memory
 
     def update(
         self, images: NDArray[np.uint8], drawn: Sequence[Sequence[DrawnShape]], generator: np.random.Generator
     ) -> Losses:
         """One gradient step from images [B, S, S, 3] and what is drawn on them."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.options, self.update_count)
         tokens, dense, num_tokens = self.losses(images, drawn, generator)
-        loss = tokens + self.options.dense_weight * dense
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        nn.utils.clip_grad_norm_(self._weights, self.options.max_grad_norm)
-        self.optimizer.step()
-        self.update_count += 1
-        self._move_average()
+        loss = tokens + self.train.dense_weight * dense
+        self.descend(loss)
         return Losses(float(loss.detach()), float(tokens.detach()), float(dense.detach()), num_tokens)
 
     def losses(
         self, images: NDArray[np.uint8], drawn: Sequence[Sequence[DrawnShape]], generator: np.random.Generator
     ) -> tuple[Tensor, Tensor, int]:
         """Token loss (mean over tokens, then over geometries), dense loss, number of tokens."""
-        enabled = self.options.precision == "bfloat16"
+        enabled = self.train.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
-            memory, said = self.online.encode(self._tensor(images))
+            memory, said = self.online.encode(self.tensor(images))
             image = self.online.remember(memory)
             dense = self._dense_loss(said, dense_targets(drawn, self.labels, self.side, FINE_STRIDE))
             parts, num_tokens = [], 0
-            for geometry in self.options.geometries:
+            for geometry in self.train.geometries:
                 asked = self._num_asked(geometry, len(drawn))
                 texts = [written(shapes, geometry, self.online.config.image_size) for shapes in drawn[:asked]]
                 tokens = pad_texts(self.online.vocabulary, texts, geometry)
-                jitter = generator.normal(0.0, self.options.jitter, tokens[:, :-1].shape).astype(np.float32)
+                jitter = generator.normal(0.0, self.train.jitter, tokens[:, :-1].shape).astype(np.float32)
                 seen = [(keys[:asked], values[:asked]) for keys, values in image]
-                states = self.online(self._tensor(tokens[:, :-1]), seen, self._tensor(jitter))
-                wanted = self._tensor(tokens[:, 1:])
+                states = self.online(self.tensor(tokens[:, :-1]), seen, self.tensor(jitter))
+                wanted = self.tensor(tokens[:, 1:])
                 parts.append(self._token_loss(states[wanted != PAD], wanted[wanted != PAD]))
                 num_tokens += int((tokens[:, 1:] != PAD).sum())
         return torch.stack(parts).mean(), dense, num_tokens
 
     def _num_asked(self, geometry: Geometry, num_images: int) -> int:
         """Polygons take three times as many tokens as boxes: beside boxes, they are asked for in part of the images."""
-        if geometry == "bbox_2d" or len(self.options.geometries) == 1:
+        if geometry == "bbox_2d" or len(self.train.geometries) == 1:
             return num_images
-        return max(round(self.options.polygon_share * num_images), 1)
+        return max(round(self.train.polygon_share * num_images), 1)
 
     def _dense_loss(self, said: tuple[Tensor, Tensor], targets: DenseTargets) -> Tensor:
-        wanted = {name: self._tensor(getattr(targets, name)) for name in ("heat", "distances", "mask")}
+        wanted = {name: self.tensor(getattr(targets, name)) for name in ("heat", "distances", "mask")}
         return dense_loss(*said, wanted)
 
     def _token_loss(self, states: Tensor, wanted: Tensor) -> Tensor:
@@ -147,27 +121,6 @@ class Learner:
             spread = (self._soft[values] * scores[~is_piece][:, num_pieces:]).sum()
             total = total - spread - self._entropy[values].sum()
         return total / len(wanted)
-
-    @torch.no_grad()
-    def _move_average(self) -> None:
-        keep = min(self.options.average_decay, self.update_count / (self.update_count + _AVERAGE_WARMUP))
-        torch._foreach_lerp_(self._average_weights, self._weights, 1.0 - keep)
-
-    def get_state(self) -> dict[str, Any]:
-        """Tensors and builtins, for checkpoints (``weights_only=True`` loads them)."""
-        return {
-            "weights": self.online.state_dict(),
-            "average_weights": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "update_count": self.update_count,
-        }
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from what `get_state` returned."""
-        self.online.load_state_dict(state["weights"])
-        self.average.load_state_dict(state["average_weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.update_count = state["update_count"]
 
 
 def _soft_targets(sigma: float) -> Tensor:

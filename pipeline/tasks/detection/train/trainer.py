@@ -15,7 +15,6 @@ import base64
 import io
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -27,7 +26,6 @@ from pipeline.contract.jobs import TrainJob, TrainOutcome
 from pipeline.contract.parts import TrainPart
 from pipeline.errors import UserError
 from pipeline.files import Appender
-from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.tasks.detection.model.decode import write_texts
 from pipeline.tasks.detection.model.network import VisionTextBrain, brain_spec
 from pipeline.tasks.detection.model.tokens import VOCABULARIES, Geometry, Shape
@@ -36,13 +34,13 @@ from pipeline.tasks.detection.rows import DetectionEpisode, DetectionMonitor, De
 from pipeline.tasks.detection.scenes.augment import augment
 from pipeline.tasks.detection.scenes.scene import DrawnShape, make_batch
 from pipeline.tasks.detection.scenes.shapes import CORNERS
-from pipeline.tasks.detection.train.learner import Learner, Losses, learning_rate
+from pipeline.tasks.detection.train.learner import Learner, Losses
 from pipeline.tasks.detection.train.monitor import GREEDY, count_matched, measure, read_writing, true_objects
-from pipeline.train.loop import RESUME, Rhythm, arithmetic, checkpoint_head, run_training
+from pipeline.train import trainer
+from pipeline.train.loop import run_training
 from pipeline.train.tail import Tail
 from schemas.brain import BrainSpec
 
-_REPORT_EVERY = 5  # steps between two reports of progress
 _MONITOR_SEED = 0  # every training is monitored on the same scenes
 _DIGITS = 6
 _SUMS = ("loss", "token_loss", "dense_loss")
@@ -79,21 +77,23 @@ def _longest(count: int, labels: Sequence[str], geometry: Geometry) -> list[Shap
     return [Shape(max(labels, key=len), geometry, (888,) * (4 if geometry == "bbox_2d" else 2 * most))] * count
 
 
-class Trainer:
-    """The whole state of a training, and one method a rhythm: `advance`, `monitor`, `save`."""
+class Trainer(trainer.Trainer[Learner]):
+    """Adds the scenes that are learned from, and those that the model is monitored on."""
+
+    recipe: DetectionRecipe
+    report_every = 5
+    plain_state = ("tokens_seen", "sums", "num_summed", "recent")
 
     def __init__(self, job: TrainJob) -> None:
         assert isinstance(job.recipe, DetectionRecipe)
-        self.recipe, self.folder, self.train = job.recipe, job.folder, job.recipe.train
-        self.brain = make_brain(job.recipe)
-        self.learner = Learner(self.train, self.brain, job.recipe.seed, job.device)
+        super().__init__(job, make_brain(job.recipe))
+        self.train = job.recipe.train
+        self.learner = Learner(job.recipe, self.brain, job.device)
         self.monitored = self._draw("monitor", _MONITOR_SEED, range(self.train.monitor_images))
         self.tokens_seen = 0
         self.sums = dict.fromkeys(_SUMS, 0.0)
         self.num_summed = 0
         self.recent = 0.0
-        self.best = -1.0
-        self.best_checkpoint = ""
 
     @property
     def step(self) -> int:
@@ -126,12 +126,12 @@ class Trainer:
             means = {name: round(total / self.num_summed, _DIGITS) for name, total in self.sums.items()}
             progress.append(
                 DetectionProgress(
-                    id=f"step-{self.step:08d}",
+                    id=self.step_name,
                     step=self.step,
                     loss=means["loss"],
                     token_loss=means["token_loss"],
                     dense_loss=means["dense_loss"],
-                    learning_rate=learning_rate(self.train, self.step - 1),
+                    learning_rate=self.learner.learning_rate(self.step - 1),
                     tokens_seen=self.tokens_seen,
                     images_seen=self.step * self.train.batch_size,
                 )
@@ -145,9 +145,10 @@ class Trainer:
         image, drawn = self.monitored[0][number], self.monitored[1][number]
         (writing,) = write_texts(self.learner.online, image[None], geometry, GREEDY)
         gt, step, loss, seen_at = true_objects(drawn, geometry), self.step, self.recent, time.time()
+        name = self.step_name
 
         def build(num_dropped_before: int) -> DetectionEpisode:
-            row = read_writing(f"step-{step:08d}", writing, gt, len(image))
+            row = read_writing(name, writing, gt, len(image))
             return DetectionEpisode(
                 id=row.id,
                 step=step,
@@ -176,14 +177,10 @@ class Trainer:
         measures = list(by_geometry.values())
         boxes, masks = by_geometry.get("bbox_2d"), by_geometry.get("poly")
         selected_by = float(np.mean([one.average_precision for one in measures]))
-        name = f"checkpoints/step_{self.step:08d}.checkpoint_v1"
-        if selected_by > self.best:
-            self.best, self.best_checkpoint = selected_by, name
-        save_checkpoint(self.folder / name, self.checkpoint())
         return DetectionMonitor(
-            id=f"step-{self.step:08d}",
+            id=self.step_name,
             step=self.step,
-            checkpoint=name,
+            checkpoint=self.keep(selected_by),
             selected_by=round(selected_by, _DIGITS),
             num_images=len(self.monitored[1]),
             average_precision=round(boxes.average_precision, _DIGITS) if boxes else None,
@@ -194,34 +191,21 @@ class Trainer:
             loss=round(self.recent, _DIGITS),
         )
 
-    def checkpoint(self) -> dict[str, Any]:
-        """What is needed to export this moment."""
-        return checkpoint_head(self.recipe, self.brain, self.step) | {
-            "facts": {"images_seen": self.step * self.train.batch_size, "tokens_seen": self.tokens_seen},
-            "average_weights": self.learner.average.state_dict(),
-        }
+    def checkpoint_facts(self) -> dict[str, int]:
+        """How much was learned from."""
+        return {"images_seen": self.step * self.train.batch_size, "tokens_seen": self.tokens_seen}
 
-    def save(self, offsets: dict[str, int]) -> None:
-        """Write everything that is needed to go on; ``offsets`` are the lengths of the files written so far."""
-        own = {name: getattr(self, name) for name in _OWN}
-        checkpoint = self.checkpoint() | self.learner.get_state() | {"trainer": own, "offsets": offsets}
-        save_checkpoint(self.folder / RESUME, checkpoint)
+    def counts(self) -> dict[str, int]:
+        """Images and tokens."""
+        return {"images": self.step * self.train.batch_size, "tokens": self.tokens_seen}
 
-    def load(self) -> dict[str, int]:
-        """Go on from `save`; returns the offsets it was given. Raises UserError when the checkpoint does not read."""
-        checkpoint = load_checkpoint(self.folder / RESUME)
-        self.learner.set_state(checkpoint)
-        for name in _OWN:
-            setattr(self, name, checkpoint["trainer"][name])
-        offsets: dict[str, int] = checkpoint["offsets"]
-        return offsets
+    def notes(self) -> dict[str, float]:
+        """What was selected by."""
+        return {"selected_by": self.best}
 
     def facts(self) -> dict[str, float | str]:
         """What the progress display shows."""
         return {"loss": round(self.recent, 4), "best AP": round(self.best, 3) if self.best_checkpoint else "-"}
-
-
-_OWN = ("tokens_seen", "sums", "num_summed", "recent", "best", "best_checkpoint")
 
 
 def _png(image: NDArray[np.uint8]) -> str:
@@ -233,19 +217,7 @@ def _png(image: NDArray[np.uint8]) -> str:
 
 def train(job: TrainJob) -> TrainOutcome:
     """Train by the job's recipe (`run_training`)."""
-    assert isinstance(job.recipe, DetectionRecipe)
-    options = job.recipe.train
-    rhythm = Rhythm(
-        num_steps=options.num_steps,
-        monitor_every=options.monitor_every,
-        checkpoint_every=options.checkpoint_every,
-        report_every=_REPORT_EVERY,
-    )
-    with arithmetic(options.num_threads):
-        trainer = Trainer(job)
-        outcome = run_training(job, trainer, rhythm)
-    counts = {"images": trainer.step * options.batch_size, "tokens": trainer.tokens_seen}
-    return replace(outcome, counts={**outcome.counts, **counts}, notes={**outcome.notes, "selected_by": trainer.best})
+    return run_training(job, Trainer)
 
 
 PART = TrainPart(train=train)

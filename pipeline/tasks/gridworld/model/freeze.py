@@ -9,6 +9,7 @@ import torch
 
 from pipeline.contract.model import ExportParts
 from pipeline.errors import UserError
+from pipeline.model.checkpoint import TRAINED, read_section, read_trained_brain
 from pipeline.tasks.gridworld.town.observe import encode, layout
 from pipeline.tasks.gridworld.town.rules import ACTIONS, METERS, PLACES
 from pipeline.tasks.gridworld.town.step import TownBatch
@@ -24,8 +25,8 @@ def export_parts(checkpoint: Mapping[str, Any]) -> ExportParts:
 
     Raises UserError when the checkpoint lacks something, or when the network cannot see the level it was trained on.
     """
-    brain = _brain(checkpoint)
-    recipe, facts = _section(checkpoint, "recipe"), _section(checkpoint, "facts")
+    brain = read_trained_brain(checkpoint)
+    recipe, facts = read_section(checkpoint, "recipe"), read_section(checkpoint, "facts")
     metadata: dict[str, Any] = {
         "task": "gridworld",
         "step": checkpoint["step"],
@@ -37,43 +38,19 @@ def export_parts(checkpoint: Mapping[str, Any]) -> ExportParts:
         "recipe_hash": checkpoint.get("recipe_hash"),
         "output": _describe_output(brain, recipe),
     }
-    environment = _section(recipe, "environment")
+    environment = read_section(recipe, "environment")
     if not environment:
         metadata["input"] = {"name": "observations", "dtype": "float32", "shape": ["B", brain.input_size], "blocks": []}
         golden = _draw_golden_inputs(brain.input_size)
     else:
         missing = [key for key in ("level", "encoding") if not isinstance(environment.get(key), str)]
         if missing:
-            raise UserError(f"the recipe's environment has no {missing[0]}", remedy=_TRAINED)
+            raise UserError(f"the recipe's environment has no {missing[0]}", remedy=TRAINED)
         blocks = layout(environment["level"], environment["encoding"])
         _check_sizes(brain, blocks[-1].stop, environment)
         metadata["input"] = _describe_input(brain, blocks, environment)
         golden = _play_golden_inputs(environment["level"], environment["encoding"])
     return ExportParts(brain, checkpoint["average_weights"], metadata, golden)
-
-
-def _section(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A dict of a checkpoint, empty if it is not there."""
-    section = holder.get(name)
-    if section is not None and not isinstance(section, Mapping):
-        raise UserError(f"{name} is a {type(section).__name__}, not a dict", remedy=_TRAINED)
-    return dict(section or {})
-
-
-_TRAINED = "take a checkpoint that `baton train` wrote"
-
-
-def _brain(checkpoint: Mapping[str, Any]) -> BrainSpec:
-    missing = [key for key in ("brain", "average_weights", "step") if key not in checkpoint]
-    if missing:
-        raise UserError(f"the checkpoint has no {missing[0]!r}", remedy=_TRAINED)
-    weights = checkpoint["average_weights"]
-    if not isinstance(weights, Mapping) or not all(isinstance(one, torch.Tensor) for one in weights.values()):
-        raise UserError("average_weights is not a dict of tensors", remedy=_TRAINED)
-    try:
-        return msgspec.convert(checkpoint["brain"], BrainSpec)
-    except msgspec.ValidationError as error:
-        raise UserError(f"the checkpoint's brain spec is not valid: {error}") from error
 
 
 def _check_sizes(brain: BrainSpec, size: int, environment: Mapping[str, Any]) -> None:
@@ -100,7 +77,7 @@ def _describe_input(brain: BrainSpec, blocks: Any, environment: Mapping[str, Any
 
 
 def _describe_output(brain: BrainSpec, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    learning = _section(recipe, "q_learning")
+    learning = read_section(recipe, "q_learning")
     scale, gamma = learning.get("reward_scale"), learning.get("gamma")
     return {
         "name": "q_values",

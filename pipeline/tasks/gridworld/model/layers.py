@@ -1,8 +1,4 @@
-"""Building blocks of the Q-networks: linear layers without a hidden random draw, perceptrons, recurrent cells, dueling.
-
-Nothing here initialises itself: `initialise` does, from a generator, so that building a network to load weights into
-it costs nothing and draws nothing.
-"""
+"""Building blocks of the Q-networks: perceptrons, recurrent cells, dueling; and their first weights."""
 
 import itertools
 import math
@@ -12,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from pipeline.model import layers
+from pipeline.model.layers import LayerNorm
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -46,20 +45,10 @@ Measured for 3,584 rows (256 observations of 14 places), 9 inputs and 64 outputs
 """
 
 
-class Linear(nn.Linear):
-    """`torch.nn.Linear` with uninitialised parameters; `gain` is what `initialise` scales its weight by.
-
-    With `steady` set, narrow layers are computed with rows of zeros added to the weight, see `STEADY_OUTPUTS`.
-    """
+class Linear(layers.Linear):
+    """With `steady` set, narrow layers are computed with rows of zeros added to the weight, see `STEADY_OUTPUTS`."""
 
     steady = False
-
-    def __init__(self, in_features: int, out_features: int, *, bias: bool = True, gain: float = 1.0) -> None:
-        self.gain = gain
-        super().__init__(in_features, out_features, bias)
-
-    def reset_parameters(self) -> None:
-        """Do nothing: see `initialise`."""
 
     def forward(self, x: Tensor) -> Tensor:
         narrow = self.steady and self.out_features < STEADY_OUTPUTS
@@ -68,13 +57,6 @@ class Linear(nn.Linear):
         weight = F.pad(self.weight, (0, 0, 0, STEADY_OUTPUTS - self.out_features)) if narrow else self.weight
         y = torch.matmul(x, weight.t().contiguous())[..., : self.out_features]
         return y if self.bias is None else y + self.bias
-
-
-class LayerNorm(nn.LayerNorm):
-    """`torch.nn.LayerNorm` with uninitialised parameters."""
-
-    def reset_parameters(self) -> None:
-        """Do nothing: see `initialise`."""
 
 
 class Layer(nn.Module):

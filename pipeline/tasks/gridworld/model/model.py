@@ -1,7 +1,6 @@
 """What `load_model` returns for gridworld: observations in, Q-values and actions out, nothing kept in between."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import UserError
+from pipeline.model.layers import one_thread
 from pipeline.tasks.gridworld.model.layers import Linear
 from pipeline.tasks.gridworld.model.network import QNetwork
 from schemas.brain import BrainSpec
@@ -133,7 +133,7 @@ class GridworldModel:
         q = np.empty((len(rows), self.brain.output_size), np.float32)
         after = None if hidden is None else np.empty_like(hidden)
         device = next(self.module.parameters()).device
-        with torch.inference_mode(), _one_thread():
+        with torch.inference_mode(), one_thread():
             for start in range(0, len(rows), TILE_ROWS):
                 tile = slice(start, min(start + TILE_ROWS, len(rows)))
                 num = tile.stop - start
@@ -150,20 +150,6 @@ def _tile(rows: NDArray[np.float32]) -> torch.Tensor:
     tile = torch.zeros(TILE_ROWS, rows.shape[1])
     tile.numpy()[: len(rows)] = rows
     return tile
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """How many threads share a product changes the order of its sums, so it is always one."""
-    before = torch.get_num_threads()
-    if before == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _choose(

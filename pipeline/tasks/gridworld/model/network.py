@@ -7,14 +7,12 @@ written once.
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 import torch
 from torch import Tensor, nn
 
 from pipeline.contract.parts import ModelPart
 from pipeline.errors import UserError
-from pipeline.recipe.explain import Places as Origins
-from pipeline.recipe.explain import explain_value
+from pipeline.model import brain
 from pipeline.tasks.gridworld.model.freeze import export_parts
 from pipeline.tasks.gridworld.model.layers import (
     CELLS,
@@ -45,10 +43,6 @@ POSITION_SIZE = 2  # the common blocks begin with the position of the agent: x a
 NUM_HEADS = 8
 MAX_WIDTH = 65_536  # 200 times the widest trained so far; a spec from anywhere must not exhaust the memory
 MAX_LAYERS = 64
-
-
-class _Holder(msgspec.Struct):
-    network: BrainNetwork
 
 
 class QNetwork(nn.Module):
@@ -229,12 +223,8 @@ def parse_network(data: Mapping[str, Any]) -> BrainNetwork:
 
     Raises UserError that names the wrong key or value, and the nearest known one.
     """
-    holder = {"network": dict(data)}
-    try:
-        return msgspec.convert(holder, _Holder).network
-    except msgspec.ValidationError as error:
-        source = Origins("network", {}, {("network",): "brain spec"})
-        raise explain_value(error, holder, _Holder, source, "see `Network` in recipe.py of gridworld") from error
+    network: BrainNetwork = brain.parse_network(data, BrainNetwork, "gridworld")
+    return network
 
 
 def check(spec: BrainSpec, network: BrainNetwork) -> None:

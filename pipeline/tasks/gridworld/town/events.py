@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple, Protocol
 
 from pipeline.tasks.gridworld.rows import Step
 from pipeline.tasks.gridworld.town.rules import (
-    ACTIONS,
     CASCADE_THRESHOLD,
     CASCADES,
     DOLLARS_PER_MONEY,
@@ -149,7 +148,7 @@ def consequence(meter: int) -> str:
 
 
 def feeding_chain(killed: int, meters: Sequence[float]) -> list[int]:
-    """From the meter that killed along the strongest drain to where the trouble began (`environment.deepest_cause`)."""
+    """From the meter that killed along the strongest drain to where the trouble began (`TownBatch.deepest_cause`)."""
     chain = [killed]
     while len(chain) <= len(METERS):
         losses = {
@@ -198,8 +197,3 @@ def signed(number: float, decimals: int = 2) -> str:
     """``+.50`` or ``-.02``: the sign always, the zero before the point never."""
     text = f"{number:+.{decimals}f}"
     return text.replace("0.", ".", 1) if abs(number) < 1 else text
-
-
-def action_words(step: Step) -> str:
-    """``interact (greedy)``."""
-    return f"{ACTIONS[step.action]} ({step.mode})"

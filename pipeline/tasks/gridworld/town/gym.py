@@ -4,25 +4,31 @@
     observation, info = env.reset(seed=0)
 
 or by name: `gymnasium.make("pipeline.tasks.gridworld.town.gym:baton/Town-v0", level="temporal")`.
-For speed use `environment.TownBatch`, which steps thousands of towns in one call.
+For speed use `step.TownBatch`, which steps thousands of towns in one call.
 """
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tasks.gridworld.town import observe as observation
+from pipeline.errors import UserError
+from pipeline.tasks.gridworld.town import observe
 from pipeline.tasks.gridworld.town.observe import Encoding
 from pipeline.tasks.gridworld.town.rules import ACTIONS, METERS, REWARDS, Level, find_level
 from pipeline.tasks.gridworld.town.step import RewardOptions, TownBatch
+
+try:
+    import gymnasium
+except ModuleNotFoundError as missing:
+    what = "a town as a Gymnasium environment needs gymnasium, which is not installed"
+    raise UserError(what, remedy="pip install 'baton-pipeline[gym]'") from missing
 
 
 class TownEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     """A batch of one town.
 
-    Observations are those of `observation.encode`; `blocks` is their layout. The reward is the sum of the
+    Observations are those of `observe.encode`; `blocks` is their layout. The reward is the sum of the
     components of REWARDS. Death terminates, retirement at the cap truncates. `info` holds "action_mask"
     (bool [8]) and after a step "rewards" (by component); when a town died, "cause" names the meter.
 
@@ -43,7 +49,7 @@ class TownEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self.level = find_level(level)
         self.encoding = encoding
         self.multiplier = multiplier
-        self.blocks = observation.layout(self.level, encoding)
+        self.blocks = observe.layout(self.level, encoding)
         lengths = [block.stop - block.start for block in self.blocks]
         self.observation_space = gymnasium.spaces.Box(
             low=np.repeat(np.array([block.low for block in self.blocks], dtype=np.float32), lengths),
@@ -75,7 +81,7 @@ class TownEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         return self._observe(), float(sum(rewards)), died, bool(town.retired[0]), info
 
     def _observe(self) -> NDArray[np.float32]:
-        seen: NDArray[np.float32] = observation.encode(self._town.packed, self.level, self.encoding)[0]
+        seen: NDArray[np.float32] = observe.encode(self._town.packed, self.level, self.encoding)[0]
         return seen
 
 

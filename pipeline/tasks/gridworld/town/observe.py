@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import inlined, kernel
 from pipeline.errors import UserError
 from pipeline.tasks.gridworld.town.arrays import CELL_BITS, PLACE_FEATURES, Tables, tables
-from pipeline.tasks.gridworld.town.compiled import compiled, inlined
 from pipeline.tasks.gridworld.town.rules import ACTIONS, INTERACT, METERS, PACKED, PLACES, Level, find_level
 
 Encoding = Literal["places", "memory", "window", "grid"]
@@ -137,13 +137,13 @@ def _legal_actions_of(row: NDArray[np.float32], level: Tables, out: NDArray[np.b
     out[INTERACT] &= (underfoot & level.open_places[np.int64(row[at.hour])]) != 0
 
 
-@compiled
+@kernel
 def _legal_actions(packed: NDArray[np.float32], level: Tables, out: NDArray[np.bool_]) -> None:
     for i in range(len(packed)):
         _legal_actions_of(packed[i], level, out[i])
 
 
-@compiled
+@kernel
 def legal_actions_where(
     which: NDArray[np.bool_], packed: NDArray[np.float32], level: Tables, out: NDArray[np.bool_]
 ) -> None:
@@ -216,7 +216,7 @@ def _encode_unseen(row: NDArray[np.float32], level: Tables, out: NDArray[np.floa
     out[start + 6] = np.float32(_count_bits(unseen)) / np.float32(num_cells)
 
 
-@compiled
+@kernel
 def _encode_places(packed: NDArray[np.float32], level: Tables, remember: bool, out: NDArray[np.float32]) -> None:
     """Common blocks and one row of PLACE_FEATURES a place; `remember`: seen so far instead of visible now."""
     at = level.at
@@ -255,7 +255,7 @@ def _encode_places(packed: NDArray[np.float32], level: Tables, remember: bool, o
             underfoot[place] = here
 
 
-@compiled
+@kernel
 def _encode_cells(packed: NDArray[np.float32], level: Tables, window: bool, out: NDArray[np.float32]) -> None:
     """Common blocks and one-hot cells: the square around the agent (`window`) or the whole grid."""
     at = level.at

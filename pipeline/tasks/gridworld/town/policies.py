@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import inlined, kernel
 from pipeline.tasks.gridworld.town.arrays import Tables, tables
-from pipeline.tasks.gridworld.town.compiled import compiled, inlined
 from pipeline.tasks.gridworld.town.rules import (
     BAR,
     BED,
@@ -106,7 +106,7 @@ def _towards(cell: int, goal: int, level: Tables) -> int:
     return DOWN if dy > 0 else UP
 
 
-@compiled
+@kernel
 def _go_to(
     packed: NDArray[np.float32],
     mask: NDArray[np.bool_],

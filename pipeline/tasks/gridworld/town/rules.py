@@ -1,7 +1,7 @@
 """The rules of the town: actions, meters, places, levels and every number in them.
 
 Plain Python, so that whoever only reads rows can import it in milliseconds. Compiled code takes the numbers
-as arrays (`tables.py`).
+as arrays (`arrays.py`).
 
 The table of places leaves some things open. They are decided here, once, for every implementation:
 

@@ -6,14 +6,14 @@ other meter, so prices and wages need no rule of their own), divided by the step
 for opening, ticks, and a constant. If nothing is worth `idle`, the script rests.
 
 Twenty parameters: w (8), k (8), the constant, a bonus for going on with a use in progress, `idle`, and how
-much of the decay on the way is foreseen. `tune.py` finds them.
+much of the decay on the way is foreseen. `tune_script.py` finds them.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import inlined, kernel
 from pipeline.tasks.gridworld.town.arrays import Tables
-from pipeline.tasks.gridworld.town.compiled import compiled, inlined
 from pipeline.tasks.gridworld.town.rules import DOWN, INTERACT, LEFT, MONEY, REST, RIGHT, UP
 
 NUM_PARAMETERS = 20
@@ -26,7 +26,7 @@ _FULL = (
     *(0.3297, 1.3208, 1.2185, 2.0992, 0.3046, 0.1026, 0.8201, 0.2649),
     *(0.5336, 0.041, 0.0234, 0.5079),
 )
-# Found by `tune.py` with its defaults but --generations 20 --scenarios 24 (minimal, resources), --generations 20
+# Found by `tune_script.py` with its defaults but --generations 20 --scenarios 24 (minimal, resources), --generations 20
 # (full), --generations 25 (temporal). Survived steps / wellbeing on 1,000 other towns, at decay 1.0, 1.5 and 2.0:
 #   minimal    366 / 256    295 / 195    231 / 158   (one bed and $50: nobody lives to 1,000)
 #   resources  2000 / 1869  2000 / 1843  2000 / 1817
@@ -122,7 +122,7 @@ def _best_action(row: NDArray[np.float32], level: Tables, parameters: NDArray[np
     return DOWN if best_dy > 0 else UP
 
 
-@compiled
+@kernel
 def _follow_script(
     packed: NDArray[np.float32], level: Tables, parameters: NDArray[np.float64], actions: NDArray[np.int64]
 ) -> None:

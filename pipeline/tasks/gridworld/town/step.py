@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tasks.gridworld.town import observe as observation
+from pipeline.compiled import inlined, kernel
+from pipeline.tasks.gridworld.town import observe
 from pipeline.tasks.gridworld.town.arrays import Tables, tables
-from pipeline.tasks.gridworld.town.compiled import compiled, inlined
 from pipeline.tasks.gridworld.town.rules import (
     ACTIONS,
     ENERGY,
@@ -131,7 +131,7 @@ def _reset_one(i: int, seed: Any, multiplier: float, town: _Town, level: Tables,
     town.cause[i] = town.deepest_cause[i] = town.interacted[i] = -1
 
 
-@compiled
+@kernel
 def _reset(
     town: _Town,
     level: Tables,
@@ -258,7 +258,7 @@ def _step_one(
     return completed
 
 
-@compiled
+@kernel
 def _step(town: _Town, level: Tables, options: _Options, actions: NDArray[np.int64]) -> None:
     packed, all_meters, rewards = town.packed, town.meters, town.rewards
     died, retired, finished, sparse = town.died, town.retired, town.finished, town.sparse
@@ -356,7 +356,7 @@ class TownBatch:
             raise ValueError("multiplier must be finite and not negative")
         self._town.sparse[which] = self.reward.sparse
         _reset(self._town, self._tables, which, seeds, decay, self._cells)
-        observation.legal_actions_where(which, self.packed, self._tables, self.mask)
+        observe.legal_actions_where(which, self.packed, self._tables, self.mask)
 
     def step(self, actions: NDArray[np.int64]) -> None:
         """Advance every town by one step. `actions` int64 [N]; a finished town ignores its action.
@@ -370,7 +370,7 @@ class TownBatch:
             raise ValueError(f"actions must be in 0..{len(ACTIONS) - 1}")
         options = _Options(float(self.reward.shaping_weight), float(self.reward.shaping_gamma))
         _step(self._town, self._tables, options, actions)
-        observation.legal_actions(self.packed, self.level, out=self.mask)
+        observe.legal_actions(self.packed, self.level, out=self.mask)
 
     def get_state(self) -> dict[str, NDArray[Any]]:
         """Copies of all arrays, exact: `set_state` with them continues bit for bit."""
@@ -386,4 +386,4 @@ class TownBatch:
                 raise ValueError(f"{name} must be {array.dtype} {array.shape}")
         for name, array in arrays.items():
             array[:] = state[name]
-        observation.legal_actions(self.packed, self.level, out=self.mask)
+        observe.legal_actions(self.packed, self.level, out=self.mask)

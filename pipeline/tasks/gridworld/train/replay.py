@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import kernel
 from pipeline.tasks.gridworld.recipe import QLearning
 from pipeline.tasks.gridworld.recipe import Replay as ReplayOptions
-from pipeline.tasks.gridworld.town.compiled import compiled
 from pipeline.tasks.gridworld.town.rules import PACKED
 
 DIED, RETIRED, DUMMY, FIRST, EXPLORED = 1, 2, 4, 8, 16
@@ -62,7 +62,7 @@ class _Return(NamedTuple):
     cut: int
 
 
-@compiled
+@kernel
 def _look_ahead(ring: _Ring, row: int, env: int, options: _Return) -> Any:
     """n-step return from ring[row, env]: (return, discount of the bootstrap, steps to the bootstrap state).
 
@@ -83,7 +83,7 @@ def _look_ahead(ring: _Ring, row: int, env: int, options: _Return) -> Any:
     return total, discount, options.num_steps
 
 
-@compiled
+@kernel
 def _gather(ring: _Ring, rows: Any, envs: Any, options: _Return, out: Any) -> None:
     states, actions, returns, bootstrap, discounts, valid = out
     num_rows = len(ring.actions)
@@ -100,7 +100,7 @@ def _gather(ring: _Ring, rows: Any, envs: Any, options: _Return, out: Any) -> No
         valid[b] = 0.0 if ring.flags[row, env] & 4 else 1.0
 
 
-@compiled
+@kernel
 def _gather_sequences(ring: _Ring, rows: Any, envs: Any, burn_in: int, options: _Return, out: Any) -> None:
     states, actions, returns, bootstrap, discounts, valid, resets = out
     num_rows = len(ring.actions)
@@ -121,7 +121,7 @@ def _gather_sequences(ring: _Ring, rows: Any, envs: Any, burn_in: int, options: 
             valid[k, b] = 0.0 if ring.flags[row, env] & 4 else 1.0
 
 
-@compiled
+@kernel
 def _set_priorities(tree: NDArray[np.float64], slots: NDArray[np.int64], priorities: NDArray[np.float64]) -> None:
     """Sum tree in an array: leaves in its second half, each node the sum of its two children, node 1 the total."""
     half = len(tree) // 2
@@ -134,7 +134,7 @@ def _set_priorities(tree: NDArray[np.float64], slots: NDArray[np.int64], priorit
             node //= 2
 
 
-@compiled
+@kernel
 def _find_slots(tree: NDArray[np.float64], targets: NDArray[np.float64], out: NDArray[np.int64]) -> None:
     """For each target in [0, total): the slot at which the running sum of priorities passes it."""
     half = len(tree) // 2
@@ -234,9 +234,9 @@ class Replay:
             row = self.num_added % self.num_rows
             _set_priorities(self.tree, (row // self.stride) * self.num_envs + envs, np.zeros(self.num_envs))
 
-    def sample(self, rng: np.random.Generator, beta: float) -> Batch:
+    def sample(self, rng: np.random.Generator, batch_size: int, beta: float) -> Batch:
         """``batch_size`` transitions (recurrent: batch_size // sequence sequences of that many)."""
-        size = max(self.options.batch_size // self.options.sequence, 1) if self.hidden_size else self.options.batch_size
+        size = max(batch_size // self.options.sequence, 1) if self.hidden_size else batch_size
         weights = np.ones(size, np.float32)
         if len(self.tree):
             total = self.tree[1]

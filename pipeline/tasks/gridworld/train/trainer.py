@@ -10,8 +10,7 @@ What it leaves in its folder (`pipeline.train.loop`):
 """
 
 import json
-from collections import deque
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -22,7 +21,6 @@ from pipeline.contract.jobs import TrainJob, TrainOutcome
 from pipeline.contract.parts import TrainPart
 from pipeline.errors import UserError
 from pipeline.files import Appender
-from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.tasks.gridworld.infer.rollout import Scenarios, play
 from pipeline.tasks.gridworld.model.network import parse_network
 from pipeline.tasks.gridworld.recipe import GridworldRecipe, Places
@@ -33,11 +31,13 @@ from pipeline.tasks.gridworld.town.rules import ACTIONS, LEVELS
 from pipeline.tasks.gridworld.train.collect import Collector, epsilons
 from pipeline.tasks.gridworld.train.learner import Learner, answer
 from pipeline.tasks.gridworld.train.replay import Replay
-from pipeline.train.loop import RESUME, Rhythm, arithmetic, checkpoint_head, run_training
+from pipeline.train import trainer
+from pipeline.train.loop import run_training
 from pipeline.train.tail import Tail
 from schemas.brain import BrainSpec
 
 _REPORT_EVERY = 20  # vector steps between two reports of progress
+_NUM_RECENT = 200  # episodes that the progress display shows the means of
 
 
 def brain_spec(recipe: GridworldRecipe) -> BrainSpec:
@@ -60,29 +60,31 @@ def brain_spec(recipe: GridworldRecipe) -> BrainSpec:
     )
 
 
-class Trainer:
-    """The whole state of a training, and one method a rhythm: `advance`, `monitor`, `save`."""
+class Trainer(trainer.Trainer[Learner]):
+    """Adds the replay memory, the towns that are acted in, and what of that is random."""
+
+    recipe: GridworldRecipe
+    step_digits = 10
+    step = 0  # of the environments, summed over them
+    plain_state = ("updates_due", "loss", "recent")
 
     def __init__(self, job: TrainJob) -> None:
         recipe = job.recipe
         assert isinstance(recipe, GridworldRecipe)
-        self.recipe, self.folder = recipe, job.folder
-        self.level, self.brain = LEVELS[recipe.environment.level], brain_spec(recipe)
-        steps = recipe.train.num_envs
-        num_vector_steps = -(-recipe.train.num_steps // steps)
-        num_updates = int((num_vector_steps - recipe.train.warmup_steps // steps) * recipe.train.updates_per_step)
+        super().__init__(job, brain_spec(recipe))
+        self.level, train = LEVELS[recipe.environment.level], recipe.train
+        self.report_every = _REPORT_EVERY * train.num_envs
+        num_vector_steps = -(-train.num_steps // train.num_envs)
+        num_updates = int((num_vector_steps - train.warmup_steps // train.num_envs) * train.updates_per_step)
         torch.manual_seed(recipe.seed)  # dropout draws from the global generator
         self.learner = Learner(recipe, self.brain, num_updates, job.device)
-        self.replay = Replay(recipe.replay, recipe.q_learning, steps, self.learner.hidden_size)
+        self.replay = Replay(recipe.replay, recipe.q_learning, train.num_envs, self.learner.hidden_size)
         self.collector = Collector(recipe, self.learner, self.replay)
         self.sampling = np.random.Generator(np.random.PCG64(recipe.seed + 1))
-        self.step = 0
         self.num_episodes = 0
         self.updates_due = 0.0
         self.loss = 0.0
-        self.best = -np.inf
-        self.best_checkpoint = ""
-        self.recent: deque[tuple[int, float]] = deque(maxlen=200)
+        self.recent: list[list[float]] = []  # steps and wellbeing of the last episodes
 
     def advance(self, progress: Appender, tail: Tail) -> None:
         """One step of every environment, and the updates that are due."""
@@ -103,12 +105,12 @@ class Trainer:
     def _record(self, row: GridworldProgress, progress: Appender) -> None:
         progress.append(row)
         self.num_episodes += 1
-        self.recent.append((row.num_steps, row.wellbeing))
+        self.recent = [*self.recent[1 - _NUM_RECENT :], [row.num_steps, row.wellbeing]]
 
     def _learn(self) -> None:
         replay = self.recipe.replay
         beta = replay.beta + (1.0 - replay.beta) * min(self.step / self.recipe.train.num_steps, 1.0)
-        batch = self.replay.sample(self.sampling, beta)
+        batch = self.replay.sample(self.sampling, self.recipe.train.batch_size, beta)
         loss, errors = self.learner.update(batch)
         self.loss = 0.99 * self.loss + 0.01 * loss if self.learner.update_count > 1 else loss
         self.replay.update_priorities(batch.slots, errors)
@@ -131,14 +133,10 @@ class Trainer:
         )
         steps = [episode.account["num_steps"] for episode in episodes]
         wellbeing = float(np.mean([episode.account["wellbeing"] for episode in episodes]))
-        name = f"checkpoints/step_{self.step:010d}.checkpoint_v1"
-        if wellbeing > self.best:
-            self.best, self.best_checkpoint = wellbeing, name
-        save_checkpoint(self.folder / name, self.checkpoint())
         return GridworldMonitor(
-            id=f"step-{self.step:010d}",
+            id=self.step_name,
             step=self.step,
-            checkpoint=name,
+            checkpoint=self.keep(wellbeing),
             selected_by=round(wellbeing, 6),
             num_episodes=len(episodes),
             num_steps_mean=round(float(np.mean(steps)), 6),
@@ -150,56 +148,48 @@ class Trainer:
 
     def checkpoint(self) -> dict[str, Any]:
         """What is needed to export this moment, or to start another training from it."""
-        stage = self.collector.curriculum.index if self.collector.curriculum else None
+        return super().checkpoint() | self.learner.get_state()
+
+    def checkpoint_facts(self) -> dict[str, Any]:
+        """How much was learned from, and how much is left to chance."""
         epsilon = epsilons(self.recipe.exploration, self.recipe.train.num_envs, self.step)
-        return checkpoint_head(self.recipe, self.brain, self.step) | {
-            "facts": {
-                "num_episodes": self.num_episodes,
-                "num_updates": self.learner.update_count,
-                "epsilon": float(epsilon.mean()),
-                "stage": stage,
-                "multiplier": self.collector.stage.multiplier,
-            },
-            **self.learner.get_state(),
+        return {
+            "num_episodes": self.num_episodes,
+            "num_updates": self.learner.update_count,
+            "epsilon": float(epsilon.mean()),
+            "stage": self.collector.curriculum.index if self.collector.curriculum else None,
+            "multiplier": self.collector.stage.multiplier,
         }
 
-    def save(self, offsets: dict[str, int]) -> None:
-        """Write everything that is needed to go on; ``offsets`` are the lengths of the files written so far."""
+    def get_state(self) -> dict[str, Any]:
+        """With the replay memory, the towns, and where the random generators are."""
         replay = self.replay.get_state()
-        checkpoint = self.checkpoint() | {
+        return super().get_state() | {
             "replay": {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in replay.items()},
             "environment": self.collector.get_state(),
-            "rng": {
-                "sampling": json.dumps(self.sampling.bit_generator.state),
-                "torch": torch.get_rng_state(),
-            },
-            "trainer": {
-                "updates_due": self.updates_due,
-                "loss": self.loss,
-                "best": self.best,
-                "best_checkpoint": self.best_checkpoint,
-                "recent": [list(pair) for pair in self.recent],
-            },
-            "offsets": offsets,
+            "rng": {"sampling": json.dumps(self.sampling.bit_generator.state), "torch": torch.get_rng_state()},
         }
-        save_checkpoint(self.folder / RESUME, checkpoint)
 
-    def load(self) -> dict[str, int]:
-        """Go on from `save`; returns the offsets it was given. Raises UserError when the checkpoint does not read."""
-        checkpoint = load_checkpoint(self.folder / RESUME)
-        self.step, self.num_episodes = checkpoint["step"], checkpoint["facts"]["num_episodes"]
-        self.learner.set_state(checkpoint)
-        replay = {k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in checkpoint["replay"].items()}
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `get_state` returned."""
+        super().set_state(state)
+        self.step, self.num_episodes = state["step"], state["facts"]["num_episodes"]
+        replay = {k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in state["replay"].items()}
         self.replay.set_state(replay)
-        self.collector.set_state(checkpoint["environment"])
-        self.sampling.bit_generator.state = json.loads(checkpoint["rng"]["sampling"])
-        torch.set_rng_state(checkpoint["rng"]["torch"])
-        own = checkpoint["trainer"]
-        self.updates_due, self.loss = own["updates_due"], own["loss"]
-        self.best, self.best_checkpoint = own["best"], own["best_checkpoint"]
-        self.recent.extend((steps, wellbeing) for steps, wellbeing in own["recent"])
-        offsets: dict[str, int] = checkpoint["offsets"]
-        return offsets
+        self.collector.set_state(state["environment"])
+        self.sampling.bit_generator.state = json.loads(state["rng"]["sampling"])
+        torch.set_rng_state(state["rng"]["torch"])
+
+    def counts(self) -> dict[str, int]:
+        """Episodes and updates."""
+        return {"episodes": self.num_episodes, "updates": self.learner.update_count}
+
+    def notes(self) -> dict[str, Any]:
+        """What was selected by, and when the curriculum went on or back."""
+        notes: dict[str, Any] = {"selected_wellbeing": self.best}
+        if self.collector.curriculum:
+            notes["stage_changes"] = [list(change) for change in self.collector.curriculum.changes]
+        return notes
 
     def facts(self) -> dict[str, float | str]:
         """What the progress display shows."""
@@ -213,25 +203,7 @@ class Trainer:
 
 def train(job: TrainJob) -> TrainOutcome:
     """Train by the job's recipe (`run_training`)."""
-    assert isinstance(job.recipe, GridworldRecipe)
-    options = job.recipe.train
-    rhythm = Rhythm(
-        num_steps=options.num_steps,
-        monitor_every=options.monitor_every,
-        checkpoint_every=options.checkpoint_every,
-        report_every=_REPORT_EVERY * options.num_envs,
-    )
-    with arithmetic(options.num_threads):
-        trainer = Trainer(job)
-        outcome = run_training(job, trainer, rhythm)
-    counts = {"episodes": trainer.num_episodes, "updates": trainer.learner.update_count}
-    notes = {"selected_wellbeing": trainer.best} | _stages(trainer)
-    return replace(outcome, counts={**outcome.counts, **counts}, notes={**outcome.notes, **notes})
-
-
-def _stages(trainer: Trainer) -> dict[str, Any]:
-    curriculum = trainer.collector.curriculum
-    return {"stage_changes": [list(change) for change in curriculum.changes]} if curriculum else {}
+    return run_training(job, Trainer)
 
 
 PART = TrainPart(train=train)

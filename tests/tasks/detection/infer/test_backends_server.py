@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline.run.manifest import load_manifest
 from pipeline.tasks.detection.answers import Request
 from pipeline.tasks.detection.infer.backends.chat import payload, read_reply
-from pipeline.tasks.detection.infer.backends.retries import Waits, parse_retry_after
+from pipeline.tasks.detection.infer.backends.server import Waits, parse_retry_after
 from pipeline.tasks.detection.recipe import Infer, Server
 from tests.tasks.detection.infer.chat_server import ChatServer, Plan, chat_server, reply_of, text_of
 from tests.tasks.detection.input_records import predictions, run_infer, write_records

@@ -14,8 +14,7 @@ from PIL import Image
 from pipeline import load_model
 from pipeline.errors import UserError
 from pipeline.run.manifest import load_manifest
-from pipeline.tasks.detection.answers import Answer, Failure, Request, in_batches, record_seed
-from pipeline.tasks.detection.infer.failures import FAILURES
+from pipeline.tasks.detection.answers import FAILURES, Answer, Failure, Request, in_batches, record_seed
 from pipeline.tasks.detection.rows import DetectionPrediction
 from tests.conftest import ROOT
 from tests.tasks.detection.input_records import CAT, errors, predictions, run_infer, write_lines, write_records
@@ -354,5 +353,5 @@ def test_every_code_of_a_failure_is_documented() -> None:
     text = (ROOT / "docs/detection.md").read_text()
     assert [code for code in FAILURES if f"`{code}`" not in text] == []
     sources = (ROOT / "pipeline/tasks/detection").rglob("*.py")
-    used = "".join(path.read_text() for path in sources if path.name != "failures.py")
-    assert [code for code in FAILURES if f'"{code}"' not in used] == []
+    used = "".join(path.read_text() for path in sources)
+    assert [code for code in FAILURES if used.count(f'"{code}"') < 2] == []  # once in the list itself

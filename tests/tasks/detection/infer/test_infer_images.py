@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import UserError
+from pipeline.tasks.detection.answers import FAILURES
 from pipeline.tasks.detection.images import ImageError, ImageFolder, ImageLimits, orientation
-from pipeline.tasks.detection.infer.failures import FAILURES
 
 LIMITS = ImageLimits(num_bytes=10_000, num_pixels=10_000)
 SIZE = (40, 30)

@@ -18,13 +18,13 @@ from pipeline.export import export_model
 from pipeline.model.file import load_model
 from pipeline.tasks.detection.model.model import DetectionModel
 from pipeline.tasks.detection.model.network import parse_network
-from pipeline.tasks.detection.recipe import DetectionRecipe, Train
+from pipeline.tasks.detection.recipe import DetectionRecipe
 from pipeline.tasks.detection.rows import DetectionEpisode, DetectionMonitor, DetectionProgress
 from pipeline.tasks.detection.scenes.augment import augment
-from pipeline.tasks.detection.train.learner import learning_rate
 from pipeline.tasks.detection.train.optimizer import orthogonal
 from pipeline.tasks.detection.train.trainer import make_brain, train
-from pipeline.train.loop import RESUME, SELECTED
+from pipeline.train.loop import SELECTED
+from pipeline.train.trainer import RESUME
 
 SMALL: dict[str, Any] = {
     "schema": "recipe_v1",
@@ -40,10 +40,10 @@ SMALL: dict[str, Any] = {
         "num_layers": 1,
         "num_heads": 2,
     },
+    "optimizer": {"warmup_updates": 4},
     "train": {
         "num_steps": 12,
         "batch_size": 4,
-        "warmup_steps": 4,
         "monitor_every": 6,
         "monitor_images": 3,
         "checkpoint_every": 4,
@@ -53,7 +53,8 @@ SMALL: dict[str, Any] = {
 }
 EVERYTHING_ELSE = SMALL | {
     "network": {**SMALL["network"], "vocabulary": "characters"},
-    "train": {**SMALL["train"], "optimizer": "adamw", "precision": "float32", "geometries": ["bbox_2d"]},
+    "optimizer": {"type": "adamw", "warmup_updates": 4},
+    "train": {**SMALL["train"], "precision": "float32", "geometries": ["bbox_2d"]},
 }
 
 
@@ -194,14 +195,6 @@ def test_the_longest_answer_has_room() -> None:
     assert fragments.max_tokens == 2 * (2 * 14 + 2) + 3
     text = json.dumps([{"bbox_2d": [888] * 4, "desc": "triangle"}] * 2, separators=(",", ":"))
     assert characters.max_tokens == len(text) + 2
-
-
-@pytest.mark.parametrize(
-    ("step", "expected"), [(0, 0.02), (49, 1.0), (500, 0.5 * (1 + 0.01)), (1000, 0.01), (2000, 0.01)]
-)
-def test_the_learning_rate_warms_up_and_falls_along_a_cosine(step: int, expected: float) -> None:
-    options = Train(num_steps=1000, warmup_steps=50, learning_rate=2.0, final_fraction=0.01)
-    assert learning_rate(options, step) == pytest.approx(2.0 * expected, rel=1e-2)
 
 
 def test_an_orthogonal_update_keeps_directions_and_levels_their_sizes() -> None:

@@ -16,7 +16,7 @@ GAMMA = 0.5
 def _filled(flags: list[int], *, steps: int = 2, hidden_size: int = 0, cut: bool = False, **options: Any) -> Replay:
     """One environment whose row t has state t, action t % 8, reward 1 and flags[t]."""
     replay = Replay(
-        ReplayOptions(**({"capacity": 64, "batch_size": 32} | options)),
+        ReplayOptions(**({"capacity": 64} | options)),
         QLearning(gamma=GAMMA, num_step_return=steps, cut_at_exploration=cut),
         1,
         hidden_size,
@@ -31,7 +31,7 @@ def _filled(flags: list[int], *, steps: int = 2, hidden_size: int = 0, cut: bool
 
 def _samples(replay: Replay, start: int) -> Any:
     """The sampled transition that begins in state ``start``: (return, discount, bootstrap state, valid)."""
-    batch = replay.sample(np.random.default_rng(0), 0.4)
+    batch = replay.sample(np.random.default_rng(0), 32, 0.4)
     where = np.flatnonzero(batch.states[:, 0] == start)
     assert len(where), f"state {start} was never sampled"
     b = where[0]
@@ -66,14 +66,14 @@ def test_only_complete_samples_are_drawn_and_the_oldest_fall_out() -> None:
     replay = _filled([0] * 100)
     starts = set()
     for seed in range(50):
-        starts |= set(replay.sample(np.random.default_rng(seed), 0.4).states[:, 0].astype(int).tolist())
+        starts |= set(replay.sample(np.random.default_rng(seed), 32, 0.4).states[:, 0].astype(int).tolist())
     assert starts == set(range(100 - 64 + 1, 100 - 2))
 
 
 def test_sequences_begin_where_the_hidden_state_was_stored_and_say_where_episodes_begin() -> None:
     flags = [FIRST, 0, 0, DIED, DUMMY, FIRST, *[0] * 20]
-    replay = _filled(flags, hidden_size=3, batch_size=16, burn_in=2, sequence=4)
-    batch = replay.sample(np.random.default_rng(0), 0.4)
+    replay = _filled(flags, hidden_size=3, burn_in=2, sequence=4)
+    batch = replay.sample(np.random.default_rng(0), 16, 0.4)
     assert batch.states.shape == (2 + 4 + 2, 4, PACKED.width)
     for b in range(4):
         first = int(batch.states[0, b, 0])
@@ -90,10 +90,10 @@ def test_sequences_begin_where_the_hidden_state_was_stored_and_say_where_episode
 
 
 def test_prioritized_sampling_follows_the_priorities_and_corrects_for_them() -> None:
-    replay = _filled([0] * 20, type="prioritized", alpha=1.0, priority_epsilon=0.0, batch_size=64)
+    replay = _filled([0] * 20, type="prioritized", alpha=1.0, priority_epsilon=0.0)
     slots = np.arange(18)
     replay.update_priorities(slots, np.where(slots == 7, 9.0, 1.0 / 17).astype(np.float32))
-    batch = replay.sample(np.random.default_rng(0), beta=1.0)
+    batch = replay.sample(np.random.default_rng(0), 64, beta=1.0)
     share = (batch.slots == 7).mean()
     assert 0.85 < share < 0.95  # 9 of 10
     rare, common = batch.weights[batch.slots != 7], batch.weights[batch.slots == 7]
@@ -104,7 +104,7 @@ def test_prioritized_never_draws_dummies_or_overwritten_rows() -> None:
     flags = [DIED if t % 10 == 8 else DUMMY if t % 10 == 9 else 0 for t in range(150)]
     replay = _filled(flags, type="prioritized")
     for seed in range(30):
-        batch = replay.sample(np.random.default_rng(seed), 0.4)
+        batch = replay.sample(np.random.default_rng(seed), 32, 0.4)
         assert batch.valid.all()
         assert batch.states[:, 0].min() > 150 - 64 and batch.states[:, 0].max() <= 147
 
@@ -113,5 +113,5 @@ def test_prioritized_never_draws_dummies_or_overwritten_rows() -> None:
 def test_a_restored_memory_samples_the_same_bytes(kind: str) -> None:
     replay, other = _filled([0] * 90, type=kind), _filled([], type=kind)
     other.set_state({k: v.copy() if isinstance(v, np.ndarray) else v for k, v in replay.get_state().items()})
-    one, two = (memory.sample(np.random.default_rng(5), 0.4) for memory in (replay, other))
+    one, two = (memory.sample(np.random.default_rng(5), 32, 0.4) for memory in (replay, other))
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))

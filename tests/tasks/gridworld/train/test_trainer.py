@@ -11,13 +11,13 @@ import torch
 
 from pipeline.contract.jobs import TrainJob, TrainOutcome
 from pipeline.errors import UserError
-from pipeline.tasks.gridworld.recipe import Exploration, GridworldRecipe, Optimizer
+from pipeline.tasks.gridworld.recipe import Exploration, GridworldRecipe
 from pipeline.tasks.gridworld.rows import GridworldEpisode, GridworldMonitor, GridworldProgress
 from pipeline.tasks.gridworld.town import rules
 from pipeline.tasks.gridworld.train.collect import epsilons
-from pipeline.tasks.gridworld.train.learner import learning_rate
 from pipeline.tasks.gridworld.train.trainer import train
-from pipeline.train.loop import RESUME, SELECTED
+from pipeline.train.loop import SELECTED
+from pipeline.train.trainer import RESUME
 
 SMALL: dict[str, Any] = {
     "schema": "recipe_v1",
@@ -25,11 +25,12 @@ SMALL: dict[str, Any] = {
     "name": "small",
     "seed": 3,
     "network": {"type": "dueling", "hidden": [16], "stream": [8]},
-    "replay": {"capacity": 2048, "batch_size": 16},
+    "replay": {"capacity": 2048},
     "exploration": {"anneal_steps": 500, "random_starts": 0.5},
     "train": {
         "num_steps": 3200,
         "num_envs": 16,
+        "batch_size": 16,
         "warmup_steps": 320,
         "monitor_every": 1600,
         "monitor_episodes": 4,
@@ -39,9 +40,10 @@ SMALL: dict[str, Any] = {
 EVERYTHING_ELSE = SMALL | {
     "environment": {"level": "partial", "encoding": "places", "shaping": 0.5},
     "network": {"type": "places", "place": [8], "mixed_size": 8, "memory": {"hidden_size": 2}, "dropout": 0.1},
-    "replay": {"type": "prioritized", "capacity": 2048, "batch_size": 32, "burn_in": 2, "sequence": 8},
+    "replay": {"type": "prioritized", "capacity": 2048, "burn_in": 2, "sequence": 8},
     "q_learning": {"target_every": 10, "double": False, "loss": "mse"},
     "novelty": {"anneal_steps": 3000},
+    "train": SMALL["train"] | {"batch_size": 32},
     "curriculum": {"min_episodes": 5, "window_episodes": 5, "max_entropy": 1.0, "retreat_survival": 0.0},
 }
 RECURRENT = SMALL | {
@@ -197,12 +199,13 @@ def test_it_learns_to_live_longer_than_chance(tmp_path: Path) -> None:
     recipe = SMALL | {
         "environment": {"level": "minimal"},
         "network": {"type": "dueling", "hidden": [64], "stream": [32]},
-        "replay": {"capacity": 40_000, "batch_size": 128},
+        "replay": {"capacity": 40_000},
         "exploration": {"anneal_steps": 8_000},
-        "q_learning": {"average_decay": 0.98},
+        "optimizer": {"average_decay": 0.98},
         "train": {
             "num_steps": 120_000,
             "num_envs": 64,
+            "batch_size": 128,
             "warmup_steps": 2_000,
             "monitor_every": 120_000,
             "monitor_episodes": 20,
@@ -218,20 +221,6 @@ def test_epsilons_begin_at_one_and_end_in_a_geometric_spread() -> None:
     assert epsilons(options, 3, 0).tolist() == [1, 1, 1]
     assert epsilons(options, 3, 100) == pytest.approx(np.array([0.4, 0.2, 0.1]))
     assert epsilons(options, 3, 50) == pytest.approx(np.array([0.7, 0.6, 0.55]))
-
-
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [("constant", [1, 1, 1]), ("linear", [1, 0.55, 0.1]), ("cosine", [1, 0.55, 0.1])],
-)
-def test_the_learning_rate_falls_by_its_schedule(schedule: Any, expected: list[float]) -> None:
-    options = Optimizer(learning_rate=1.0, schedule=schedule, final_fraction=0.1)
-    assert [learning_rate(options, update, 100) for update in (0, 50, 100)] == pytest.approx(expected)
-
-
-def test_the_learning_rate_warms_up() -> None:
-    options = Optimizer(learning_rate=1.0, schedule="constant", warmup_updates=4)
-    assert [learning_rate(options, update, 100) for update in range(5)] == [0.25, 0.5, 0.75, 1, 1]
 
 
 @pytest.mark.parametrize("kind", ["adam", "adamw", "rmsprop", "sgd"])

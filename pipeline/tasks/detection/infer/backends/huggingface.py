@@ -4,7 +4,7 @@ A batch is padded on the left, so that every row is continued right behind its o
 own end token.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pipeline.contract.jobs import InferJob
 from pipeline.files.hashes import hash_config
-from pipeline.tasks.detection.answers import Answer, Failure, Outcome, Request, in_batches
+from pipeline.tasks.detection.answers import Answer, Failure, Outcome, Request, TextBackend
 from pipeline.tasks.detection.infer.backends.checkpoint import Checkpoint, load_checkpoint
 from pipeline.tasks.detection.infer.backends.sampling import TokenChooser
 from pipeline.tasks.detection.recipe import Infer
@@ -98,25 +98,7 @@ def _common_length(text: str, start: str) -> int:
     return length
 
 
-class HuggingFaceBackend:
-    """Batches of requests through a checkpoint. ``model_id`` comes from a hash of all its files."""
-
-    needs_images = True
-
-    def __init__(self, model: HuggingFaceModel, model_id: str, options: Infer) -> None:
-        self._model, self._model_id, self._options = model, model_id, options
-        self.batch_size = options.batch_size
-
-    def model_of(self, record_id: str) -> str:
-        """The first digits of the hash."""
-        return self._model_id
-
-    def answers(self, requests: Iterable[Request | Failure]) -> Iterator[Outcome]:
-        """One outcome a request, in order."""
-        return in_batches(requests, self.batch_size, lambda batch: self._model.answer(batch, self._options))
-
-
-def open_backend(job: InferJob) -> HuggingFaceBackend:
+def open_backend(job: InferJob) -> TextBackend:
     """The checkpoint whose folder the run was given. Raises UserError as `load_checkpoint`."""
     options = cast(Infer, job.options)
     hashes = {name: record.sha256 for name, record in job.inputs.items() if name.startswith("model/")}
@@ -125,4 +107,4 @@ def open_backend(job: InferJob) -> HuggingFaceBackend:
     job.note("model_sha256", model_hash)
     folder = Path(job.source.files["model/config.json"]).parent
     checkpoint = load_checkpoint(folder, precision=options.precision, device=job.device)
-    return HuggingFaceBackend(HuggingFaceModel(checkpoint), model_hash[:16], options)
+    return TextBackend(HuggingFaceModel(checkpoint), model_hash[:16], options)

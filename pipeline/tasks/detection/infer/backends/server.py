@@ -5,11 +5,14 @@ the server (it cannot be reached, does not know the key or the model) stops the 
 """
 
 import asyncio
+import datetime
+import email.utils
 import hashlib
 import os
 import random
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import NoReturn, cast
 
 import httpx
@@ -18,7 +21,6 @@ from pipeline.contract.jobs import InferJob
 from pipeline.errors import UserError
 from pipeline.tasks.detection.answers import DETAIL_LENGTH, Answer, Failure, Outcome, Request
 from pipeline.tasks.detection.infer.backends.chat import payload, read_reply
-from pipeline.tasks.detection.infer.backends.retries import Waits
 from pipeline.tasks.detection.recipe import Infer, Server
 
 _MAX_REPLY_BYTES = 64_000_000
@@ -31,8 +33,43 @@ _STOPS_THE_RUN = {
 _TRY_AGAIN = (408, 409, 425, 429)  # and all from 500 on
 
 
+@dataclass(frozen=True)
+class Waits:
+    """Waits that double from ``first_s``, up to ``most_s``, each shortened by up to a half at random.
+
+    The jitter ("equal jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/) keeps
+    requests that failed together from coming back together.
+    """
+
+    first_s: float
+    most_s: float
+
+    def before(self, attempt: int, stream: random.Random, retry_after: str | None) -> float:
+        """Seconds before attempt number ``attempt`` (1 is the first that is a repetition).
+
+        ``retry_after`` is the header of that name, which is waited for at least, up to ``most_s``.
+        """
+        wait_s = min(self.first_s * 2.0 ** min(attempt - 1, 60), self.most_s) * (1.0 - 0.5 * stream.random())
+        return max(wait_s, min(parse_retry_after(retry_after), self.most_s))
+
+
+def parse_retry_after(text: str | None, now: datetime.datetime | None = None) -> float:
+    """Seconds that a Retry-After header asks for: a number or a date (RFC 9110, 10.2.3); 0 where it says neither."""
+    if text is None:
+        return 0.0
+    if text.strip().isascii() and text.strip().isdigit():
+        return float(text[:9])
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return max(0.0, (moment - (now or datetime.datetime.now(datetime.UTC))).total_seconds())
+
+
 class _FailedTry(Exception):
-    """One attempt that may go better the next time: a code of `failures.FAILURES`, or "unreachable"."""
+    """One attempt that may go better the next time: a code of `answers.FAILURES`, or "unreachable"."""
 
     def __init__(self, code: str, detail: str, retry_after: str | None = None) -> None:
         super().__init__(detail)
