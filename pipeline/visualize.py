@@ -1,16 +1,15 @@
 """What visualize does: predictions files to figures/*, figures.jsonl and report.html.
 
 Headline numbers come from the task's score part over the same predictions, and not from what evaluate wrote: both may
-run at the same moment. Heavy to import (pandas, matplotlib): the command loads it when it runs, never for ``--help``.
+run at the same moment. Heavy to import (matplotlib): the command loads it when it runs, never for ``--help``.
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pandas as pd
 
 from pipeline.contract.jobs import DrawJob
 from pipeline.contract.jobs import Report as Progress
@@ -21,9 +20,9 @@ from pipeline.errors import UserError
 from pipeline.files import read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.look import tables
-from pipeline.look.report import Cell, Headline, Records, Report, Table, render
+from pipeline.look.numbers import Number
+from pipeline.look.report import Cell, Headline, Records, Report, render
 from pipeline.run.folder import check_input
-from pipeline.run.manifest import image_root_of
 from pipeline.train.steps import training_step
 from schemas.rows import Figure, Metric, Score
 
@@ -158,8 +157,7 @@ def _report(
     part = load_part(job.task, EvaluatePart)
     metrics = evaluation.metrics
     layout = tables.layout_of(part, metrics)
-    found = [as_table("All records", tables.main_table(metrics, layout), layout)]
-    found += [as_table(title, frame, layout) for title, frame in tables.slice_tables(metrics, layout)]
+    found = [tables.main_table(metrics, layout, "All records"), *tables.slice_tables(metrics, layout)]
     shown = {column.metric: column.heading for column in layout.columns}
     constant, records = split_columns(rows, evaluation.scores)
     if len(records.rows) < len(rows):
@@ -171,7 +169,7 @@ def _report(
         figures=figures,
         facts={"records": f"{len(rows):,}", "model": rows[0].model} | constant,
         headlines=headlines(metrics, layout),
-        tables=[table for table in found if table.columns],
+        tables=[replace(t, names=[name.replace("_", " ") for name in t.names]) for t in found if t.columns],
         footnotes=tables.footnotes(metrics, layout),
         meanings={shown[d.name]: d.definition for d in part.glossary if d.name in shown},
         records=records,
@@ -180,48 +178,32 @@ def _report(
     )
 
 
-def as_table(title: str, frame: pd.DataFrame, layout: TableLayout) -> Table:
-    """A table as evaluate shows it, with the intervals below the values."""
-    kinds = {tables.MODEL: "model", f"{layout.bar} (bar)": "bar"}
-    rows = [
-        (str(name).replace("_", " "), kinds.get(str(name), ""), [_split(str(cell)) for cell in cells])
-        for name, cells in zip(frame.index, frame.to_numpy(), strict=True)
-    ]
-    return Table(title=title, columns=[str(column) for column in frame.columns], rows=rows)
-
-
-def _split(cell: str) -> tuple[str, str]:
-    value, bracket, interval = cell.partition(" [")
-    return value, bracket.strip() + interval
-
-
 def headlines(metrics: Sequence[Metric], layout: TableLayout) -> list[Headline]:
     """The model's main metrics over all records, each against the bar, on a scale that ends at the best subject.
 
     That of a share goes to 100 % at least.
     """
     found = []
+    table = tables.main_table(metrics, layout)
     for column in layout.columns:
-        alone = TableLayout(columns=[column], bar=layout.bar)
-        table = as_table("", tables.main_table(metrics, alone), alone)
-        by_subject = {
-            m.subject: m
-            for m in metrics
-            if (m.name, m.statistic, m.slice_by) == (column.metric, column.statistic, "all")
-        }
+        by_subject = {m.subject: m for m in metrics if m.slice_by == "all" and column.shows(m)}
         ours, bar = by_subject.get(tables.MODEL), by_subject.get(layout.bar or "")
         if ours is None:
             continue
-        texts = {kind: cells[0] for _, kind, cells in table.rows if kind}
+        heading = tables.heading_of(column, ours)
+        shown = {
+            kind: cell
+            for kind, cell in zip(table.kinds, table.columns[heading], strict=True)
+            if isinstance(cell, Number)
+        }
         ends = [value for m in by_subject.values() for value in (m.value, m.low, m.high) if value is not None]
         ends += [1.0] if ours.unit == "share" else []
-        level = f"{100 * ours.confidence:g} % interval {texts['model'][1]}" if ours.confidence else ""
         found.append(
             Headline(
-                heading=table.columns[0],
-                text=texts["model"][0],
-                interval=level,
-                against=f"{bar.subject.replace('_', ' ')}: {texts['bar'][0]}" if bar else "",
+                heading=heading,
+                text=shown["model"].text,
+                interval=f"{100 * ours.confidence:g} % interval {shown['model'].interval}" if ours.confidence else "",
+                against=f"{bar.subject.replace('_', ' ')}: {shown['bar'].text}" if bar else "",
                 value=ours.value,
                 low=ours.value if ours.low is None else ours.low,
                 high=ours.value if ours.high is None else ours.high,
@@ -269,13 +251,3 @@ def _is_long(values: Sequence[Cell]) -> bool:
 
 def _is_plain(values: Sequence[Any]) -> bool:
     return all(isinstance(value, Cell) for value in values)
-
-
-__all__ = [
-    "VisualizationJob",
-    "VisualizationOutcome",
-    "image_inputs",
-    "image_root_of",
-    "run_visualization",
-    "training_inputs",
-]

@@ -152,7 +152,7 @@ def _run_name(labels: list[str]) -> str:
 
 def _image_root(given: Path | None, inputs: dict[str, Path]) -> Path:
     """The folder of the images that the predictions name. Raises UserError for a wrong ``--image-root``."""
-    from pipeline.visualize import image_root_of
+    from pipeline.run.manifest import image_root_of
 
     if given is not None and not given.is_dir():
         raise UserError("there is no such folder of images", where=str(given), remedy="check --image-root")

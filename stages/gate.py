@@ -71,7 +71,7 @@ def app(
         return _update(job, options, ask=not yes)
     report = run_gate(job)
     if junit is not None:
-        from pipeline.gate.junit import write_junit
+        from pipeline.gate.report import write_junit
 
         write_junit(junit, report)
     if verdicts is not None:

@@ -100,7 +100,8 @@ def _images(task: str, predictions: Path, given: Path | None) -> tuple[Path, dic
 
     Raises UserError for a wrong ``--image-root``.
     """
-    from pipeline.visualize import image_inputs, image_root_of
+    from pipeline.run.manifest import image_root_of
+    from pipeline.visualize import image_inputs
 
     if given is not None and not given.is_dir():
         raise UserError("there is no such folder of images", where=str(given), remedy="check --image-root")

@@ -12,9 +12,10 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 from pipeline import stats
 from pipeline.compare.judge import Judge
 from pipeline.compare.pictures import BY_RECORD, OVERALL, VERDICT_LOOKS, Picture, short
-from pipeline.compare.tables import difference_text, direction_text, factor_of, metric_text, unit_text
+from pipeline.compare.tables import difference_of, direction_text, metric_text, unit_text
 from pipeline.contract.metrics import MetricDefinition, RecordMetric
 from pipeline.look import plotting
+from pipeline.look.numbers import factor_of
 from pipeline.stats import Floats
 from schemas.comparison import Comparison
 
@@ -59,7 +60,7 @@ def draw_forest(ax: Axes, rows: Sequence[Comparison], names: Sequence[str]) -> A
         fill: dict[str, Any] = {"markerfacecolor": color if filled else plotting.PAPER, "markeredgecolor": color}
         ax.plot([factor * row.difference], [y], marker=marker, markersize=7, markeredgewidth=1.4, **fill)
         place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center"}
-        ax.annotate(difference_text(row), (1.0, y), (5, 0), fontsize=7.5, annotation_clip=False, **place)
+        ax.annotate(str(difference_of(row)), (1.0, y), (5, 0), fontsize=7.5, annotation_clip=False, **place)
         ends += [factor * low, factor * high]
     ax.axvline(0, color=plotting.INK, linewidth=0.9, zorder=0)
     ax.xaxis.set_major_locator(MaxNLocator(4))

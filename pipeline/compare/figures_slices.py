@@ -8,8 +8,9 @@ import numpy as np
 from pipeline.compare.figures import direction, draw_forest, verdict_legend
 from pipeline.compare.judge import Judge
 from pipeline.compare.pictures import BY_SLICE, Picture, short
-from pipeline.compare.tables import difference_text, factor_of, metric_text, unit_text
+from pipeline.compare.tables import difference_of, metric_text, unit_text
 from pipeline.look import plotting
+from pipeline.look.numbers import factor_of
 from schemas.comparison import Comparison
 
 MAX_FOREST_ROWS = 40
@@ -63,13 +64,13 @@ def _write_forgotten(ax: Any, column: int, top: int, row: Comparison | None) -> 
     """One cell of the last row: the difference, its interval below, and a mark where it is no accident."""
     if row is None:
         return
-    value, _, interval = difference_text(row).partition(" ")
+    difference = difference_of(row)
     mark = {"worse": "▼ ", "better": "▲ "}.get(row.verdict, "")
     color = {"worse": plotting.VERMILION, "better": plotting.BLUE}.get(row.verdict, plotting.INK)
     style: dict[str, Any] = {"ha": "center", "va": "center", "color": color}
     weight = "bold" if mark else "normal"
-    ax.text(column + 0.5, top + 0.4, f"{mark}{value}", fontsize=7.5, fontweight=weight, **style)
-    ax.text(column + 0.5, top + 0.95, interval, fontsize=6, **style)
+    ax.text(column + 0.5, top + 0.4, f"{mark}{difference.text}", fontsize=7.5, fontweight=weight, **style)
+    ax.text(column + 0.5, top + 0.95, difference.interval, fontsize=6, **style)
 
 
 def slice_differences(rows: Sequence[Comparison]) -> Picture:

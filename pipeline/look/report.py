@@ -19,6 +19,8 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from pipeline.look.numbers import Number
+from pipeline.look.tables import Table
 from schemas.rows import Fact, Figure, FigureText, TextMark
 
 MAX_LINKED_RECORDS = 3  # a picture of more records than these is not a picture of one of them
@@ -46,16 +48,6 @@ class Headline:
     high: float
     bar: float | None
     limits: tuple[float, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table of results: rows are (name, kind, cells); the kinds "model" and "bar" are set off. A cell is a text, and
-    a smaller one below it."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[tuple[str, str, Sequence[tuple[str, str]]]]
 
 
 @dataclass(frozen=True)
@@ -191,11 +183,13 @@ def _card(headline: Headline) -> str:
 
 
 def _table(table: Table) -> str:
+    """A table of results; the interval of a number stands below it in small type."""
     head = "".join(f'<th scope="col">{_text(column)}</th>' for column in table.columns)
     lines = []
-    for name, kind, cells in table.rows:
+    for name, kind, cells in zip(table.names, table.kinds or [""] * len(table.names), table.rows, strict=True):
+        shown = [(cell.text, cell.interval) if isinstance(cell, Number) else (cell, "") for cell in cells]
         values = "".join(
-            f"<td>{_text(big)}{f'<small>{_text(small)}</small>' if small else ''}</td>" for big, small in cells
+            f"<td>{_text(big)}{f'<small>{_text(small)}</small>' if small else ''}</td>" for big, small in shown
         )
         lines.append(f'<tr class="{_text(kind)}"><th scope="row">{_text(name)}</th>{values}</tr>')
     return (

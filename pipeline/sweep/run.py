@@ -148,7 +148,7 @@ def summarize(plan: Plan, folder: Path, state: State) -> SweepOutcome:
         if not run.up_to_date:
             _write(run, plan, results, counts)
     outputs = {name: folder / path for name, path in (("table", TABLE), ("rows", ROWS), ("report", pictures.REPORT))}
-    lines = [_head(counts, run.up_to_date), "", to_text(table.frame(plan, results)), ""]
+    lines = [_head(counts, run.up_to_date), "", to_text(table.table_of(plan, results)), ""]
     lines += [*table.footnotes(results), *table.remarks(results)]
     return SweepOutcome(folder, lines, outputs, counts, run.up_to_date)
 
