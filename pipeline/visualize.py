@@ -95,11 +95,13 @@ def image_inputs(task: str, predictions: Path, image_root: Path) -> dict[str, st
     return {"images_sha256": hash_images(read_all(predictions, row_type), image_root)}
 
 
-def training_inputs(folder: Path, out: Path) -> tuple[dict[str, Path], str | None]:
-    """The files of a training that pictures are made of, by name, and why there are none.
+def training_inputs(folder: Path | None, out: Path) -> tuple[dict[str, Path], str | None]:
+    """The files in the folder of a training that pictures are made of, by name, and why there are none.
 
     A training that runs, or broke off, is left out rather than refused: its curves are not what was asked for.
     """
+    if folder is None or not folder.is_dir():
+        return {}, "No training folder was given or found: no training curves."
     found = {path.stem: path for path in (folder / name for name in TRAINING_FILES) if path.is_file()}
     if not found:
         return {}, f"No training curves: {folder.name} holds neither {' nor '.join(TRAINING_FILES)}."
@@ -201,12 +203,9 @@ def headlines(metrics: Sequence[Metric], layout: TableLayout) -> list[Headline]:
         found.append(
             Headline(
                 heading=heading,
-                text=shown["model"].text,
-                interval=f"{100 * ours.confidence:g} % interval {shown['model'].interval}" if ours.confidence else "",
+                number=shown["model"],
+                confidence=ours.confidence,
                 against=f"{bar.subject.replace('_', ' ')}: {shown['bar'].text}" if bar else "",
-                value=ours.value,
-                low=ours.value if ours.low is None else ours.low,
-                high=ours.value if ours.high is None else ours.high,
                 bar=bar.value if bar else None,
                 limits=(min(0.0, *ends), max(0.0, *ends)),
             )

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -117,7 +117,7 @@ def _evaluate(options: Options, job: "EvaluationJob", recipe: Any) -> Result:
         task=job.task,
         folder=job.folder,
         config=stage_config(recipe, "evaluate") | several,
-        inputs=_inputs(job.inputs) | evaluation.named_files(job.task, job.options),
+        inputs=evaluation.input_files(job.task, job.inputs, job.options),
         writes=WRITES,
         num_threads=options.threads,
         force=options.force,
@@ -132,11 +132,6 @@ def _evaluate(options: Options, job: "EvaluationJob", recipe: Any) -> Result:
             run.notes["steps"] = outcome.steps
     lines, main_metrics = evaluation.show(job.task, run.folder)
     return finished("evaluate", run, lines, metrics=main_metrics)
-
-
-def _inputs(files: Mapping[str, Path]) -> dict[str, Path]:
-    """Predictions by the names that the manifest has for them: their labels, where there are several."""
-    return {**files} if len(files) > 1 else dict(zip(["predictions"], files.values(), strict=True))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The page of a comparison: the same report as visualize writes, with differences in the large type."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.compare import tables as telling
@@ -59,19 +60,16 @@ def headlines(rows: Sequence[Comparison]) -> list[Headline]:
 
 
 def _headline(row: Comparison, *, named: bool) -> Headline:
-    low, high = (row.difference if end is None else end for end in (row.low, row.high))
-    difference = telling.difference_of(row)
+    ends = [0.0, *(row.difference if end is None else end for end in (row.low, row.high))]
+    unit = telling.unit_text(row)
     pair = f"{row.label} - {row.baseline}"
     return Headline(
         heading=pair if named else f"{telling.metric_text(row)}: {pair}",
-        text=f"{difference.text} {telling.unit_text(row)}".strip(),
-        interval=f"{100 * row.confidence:g} % interval {difference.interval}" if difference.interval else "",
+        number=replace(telling.difference_of(row), suffix=f" {unit}" if unit else ""),
+        confidence=row.confidence,
         against=f"{telling.verdict_text(row)}, p {telling.p_text(row.p_adjusted)}",
-        value=row.difference,
-        low=low,
-        high=high,
         bar=0.0,
-        limits=(min(0.0, low), max(0.0, high)),
+        limits=(min(ends), max(ends)),
     )
 
 

@@ -2,7 +2,8 @@
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +18,8 @@ from pipeline.look.numbers import (
 )
 from pipeline.look.tables import Cell, Table
 from schemas.comparison import Comparison, Mover
+
+T = TypeVar("T")
 
 NUM_MOVERS = 5  # shown of each list
 MAX_CHANGE_DECIMALS = 5
@@ -127,14 +130,12 @@ def markdown(
 def whole_tables(rows: Sequence[Comparison]) -> list[Table]:
     """Over all records: of one pair a table with a row a metric, of more a table for each metric with a row a pair."""
     whole = [row for row in rows if row.kind == "paired" and row.slice_by == "all"]
-    pairs = list(dict.fromkeys((row.label, row.baseline) for row in whole))
-    if len(pairs) == 1:
-        (label, baseline) = pairs[0]
+    if len(_grouped(whole, "label", "baseline")) == 1:
+        label, baseline = whole[0].label, whole[0].baseline
         title = f"{label} against {baseline}, {whole[0].num_records:,} records"
         return [_table(title, whole, ("metric", [_with_unit(row) for row in whole]), (baseline, label))]
     found = []
-    for key in list(dict.fromkeys((row.name, row.statistic) for row in whole)):
-        chosen = [row for row in whole if (row.name, row.statistic) == key]
+    for chosen in _grouped(whole, "name", "statistic"):
         title = f"{_with_unit(chosen[0])}, {direction_text(chosen[0])}, {chosen[0].num_records:,} records"
         names = [f"{row.label} - {row.baseline}" for row in chosen]
         found.append(_table(title, chosen, ("difference of", names), ("baseline", "value")))
@@ -142,18 +143,15 @@ def whole_tables(rows: Sequence[Comparison]) -> list[Table]:
 
 
 def slice_tables(rows: Sequence[Comparison], *, main_only: bool = False) -> list[Table]:
-    """By slice: a table for each pair, metric and key."""
+    """By slice: a table for each pair, metric and key; ``main_only``: of the first metric."""
     found = []
     sliced = [row for row in rows if row.kind == "paired" and row.slice_by != "all"]
-    keys = list(dict.fromkeys((row.name, row.statistic, row.label, row.baseline, row.slice_by) for row in sliced))
-    main = keys[0][:2] if keys else None
-    for key in keys:
-        if main_only and key[:2] != main:
-            continue
-        chosen = [r for r in sliced if (r.name, r.statistic, r.label, r.baseline, r.slice_by) == key]
-        title = f"by {key[4].replace('_', ' ')}: {_with_unit(chosen[0])}, {key[2]} against {key[3]}"
+    sliced = _grouped(sliced, "name", "statistic")[0] if main_only and sliced else sliced
+    for chosen in _grouped(sliced, "name", "statistic", "label", "baseline", "slice_by"):
+        first = chosen[0]
+        title = f"by {first.slice_by.replace('_', ' ')}: {_with_unit(first)}, {first.label} against {first.baseline}"
         names = [f"{row.slice_value} ({row.num_records:,})" for row in chosen]
-        found.append(_table(title, chosen, ("records", names), (key[3], key[2])))
+        found.append(_table(title, chosen, ("records", names), (first.baseline, first.label)))
     return found
 
 
@@ -179,27 +177,29 @@ def other_tables(rows: Sequence[Comparison], *, by_step: bool) -> list[Table]:
 
 def mover_tables(moved: Sequence[Mover], *, main_only: bool = False) -> list[Table]:
     """The records that moved a metric most, of each pair; ``main_only``: of the first metric."""
-    keys = list(dict.fromkeys((m.name, m.statistic, m.label, m.baseline) for m in moved))
     found = []
-    for key in keys:
-        if main_only and key[:2] != keys[0][:2]:
-            continue
-        chosen = [m for m in moved if (m.name, m.statistic, m.label, m.baseline) == key]
+    moved = _grouped(moved, "name", "statistic")[0] if main_only and moved else moved
+    for chosen in _grouped(moved, "name", "statistic", "label", "baseline"):
         shown = chosen[:NUM_MOVERS]
-        first, second = _headings((key[3], key[2]))
-        own: dict[str, list[Cell]] = {
-            first: [_own(m.baseline_value, m.unit) for m in shown],
-            second: [_own(m.value, m.unit) for m in shown],
-        }
-        columns: dict[str, list[Cell]] = {
-            "change": [change_text(m) for m in shown],
-            **(own if any(m.value is not None for m in shown) else {}),
-            "lines": [f"{m.baseline_line or '-'}, {m.line or '-'}" for m in shown],
-        }
+        label, baseline = shown[0].label, shown[0].baseline
+        first, second = _headings((baseline, label))
+        columns: dict[str, list[Cell]] = {"change": [change_text(m) for m in shown]}
+        if any(m.value is not None for m in shown):
+            columns[first] = [_own(m.baseline_value, m.unit) for m in shown]
+            columns[second] = [_own(m.value, m.unit) for m in shown]
+        columns["lines"] = [f"{m.baseline_line or '-'}, {m.line or '-'}" for m in shown]
         count = f"{len(shown)} of {len(chosen)}" if len(chosen) > len(shown) else f"{len(shown)}"
-        title = f"what moved {_with_unit(shown[0])} most, {key[2]} against {key[3]} ({count})"
+        title = f"what moved {_with_unit(shown[0])} most, {label} against {baseline} ({count})"
         found.append(Table(heading="record", names=[m.record_id for m in shown], columns=columns, title=title))
     return found
+
+
+def _grouped(rows: Iterable[T], *fields: str) -> list[list[T]]:
+    """The rows that have the same in all of the fields, in the order of their first ones."""
+    groups: dict[tuple[Any, ...], list[T]] = {}
+    for row in rows:
+        groups.setdefault(tuple(getattr(row, name) for name in fields), []).append(row)
+    return list(groups.values())
 
 
 def change_text(mover: Mover) -> str:

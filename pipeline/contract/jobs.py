@@ -1,5 +1,4 @@
-"""What a stage hands to a part of a task, and what it gets back.
-"""
+"""What a stage hands to a part of a task, and what it gets back."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,5 +1,4 @@
-"""What a task's evaluate says: metrics, what single records contribute to them, and the table that evaluate shows.
-"""
+"""What a task's evaluate says: metrics, what single records contribute to them, and the table that evaluate shows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -104,6 +104,13 @@ def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
     return lines, [msgspec.to_builtins(m) for m in main if layout.shows(m)]
 
 
+def input_files(task: str, predictions: Mapping[str, Path], options: Any) -> dict[str, Path]:
+    """What the result depends on, by the names that the manifest has: predictions, where there are several by their
+    labels, and `named_files`."""
+    names = predictions if len(predictions) > 1 else ["predictions"]
+    return dict(zip(names, predictions.values(), strict=True)) | named_files(task, options)
+
+
 def named_files(task: str, options: Any) -> dict[str, Path]:
     """The files that the section ``evaluate`` of a recipe names, by what they are for: inputs like the predictions."""
     return {name: Path(path) for name, path in load_part(task, EvaluatePart).files(options).items()}

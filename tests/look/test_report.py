@@ -83,12 +83,9 @@ def report(tmp_path: Path) -> Report:
         headlines=[
             Headline(
                 heading="wellbeing",
-                text="450",
-                interval="95 % interval [447, 453]",
+                number=Number(450, 447, 453),
+                confidence=0.95,
                 against="script: 472",
-                value=450,
-                low=447,
-                high=453,
                 bar=472,
                 limits=(0, 500),
             )
@@ -115,7 +112,9 @@ def hostile(report: Report) -> Report:
         figure(1, title=HOSTILE, caption=HOSTILE, section=HOSTILE, record_ids=(HOSTILE,)),
         figure(2, title=HOSTILE, section="Pictures"),
     ]
-    headline = replace(report.headlines[0], heading=HOSTILE, text=HOSTILE, interval=HOSTILE, against=HOSTILE)
+    headline = replace(
+        report.headlines[0], heading=HOSTILE, number=Number(1.0, 0.0, 2.0, suffix=HOSTILE), against=HOSTILE
+    )
     return replace(
         report,
         title=HOSTILE,
