@@ -17,6 +17,7 @@ from pipeline.contract.load import load_part
 from pipeline.contract.metrics import Evaluation, TableLayout
 from pipeline.contract.parts import EvaluatePart, RowsPart, VisualizePart
 from pipeline.errors import UserError
+from pipeline.evaluate.run import evaluate_rows
 from pipeline.files import read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.look import tables
@@ -72,7 +73,7 @@ def run_visualization(job: VisualizationJob) -> VisualizationOutcome:
     if not rows:
         raise UserError("there are no predictions to draw", where=str(job.inputs[label]), remedy="run `baton infer`")
     missing = list(job.notes)
-    evaluation = _evaluate(job, rows)
+    evaluation = evaluate_rows(load_part(job.task, EvaluatePart), rows, job.inputs[label], job.options)
     figures = _draw(job, _with_steps(predictions, job.inputs), missing)
     page = _report(job, rows, evaluation, figures, missing)
     outputs = {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
@@ -111,16 +112,6 @@ def training_inputs(folder: Path | None, out: Path) -> tuple[dict[str, Path], st
     except UserError as error:
         return {}, f"No training curves: {error.what}."
     return found, None
-
-
-def _evaluate(job: VisualizationJob, rows: Sequence[Any]) -> Evaluation:
-    part = load_part(job.task, EvaluatePart)
-    path = list(job.inputs.values())[-1]
-    try:
-        return part.evaluate(rows, job.options)
-    except UserError as error:
-        where = f"{path}, {error.where}" if error.where else str(path)
-        raise UserError(error.what, where=where, remedy=error.remedy) from error
 
 
 def _with_steps(predictions: Mapping[str, Sequence[Any]], inputs: Mapping[str, Path]) -> dict[str, Sequence[Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.errors import UserError
+from pipeline.evaluate import run as evaluation
 from pipeline.progress import progress
 from pipeline.run.folder import StageRequest, stage_run
 from pipeline.train.steps import in_order_of_training
@@ -17,7 +18,6 @@ from stages.common import Result, command, finished, main, stage_config
 from stages.options import Options
 
 if TYPE_CHECKING:
-    from pipeline.evaluate.run import EvaluationJob
     from pipeline.evaluate.watch import Show, State
 
 WRITES = ("metrics.jsonl", "scores.jsonl", "table.md")
@@ -94,8 +94,6 @@ def app(
         return _follow(options, path, getattr(recipe, "evaluate", None), _Asked(stop_when, metrics, against, idle_exit))
     if stop_when or metrics or against or idle_exit:
         raise UserError("--stop-when, --metric, --against and --idle-exit need --follow", remedy="add --follow")
-    from pipeline.evaluate import run as evaluation  # loaded here: `--help` need not wait for pandas
-
     named = evaluation.label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
     files, steps = in_order_of_training(named)
     job = evaluation.EvaluationJob(
@@ -108,9 +106,7 @@ def app(
     return _evaluate(options, job, recipe)
 
 
-def _evaluate(options: Options, job: "EvaluationJob", recipe: Any) -> Result:
-    from pipeline.evaluate import run as evaluation
-
+def _evaluate(options: Options, job: evaluation.EvaluationJob, recipe: Any) -> Result:
     several = {"checkpoints": list(job.inputs), "training_steps": job.training_steps} if len(job.inputs) > 1 else {}
     request = StageRequest(
         stage="evaluate",

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline.errors import UserError
+from pipeline.evaluate.run import input_files, label_inputs
 from pipeline.progress import progress
 from pipeline.run.folder import StageRequest, stage_run
 from pipeline.run.manifest import image_root_of
@@ -48,7 +49,6 @@ def app(
     Example: baton visualize gridworld --input elsewhere/predictions.jsonl --out pictures
     """
     from pipeline import visualize as visualization  # loaded here: `--help` need not wait for matplotlib
-    from pipeline.evaluate.run import input_files, label_inputs
 
     recipe, run_name = options.recipe_or_defaults()
     folder, section = options.folder(run_name), getattr(recipe, "evaluate", None)

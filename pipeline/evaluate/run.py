@@ -1,7 +1,4 @@
-"""What evaluate does: predictions files to scores.jsonl, metrics.jsonl and the tables people see.
-
-Heavy to import (the task's evaluate part): the command loads it when it runs, never for ``--help``.
-"""
+"""What evaluate does: predictions files to scores.jsonl, metrics.jsonl and the tables people see."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -69,7 +66,7 @@ def run_evaluation(job: EvaluationJob) -> EvaluationOutcome:
         predictions = read_all(path, row_type)
         num_predictions += len(predictions)
         errors.update(p.error[:ERROR_KEY_LENGTH] for p in predictions if p.error is not None)
-        evaluation = _evaluate(part, predictions, path, job.options)
+        evaluation = evaluate_rows(part, predictions, path, job.options)
         evaluation = evaluation if len(job.inputs) == 1 else mark(evaluation, label)
         metrics += evaluation.metrics
         scores += evaluation.scores
@@ -116,7 +113,8 @@ def named_files(task: str, options: Any) -> dict[str, Path]:
     return {name: Path(path) for name, path in load_part(task, EvaluatePart).files(options).items()}
 
 
-def _evaluate(part: EvaluatePart, predictions: Sequence[Any], path: Path, options: Any) -> Evaluation:
+def evaluate_rows(part: EvaluatePart, predictions: Sequence[Any], path: Path, options: Any) -> Evaluation:
+    """Scores and metrics of predictions that came from ``path``: errors name it, too. Raises UserError."""
     try:
         return part.evaluate(predictions, options)
     except UserError as error:

@@ -15,7 +15,6 @@ from pipeline.sweep.plan import Plan
 from schemas.rows import Figure, Metric
 from schemas.sweep import CellResult
 
-REPORT = "report.html"
 MAX_CELLS = 48  # in one figure: more names would not be read
 NUM_METRICS = 3  # of the main metrics, side by side
 ROW_IN = 0.24  # height of a cell in a figure
