@@ -14,6 +14,7 @@ import msgspec
 
 from pipeline.contract.load import find_part, task_names
 from pipeline.contract.parts import EvaluatePart, RecipePart, RowsPart
+from pipeline.look.tables import Table, to_markdown
 from schemas import comparison
 from schemas.brain import BrainSpec
 from schemas.flow import STAGES, Stage
@@ -161,8 +162,9 @@ def _writes(stage: Stage) -> str:
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rows = [heads, ["---"] * len(heads), *lines]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)
+    names, *columns = zip(*lines, strict=True)
+    table = Table(heading=heads[0], names=names, columns=dict(zip(heads[1:], columns, strict=True)), left=heads)
+    return to_markdown(table) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
 """What visualize does: predictions files to figures/*, figures.jsonl and report.html.
 
 Headline numbers come from the task's score part over the same predictions, and not from what evaluate wrote: both may
-run at the same moment. Heavy to import (pandas, matplotlib): the command loads it when it runs, never for ``--help``.
+run at the same moment. Heavy to import (matplotlib): the command loads it when it runs, never for ``--help``.
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pandas as pd
 
 from pipeline.contract.jobs import DrawJob
 from pipeline.contract.jobs import Report as Progress
@@ -18,12 +17,13 @@ from pipeline.contract.load import load_part
 from pipeline.contract.metrics import Evaluation, TableLayout
 from pipeline.contract.parts import EvaluatePart, RowsPart, VisualizePart
 from pipeline.errors import UserError
+from pipeline.evaluate.run import evaluate_rows
 from pipeline.files import read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.look import tables
-from pipeline.look.report import Cell, Headline, Records, Report, Table, render
+from pipeline.look.numbers import Number
+from pipeline.look.report import Cell, Headline, Records, Report, render
 from pipeline.run.folder import check_input
-from pipeline.run.manifest import image_root_of
 from pipeline.train.steps import training_step
 from schemas.rows import Figure, Metric, Score
 
@@ -73,7 +73,7 @@ def run_visualization(job: VisualizationJob) -> VisualizationOutcome:
     if not rows:
         raise UserError("there are no predictions to draw", where=str(job.inputs[label]), remedy="run `baton infer`")
     missing = list(job.notes)
-    evaluation = _evaluate(job, rows)
+    evaluation = evaluate_rows(load_part(job.task, EvaluatePart), rows, job.inputs[label], job.options)
     figures = _draw(job, _with_steps(predictions, job.inputs), missing)
     page = _report(job, rows, evaluation, figures, missing)
     outputs = {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
@@ -96,11 +96,13 @@ def image_inputs(task: str, predictions: Path, image_root: Path) -> dict[str, st
     return {"images_sha256": hash_images(read_all(predictions, row_type), image_root)}
 
 
-def training_inputs(folder: Path, out: Path) -> tuple[dict[str, Path], str | None]:
-    """The files of a training that pictures are made of, by name, and why there are none.
+def training_inputs(folder: Path | None, out: Path) -> tuple[dict[str, Path], str | None]:
+    """The files in the folder of a training that pictures are made of, by name, and why there are none.
 
     A training that runs, or broke off, is left out rather than refused: its curves are not what was asked for.
     """
+    if folder is None or not folder.is_dir():
+        return {}, "No training folder was given or found: no training curves."
     found = {path.stem: path for path in (folder / name for name in TRAINING_FILES) if path.is_file()}
     if not found:
         return {}, f"No training curves: {folder.name} holds neither {' nor '.join(TRAINING_FILES)}."
@@ -110,16 +112,6 @@ def training_inputs(folder: Path, out: Path) -> tuple[dict[str, Path], str | Non
     except UserError as error:
         return {}, f"No training curves: {error.what}."
     return found, None
-
-
-def _evaluate(job: VisualizationJob, rows: Sequence[Any]) -> Evaluation:
-    part = load_part(job.task, EvaluatePart)
-    path = list(job.inputs.values())[-1]
-    try:
-        return part.evaluate(rows, job.options)
-    except UserError as error:
-        where = f"{path}, {error.where}" if error.where else str(path)
-        raise UserError(error.what, where=where, remedy=error.remedy) from error
 
 
 def _with_steps(predictions: Mapping[str, Sequence[Any]], inputs: Mapping[str, Path]) -> dict[str, Sequence[Any]]:
@@ -158,8 +150,7 @@ def _report(
     part = load_part(job.task, EvaluatePart)
     metrics = evaluation.metrics
     layout = tables.layout_of(part, metrics)
-    found = [as_table("All records", tables.main_table(metrics, layout), layout)]
-    found += [as_table(title, frame, layout) for title, frame in tables.slice_tables(metrics, layout)]
+    found = [tables.main_table(metrics, layout, "All records"), *tables.slice_tables(metrics, layout)]
     shown = {column.metric: column.heading for column in layout.columns}
     constant, records = split_columns(rows, evaluation.scores)
     if len(records.rows) < len(rows):
@@ -171,7 +162,7 @@ def _report(
         figures=figures,
         facts={"records": f"{len(rows):,}", "model": rows[0].model} | constant,
         headlines=headlines(metrics, layout),
-        tables=[table for table in found if table.columns],
+        tables=[replace(t, names=[name.replace("_", " ") for name in t.names]) for t in found if t.columns],
         footnotes=tables.footnotes(metrics, layout),
         meanings={shown[d.name]: d.definition for d in part.glossary if d.name in shown},
         records=records,
@@ -180,51 +171,32 @@ def _report(
     )
 
 
-def as_table(title: str, frame: pd.DataFrame, layout: TableLayout) -> Table:
-    """A table as evaluate shows it, with the intervals below the values."""
-    kinds = {tables.MODEL: "model", f"{layout.bar} (bar)": "bar"}
-    rows = [
-        (str(name).replace("_", " "), kinds.get(str(name), ""), [_split(str(cell)) for cell in cells])
-        for name, cells in zip(frame.index, frame.to_numpy(), strict=True)
-    ]
-    return Table(title=title, columns=[str(column) for column in frame.columns], rows=rows)
-
-
-def _split(cell: str) -> tuple[str, str]:
-    value, bracket, interval = cell.partition(" [")
-    return value, bracket.strip() + interval
-
-
 def headlines(metrics: Sequence[Metric], layout: TableLayout) -> list[Headline]:
     """The model's main metrics over all records, each against the bar, on a scale that ends at the best subject.
 
     That of a share goes to 100 % at least.
     """
     found = []
+    table = tables.main_table(metrics, layout)
     for column in layout.columns:
-        alone = TableLayout(columns=[column], bar=layout.bar)
-        table = as_table("", tables.main_table(metrics, alone), alone)
-        by_subject = {
-            m.subject: m
-            for m in metrics
-            if (m.name, m.statistic, m.slice_by) == (column.metric, column.statistic, "all")
-        }
+        by_subject = {m.subject: m for m in metrics if m.slice_by == "all" and column.shows(m)}
         ours, bar = by_subject.get(tables.MODEL), by_subject.get(layout.bar or "")
         if ours is None:
             continue
-        texts = {kind: cells[0] for _, kind, cells in table.rows if kind}
+        heading = tables.heading_of(column, ours)
+        shown = {
+            kind: cell
+            for kind, cell in zip(table.kinds, table.columns[heading], strict=True)
+            if isinstance(cell, Number)
+        }
         ends = [value for m in by_subject.values() for value in (m.value, m.low, m.high) if value is not None]
         ends += [1.0] if ours.unit == "share" else []
-        level = f"{100 * ours.confidence:g} % interval {texts['model'][1]}" if ours.confidence else ""
         found.append(
             Headline(
-                heading=table.columns[0],
-                text=texts["model"][0],
-                interval=level,
-                against=f"{bar.subject.replace('_', ' ')}: {texts['bar'][0]}" if bar else "",
-                value=ours.value,
-                low=ours.value if ours.low is None else ours.low,
-                high=ours.value if ours.high is None else ours.high,
+                heading=heading,
+                number=shown["model"],
+                confidence=ours.confidence,
+                against=f"{bar.subject.replace('_', ' ')}: {shown['bar'].text}" if bar else "",
                 bar=bar.value if bar else None,
                 limits=(min(0.0, *ends), max(0.0, *ends)),
             )
@@ -269,13 +241,3 @@ def _is_long(values: Sequence[Cell]) -> bool:
 
 def _is_plain(values: Sequence[Any]) -> bool:
     return all(isinstance(value, Cell) for value in values)
-
-
-__all__ = [
-    "VisualizationJob",
-    "VisualizationOutcome",
-    "image_inputs",
-    "image_root_of",
-    "run_visualization",
-    "training_inputs",
-]

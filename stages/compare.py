@@ -11,6 +11,7 @@ import typer
 from pipeline.errors import UserError
 from pipeline.progress import progress
 from pipeline.run.folder import StageRequest, stage_run
+from pipeline.run.manifest import image_root_of
 from pipeline.train.steps import in_order_of_training
 from stages.common import Result, command, finished, main, stage_config
 from stages.options import Options
@@ -91,7 +92,7 @@ def app(
 
     Example: baton compare gridworld *.jsonl --all-pairs --metric wellbeing --out curve
     """
-    from pipeline.compare import run as comparison  # loaded here: `--help` need not wait for pandas
+    from pipeline.compare import run as comparison  # loaded here: `--help` need not wait for matplotlib
     from pipeline.records.inputs import label_inputs
 
     recipe, run_name = options.recipe_or_defaults()
@@ -114,7 +115,7 @@ def app(
         on_missing=on_missing.value,
         num_movers=num_movers,
         with_figures=figures,
-        image_root=_image_root(image_root, inputs),
+        image_root=image_root_of(next(iter(inputs.values())), image_root),
     )
     return _compare(options, job, recipe)
 
@@ -148,15 +149,6 @@ def _run_name(labels: list[str]) -> str:
     """The folder of a comparison without a recipe: what is compared with what."""
     rest = f"{labels[1]}" if len(labels) == 2 else f"{len(labels) - 1}-others"
     return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{labels[0]}-vs-{rest}").lstrip("._-")[:100]
-
-
-def _image_root(given: Path | None, inputs: dict[str, Path]) -> Path:
-    """The folder of the images that the predictions name. Raises UserError for a wrong ``--image-root``."""
-    from pipeline.visualize import image_root_of
-
-    if given is not None and not given.is_dir():
-        raise UserError("there is no such folder of images", where=str(given), remedy="check --image-root")
-    return given or image_root_of(next(iter(inputs.values())))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.errors import UserError
+from pipeline.evaluate import run as evaluation
 from pipeline.progress import progress
+from pipeline.records.inputs import input_files, label_inputs
 from pipeline.run.folder import StageRequest, stage_run
 from pipeline.train.steps import in_order_of_training
 from stages.common import Result, command, finished, main, stage_config
 from stages.options import Options
 
 if TYPE_CHECKING:
-    from pipeline.evaluate.run import EvaluationJob
     from pipeline.evaluate.watch import Show, State
 
 WRITES = ("metrics.jsonl", "scores.jsonl", "table.md")
@@ -94,9 +95,6 @@ def app(
         return _follow(options, path, getattr(recipe, "evaluate", None), _Asked(stop_when, metrics, against, idle_exit))
     if stop_when or metrics or against or idle_exit:
         raise UserError("--stop-when, --metric, --against and --idle-exit need --follow", remedy="add --follow")
-    from pipeline.evaluate import run as evaluation  # loaded here: `--help` need not wait for pandas
-    from pipeline.records.inputs import label_inputs
-
     named = label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
     files, steps = in_order_of_training(named)
     job = evaluation.EvaluationJob(
@@ -109,17 +107,14 @@ def app(
     return _evaluate(options, job, recipe)
 
 
-def _evaluate(options: Options, job: "EvaluationJob", recipe: Any) -> Result:
-    from pipeline.evaluate import run as evaluation
-    from pipeline.records.inputs import named_files
-
+def _evaluate(options: Options, job: evaluation.EvaluationJob, recipe: Any) -> Result:
     several = {"checkpoints": list(job.inputs), "training_steps": job.training_steps} if len(job.inputs) > 1 else {}
     request = StageRequest(
         stage="evaluate",
         task=job.task,
         folder=job.folder,
         config=stage_config(recipe, "evaluate") | several,
-        inputs=_inputs(job.inputs) | named_files(job.task, job.options),
+        inputs=input_files(job.task, job.inputs, job.options),
         writes=WRITES,
         num_threads=options.threads,
         force=options.force,
@@ -134,11 +129,6 @@ def _evaluate(options: Options, job: "EvaluationJob", recipe: Any) -> Result:
             run.notes["steps"] = outcome.steps
     lines, main_metrics = evaluation.show(job.task, run.folder)
     return finished("evaluate", run, lines, metrics=main_metrics)
-
-
-def _inputs(files: Mapping[str, Path]) -> dict[str, Path]:
-    """Predictions by the names that the manifest has for them: their labels, where there are several."""
-    return {**files} if len(files) > 1 else dict(zip(["predictions"], files.values(), strict=True))
 
 
 @dataclass(frozen=True)

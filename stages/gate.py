@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from pipeline.errors import UserError
+from pipeline.files import write_all
 from stages.common import Result, command, main
 from stages.options import Options
 
@@ -64,41 +65,34 @@ def app(
 
     Example: baton gate gridworld --input new.jsonl --baseline old.jsonl --tolerance wellbeing=2%
     """
-    from pipeline.gate.run import run_gate  # loaded here: `--help` need not wait for numpy
+    from pipeline.gate.report import write_junit  # these are loaded here: `--help` need not wait for numpy
+    from pipeline.gate.run import run_gate
 
-    job = _job(options, Asked(input, baseline, gate, tolerance, min_effect))
+    job = _job(options, input, baseline, gate, tolerance, min_effect)
     if update:
         return _update(job, options, ask=not yes)
     report = run_gate(job)
     if junit is not None:
-        from pipeline.gate.junit import write_junit
-
         write_junit(junit, report)
     if verdicts is not None:
-        from pipeline.files import write_all
-
         write_all(verdicts, report.verdicts)
     return Result(_lines(report, options), _facts(report), "failed" if report.failed else "ok")
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What the command line says of the gate."""
-
-    input: Path | None
-    baseline: Path | None
-    gate: str | None
-    tolerances: Sequence[str]
-    min_effects: Sequence[str]
-
-
-def _job(options: Options, asked: Asked) -> "GateJob":
+def _job(
+    options: Options,
+    input: Path | None,
+    baseline: Path | None,
+    gate: str | None,
+    tolerances: Sequence[str],
+    min_effects: Sequence[str],
+) -> "GateJob":
     from pipeline.gate import spec as specs
     from pipeline.gate.run import GateJob
 
-    loaded = specs.load_gate(asked.gate, options.task)
-    spec = specs.with_flags(loaded.spec, asked.tolerances, asked.min_effects)
-    baseline = asked.baseline or loaded.baseline
+    loaded = specs.load_gate(gate, options.task)
+    spec = specs.with_flags(loaded.spec, tolerances, min_effects)
+    baseline = baseline or loaded.baseline
     if baseline is None:
         raise UserError("the gate needs a baseline", remedy="give --baseline FILE, or --gate NAME")
     settings = tuple(specs.gate_options(loaded, options.settings))
@@ -106,7 +100,7 @@ def _job(options: Options, asked: Asked) -> "GateJob":
     return GateJob(
         spec=spec,
         options=getattr(recipe, "evaluate", None),
-        input=asked.input or options.folder(run_name, "infer") / "predictions.jsonl",
+        input=input or options.folder(run_name, "infer") / "predictions.jsonl",
         baseline=baseline,
         where=str(loaded.path or "the command line"),
     )

@@ -48,7 +48,7 @@ def app(
 
     Example: baton sweep gridworld --name seeds --workers 2
     """
-    from pipeline.sweep.run import Asked, run_sweep  # loaded here: `--help` need not wait for pandas
+    from pipeline.sweep.run import Asked, run_sweep  # loaded here: `--help` need not wait for matplotlib
 
     path = _file(options.task, name, file)
     asked = Asked(

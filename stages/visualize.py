@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from pipeline.errors import UserError
 from pipeline.progress import progress
+from pipeline.records.inputs import input_files, label_inputs
 from pipeline.run.folder import StageRequest, stage_run
+from pipeline.run.manifest import image_root_of
 from stages.common import Result, command, finished, main, stage_config
 from stages.options import Options
 
@@ -47,22 +49,26 @@ def app(
     Example: baton visualize gridworld --input elsewhere/predictions.jsonl --out pictures
     """
     from pipeline import visualize as visualization  # loaded here: `--help` need not wait for matplotlib
-    from pipeline.records.inputs import label_inputs, named_files
 
     recipe, run_name = options.recipe_or_defaults()
-    folder = options.folder(run_name)
+    folder, section = options.folder(run_name), getattr(recipe, "evaluate", None)
     files = label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
-    train_folder, training, notes = _training(options, run_name, train)
-    image_root, images = _images(options.task, list(files.values())[-1], image_root)
-    section = getattr(recipe, "evaluate", None)
-    named = files if len(files) > 1 else dict(zip(["predictions"], files.values(), strict=True))
-    trained = {f"training {name}": path for name, path in training.items()}
+    last = list(files.values())[-1]
+    if train is not None and not train.is_dir():
+        raise UserError("there is no such training folder", where=str(train), remedy="check --train")
+    train = train or (options.folder(run_name, "train") if run_name is not None else None)
+    training, reason = visualization.training_inputs(train, folder)
+    image_root = image_root_of(last, image_root)
     request = StageRequest(
         stage="visualize",
         task=options.task,
         folder=folder,
-        config=_config(recipe) | images | {"labels": list(files), "title": run_name},
-        inputs=named | named_files(options.task, section) | trained,
+        config=stage_config(recipe, "evaluate")
+        | stage_config(recipe, "visualize")
+        | visualization.image_inputs(options.task, last, image_root)
+        | {"labels": list(files), "title": run_name},
+        inputs=input_files(options.task, files, section)
+        | {f"training {name}": path for name, path in training.items()},
         writes=visualization.WRITES,
         num_threads=options.threads,
         force=options.force,
@@ -73,11 +79,11 @@ def app(
         folder=folder,
         options=section,
         draw_options=getattr(recipe, "visualize", None),
-        train_folder=train_folder,
+        train_folder=train if training else None,
         image_root=image_root,
         name=run_name or "",
         description=recipe.description,
-        notes=notes,
+        notes=[reason] if reason else [],
     )
     with stage_run(request) as run:
         if not run.up_to_date:
@@ -88,42 +94,6 @@ def app(
             run.notes["missing"] = outcome.missing
     result = finished("visualize", run)
     return replace(result, lines=[result.lines[0], f"  report: {folder / visualization.REPORT}"])
-
-
-def _config(recipe: Any) -> dict[str, Any]:
-    """The two sections that the pictures depend on: how they are drawn, and how predictions are scored in them."""
-    return stage_config(recipe, "evaluate") | stage_config(recipe, "visualize")
-
-
-def _images(task: str, predictions: Path, given: Path | None) -> tuple[Path, dict[str, str]]:
-    """The folder of the images that the predictions name, and what of them joins the configuration.
-
-    Raises UserError for a wrong ``--image-root``.
-    """
-    from pipeline.visualize import image_inputs, image_root_of
-
-    if given is not None and not given.is_dir():
-        raise UserError("there is no such folder of images", where=str(given), remedy="check --image-root")
-    root = given or image_root_of(predictions)
-    return root, image_inputs(task, predictions, root)
-
-
-def _training(
-    options: Options, run_name: str | None, given: Path | None
-) -> tuple[Path | None, dict[str, Path], list[str]]:
-    """The folder of the training, its files by name, and what to note where there are none.
-
-    Raises UserError for a wrong ``--train``.
-    """
-    from pipeline.visualize import training_inputs
-
-    if given is not None and not given.is_dir():
-        raise UserError("there is no such training folder", where=str(given), remedy="check --train")
-    folder = given or (options.folder(run_name, "train") if run_name is not None else None)
-    if folder is None or not folder.is_dir():
-        return None, {}, ["No training folder was given or found: no training curves."]
-    files, reason = training_inputs(folder, options.folder(run_name))
-    return folder if files else None, files, [reason] if reason else []
 
 
 if __name__ == "__main__":

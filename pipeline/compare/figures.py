@@ -11,9 +11,10 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline import stats
 from pipeline.compare.judge import Judge
-from pipeline.compare.tables import difference_text, direction_text, factor_of, metric_text, unit_text
+from pipeline.compare.tables import difference_of, direction_text, metric_text, unit_text
 from pipeline.contract.metrics import MetricDefinition, RecordMetric
 from pipeline.look import plotting
+from pipeline.look.numbers import factor_of
 from pipeline.look.picture import Picture
 from pipeline.look.plotting import words
 from pipeline.look.training import name_steps
@@ -76,7 +77,7 @@ def _draw_forest(ax: Axes, rows: Sequence[Comparison], names: Sequence[str]) -> 
         ax.plot([factor * low, factor * high], [y, y], color=mark["color"], linewidth=2.0, solid_capstyle="butt")
         ax.plot([factor * row.difference], [y], markeredgewidth=1.4, **mark)
         place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center"}
-        ax.annotate(difference_text(row), (1.0, y), (5, 0), fontsize=7.5, annotation_clip=False, **place)
+        ax.annotate(str(difference_of(row)), (1.0, y), (5, 0), fontsize=7.5, annotation_clip=False, **place)
         ends += [factor * low, factor * high]
     ax.axvline(0, color=plotting.INK, linewidth=0.9, zorder=0)
     ax.xaxis.set_major_locator(MaxNLocator(4))
@@ -326,12 +327,13 @@ def _write_forgotten(ax: Any, column: int, top: int, row: Comparison | None) -> 
     """One cell of the last row: the difference, its interval below, and a mark where it is no accident."""
     if row is None:
         return
-    value, _, interval = difference_text(row).partition(" ")
+    difference = difference_of(row)
     mark = {"worse": "▼ ", "better": "▲ "}.get(row.verdict, "")
     color = {"worse": plotting.VERMILION, "better": plotting.BLUE}.get(row.verdict, plotting.INK)
     weight = "bold" if mark else "normal"
-    plotting.write(ax, column + 0.5, top + 0.4, f"{mark}{value}", fontsize=7.5, fontweight=weight, color=color)
-    plotting.write(ax, column + 0.5, top + 0.95, interval, fontsize=6, color=color)
+    text = f"{mark}{difference.text}"
+    plotting.write(ax, column + 0.5, top + 0.4, text, fontsize=7.5, fontweight=weight, color=color)
+    plotting.write(ax, column + 0.5, top + 0.95, difference.interval, fontsize=6, color=color)
 
 
 def slice_differences(rows: Sequence[Comparison]) -> Picture:

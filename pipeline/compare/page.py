@@ -1,19 +1,18 @@
 """The page of a comparison: the same report as visualize writes, with differences in the large type."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-
-import pandas as pd
 
 from pipeline.compare import tables as telling
 from pipeline.compare.judge import Judge
-from pipeline.look.report import Cell, Headline, Records, Report, Table, render
+from pipeline.look.numbers import factor_of
+from pipeline.look.report import Cell, Headline, Records, Report, render
 from schemas.comparison import Comparison, Mover
 from schemas.rows import Figure
 
 MAX_HEADLINES = 6
 MAX_SLICE_TABLES = 12
-KINDS = {"better": "model", "worse": "bar"}
 
 
 def page(
@@ -43,7 +42,7 @@ def page(
                 **{f"model of {label}": ", ".join(records.models) for label, records in joined.files.items()},
             },
             headlines=headlines(rows),
-            tables=[_as_table(title, frame) for title, frame in [*found, *slices[:MAX_SLICE_TABLES]]],
+            tables=[*found, *slices[:MAX_SLICE_TABLES]],
             footnotes=telling.footnotes(rows),
             meanings={name.replace("_", " "): judge.definitions[name].definition for name in sorted(names)},
             records=_records(moved),
@@ -61,20 +60,16 @@ def headlines(rows: Sequence[Comparison]) -> list[Headline]:
 
 
 def _headline(row: Comparison, *, named: bool) -> Headline:
-    low, high = (row.difference if end is None else end for end in (row.low, row.high))
-    unit, text = telling.unit_text(row), telling.difference_text(row)
-    value, _, interval = text.partition(" ")
+    ends = [0.0, *(row.difference if end is None else end for end in (row.low, row.high))]
+    unit = telling.unit_text(row)
     pair = f"{row.label} - {row.baseline}"
     return Headline(
         heading=pair if named else f"{telling.metric_text(row)}: {pair}",
-        text=f"{value} {unit}".strip(),
-        interval=f"{100 * row.confidence:g} % interval {interval}" if interval else "",
+        number=replace(telling.difference_of(row), suffix=f" {unit}" if unit else ""),
+        confidence=row.confidence,
         against=f"{telling.verdict_text(row)}, p {telling.p_text(row.p_adjusted)}",
-        value=row.difference,
-        low=low,
-        high=high,
         bar=0.0,
-        limits=(min(0.0, low), max(0.0, high)),
+        limits=(min(ends), max(ends)),
     )
 
 
@@ -88,42 +83,18 @@ def _title(rows: Sequence[Comparison]) -> str:
     return f"{len(labels | baselines)} files against each other"
 
 
-def _as_table(title: str, frame: pd.DataFrame) -> Table:
-    rows = []
-    verdicts = frame["verdict"] if "verdict" in frame else [""] * len(frame)
-    for name, verdict, cells in zip(frame.index, verdicts, frame.to_numpy(), strict=True):
-        parts = [str(cell).partition(" [") for cell in cells]
-        rows.append((str(name), KINDS.get(verdict, ""), [(a, f"[{b}" if b else "") for a, _, b in parts]))
-    return Table(title=title, columns=[str(column) for column in frame.columns], rows=rows)
-
-
 def _records(moved: Sequence[Mover]) -> Records:
     """All movers as a table that can be searched and sorted; ids lead to pictures."""
-    columns = (
-        "id",
-        "metric",
-        "file",
-        "baseline",
-        "place",
-        "change",
-        "value",
-        "baseline value",
-        "line",
-        "baseline line",
-    )
-    rows: list[list[Cell]] = [
-        [
-            m.record_id,
-            telling.metric_text(m),
-            m.label,
-            m.baseline,
-            m.place,
-            telling.factor_of(m.unit) * m.change,
-            m.value,
-            m.baseline_value,
-            m.line,
-            m.baseline_line,
-        ]
-        for m in moved
+    columns: list[tuple[str, Callable[[Mover], Cell]]] = [
+        ("id", lambda m: m.record_id),
+        ("metric", telling.metric_text),
+        ("file", lambda m: m.label),
+        ("baseline", lambda m: m.baseline),
+        ("place", lambda m: m.place),
+        ("change", lambda m: factor_of(m.unit) * m.change),
+        ("value", lambda m: m.value),
+        ("baseline value", lambda m: m.baseline_value),
+        ("line", lambda m: m.line),
+        ("baseline line", lambda m: m.baseline_line),
     ]
-    return Records(columns=columns, rows=rows)
+    return Records([name for name, _ in columns], [[value(m) for _, value in columns] for m in moved])

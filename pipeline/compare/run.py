@@ -1,6 +1,6 @@
 """What compare does: predictions files to comparisons.jsonl, movers.jsonl, table.md, figures and a report.
 
-Heavy to import (pandas, matplotlib, the task's score part): the command loads it when it runs, never for ``--help``.
+Heavy to import (matplotlib, the task's score part): the command loads it when it runs, never for ``--help``.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,60 +2,52 @@
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
-import pandas as pd
 
 from pipeline.look import tables
-from pipeline.look.numbers import decimals_of_interval, decimals_of_value
-from pipeline.look.short_names import shortened
+from pipeline.look.numbers import (
+    Number,
+    decimals_of_interval,
+    decimals_of_value,
+    decimals_supported,
+    factor_of,
+    shortened,
+)
+from pipeline.look.tables import Cell, Table
 from schemas.comparison import Comparison, Mover
 
-MAX_SLICE_ROWS = 20  # on the terminal
+T = TypeVar("T")
+
 NUM_MOVERS = 5  # shown of each list
 MAX_CHANGE_DECIMALS = 5
 MAX_UNIT = 8  # characters of a unit that is shown beside a name; the glossary has the others
 COUNTS, CHANCE = "better/worse/same", "P(better)"
 RESERVED = frozenset({"change", "lines", "difference", "p", "d_z", COUNTS, "verdict", CHANCE})
+KINDS = {"better": "model", "worse": "bar"}  # of rows in the report
 VERDICTS = {"no_difference_shown": "no difference shown"}
 WIDTH = 120  # columns of a terminal, of which tables may take all
 LABEL_SHARE = 8  # of these columns a label may take one part in as many
 
 
-def decimals_of(row: Comparison) -> int:
-    """As many as the interval supports; without one, two digits of the difference."""
-    half = 0.0 if row.low is None or row.high is None else (row.high - row.low) / 2.0
-    half = half if half > tables.SMALLEST_LENGTH * abs(row.difference) else 0.0
-    if half:
-        return decimals_of_interval(factor_of(row.unit) * half)
-    size = factor_of(row.unit) * (abs(row.difference) or abs(row.value))
-    if size == 0.0 or row.value == round(row.value):
-        return 0 if row.value == round(row.value) else 2
-    return decimals_of_value(size, 2)
-
-
-def factor_of(unit: str) -> float:
-    """Shares are shown in percent."""
-    return 100.0 if unit == "share" else 1.0
-
-
-def number(value: float, unit: str, decimals: int, sign: str = "") -> str:
-    """A value of a metric; ``sign`` "+" shows the sign of differences."""
-    shown = f"{factor_of(unit) * value:{sign},.{decimals}f}"
-    return shown.removeprefix("-") if float(shown.replace(",", "")) == 0.0 else shown
-
-
-def difference_text(row: Comparison) -> str:
+def difference_of(row: Comparison) -> Number:
     """ "+1.2 [+0.4, +2.0]"."""
-    decimals = decimals_of(row)
-    text = number(row.difference, row.unit, decimals, "+")
-    if row.low is None or row.high is None:
-        return text
-    return f"{text} [{number(row.low, row.unit, decimals, '+')}, {number(row.high, row.unit, decimals, '+')}]"
+    return Number(row.difference, row.low, row.high, row.unit, _decimals(row), "+")
 
 
-def chance_text(row: Comparison) -> str:
+def _decimals(row: Comparison) -> int:
+    """As many as the interval supports; without one, two digits of the difference."""
+    supported = decimals_supported(row.difference, row.low, row.high, row.unit)
+    if supported is not None:
+        return supported
+    if row.value == round(row.value):
+        return 0
+    return decimals_of_value(factor_of(row.unit) * (abs(row.difference) or abs(row.value)), 2)
+
+
+def _chance(row: Comparison) -> Cell:
     """The probability of improvement: "63 % [55, 71]"."""
     value, low, high = (
         row.probability_of_improvement,
@@ -64,11 +56,8 @@ def chance_text(row: Comparison) -> str:
     )
     if value is None:
         return "-"
-    if low is None or high is None:
-        return f"{100.0 * value:.0f} %"
-    half = 50.0 * (high - low)
-    decimals = decimals_of_interval(half) if half else 0
-    return f"{100.0 * value:.{decimals}f} % [{100.0 * low:.{decimals}f}, {100.0 * high:.{decimals}f}]"
+    decimals = decimals_of_interval(50.0 * (high - low)) if low is not None and high is not None and high > low else 0
+    return Number(value, low, high, "share", decimals, suffix=" %")
 
 
 def p_text(p_value: float | None) -> str:
@@ -100,26 +89,18 @@ def direction_text(row: Comparison | Mover) -> str:
 
 
 def terminal(rows: Sequence[Comparison], moved: Sequence[Mover], notes: Sequence[str], *, by_step: bool) -> list[str]:
-    """Everything that the command shows. ``by_step``: the files are in the order of the steps of one training."""
+    """Everything that the command shows. ``by_step``: the files are in the order of the steps of one training.
+
+    Where the columns of a table do not fit, what differs and how sure that is stands above, how much it is below.
+    """
     width = tables.width_of(sys.stdout, WIDTH)
     rows, moved, blocks = _with_short_labels(rows, moved, width // LABEL_SHARE)
-    for title, table in whole_tables(rows):
-        blocks += [title, _text(table, width), ""]
-    for title, table in slice_tables(rows, main_only=True):
-        blocks += [title, _text(table.head(MAX_SLICE_ROWS), width)]
-        if len(table) > MAX_SLICE_ROWS:
-            blocks.append(f"... and {len(table) - MAX_SLICE_ROWS:,} more in table.md")
-        blocks.append("")
-    for title, table in other_tables(rows, by_step=by_step):
-        blocks += [title, _text(table, width), ""]
-    for title, table in mover_tables(moved, main_only=True):
-        blocks += [title, _text(table, width), ""]
+    rest = [*other_tables(rows, by_step=by_step), *mover_tables(moved, main_only=True)]
+    sliced = slice_tables(rows, main_only=True)
+    for found, max_rows in ((whole_tables(rows), None), (sliced, tables.MAX_ROWS), (rest, None)):
+        for table in found:
+            blocks += [table.title, tables.to_text(table, width, breaks={COUNTS}, max_rows=max_rows), ""]
     return "\n".join([*blocks, *footnotes(rows), *(f"NOTE: {note}" for note in notes)]).split("\n")
-
-
-def _text(table: pd.DataFrame, width: int) -> str:
-    """A table whose columns fit, or go on below it: what differs and how sure that is above, how much it is below."""
-    return tables.to_text(table, width, breaks={COUNTS})
 
 
 def _with_short_labels(
@@ -141,47 +122,40 @@ def markdown(
     task: str, rows: Sequence[Comparison], moved: Sequence[Mover], notes: Sequence[str], *, by_step: bool
 ) -> str:
     """``table.md``."""
-    lines = [f"# Comparison: {task}", ""]
     found = [*whole_tables(rows), *slice_tables(rows), *other_tables(rows, by_step=by_step), *mover_tables(moved)]
-    for title, table in found:
-        lines += [f"## {title}", "", tables.to_markdown(table), ""]
+    lines = [f"# Comparison: {task}", "", *tables.sections(found)]
     return "\n".join([*lines, *(f"- {note}" for note in [*footnotes(rows), *notes]), ""])
 
 
-def whole_tables(rows: Sequence[Comparison]) -> list[tuple[str, pd.DataFrame]]:
+def whole_tables(rows: Sequence[Comparison]) -> list[Table]:
     """Over all records: of one pair a table with a row a metric, of more a table for each metric with a row a pair."""
     whole = [row for row in rows if row.kind == "paired" and row.slice_by == "all"]
-    pairs = list(dict.fromkeys((row.label, row.baseline) for row in whole))
-    if len(pairs) == 1:
-        (label, baseline) = pairs[0]
+    if len(_grouped(whole, "label", "baseline")) == 1:
+        label, baseline = whole[0].label, whole[0].baseline
         title = f"{label} against {baseline}, {whole[0].num_records:,} records"
-        return [(title, _table(whole, [_with_unit(row) for row in whole], "metric", (baseline, label)))]
+        return [_table(title, whole, ("metric", [_with_unit(row) for row in whole]), (baseline, label))]
     found = []
-    for key in list(dict.fromkeys((row.name, row.statistic) for row in whole)):
-        chosen = [row for row in whole if (row.name, row.statistic) == key]
+    for chosen in _grouped(whole, "name", "statistic"):
         title = f"{_with_unit(chosen[0])}, {direction_text(chosen[0])}, {chosen[0].num_records:,} records"
         names = [f"{row.label} - {row.baseline}" for row in chosen]
-        found.append((title, _table(chosen, names, "difference of", ("baseline", "value"))))
+        found.append(_table(title, chosen, ("difference of", names), ("baseline", "value")))
     return found
 
 
-def slice_tables(rows: Sequence[Comparison], *, main_only: bool = False) -> list[tuple[str, pd.DataFrame]]:
-    """By slice: a table for each pair, metric and key."""
+def slice_tables(rows: Sequence[Comparison], *, main_only: bool = False) -> list[Table]:
+    """By slice: a table for each pair, metric and key; ``main_only``: of the first metric."""
     found = []
     sliced = [row for row in rows if row.kind == "paired" and row.slice_by != "all"]
-    keys = list(dict.fromkeys((row.name, row.statistic, row.label, row.baseline, row.slice_by) for row in sliced))
-    main = keys[0][:2] if keys else None
-    for key in keys:
-        if main_only and key[:2] != main:
-            continue
-        chosen = [r for r in sliced if (r.name, r.statistic, r.label, r.baseline, r.slice_by) == key]
-        title = f"by {key[4].replace('_', ' ')}: {_with_unit(chosen[0])}, {key[2]} against {key[3]}"
+    sliced = _grouped(sliced, "name", "statistic")[0] if main_only and sliced else sliced
+    for chosen in _grouped(sliced, "name", "statistic", "label", "baseline", "slice_by"):
+        first = chosen[0]
+        title = f"by {first.slice_by.replace('_', ' ')}: {_with_unit(first)}, {first.label} against {first.baseline}"
         names = [f"{row.slice_value} ({row.num_records:,})" for row in chosen]
-        found.append((title, _table(chosen, names, "records", (key[3], key[2]))))
+        found.append(_table(title, chosen, ("records", names), (first.baseline, first.label)))
     return found
 
 
-def other_tables(rows: Sequence[Comparison], *, by_step: bool) -> list[tuple[str, pd.DataFrame]]:
+def other_tables(rows: Sequence[Comparison], *, by_step: bool) -> list[Table]:
     """Forgetting, and held-out against learned records. Without ``by_step`` forgetting goes by the order given."""
     found = []
     forgotten = [row for row in rows if row.kind == "forgetting"]
@@ -191,40 +165,41 @@ def other_tables(rows: Sequence[Comparison], *, by_step: bool) -> list[tuple[str
         best = "best earlier" if by_step else "best before"
         told = f"forgetting: {last} against the best earlier checkpoint"
         told = told if by_step else f"forgetting, by the order given: {last} against the best file before it"
-        table = _table(forgotten, names, f"slice: {best}", (best, last))
-        found.append((f"{told}, {_with_unit(forgotten[0])}", table))
+        title = f"{told}, {_with_unit(forgotten[0])}"
+        found.append(_table(title, forgotten, (f"slice: {best}", names), (best, last)))
     gaps = [row for row in rows if row.kind == "train_gap"]
     if gaps:
         names = [f"{row.label}: {_with_unit(row)}" for row in gaps]
         title = "overfitting: held-out records less those it learned from"
-        found.append((title, _table(gaps, names, "metric", ("learned", "held out"))))
+        found.append(_table(title, gaps, ("metric", names), ("learned", "held out")))
     return found
 
 
-def mover_tables(moved: Sequence[Mover], *, main_only: bool = False) -> list[tuple[str, pd.DataFrame]]:
+def mover_tables(moved: Sequence[Mover], *, main_only: bool = False) -> list[Table]:
     """The records that moved a metric most, of each pair; ``main_only``: of the first metric."""
-    keys = list(dict.fromkeys((m.name, m.statistic, m.label, m.baseline) for m in moved))
     found = []
-    for key in keys:
-        if main_only and key[:2] != keys[0][:2]:
-            continue
-        chosen = [m for m in moved if (m.name, m.statistic, m.label, m.baseline) == key]
+    moved = _grouped(moved, "name", "statistic")[0] if main_only and moved else moved
+    for chosen in _grouped(moved, "name", "statistic", "label", "baseline"):
         shown = chosen[:NUM_MOVERS]
-        first, second = _headings((key[3], key[2]))
-        table = pd.DataFrame(
-            {
-                "change": [change_text(m) for m in shown],
-                first: [_own(m.baseline_value, m.unit) for m in shown],
-                second: [_own(m.value, m.unit) for m in shown],
-                "lines": [f"{m.baseline_line or '-'}, {m.line or '-'}" for m in shown],
-            },
-            index=pd.Index([m.record_id for m in shown], name="record", dtype=object),
-        )
-        if all(m.value is None for m in shown):
-            table = table[["change", "lines"]]
+        label, baseline = shown[0].label, shown[0].baseline
+        first, second = _headings((baseline, label))
+        columns: dict[str, list[Cell]] = {"change": [change_text(m) for m in shown]}
+        if any(m.value is not None for m in shown):
+            columns[first] = [_own(m.baseline_value, m.unit) for m in shown]
+            columns[second] = [_own(m.value, m.unit) for m in shown]
+        columns["lines"] = [f"{m.baseline_line or '-'}, {m.line or '-'}" for m in shown]
         count = f"{len(shown)} of {len(chosen)}" if len(chosen) > len(shown) else f"{len(shown)}"
-        found.append((f"what moved {_with_unit(shown[0])} most, {key[2]} against {key[3]} ({count})", table))
+        title = f"what moved {_with_unit(shown[0])} most, {label} against {baseline} ({count})"
+        found.append(Table(heading="record", names=[m.record_id for m in shown], columns=columns, title=title))
     return found
+
+
+def _grouped(rows: Iterable[T], *fields: str) -> list[list[T]]:
+    """The rows that have the same in all of the fields, in the order of their first ones."""
+    groups: dict[tuple[Any, ...], list[T]] = {}
+    for row in rows:
+        groups.setdefault(tuple(getattr(row, name) for name in fields), []).append(row)
+    return list(groups.values())
 
 
 def change_text(mover: Mover) -> str:
@@ -271,13 +246,16 @@ def _with_unit(row: Comparison | Mover) -> str:
     return f"{metric_text(row)} ({unit})" if shown else metric_text(row)
 
 
-def _table(rows: Sequence[Comparison], names: Sequence[str], heading: str, sides: tuple[str, str]) -> pd.DataFrame:
-    """A row a comparison: the two values, the difference, the adjusted p, how many records are better, the verdict."""
+def _table(title: str, rows: Sequence[Comparison], named: tuple[str, Sequence[str]], sides: tuple[str, str]) -> Table:
+    """A row a comparison: the two values, the difference, the adjusted p, how many records are better, the verdict.
+
+    ``named`` are the heading and the names of the rows, ``sides`` what stands above the two values.
+    """
     first, second = _headings(sides)
-    columns = {
-        first: [number(row.baseline_value, row.unit, decimals_of(row)) for row in rows],
-        second: [number(row.value, row.unit, decimals_of(row)) for row in rows],
-        "difference": [difference_text(row) for row in rows],
+    columns: dict[str, list[Cell]] = {
+        first: [Number(row.baseline_value, unit=row.unit, decimals=_decimals(row)) for row in rows],
+        second: [Number(row.value, unit=row.unit, decimals=_decimals(row)) for row in rows],
+        "difference": [difference_of(row) for row in rows],
     }
     if any(row.p_adjusted is not None for row in rows):
         columns["p"] = [p_text(row.p_adjusted) for row in rows]
@@ -289,5 +267,7 @@ def _table(rows: Sequence[Comparison], names: Sequence[str], heading: str, sides
     if any(row.effect_size is not None for row in rows):
         columns["d_z"] = ["-" if row.effect_size is None else f"{row.effect_size:+.2f}" for row in rows]
     if any(row.probability_of_improvement is not None for row in rows):
-        columns[CHANCE] = [chance_text(row) for row in rows]
-    return pd.DataFrame(columns, index=pd.Index(list(names), name=heading, dtype=object))
+        columns[CHANCE] = [_chance(row) for row in rows]
+    heading, names = named
+    kinds = [KINDS.get(row.verdict, "") for row in rows]
+    return Table(heading=heading, names=names, columns=columns, title=title, kinds=kinds)

@@ -108,6 +108,10 @@ class TableColumn:
     statistic: str
     heading: str
 
+    def shows(self, metric: Metric) -> bool:
+        """Whether it is that metric, of any subject and over any slice."""
+        return (metric.name, metric.statistic) == (self.metric, self.statistic)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TableNote:
@@ -136,3 +140,7 @@ class TableLayout:
     columns: Sequence[TableColumn] = ()
     bar: str | None = None
     notes: Sequence[TableNote] = (ERRORS_LEFT_OUT,)
+
+    def shows(self, metric: Metric) -> bool:
+        """Whether a column shows it: it is one of the main metrics."""
+        return any(column.shows(metric) for column in self.columns)

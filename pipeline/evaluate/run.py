@@ -1,7 +1,4 @@
-"""What evaluate does: predictions files to scores.jsonl, metrics.jsonl and the tables people see.
-
-Heavy to import (pandas, the task's score part): the command loads it when it runs, never for ``--help``.
-"""
+"""What evaluate does: predictions files to scores.jsonl, metrics.jsonl and the tables people see."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pandas as pd
 
 from pipeline.contract.jobs import Report
 from pipeline.contract.load import load_part
@@ -26,7 +22,6 @@ from pipeline.train.steps import training_step
 from schemas.rows import Metric, Score
 
 CHECKPOINT = "checkpoint"
-MAX_ROWS = 20  # of a table of slices, on the terminal
 ERROR_KEY_LENGTH = 120  # an error text in the manifest's counts is cut to this: it may quote what a model wrote
 
 
@@ -41,22 +36,6 @@ class EvaluationJob:
     folder: Path
     report: Report = lambda done, total, facts: None
     training_steps: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What is tabled: the metrics of each input, and whether all are checkpoints of one training, by its steps."""
-
-    checkpoints: Sequence[Checkpoint]
-    one_training: bool
-
-    def title(self) -> str:
-        """What the table of several inputs is."""
-        return "Learning curve" if self.one_training else "The files beside each other, in the order given"
-
-    def table(self, layout: TableLayout) -> pd.DataFrame:
-        """A row an input."""
-        return tables.side_by_side(self.checkpoints, layout, "checkpoint" if self.one_training else "file")
 
 
 @dataclass(frozen=True)
@@ -86,14 +65,14 @@ def run_evaluation(job: EvaluationJob) -> EvaluationOutcome:
         predictions = read_all(path, row_type)
         num_predictions += len(predictions)
         errors.update(p.error[:ERROR_KEY_LENGTH] for p in predictions if p.error is not None)
-        evaluation = _evaluate(part, predictions, path, job.options)
+        evaluation = evaluate_rows(part, predictions, path, job.options)
         evaluation = evaluation if len(job.inputs) == 1 else mark(evaluation, label)
         metrics += evaluation.metrics
         scores += evaluation.scores
     job.report(len(job.inputs), len(job.inputs), {})
     steps = {label: training_step(path) for label, path in job.inputs.items()}
-    tabled = Inputs(checkpoints_of(metrics, steps), one_training=bool(job.training_steps))
-    text = markdown(job.task, tabled, tables.layout_of(part, metrics))
+    found = checkpoints_of(metrics, steps)
+    text = markdown(job.task, found, tables.layout_of(part, metrics), one_training=bool(job.training_steps))
     outputs = {"metrics": job.folder / "metrics.jsonl", "scores": job.folder / "scores.jsonl"}
     counts = {
         "num_predictions": num_predictions,
@@ -115,15 +94,14 @@ def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
     metrics = read_all(folder / "metrics.jsonl", load_part(task, RowsPart).metric)
     layout = tables.layout_of(part, metrics)
     manifest = load_manifest(folder)
-    one_training = bool(manifest.config.get("training_steps"))
-    inputs = Inputs(checkpoints_of(metrics, manifest.notes["steps"]), one_training=one_training)
-    lines = terminal(inputs, layout)
-    shown = {(column.metric, column.statistic) for column in layout.columns}
+    found = checkpoints_of(metrics, manifest.notes["steps"])
+    lines = terminal(found, layout, one_training=bool(manifest.config.get("training_steps")))
     main = [m for m in metrics if m.subject == tables.MODEL and m.slice_by in ("all", CHECKPOINT)]
-    return lines, [msgspec.to_builtins(m) for m in main if (m.name, m.statistic) in shown]
+    return lines, [msgspec.to_builtins(m) for m in main if layout.shows(m)]
 
 
-def _evaluate(part: EvaluatePart, predictions: Sequence[Any], path: Path, options: Any) -> Evaluation:
+def evaluate_rows(part: EvaluatePart, predictions: Sequence[Any], path: Path, options: Any) -> Evaluation:
+    """Scores and metrics of predictions that came from ``path``: errors name it, too. Raises UserError."""
     try:
         return part.evaluate(predictions, options)
     except UserError as error:
@@ -163,34 +141,29 @@ def checkpoints_of(metrics: Sequence[Metric], steps: Mapping[str, int | None]) -
     return [Checkpoint(label, step, rows[label]) for label, step in steps.items()]
 
 
-def terminal(inputs: Inputs, layout: TableLayout) -> list[str]:
+def terminal(checkpoints: Sequence[Checkpoint], layout: TableLayout, *, one_training: bool) -> list[str]:
     """All inputs beside each other, or the one input's table and those of its slices; then the footnotes."""
-    if len(inputs.checkpoints) > 1:
-        blocks = [inputs.title(), tables.to_text(inputs.table(layout))]
+    if len(checkpoints) > 1:
+        table = tables.side_by_side(checkpoints, layout, one_training=one_training)
+        blocks = [table.title, tables.to_text(table)]
     else:
-        metrics = inputs.checkpoints[0].metrics
-        blocks = [tables.to_text(tables.main_table(metrics, layout))]
-        for title, table in tables.slice_tables(metrics, layout):
-            blocks += ["", title, tables.to_text(table.head(MAX_ROWS))]
-            if len(table) > MAX_ROWS:
-                blocks.append(f"... and {len(table) - MAX_ROWS:,} more in table.md")
-    return "\n".join([*blocks, "", *_footnotes(inputs.checkpoints, layout)]).split("\n")
+        blocks = [tables.to_text(tables.main_table(checkpoints[0].metrics, layout))]
+        for table in tables.slice_tables(checkpoints[0].metrics, layout):
+            blocks += ["", table.title, tables.to_text(table, max_rows=tables.MAX_ROWS)]
+    return "\n".join([*blocks, "", *_footnotes(checkpoints, layout)]).split("\n")
 
 
-def markdown(task: str, inputs: Inputs, layout: TableLayout) -> str:
+def markdown(task: str, checkpoints: Sequence[Checkpoint], layout: TableLayout, *, one_training: bool) -> str:
     """``table.md``: all inputs beside each other, then for each its tables and every metric of its model."""
     lines = [f"# Evaluation: {task}", ""]
-    several = len(inputs.checkpoints) > 1
+    several = len(checkpoints) > 1
     if several:
-        lines += [f"## {inputs.title()}", "", tables.to_markdown(inputs.table(layout)), ""]
-    for checkpoint in inputs.checkpoints:
+        lines += tables.sections([tables.side_by_side(checkpoints, layout, one_training=one_training)])
+    for checkpoint in checkpoints:
         metrics = checkpoint.metrics
-        title = f"{checkpoint.label}: " if several else ""
-        lines += [f"## {title}all records", "", tables.to_markdown(tables.main_table(metrics, layout)), ""]
-        for name, table in tables.slice_tables(metrics, layout):
-            lines += [f"## {title}{name}", "", tables.to_markdown(table), ""]
-        lines += [f"## {title}every metric of the model", "", tables.to_markdown(tables.all_metrics(metrics)), ""]
-    return "\n".join([*lines, *(f"- {note}" for note in _footnotes(inputs.checkpoints, layout)), ""])
+        found = [tables.main_table(metrics, layout), *tables.slice_tables(metrics, layout), tables.all_metrics(metrics)]
+        lines += tables.sections(found, f"{checkpoint.label}: " if several else "")
+    return "\n".join([*lines, *(f"- {note}" for note in _footnotes(checkpoints, layout)), ""])
 
 
 def _footnotes(checkpoints: Sequence[Checkpoint], layout: TableLayout) -> list[str]:

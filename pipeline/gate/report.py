@@ -1,34 +1,49 @@
-"""Verdicts as people read them in the log of a build: one sentence, one table, and what the numbers mean."""
+"""Verdicts as people read them in the log of a build: one sentence, one table, and what the numbers mean; and as a
+JUnit XML report, which every CI system shows: one test case a check."""
 
-from collections.abc import Sequence
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
 
+from pipeline.files.atomic import write_atomically
 from pipeline.gate.run import GateReport
-from pipeline.look.numbers import decimals_of_interval, decimals_of_value
+from pipeline.look.numbers import decimal, decimals_of_interval, decimals_of_value
+from pipeline.look.tables import Cell, Table, to_text
 from schemas.gate import Verdict
 
-HEADS = ("metric", "baseline", "now", "change", "allowed", "verdict")
 WORDS = {"passes": "passes", "fails": "FAILS", "cannot_tell": "cannot tell"}
 COLOURS = {"fails": "31", "cannot_tell": "33", "passes": "32"}  # ANSI: red, yellow, green
 NUM_NAMED = 3  # failing checks in the first line
 LEAST = 1e-9  # a length or a change below is rounding
 
+# What XML 1.0 cannot hold, not even escaped: control characters, lone surrogates and two others (section 2.2).
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
 
 def lines(report: GateReport, *, colour: bool = False) -> list[str]:
     """The whole text. The first line says PASS or FAIL, and why."""
-    rows = [_cells(verdict) for verdict in report.verdicts]
-    widths = [max(len(row[column]) for row in [HEADS, *rows]) for column in range(len(HEADS))]
-    text = [_line(HEADS, widths).rstrip()]
-    for verdict, row in zip(report.verdicts, rows, strict=True):
-        line = f"{_line(row, widths).rstrip()}: {verdict.reason}"
-        text.append(_painted(line, COLOURS[verdict.outcome]) if colour and verdict.outcome != "passes" else line)
+    heads, *rows = to_text(_table(report.verdicts), sys.maxsize).split("\n")
     head = headline(report)
-    return [
-        _painted(head, COLOURS["fails" if report.failed else "passes"]) if colour else head,
-        "",
-        *text,
-        "",
-        *_notes(report),
-    ]
+    if colour:
+        head = _painted(head, COLOURS["fails" if report.failed else "passes"])
+        rows = [
+            row if verdict.outcome == "passes" else _painted(row, COLOURS[verdict.outcome])
+            for verdict, row in zip(report.verdicts, rows, strict=True)
+        ]
+    return [head, "", heads, *rows, "", *_notes(report)]
+
+
+def _table(verdicts: Sequence[Verdict]) -> Table:
+    columns: dict[str, list[Cell]] = {
+        "baseline": [_number(v.baseline, v) if v.kind in ("change", "errors") else "" for v in verdicts],
+        "now": [_number(v.now, v) for v in verdicts],
+        "change": [_change(v) for v in verdicts],
+        "allowed": [_allowed(v) for v in verdicts],
+        "verdict": [f"{WORDS[v.outcome]}: {v.reason}" for v in verdicts],
+    }
+    return Table(heading="metric", names=[_name(v) for v in verdicts], columns=columns, left=("verdict",))
 
 
 def headline(report: GateReport) -> str:
@@ -64,17 +79,6 @@ def _name(verdict: Verdict) -> str:
     return f"{verdict.metric}{statistic}{where}"
 
 
-def _cells(verdict: Verdict) -> tuple[str, ...]:
-    return (
-        _name(verdict),
-        _number(verdict.baseline, verdict) if verdict.kind in ("change", "errors") else "",
-        _number(verdict.now, verdict),
-        _change(verdict),
-        _allowed(verdict),
-        WORDS[verdict.outcome],
-    )
-
-
 def _change(verdict: Verdict) -> str:
     if verdict.change is None:
         return ""
@@ -107,8 +111,8 @@ def _limit(value: float) -> str:
 def _number(value: float | None, verdict: Verdict, sign: str = "") -> str:
     if value is None:
         return "undefined"
-    text = f"{value:{sign},.{_decimals(verdict)}f}"
-    return text.replace("-", "+") if sign and float(text.replace(",", "")) == 0.0 else text
+    text = decimal(value, _decimals(verdict), sign)
+    return f"+{text}" if sign and text[0] not in "+-" else text
 
 
 def _decimals(verdict: Verdict) -> int:
@@ -120,12 +124,6 @@ def _decimals(verdict: Verdict) -> int:
         return decimals_of_interval(half)
     scales = (verdict.change or 0.0, verdict.tolerance, (verdict.now or 0.0) / 100.0)
     return decimals_of_value(next((scale for scale in scales if abs(scale) > LEAST), 1.0), 2)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    left = (0, len(HEADS) - 1)
-    parts = [f"{c:<{w}}" if i in left else f"{c:>{w}}" for i, (c, w) in enumerate(zip(cells, widths, strict=True))]
-    return "  ".join(parts)
 
 
 def _notes(report: GateReport) -> list[str]:
@@ -144,3 +142,46 @@ def _notes(report: GateReport) -> list[str]:
 
 def _painted(text: str, code: str) -> str:
     return f"\x1b[{code}m{text}\x1b[0m"
+
+
+def write_junit(path: Path, report: GateReport) -> None:
+    """Write the report in one step. A check that cannot tell is a test case that was skipped, and says why."""
+    write_atomically(path, [to_xml(report).encode()])
+
+
+def to_xml(report: GateReport) -> str:
+    """The whole document."""
+    name = _attribute(f"baton.gate.{report.spec.task}.{report.spec.name}")
+    counts = (
+        f'tests="{len(report.verdicts)}" failures="{len(report.having("fails"))}" errors="0" '
+        f'skipped="{len(report.having("cannot_tell"))}"'
+    )
+    cases = "\n".join(line for verdict in report.verdicts for line in _case(verdict, name))
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<testsuites {counts}>\n<testsuite name={name} {counts}>\n{cases}\n</testsuite>\n</testsuites>\n"
+    )
+
+
+def _case(verdict: Verdict, suite: str) -> Iterator[str]:
+    head = f"  <testcase classname={suite} name={_attribute(verdict.id)}"
+    message = _attribute(explain(verdict))
+    if verdict.outcome == "passes":
+        yield f"{head}/>"
+    elif verdict.outcome == "cannot_tell":
+        yield f"{head}><skipped message={_attribute(f'cannot tell: {explain(verdict)}')}/></testcase>"
+    else:
+        failure = f"<failure message={message} type={_attribute(verdict.kind)}>{_text(verdict.reason)}</failure>"
+        yield f"{head}>{failure}</testcase>"
+
+
+def _attribute(text: str) -> str:
+    return quoteattr(_clean(text))
+
+
+def _text(text: str) -> str:
+    return escape(_clean(text))
+
+
+def _clean(text: str) -> str:
+    return _NOT_XML.sub("?", text)

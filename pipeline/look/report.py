@@ -19,6 +19,8 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from pipeline.look.numbers import Number
+from pipeline.look.tables import Table
 from schemas.rows import Fact, Figure, FigureText, TextMark
 
 MAX_LINKED_RECORDS = 3  # a picture of more records than these is not a picture of one of them
@@ -31,31 +33,17 @@ Cell = str | int | float | bool | None
 
 @dataclass(frozen=True, kw_only=True)
 class Headline:
-    """One number in large type: texts as they are shown, and the values behind them for the small scale below.
+    """One number in large type, with its interval of that ``confidence``; ``against`` says what it is held against.
 
-    ``value`` lies in [``low``, ``high``]; ``bar`` is the value to pass, if there is one; ``limits`` are the ends of
-    the scale.
+    On the small scale below, whose ends are ``limits``, ``bar`` is the value to pass, if there is one.
     """
 
     heading: str
-    text: str
-    interval: str
+    number: Number
+    confidence: float | None
     against: str
-    value: float
-    low: float
-    high: float
     bar: float | None
     limits: tuple[float, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table of results: rows are (name, kind, cells); the kinds "model" and "bar" are set off. A cell is a text, and
-    a smaller one below it."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[tuple[str, str, Sequence[tuple[str, str]]]]
 
 
 @dataclass(frozen=True)
@@ -172,7 +160,11 @@ def _summary(report: Report) -> str:
 
 def _card(headline: Headline) -> str:
     """A number in large type over its interval, as text and as a line with a point; the bar is a dashed stroke."""
-    low, high = headline.limits
+    number, (low, high) = headline.number, headline.limits
+    start, stop = (number.value if end is None else end for end in (number.low, number.high))
+    interval = (
+        f"{100 * headline.confidence:g} % interval {number.interval}" if headline.confidence and number.interval else ""
+    )
 
     def x(value: float) -> str:
         return f"{4 + 192 * (value - low) / max(high - low, 1e-12):.1f}"
@@ -181,21 +173,23 @@ def _card(headline: Headline) -> str:
     limit = f'<line class="limit" x1="{x(bar)}" x2="{x(bar)}" y1="1" y2="19"/>' if bar is not None else ""
     return (
         f'<div class="card"><div class="name">{_text(headline.heading)}</div>'
-        f'<div class="value">{_text(headline.text)}</div>'
-        f'<div class="interval">{_text(headline.interval)}</div><div class="against">{_text(headline.against)}</div>'
+        f'<div class="value">{_text(number.text)}</div>'
+        f'<div class="interval">{_text(interval)}</div><div class="against">{_text(headline.against)}</div>'
         '<svg viewBox="0 0 200 20" preserveAspectRatio="none" aria-hidden="true">'
         '<line class="track" x1="4" x2="196" y1="10" y2="10"/>'
-        f'<line class="range" x1="{x(headline.low)}" x2="{x(headline.high)}" y1="10" y2="10"/>{limit}'
-        f'<line class="point" x1="{x(headline.value)}" x2="{x(headline.value)}" y1="4" y2="16"/></svg></div>'
+        f'<line class="range" x1="{x(start)}" x2="{x(stop)}" y1="10" y2="10"/>{limit}'
+        f'<line class="point" x1="{x(number.value)}" x2="{x(number.value)}" y1="4" y2="16"/></svg></div>'
     )
 
 
 def _table(table: Table) -> str:
+    """A table of results; the interval of a number stands below it in small type."""
     head = "".join(f'<th scope="col">{_text(column)}</th>' for column in table.columns)
     lines = []
-    for name, kind, cells in table.rows:
+    for name, kind, cells in zip(table.names, table.kinds or [""] * len(table.names), table.rows, strict=True):
+        shown = [(cell.text, cell.interval) if isinstance(cell, Number) else (cell, "") for cell in cells]
         values = "".join(
-            f"<td>{_text(big)}{f'<small>{_text(small)}</small>' if small else ''}</td>" for big, small in cells
+            f"<td>{_text(big)}{f'<small>{_text(small)}</small>' if small else ''}</td>" for big, small in shown
         )
         lines.append(f'<tr class="{_text(kind)}"><th scope="row">{_text(name)}</th>{values}</tr>')
     return (

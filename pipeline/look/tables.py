@@ -1,4 +1,4 @@
-"""Metrics to the tables that people see: a DataFrame of cells "value [low, high]", as text and as markdown.
+"""The one table that people see, as numbers: its text, its markdown; and metrics to such tables.
 
 Subjects are rows, the model first; the main metrics of the task are columns.
 """
@@ -10,19 +10,38 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TextIO
 
-import pandas as pd
-
 from pipeline.contract.metrics import TableColumn, TableLayout, TableNote
 from pipeline.contract.parts import EvaluatePart
-from pipeline.look.numbers import decimals_of_interval, decimals_of_value
-from pipeline.look.short_names import shortened
+from pipeline.look.numbers import Number, decimals_of_value, decimals_supported, factor_of, shortened
 from schemas.rows import Metric
 
 MODEL = "model"
 WIDTH, NARROWEST = 100, 40  # columns of a terminal, at most and at least
 GAP = "  "
-SMALLEST_LENGTH = 1e-9  # of an interval, relative to the value: below, it is rounding
 NUM_DEFAULT_COLUMNS = 5
+MAX_ROWS = 20  # of a table of many, on the terminal
+Cell = Number | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """``columns`` are a cell a row, by heading; ``heading`` stands above the ``names`` of the rows.
+
+    ``kinds`` are one of each row, or none: the report sets off the rows of kind "model" and "bar". Columns whose
+    heading is in ``left`` are texts that stand to the left.
+    """
+
+    heading: str
+    names: Sequence[str]
+    columns: Mapping[str, Sequence[Cell]]
+    title: str = ""
+    kinds: Sequence[str] = ()
+    left: Container[str] = ()
+
+    @property
+    def rows(self) -> list[list[Cell]]:
+        """The cells of each row."""
+        return [[cells[n] for cells in self.columns.values()] for n in range(len(self.names))]
 
 
 @dataclass(frozen=True)
@@ -45,58 +64,101 @@ def layout_of(part: EvaluatePart, metrics: Sequence[Metric]) -> TableLayout:
 
 
 def main_table(
-    metrics: Iterable[Metric], layout: TableLayout, slice_by: str = "all", slice_value: str = "all"
-) -> pd.DataFrame:
-    """Subjects by main metrics, the cells "value [low, high]"; the bar's name is followed by "(bar)"."""
-    chosen = [m for m in metrics if (m.slice_by, m.slice_value) == (slice_by, slice_value)]
-    subjects = sorted({m.subject: None for m in chosen if _is_shown(m, layout)}, key=lambda name: name != MODEL)
-    rows = {name: [m for m in chosen if m.subject == name] for name in subjects}
-    return _table(rows, layout).rename(index=lambda name: f"{name} (bar)" if name == layout.bar else name)
+    metrics: Iterable[Metric],
+    layout: TableLayout,
+    title: str = "all records",
+    where: tuple[str, str] = ("all", "all"),
+) -> Table:
+    """Subjects by main metrics, over the records whose slice and value are ``where``."""
+    chosen = [m for m in metrics if (m.slice_by, m.slice_value) == where]
+    subjects = sorted({m.subject: None for m in chosen if layout.shows(m)}, key=lambda name: name != MODEL)
+    return Table(
+        heading="subject",
+        names=[_bar_name(layout) if name == layout.bar else name for name in subjects],
+        columns=columns_of([[m for m in chosen if m.subject == name] for name in subjects], layout),
+        title=title,
+        kinds=["bar" if name == layout.bar else "model" if name == MODEL else "" for name in subjects],
+    )
 
 
-def side_by_side(checkpoints: Sequence[Checkpoint], layout: TableLayout, heading: str) -> pd.DataFrame:
-    """Inputs by main metrics of the model, in the order given, and the bar in the last row; ``heading`` says what they
-    are."""
-    rows: dict[str, list[Metric]] = {}
+def _bar_name(layout: TableLayout) -> str:
+    return f"{layout.bar} (bar)"
+
+
+def side_by_side(checkpoints: Sequence[Checkpoint], layout: TableLayout, *, one_training: bool) -> Table:
+    """Inputs by main metrics of the model, in the order given, and the bar in the last row."""
+    rows: list[list[Metric]] = []
     bar: list[Metric] = []
     for checkpoint in checkpoints:
         chosen = [m for m in checkpoint.metrics if m.slice_by == "all"]
-        rows[checkpoint.label] = [m for m in chosen if m.subject == MODEL]
+        rows.append([m for m in chosen if m.subject == MODEL])
         bar = [m for m in chosen if m.subject == layout.bar] or bar
-    if bar:
-        rows[f"{layout.bar} (bar)"] = bar
-    table = _table(rows, layout).rename_axis(heading)
-    if any(checkpoint.step is not None for checkpoint in checkpoints):
-        steps = [f"{c.step:,}" if c.step is not None else "" for c in checkpoints]
-        table.insert(0, "step", [*steps, *[""] * (len(table) - len(steps))])
-    return table
+    last = [bar] if bar else []
+    steps: list[Cell] = [f"{c.step:,}" if c.step is not None else "" for c in checkpoints]
+    has_steps = any(checkpoint.step is not None for checkpoint in checkpoints)
+    return Table(
+        heading="checkpoint" if one_training else "file",
+        names=[*(checkpoint.label for checkpoint in checkpoints), *(_bar_name(layout) for _ in last)],
+        columns=({"step": [*steps, *("" for _ in last)]} if has_steps else {}) | columns_of([*rows, *last], layout),
+        title="Learning curve" if one_training else "The files beside each other, in the order given",
+    )
 
 
-def slice_tables(metrics: Sequence[Metric], layout: TableLayout) -> list[tuple[str, pd.DataFrame]]:
-    """The tables of all slices that split the records, with their titles.
+def slice_tables(metrics: Sequence[Metric], layout: TableLayout) -> list[Table]:
+    """The tables of all slices that split the records.
 
     A table for each value of a slice; where the model is the only subject, one for all values, a row each. What splits
     into one value only, or has none of the columns, is left out.
     """
-    found: list[tuple[str, pd.DataFrame]] = []
+    found: list[Table] = []
     by_value: dict[str, dict[str, list[Metric]]] = {}
     for m in metrics:
-        if m.slice_by != "all" and _is_shown(m, layout):
+        if m.slice_by != "all" and layout.shows(m):
             by_value.setdefault(m.slice_by, {}).setdefault(m.slice_value, []).append(m)
     for by, values in by_value.items():
         name = by.replace("_", " ")
         if len(values) > 1 and all(m.subject == MODEL for rows in values.values() for m in rows):
-            found.append((f"by {name}", _table(values, layout).rename_axis(name)))
+            columns = columns_of(list(values.values()), layout)
+            found.append(Table(heading=name, names=list(values), columns=columns, title=f"by {name}"))
         elif len(values) > 1:
-            found += [(f"{name} {value}", main_table(metrics, layout, by, value)) for value in values]
+            found += [main_table(metrics, layout, f"{name} {value}", (by, value)) for value in values]
     return found
 
 
-def all_metrics(metrics: Iterable[Metric], subject: str = MODEL) -> pd.DataFrame:
+def all_metrics(metrics: Iterable[Metric], subject: str = MODEL) -> Table:
     """Every metric of one subject over all records, a row each."""
     chosen = [m for m in metrics if m.subject == subject and m.slice_by == "all"]
-    rows = [(m.name, m.statistic, format_cell(m, _decimals(m)), _unit(m), f"{m.num_records:,}") for m in chosen]
-    return pd.DataFrame(rows, columns=["metric", "statistic", "value", "unit", "records"]).set_index("metric")
+    columns: dict[str, list[Cell]] = {
+        "statistic": [m.statistic for m in chosen],
+        "value": [_number(m, _decimals(m)) for m in chosen],
+        "unit": ["%" if m.unit == "share" else m.unit for m in chosen],
+        "records": [f"{m.num_records:,}" for m in chosen],
+    }
+    names = [m.name for m in chosen]
+    return Table(heading="metric", names=names, columns=columns, title=f"every metric of the {subject}")
+
+
+def columns_of(rows: Sequence[Sequence[Metric]], layout: TableLayout) -> dict[str, list[Cell]]:
+    """The layout's columns. One without any value is left out; in others "-" stands where there is none.
+
+    The first row whose interval has a length, most often the model's, says how many decimals its column shows at
+    least; a cell whose own interval is shorter shows more.
+    """
+    columns: dict[str, list[Cell]] = {}
+    for column in layout.columns:
+        found = [next(filter(column.shows, metrics), None) for metrics in rows]
+        values = [m for m in found if m is not None]
+        if values:
+            known = [decimals for m in values if (decimals := _supported(m)) is not None]
+            least = known[0] if known else _decimals(values[0])
+            cells = [_number(m, max(least, _supported(m) or 0)) if m else "-" for m in found]
+            columns[heading_of(column, values[0])] = cells
+    return columns
+
+
+def heading_of(column: TableColumn, metric: Metric) -> str:
+    """What stands above a column of such metrics."""
+    return f"{column.heading} %" if metric.unit == "share" and "%" not in column.heading else column.heading
 
 
 def footnotes(metrics: Sequence[Metric], layout: TableLayout, label: str = "") -> list[str]:
@@ -135,110 +197,77 @@ def width_of(output: TextIO, most: int = WIDTH) -> int:
     return max(min(shutil.get_terminal_size((most, 24)).columns, most), NARROWEST)
 
 
-def to_text(table: pd.DataFrame, width: int | None = None, *, breaks: Container[str] = ()) -> str:
+def to_text(table: Table, width: int | None = None, *, breaks: Container[str] = (), max_rows: int | None = None) -> str:
     """The table in plain text, no line longer than ``width`` (None: that of the terminal).
 
     Columns that do not fit go into blocks below; these begin with ``breaks`` where that makes no more of them. Names of
-    rows are shortened where they leave no room for the widest column.
+    rows are shortened where they leave no room for the widest column. After ``max_rows`` a line says how many are left.
     """
     width = width_of(sys.stdout) if width is None else width
-    columns = [(str(name), _cells(str(name), list(table[name]), left=False)) for name in table.columns]
-    widest = max((len(cells[0]) for _, cells in columns), default=0)
-    names = shortened([str(table.index.name or ""), *map(str, table.index)], width - widest - len(GAP))
-    first = _cells(names[0], names[1:], left=True)
+    columns = [
+        (name, _lines(name, [str(cell) for cell in cells[:max_rows]], left=name in table.left))
+        for name, cells in table.columns.items()
+    ]
+    widest = max((len(lines[0]) for _, lines in columns), default=0)
+    names = shortened([table.heading, *table.names[:max_rows]], width - widest - len(GAP))
+    first = _lines(names[0], names[1:], left=True)
     room = width - len(first[0])
     plain, broken = _blocks(columns, room, ()), _blocks(columns, room, breaks)
     chosen = broken if 1 < len(broken) <= len(plain) else plain
-    return "\n\n".join(
+    text = "\n\n".join(
         "\n".join(GAP.join(cells).rstrip() for cells in zip(first, *block, strict=True)) for block in chosen
     )
+    num_left = len(table.names) - len(names) + 1
+    return f"{text}\n... and {num_left:,} more in table.md" if num_left else text
+
+
+def _lines(heading: str, values: Sequence[str], *, left: bool) -> list[str]:
+    """A column as lines of equal length, its heading first."""
+    lines = [heading, *values]
+    width = max(map(len, lines))
+    return [line.ljust(width) if left else line.rjust(width) for line in lines]
 
 
 def _blocks(columns: Sequence[tuple[str, list[str]]], room: int, breaks: Container[str]) -> list[list[list[str]]]:
     """Columns that stand beside each other in ``room``, block by block; one alone where it needs more."""
     blocks: list[list[list[str]]] = []
     used = 0
-    for name, cells in columns:
-        needed = len(GAP) + len(cells[0])
+    for name, lines in columns:
+        needed = len(GAP) + len(lines[0])
         if not blocks or used + needed > room or name in breaks:
             blocks.append([])
             used = 0
-        blocks[-1].append(cells)
+        blocks[-1].append(lines)
         used += needed
     return blocks
 
 
-def to_markdown(table: pd.DataFrame) -> str:
+def to_markdown(table: Table) -> str:
     """The table in markdown, numbers to the right."""
-    header = [str(table.index.name or ""), *(str(name) for name in table.columns)]
-    rule = ["---", *["---:"] * len(table.columns)]
-    body = [[str(index), *map(str, row)] for index, row in zip(table.index, table.to_numpy(), strict=True)]
+    header = [table.heading, *table.columns]
+    rule = ["---", *("---" if name in table.left else "---:" for name in table.columns)]
+    body = [[name, *map(str, cells)] for name, cells in zip(table.names, table.rows, strict=True)]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [header, rule, *body]
     )
 
 
-def format_cell(metric: Metric, decimals: int) -> str:
-    """ "value [low, high]", shares in percent."""
-    factor = 100.0 if metric.unit == "share" else 1.0
-    value = f"{factor * metric.value:,.{decimals}f}"
-    if metric.low is None or metric.high is None:
-        return value
-    return f"{value} [{factor * metric.low:,.{decimals}f}, {factor * metric.high:,.{decimals}f}]"
+def sections(found: Iterable[Table], prefix: str = "") -> list[str]:
+    """Tables in markdown, each below its title."""
+    return [line for table in found for line in (f"## {prefix}{table.title}", "", to_markdown(table), "")]
 
 
-def _unit(metric: Metric) -> str:
-    """The unit of what `format_cell` writes."""
-    return "%" if metric.unit == "share" else metric.unit
+def _number(metric: Metric, decimals: int) -> Number:
+    return Number(metric.value, metric.low, metric.high, metric.unit, decimals)
 
 
-def _is_shown(metric: Metric, layout: TableLayout) -> bool:
-    return any((metric.name, metric.statistic) == (c.metric, c.statistic) for c in layout.columns)
-
-
-def _table(rows: Mapping[str, Sequence[Metric]], layout: TableLayout) -> pd.DataFrame:
-    """Cells of the layout's columns. A column without any value is left out; in others "-" stands where there is none.
-
-    The first row whose interval has a length, most often the model's, says how many decimals its column shows at
-    least; a cell whose own interval is shorter shows more.
-    """
-    columns: dict[str, list[str]] = {}
-    for column in layout.columns:
-        found = {
-            name: next((m for m in metrics if (m.name, m.statistic) == (column.metric, column.statistic)), None)
-            for name, metrics in rows.items()
-        }
-        values = [m for m in found.values() if m is not None]
-        if values:
-            least = _decimals(next(filter(_has_length, values), values[0]))
-            needs_unit = values[0].unit == "share" and "%" not in column.heading
-            heading = f"{column.heading} %" if needs_unit else column.heading
-            columns[heading] = [_in_column(m, least) if m else "-" for m in found.values()]
-    return pd.DataFrame(columns, index=pd.Index(list(rows), name="subject", dtype=object))
-
-
-def _in_column(metric: Metric, least: int) -> str:
-    return format_cell(metric, max(least, _decimals(metric)) if _has_length(metric) else least)
+def _supported(metric: Metric) -> int | None:
+    return decimals_supported(metric.value, metric.low, metric.high, metric.unit)
 
 
 def _decimals(metric: Metric) -> int:
     """As many as the interval supports; without one, three digits of the value."""
-    factor = 100.0 if metric.unit == "share" else 1.0
-    if metric.low is not None and metric.high is not None and _has_length(metric):
-        return decimals_of_interval(factor * (metric.high - metric.low) / 2.0)
-    if metric.value == round(metric.value):
-        return 0
-    return decimals_of_value(factor * metric.value, 3)
-
-
-def _has_length(metric: Metric) -> bool:
-    if metric.low is None or metric.high is None:
-        return False
-    return metric.high - metric.low > SMALLEST_LENGTH * abs(metric.value)
-
-
-def _cells(heading: str, values: Sequence[str], *, left: bool) -> list[str]:
-    """A column as lines of equal length, its heading first."""
-    lines = [heading, *values]
-    width = max(map(len, lines))
-    return [line.ljust(width) if left else line.rjust(width) for line in lines]
+    supported = _supported(metric)
+    if supported is None and metric.value != round(metric.value):
+        return decimals_of_value(factor_of(metric.unit) * metric.value, 3)
+    return supported or 0

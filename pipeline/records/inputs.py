@@ -1,13 +1,13 @@
 """Files of predictions as a command line names them, and the files that evaluating them takes besides."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
-from pipeline.look.short_names import num_common
+from pipeline.look.numbers import num_common
 
 
 def named_files(task: str, options: Any) -> dict[str, Path]:
@@ -44,3 +44,10 @@ def distinguishing(paths: Sequence[Path]) -> list[str]:
     start = num_common(parts)
     end = num_common([names[start:][::-1] for names in parts])
     return ["-".join(names[start : len(names) - end]) or names[-1] for names in parts]
+
+
+def input_files(task: str, predictions: Mapping[str, Path], options: Any) -> dict[str, Path]:
+    """What the result depends on, by the names that the manifest has: predictions, where there are several by their
+    labels, and `named_files`."""
+    names = predictions if len(predictions) > 1 else ["predictions"]
+    return dict(zip(names, predictions.values(), strict=True)) | named_files(task, options)

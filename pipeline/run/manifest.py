@@ -90,11 +90,17 @@ def changed_files(folder: Path, records: Mapping[str, FileRecord]) -> list[str]:
     return problems
 
 
-def image_root_of(predictions: Path) -> Path:
-    """Where the images lie that the records of a predictions file name, as the manifest beside it says.
+def image_root_of(predictions: Path, given: Path | None = None) -> Path:
+    """Where the images lie that the records of a predictions file name: where ``--image-root`` says (``given``), else
+    as the manifest beside the file says.
 
-    The folder that infer was given, else that of its examples, else that of the predictions.
+    That is the folder that infer was given, else that of its examples, else that of the predictions. Raises UserError
+    where there is no folder ``given``.
     """
+    if given is not None and not given.is_dir():
+        raise UserError("there is no such folder of images", where=str(given), remedy="check --image-root")
+    if given is not None:
+        return given
     beside = predictions.parent
     if not (beside / FILE_NAME).is_file():
         return beside

@@ -7,19 +7,15 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.contract.load import load_part
 from pipeline.contract.metrics import TableColumn
-from pipeline.contract.parts import EvaluatePart
-from pipeline.look import plotting, tables
+from pipeline.look import plotting
 from pipeline.look.picture import Picture, save_sections
 from pipeline.look.report import Report, render
 from pipeline.sweep import table
 from pipeline.sweep.plan import Plan
-from pipeline.visualize import as_table
 from schemas.rows import Figure, Metric
 from schemas.sweep import CellResult
 
-REPORT = "report.html"
 MAX_CELLS = 48  # in one figure: more names would not be read
 NUM_METRICS = 3  # of the main metrics, side by side
 ROW_IN = 0.24  # height of a cell in a figure
@@ -40,10 +36,6 @@ def draw(plan: Plan, results: Sequence[CellResult], folder: Path) -> list[Figure
 
 def page(plan: Plan, results: Sequence[CellResult], folder: Path, figures: Sequence[Figure]) -> str:
     """``report.html``."""
-    part = load_part(plan.sweep.task, EvaluatePart)
-    layout = tables.layout_of(part, [metric for result in results for metric in result.metrics])
-    glossary = {definition.name: definition.definition for definition in part.glossary}
-    names = dict.fromkeys(metric.name for result in results for metric in result.metrics)
     return render(
         Report(
             title=f"Sweep: {plan.sweep.task} {plan.sweep.name}",
@@ -51,9 +43,9 @@ def page(plan: Plan, results: Sequence[CellResult], folder: Path, figures: Seque
             folder=folder,
             figures=figures,
             facts={"cells": str(len(results)), **_statuses(results)},
-            tables=[as_table("Every cell", table.frame(plan, results), layout)],
+            tables=[table.table_of(plan, results)],
             footnotes=[*table.footnotes(results), *table.remarks(results)],
-            meanings={name: glossary[name] for name in names if name in glossary},
+            meanings=table.meanings(plan, results),
         )
     )
 
@@ -65,16 +57,13 @@ def _statuses(results: Sequence[CellResult]) -> dict[str, str]:
 
 def _columns(plan: Plan, results: Sequence[CellResult]) -> list[TableColumn]:
     """The first main metrics that any cell has."""
-    part = load_part(plan.sweep.task, EvaluatePart)
-    everything = [metric for result in results for metric in result.metrics]
-    known = {(metric.name, metric.statistic) for metric in everything}
-    layout = tables.layout_of(part, everything)
-    return [column for column in layout.columns if (column.metric, column.statistic) in known][:NUM_METRICS]
+    metrics = [metric for result in results for metric in result.metrics]
+    columns = table.layout_of(plan, results).columns
+    return [column for column in columns if any(map(column.shows, metrics))][:NUM_METRICS]
 
 
 def _metric(result: CellResult, column: TableColumn) -> Metric | None:
-    same = (column.metric, column.statistic)
-    return next((metric for metric in result.metrics if (metric.name, metric.statistic) == same), None)
+    return next(filter(column.shows, result.metrics), None)
 
 
 def _cells(results: Sequence[CellResult], start: int, columns: Sequence[TableColumn]) -> Picture:

@@ -25,8 +25,7 @@ from pipeline.sweep.plan import Machine, Plan, make_plan
 from pipeline.sweep.workers import Crew, Work, failures_so_far
 from schemas.sweep import CellResult, Sweep
 
-TABLE, ROWS = "table.md", "sweep.jsonl"
-OUTPUTS = {"table": TABLE, "rows": ROWS, "report": pictures.REPORT}
+OUTPUTS = {"table": "table.md", "rows": "sweep.jsonl", "report": "report.html"}
 WRITES = (*OUTPUTS.values(), "figures/*")
 
 
@@ -141,22 +140,19 @@ def summarize(plan: Plan, folder: Path, state: State) -> SweepOutcome:
     with stage_run(request) as run:
         if not run.up_to_date:
             _write(run, plan, results, counts)
-    outputs = {name: folder / path for name, path in OUTPUTS.items()}
-    lines = [_head(counts, run.up_to_date), "", to_text(table.frame(plan, results)), ""]
+    lines = [_head(counts, run.up_to_date), "", to_text(table.table_of(plan, results)), ""]
     lines += [*table.footnotes(results), *table.remarks(results)]
+    outputs = {name: folder / path for name, path in OUTPUTS.items()}
     return SweepOutcome(folder, lines, outputs, counts, run.up_to_date)
 
 
 def _write(run: StageRun, plan: Plan, results: list[CellResult], counts: Mapping[str, int]) -> None:
-    write_atomically(run.folder / TABLE, [table.markdown(plan, results).encode()])
-    write_all(run.folder / ROWS, results)
+    run.outputs |= {name: run.folder / path for name, path in OUTPUTS.items()}
+    write_atomically(run.outputs["table"], [table.markdown(plan, results).encode()])
+    write_all(run.outputs["rows"], results)
     figures = pictures.draw(plan, results, run.folder)
-    page = pictures.page(plan, results, run.folder, figures)
-    write_atomically(run.folder / pictures.REPORT, [page.encode()])
-    for name, path in OUTPUTS.items():
-        run.output(name, run.folder / path)
-    for figure in figures:
-        run.output(figure.id, run.folder / figure.path)
+    write_atomically(run.outputs["report"], [pictures.page(plan, results, run.folder, figures).encode()])
+    run.outputs |= {figure.id: run.folder / figure.path for figure in figures}
     run.counts.update(counts)
 
 

@@ -1,19 +1,35 @@
 """The table of a sweep: one row a cell, in the order of the grid, a pure function of the grid and its results."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
-import pandas as pd
 from msgspec.structs import replace
 
 from pipeline.contract.load import load_part
-from pipeline.contract.parts import EvaluatePart
+from pipeline.contract.metrics import TableLayout
+from pipeline.contract.parts import EvaluatePart, RowsPart
+from pipeline.files import read_all
 from pipeline.look import tables
+from pipeline.look.tables import Cell, Table
 from pipeline.sweep.ledger import State
 from pipeline.sweep.plan import Part, Plan
 from schemas.rows import Metric
 from schemas.sweep import CellResult, Outcome
 
 SHOWN_ERROR = 120  # characters of an error in the table
+
+
+def main_metrics(task: str, path: Path) -> tuple[Metric, ...]:
+    """What the ledger keeps of a finished cell: the main metrics of the model over all records, those of the table that
+    evaluate shows, in its order."""
+    rows = read_all(path, load_part(task, RowsPart).metric)
+    rows = [m for m in rows if m.subject == tables.MODEL and m.slice_by == "all"]
+    names = Metric.__struct_fields__
+    return tuple(
+        Metric(**{name: getattr(m, name) for name in names})
+        for column in tables.layout_of(load_part(task, EvaluatePart), rows).columns
+        for m in filter(column.shows, rows)
+    )
 
 
 def results_of(plan: Plan, state: State) -> list[CellResult]:
@@ -35,46 +51,40 @@ def _result(cell: Part, state: State) -> CellResult:
     return row
 
 
-def frame(plan: Plan, results: Sequence[CellResult]) -> pd.DataFrame:
-    """The table that people see: the axes of the grid, then the main metrics as "value [low, high]", then the status
-    where it is not the same for all."""
+def table_of(plan: Plan, results: Sequence[CellResult]) -> Table:
+    """The axes of the grid, then the main metrics, then the status where it is not the same for all."""
     axes = list(dict.fromkeys(name for result in results for name in result.axes))
-    columns = {name: [_axis(result.axes.get(name)) for result in results] for name in axes}
+    columns: dict[str, list[Cell]] = {name: [_axis(result.axes.get(name)) for result in results] for name in axes}
     if "checkpoint" not in columns and any(result.step is not None for result in results):
         columns["step"] = [f"{result.step:,}" if result.step is not None else "-" for result in results]
-    columns |= _metric_columns(plan, results)
+    columns |= tables.columns_of([result.metrics for result in results], layout_of(plan, results))
     if {result.status for result in results} != {"finished"}:
         columns["status"] = [result.status for result in results]
-    table = pd.DataFrame(columns, index=pd.Index([str(n) for n in range(1, len(results) + 1)], name="cell"))
-    return table.astype(object)
+    names = [str(number) for number in range(1, len(results) + 1)]
+    return Table(heading="cell", names=names, columns=columns, title="Every cell")
 
 
-def _metric_columns(plan: Plan, results: Sequence[CellResult]) -> dict[str, list[str]]:
+def layout_of(plan: Plan, results: Sequence[CellResult]) -> TableLayout:
+    """The columns of what the cells have."""
     part = load_part(plan.sweep.task, EvaluatePart)
-    everything = [metric for result in results for metric in result.metrics]
-    layout = tables.layout_of(part, everything)
-    rows: dict[str, Sequence[Metric]] = {result.id: result.metrics for result in results}
-    inputs = [tables.Checkpoint(name, None, metrics) for name, metrics in rows.items()]
-    cells = tables.side_by_side(inputs, layout, "cell")
-    return {str(name): [str(cell) for cell in cells[name]] for name in cells.columns}
+    return tables.layout_of(part, [metric for result in results for metric in result.metrics])
+
+
+def meanings(plan: Plan, results: Sequence[CellResult]) -> dict[str, str]:
+    """What the numbers mean, by the names of the metrics that the cells have."""
+    glossary = {one.name: one.definition for one in load_part(plan.sweep.task, EvaluatePart).glossary}
+    names = dict.fromkeys(metric.name for result in results for metric in result.metrics)
+    return {name: glossary[name] for name in names if name in glossary}
 
 
 def markdown(plan: Plan, results: Sequence[CellResult]) -> str:
     """``table.md``."""
     sweep = plan.sweep
-    part = load_part(sweep.task, EvaluatePart)
     lines = [f"# Sweep: {sweep.task} {sweep.name}", "", *([sweep.description, ""] if sweep.description else [])]
-    lines += [tables.to_markdown(frame(plan, results)), ""]
-    lines += [f"- {note}" for note in footnotes(results)]
-    lines += [f"- {remark}" for remark in remarks(results)]
-    glossary = {definition.name: definition.definition for definition in part.glossary}
-    names = dict.fromkeys(metric.name for result in results for metric in result.metrics)
-    lines += [
-        "",
-        "## What the numbers mean",
-        "",
-        *(f"- {name}: {glossary[name]}" for name in names if name in glossary),
-    ]
+    lines += [tables.to_markdown(table_of(plan, results)), ""]
+    lines += [f"- {note}" for note in [*footnotes(results), *remarks(results)]]
+    lines += ["", "## What the numbers mean", ""]
+    lines += [f"- {name}: {meaning}" for name, meaning in meanings(plan, results).items()]
     return "\n".join([*lines, ""])
 
 

@@ -18,6 +18,7 @@ from pipeline.sweep.claims import DEFAULT_LEASE_S, Claim, Claims, Heartbeat, thi
 from pipeline.sweep.ledger import Ledger, State, row_of
 from pipeline.sweep.plan import METRICS, PREDICTIONS, Argument, Part, Plan, Step
 from pipeline.sweep.stage import RunStage, error_of, run_stage, wait_until_free
+from pipeline.sweep.table import main_metrics
 from pipeline.train.steps import training_step
 from schemas.sweep import Cell, Event
 
@@ -225,8 +226,6 @@ class _Attempt:
         row = self.row("finished")
         if self.part.kind != "cell":
             return row
-        from pipeline.sweep.metrics import main_metrics  # here: pandas takes a second of a worker's start
-
         return msgspec.structs.replace(
             row,
             step=training_step(self.folder / PREDICTIONS),

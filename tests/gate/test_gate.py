@@ -189,7 +189,7 @@ def test_junit_is_xml_with_a_case_for_each_check(gate: Gate, tmp_path: Path) -> 
 
 
 def test_junit_escapes_what_xml_cannot_hold(tmp_path: Path) -> None:
-    from pipeline.gate.junit import to_xml
+    from pipeline.gate.report import to_xml
     from pipeline.gate.run import GateReport
     from schemas.gate import GateSpec
 

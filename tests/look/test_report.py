@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.look.report import MAX_TEXT, Headline, Records, Report, Table, json_for_script, render
+from pipeline.look.numbers import Number
+from pipeline.look.report import MAX_TEXT, Headline, Records, Report, json_for_script, render
+from pipeline.look.tables import Table
 from schemas.rows import Figure
 
 HOSTILE = "<script>alert(1)</script>\"' onload=x <!-- & </style>"
@@ -81,17 +83,22 @@ def report(tmp_path: Path) -> Report:
         headlines=[
             Headline(
                 heading="wellbeing",
-                text="450",
-                interval="95 % interval [447, 453]",
+                number=Number(450, 447, 453),
+                confidence=0.95,
                 against="script: 472",
-                value=450,
-                low=447,
-                high=453,
                 bar=472,
                 limits=(0, 500),
             )
         ],
-        tables=[Table(title="All", columns=["wellbeing"], rows=[("model", "model", [("450", "[447, 453]")])])],
+        tables=[
+            Table(
+                title="All",
+                heading="subject",
+                names=["model"],
+                columns={"wellbeing": [Number(450, 447, 453)]},
+                kinds=["model"],
+            )
+        ],
         footnotes=["a note"],
         meanings={"wellbeing": "energy times health"},
         records=Records(["id", "num_steps", "cause"], [["r1", 500, None], ["r2", 123, "energy"]]),
@@ -105,7 +112,9 @@ def hostile(report: Report) -> Report:
         figure(1, title=HOSTILE, caption=HOSTILE, section=HOSTILE, record_ids=(HOSTILE,)),
         figure(2, title=HOSTILE, section="Pictures"),
     ]
-    headline = replace(report.headlines[0], heading=HOSTILE, text=HOSTILE, interval=HOSTILE, against=HOSTILE)
+    headline = replace(
+        report.headlines[0], heading=HOSTILE, number=Number(1.0, 0.0, 2.0, suffix=HOSTILE), against=HOSTILE
+    )
     return replace(
         report,
         title=HOSTILE,
@@ -113,7 +122,15 @@ def hostile(report: Report) -> Report:
         figures=figures,
         facts={HOSTILE: HOSTILE},
         headlines=[headline],
-        tables=[Table(title=HOSTILE, columns=[HOSTILE], rows=[(HOSTILE, HOSTILE, [(HOSTILE, HOSTILE)])])],
+        tables=[
+            Table(
+                title=HOSTILE,
+                heading=HOSTILE,
+                names=[HOSTILE],
+                columns={HOSTILE: [Number(1.0, 0.0, 2.0, suffix=HOSTILE)], "text": [HOSTILE]},
+                kinds=[HOSTILE],
+            )
+        ],
         footnotes=[HOSTILE],
         meanings={HOSTILE: HOSTILE},
         records=Records(["id", HOSTILE], [[HOSTILE, HOSTILE]]),

@@ -4,7 +4,6 @@ import io
 from dataclasses import replace
 
 import msgspec
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.contract.metrics import Evaluation, MetricDefinition, TableColumn, TableLayout, TableNote
 from pipeline.contract.parts import EvaluatePart
 from pipeline.look import tables
-from pipeline.look.tables import Checkpoint
+from pipeline.look.tables import Checkpoint, Table
 from pipeline.visualize import headlines
 from schemas.rows import Metric
 
@@ -43,6 +42,10 @@ def metric(name: str, subject: str, numbers: tuple[float, float, float], **field
         num_records=1000,
     )
     return msgspec.structs.replace(row, **fields)
+
+
+def cell(table: Table, name: str, heading: str) -> str:
+    return str(table.columns[heading][list(table.names).index(name)])
 
 
 def count(name: str, value: float) -> Metric:
@@ -81,11 +84,11 @@ def test_markdown_exactly() -> None:
 
 
 def test_a_slice_has_a_table_of_its_own_and_gaps_are_shown() -> None:
-    table = tables.main_table(METRICS, LAYOUT, "level", "full")
-    assert table.loc["model", "steps"] == "7.0 [6.0, 8.0]"
-    assert "survival %" not in table  # no subject has a value
+    table = tables.main_table(METRICS, LAYOUT, where=("level", "full"))
+    assert cell(table, "model", "steps") == "7.0 [6.0, 8.0]"
+    assert "survival %" not in table.columns  # no subject has a value
     table = tables.main_table(METRICS[1:], LAYOUT)
-    assert table.loc["random", "steps"] == "-"
+    assert cell(table, "random", "steps") == "-"
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:
@@ -101,7 +104,7 @@ def test_no_line_is_wider_than_the_terminal() -> None:
 
 def test_names_of_rows_make_room_for_the_widest_column_alone() -> None:
     names = [f"images/of/the/validation/set/{n:08d}.jpg" for n in (1, 2)]
-    table = pd.DataFrame({"a": ["1.0 [0.9, 1.1]"] * 2}, index=pd.Index(names, name="record"))
+    table = Table(heading="record", names=names, columns={"a": ["1.0 [0.9, 1.1]"] * 2})
     assert tables.to_text(table, width=60).split("\n")[1] == f"{names[0]}  1.0 [0.9, 1.1]"
     assert tables.to_text(table, width=30).split("\n") == [
         "record                       a",
@@ -111,7 +114,7 @@ def test_names_of_rows_make_room_for_the_widest_column_alone() -> None:
 
 
 def test_a_block_begins_where_it_is_asked_to_unless_that_makes_one_more() -> None:
-    table = pd.DataFrame({name: ["1"] for name in ("aa", "bb", "cc", "dd")}, index=pd.Index(["x"], name="n"))
+    table = Table(heading="n", names=["x"], columns={name: ["1"] for name in ("aa", "bb", "cc", "dd")})
     heads = {
         width: [block.split("\n")[0].split()[1:] for block in tables.to_text(table, width, breaks={"cc"}).split("\n\n")]
         for width in (17, 16, 9, 5)
@@ -120,7 +123,7 @@ def test_a_block_begins_where_it_is_asked_to_unless_that_makes_one_more() -> Non
     assert heads[16] == [["aa", "bb"], ["cc", "dd"]]
     assert heads[9] == [["aa", "bb"], ["cc", "dd"]]
     assert heads[5] == [["aa"], ["bb"], ["cc"], ["dd"]]
-    three = table.assign(ee=["1"])
+    three = replace(table, columns={**table.columns, "ee": ["1"]})
     assert [line.split()[1:] for line in tables.to_text(three, 13, breaks={"dd"}).split("\n")[::3]] == [
         ["aa", "bb", "cc"],
         ["dd", "ee"],
@@ -141,7 +144,7 @@ def test_tables_take_the_columns_of_the_terminal_but_never_more_than_they_need(m
 
 
 @pytest.mark.parametrize(
-    ("numbers", "cell"),
+    ("numbers", "shown"),
     [
         ((441.234, 440.5, 442.0), "441.2 [440.5, 442.0]"),
         ((441.234, 430.5, 452.0), "441 [430, 452]"),
@@ -158,22 +161,26 @@ def test_tables_take_the_columns_of_the_terminal_but_never_more_than_they_need(m
         ((-32.1, -33.9, -30.2), "-32.1 [-33.9, -30.2]"),
     ],
 )
-def test_a_cell_shows_no_more_digits_than_its_interval_supports(numbers: tuple[float, float, float], cell: str) -> None:
+def test_a_cell_shows_no_more_digits_than_its_interval_supports(
+    numbers: tuple[float, float, float], shown: str
+) -> None:
     layout = TableLayout(columns=[TableColumn(metric="x", statistic="mean", heading="x")])
-    assert tables.main_table([metric("x", "model", numbers)], layout).loc["model", "x"] == cell
+    assert cell(tables.main_table([metric("x", "model", numbers)], layout), "model", "x") == shown
 
 
 def test_the_model_says_how_many_decimals_a_column_shows_at_least() -> None:
     layout = TableLayout(columns=[TableColumn(metric="x", statistic="mean", heading="x")])
     tight, wide = metric("x", "tight", (0.1234, 0.1232, 0.1236)), metric("x", "wide", (40.0, 10.0, 90.0))
     exact = metric("x", "exact", (2.0, 2.0, 2.0))
-    assert list(tables.main_table([tight, wide, exact, metric("x", "model", (3.0, 1.0, 5.0))], layout)["x"]) == [
+    table = tables.main_table([tight, wide, exact, metric("x", "model", (3.0, 1.0, 5.0))], layout)
+    assert list(map(str, table.columns["x"])) == [
         "3.0 [1.0, 5.0]",
         "0.12340 [0.12320, 0.12360]",
         "40.0 [10.0, 90.0]",
         "2.0 [2.0, 2.0]",
     ]
-    assert list(tables.main_table([tight, metric("x", "model", (3.0, 3.0, 3.0))], layout)["x"]) == [
+    table = tables.main_table([tight, metric("x", "model", (3.0, 3.0, 3.0))], layout)
+    assert list(map(str, table.columns["x"])) == [
         "3.00000 [3.00000, 3.00000]",
         "0.12340 [0.12320, 0.12360]",
     ]
@@ -182,9 +189,9 @@ def test_the_model_says_how_many_decimals_a_column_shows_at_least() -> None:
 @given(st.floats(-1e4, 1e4), st.floats(1e-4, 1e4), st.floats(1e-4, 1e4))
 def test_rounding_leaves_the_interval_to_be_seen(value: float, below: float, above: float) -> None:
     layout = TableLayout(columns=[TableColumn(metric="x", statistic="mean", heading="x")])
-    shown = tables.main_table([metric("x", "model", (value, value - below, value + above))], layout).loc["model", "x"]
+    shown = cell(tables.main_table([metric("x", "model", (value, value - below, value + above))], layout), "model", "x")
     cells = [float(text.strip("[]")) for text in shown.replace(", ", " ").replace(",", "").split()]
-    errors = [abs(cell - exact) for cell, exact in zip(cells, (value, value - below, value + above), strict=True)]
+    errors = [abs(number - exact) for number, exact in zip(cells, (value, value - below, value + above), strict=True)]
     assert cells[1] < cells[2]
     assert max(errors) < 0.15 * (below + above) / 2
 
@@ -192,15 +199,15 @@ def test_rounding_leaves_the_interval_to_be_seen(value: float, below: float, abo
 def test_inputs_beside_each_other_keep_their_order_and_end_in_the_bar() -> None:
     early = [metric("steps", "model", (100.0, 90.0, 110.0)), *METRICS[2:4]]
     inputs = [Checkpoint("late", 2_000_000, METRICS), Checkpoint("early", None, early)]
-    curve = tables.side_by_side(inputs, LAYOUT, "checkpoint")
+    curve = tables.side_by_side(inputs, LAYOUT, one_training=True)
     assert tables.to_text(curve).split("\n") == [
         "checkpoint         step                       steps              survival %",
         "late          2,000,000  1,490.2 [1,487.5, 1,493.0]       98.1 [97.1, 98.8]",
         "early                           100.0 [90.0, 110.0]                       -",
         "script (bar)                   500.0 [500.0, 500.0]  100.00 [99.62, 100.00]",
     ]
-    assert list(curve["step"]) == ["2,000,000", "", ""]
-    assert "step" not in tables.side_by_side([Checkpoint("early", None, early)], LAYOUT, "file")
+    assert list(curve.columns["step"]) == ["2,000,000", "", ""]
+    assert "step" not in tables.side_by_side([Checkpoint("early", None, early)], LAYOUT, one_training=False).columns
 
 
 def test_footnotes_name_the_bar_the_intervals_and_the_errors() -> None:
@@ -214,8 +221,8 @@ def test_footnotes_name_the_bar_the_intervals_and_the_errors() -> None:
 
 def test_every_metric_of_the_model_has_a_row() -> None:
     table = tables.all_metrics(METRICS)
-    assert list(table.index) == ["steps", "survival"]
-    assert list(table.loc["survival"]) == ["rate", "98.1 [97.1, 98.8]", "%", "1,000"]
+    assert table.names == ["steps", "survival"]
+    assert list(map(str, table.rows[1])) == ["rate", "98.1 [97.1, 98.8]", "%", "1,000"]
 
 
 def test_the_scale_of_a_share_goes_to_100_percent_and_others_to_the_best_subject() -> None:
@@ -261,14 +268,14 @@ def sliced(by: str, value: str, subject: str = "model") -> Metric:
 def test_slices_of_the_model_alone_share_one_table() -> None:
     metrics = [*METRICS, sliced("kind_of_day", "wet"), sliced("kind_of_day", "dry"), sliced("season", "only one")]
     found = tables.slice_tables(metrics, LAYOUT)
-    assert [(title, list(table.index)) for title, table in found] == [("by kind of day", ["wet", "dry"])]
-    assert tables.to_text(found[0][1]).split("\n")[0].split() == ["kind", "of", "day", "steps"]
+    assert [(table.title, table.names) for table in found] == [("by kind of day", ["wet", "dry"])]
+    assert tables.to_text(found[0]).split("\n")[0].split() == ["kind", "of", "day", "steps"]
 
 
 def test_slices_with_baselines_have_a_table_each() -> None:
     metrics = [sliced("level", "full"), sliced("level", "small"), sliced("level", "small", "random")]
     found = tables.slice_tables(metrics, LAYOUT)
-    assert [(title, list(table.index)) for title, table in found] == [
+    assert [(table.title, table.names) for table in found] == [
         ("level full", ["model"]),
         ("level small", ["model", "random"]),
     ]

@@ -11,10 +11,10 @@ import pytest
 
 from pipeline.files import read_all, write_all
 from pipeline.run.folder import StageRequest, stage_run
-from pipeline.run.manifest import load_manifest
+from pipeline.run.manifest import image_root_of, load_manifest
 from pipeline.tasks.gridworld.evaluate.score import evaluate
 from pipeline.tasks.gridworld.rows import GridworldPrediction
-from pipeline.visualize import image_root_of, split_columns, training_inputs
+from pipeline.visualize import split_columns, training_inputs
 from schemas.rows import Figure
 from stages.common import run_command
 from stages.visualize import app

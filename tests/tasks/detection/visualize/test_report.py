@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.files import read_all, write_all
-from pipeline.run.manifest import load_manifest
-from pipeline.visualize import image_root_of
+from pipeline.run.manifest import image_root_of, load_manifest
 from schemas.rows import Figure
 from stages.common import run_command
 from stages.visualize import app

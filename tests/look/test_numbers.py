@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.look.short_names import SHORTEST, shortened
+from pipeline.look.numbers import SHORTEST, shortened
 
 SEEDS = [f"curriculum-with-random-starts-seed{seed}-step-00120000" for seed in (0, 1)]
 STEPS = ["early-step-1000", "early-step-2000"]
