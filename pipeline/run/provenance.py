@@ -20,7 +20,6 @@ _LIBRARIES = (
     "onnx",
     "onnxruntime",
     "orjson",
-    "pandas",
     "pillow",
     "safetensors",
     "tokenizers",

@@ -40,7 +40,7 @@ class Preparation:
 
 
 # Libraries and nothing of the project, whose modules each command imports anew.
-LIBRARIES = Preparation("libraries", "import numpy, numba, pandas, matplotlib.figure, typer.rich_utils, yaml, torch")
+LIBRARIES = Preparation("libraries", "import numpy, numba, matplotlib.figure, typer.rich_utils, yaml, torch")
 WITHOUT_TORCH = Preparation("without torch", LIBRARIES.code.removesuffix(", torch"), blocked=TORCH)
 # All that the stages import or compile on their way.
 WARM = Preparation("warm", "from tests.support.warm_up import load_everything; load_everything()")
