@@ -5,7 +5,7 @@ run at the same moment. Heavy to import (matplotlib): the command loads it when 
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from pipeline.files.atomic import write_atomically
 from pipeline.look import tables
 from pipeline.look.numbers import Number
 from pipeline.look.report import Cell, Headline, Records, Report, render
-from pipeline.run.folder import check_input
+from pipeline.run.folder import StageRun, check_input
 from pipeline.train.steps import training_step
 from schemas.rows import Figure, Metric, Score
 
@@ -56,16 +56,7 @@ class VisualizationJob:
     notes: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class VisualizationOutcome:
-    """Outputs by name, what is not in the report and why, and counts for the manifest."""
-
-    outputs: dict[str, Path]
-    missing: list[str]
-    counts: dict[str, int] = field(default_factory=dict)
-
-
-def run_visualization(job: VisualizationJob) -> VisualizationOutcome:
+def run_visualization(job: VisualizationJob, run: StageRun) -> None:
     """Draw everything there is to draw, then write figures.jsonl and the report. Raises UserError."""
     row_type = load_part(job.task, RowsPart).prediction
     predictions = {label: read_all(path, row_type) for label, path in job.inputs.items()}
@@ -76,12 +67,12 @@ def run_visualization(job: VisualizationJob) -> VisualizationOutcome:
     evaluation = evaluate_rows(load_part(job.task, EvaluatePart), rows, job.inputs[label], job.options)
     figures = _draw(job, _with_steps(predictions, job.inputs), missing)
     page = _report(job, rows, evaluation, figures, missing)
-    outputs = {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
-    outputs |= {"figures": job.folder / FIGURES, "report": job.folder / REPORT}
-    write_all(outputs["figures"], figures)
-    write_atomically(outputs["report"], [render(page).encode()])
-    counts = {"num_figures": len(figures), "num_predictions": len(rows)}
-    return VisualizationOutcome(outputs=outputs, missing=missing, counts=counts)
+    run.outputs |= {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
+    run.outputs |= {"figures": job.folder / FIGURES, "report": job.folder / REPORT}
+    write_all(run.outputs["figures"], figures)
+    write_atomically(run.outputs["report"], [render(page).encode()])
+    run.counts |= {"num_figures": len(figures), "num_predictions": len(rows)}
+    run.notes["missing"] = missing
 
 
 def image_inputs(task: str, predictions: Path, image_root: Path) -> dict[str, str]:

@@ -21,7 +21,6 @@ from stages.options import Options
 if TYPE_CHECKING:
     from pipeline.evaluate.watch import Show, State
 
-WRITES = ("metrics.jsonl", "scores.jsonl", "table.md")
 
 InputsOption = Annotated[
     list[str],
@@ -115,18 +114,14 @@ def _evaluate(options: Options, job: evaluation.EvaluationJob, recipe: Any) -> R
         folder=job.folder,
         config=stage_config(recipe, "evaluate") | several,
         inputs=input_files(job.task, job.inputs, job.options),
-        writes=WRITES,
+        writes=tuple(evaluation.OUTPUTS.values()),
         num_threads=options.threads,
         force=options.force,
     )
     with stage_run(request) as run:
         if not run.up_to_date:
             with progress("evaluate", options.progress_style) as report:
-                outcome = evaluation.run_evaluation(replace(job, report=report))
-            run.outputs.update(outcome.outputs)
-            run.counts.update(outcome.counts)
-            run.error_counts.update(outcome.error_counts)
-            run.notes["steps"] = outcome.steps
+                evaluation.run_evaluation(replace(job, report=report), run)
     lines, main_metrics = evaluation.show(job.task, run.folder)
     return finished("evaluate", run, lines, metrics=main_metrics)
 

@@ -88,10 +88,7 @@ def app(
     with stage_run(request) as run:
         if not run.up_to_date:
             with progress("visualize", options.progress_style) as report:
-                outcome = visualization.run_visualization(replace(job, report=report))
-            run.outputs.update(outcome.outputs)
-            run.counts.update(outcome.counts)
-            run.notes["missing"] = outcome.missing
+                visualization.run_visualization(replace(job, report=report), run)
     result = finished("visualize", run)
     return replace(result, lines=[result.lines[0], f"  report: {folder / visualization.REPORT}"])
 

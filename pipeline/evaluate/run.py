@@ -17,10 +17,12 @@ from pipeline.files import read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.look import tables
 from pipeline.look.tables import Checkpoint
+from pipeline.run.folder import StageRun
 from pipeline.run.manifest import load_manifest
 from pipeline.train.steps import training_step
 from schemas.rows import Metric, Score
 
+OUTPUTS = {"metrics": "metrics.jsonl", "scores": "scores.jsonl", "table": "table.md"}
 CHECKPOINT = "checkpoint"
 ERROR_KEY_LENGTH = 120  # an error text in the manifest's counts is cut to this: it may quote what a model wrote
 
@@ -38,17 +40,7 @@ class EvaluationJob:
     training_steps: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class EvaluationOutcome:
-    """Outputs by name, counts and error counts for the manifest, and the training step behind each input."""
-
-    outputs: dict[str, Path]
-    counts: dict[str, int]
-    error_counts: dict[str, int]
-    steps: dict[str, int | None]
-
-
-def run_evaluation(job: EvaluationJob) -> EvaluationOutcome:
+def run_evaluation(job: EvaluationJob, run: StageRun) -> None:
     """Evaluate every input, write ``scores.jsonl``, ``metrics.jsonl`` and ``table.md`` into ``job.folder``.
 
     One input: its rows as they are. Several: every row is marked with its input's label, metrics by ``slice_by``
@@ -73,19 +65,15 @@ def run_evaluation(job: EvaluationJob) -> EvaluationOutcome:
     steps = {label: training_step(path) for label, path in job.inputs.items()}
     found = checkpoints_of(metrics, steps)
     text = markdown(job.task, found, tables.layout_of(part, metrics), one_training=bool(job.training_steps))
-    outputs = {"metrics": job.folder / "metrics.jsonl", "scores": job.folder / "scores.jsonl"}
-    counts = {
+    run.outputs |= {name: job.folder / file for name, file in OUTPUTS.items()}
+    run.counts |= {
         "num_predictions": num_predictions,
-        "num_metrics": write_all(outputs["metrics"], metrics),
-        "num_scores": write_all(outputs["scores"], scores),
+        "num_metrics": write_all(run.outputs["metrics"], metrics),
+        "num_scores": write_all(run.outputs["scores"], scores),
     }
-    write_atomically(job.folder / "table.md", [text.encode()])
-    return EvaluationOutcome(
-        outputs={**outputs, "table": job.folder / "table.md"},
-        counts=counts,
-        error_counts=dict(sorted(errors.items())),
-        steps=steps,
-    )
+    write_atomically(run.outputs["table"], [text.encode()])
+    run.error_counts |= dict(sorted(errors.items()))
+    run.notes["steps"] = steps
 
 
 def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
