@@ -21,6 +21,7 @@ BENCHMARKS = {
     "model_file": "opening and checking inference_v1, against torch.load; its size, against the checkpoint",
     "jsonl": "decoding rows to keep them all, against a plain orjson loop",
     "detection_metrics": "AP from files and its intervals, against faster-coco-eval and hotcoco",
+    "evaluate_scale": "baton evaluate of 10,000 to 1,000,000 records: how time and memory grow",
     "parser": "reading the texts of models, against json_repair",
     "statistics": "intervals of score matrices, against rliable; a comparison of a million pairs",
     "help": "`baton evaluate --help`, against a bare typer program",
@@ -37,7 +38,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.list:
         for name, summary in BENCHMARKS.items():
-            print(f"{name:<12}  {summary}")
+            print(f"{name:<14}  {summary}")
         return 0
     began, machine = time.monotonic(), describe()
     print("\n".join(machine))

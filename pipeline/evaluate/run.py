@@ -1,8 +1,9 @@
 """What evaluate does: predictions files to scores.jsonl, metrics.jsonl and the tables people see."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pipeline.contract.load import load_part
 from pipeline.contract.metrics import Evaluation, TableLayout
 from pipeline.contract.parts import EvaluatePart, RowsPart
 from pipeline.errors import UserError
-from pipeline.files import read_all, write_all
+from pipeline.files import Lines, StoredRows, cache, gc_paused, lines_of, read, read_all, write_all, write_lines
 from pipeline.files.atomic import write_atomically
 from pipeline.look import tables
 from pipeline.look.tables import Checkpoint
@@ -40,27 +41,38 @@ class EvaluationJob:
     training_steps: Mapping[str, int] = field(default_factory=dict)
 
 
+class _Outcome(msgspec.Struct):
+    """Of a prediction, whether it failed."""
+
+    error: str | None = None
+
+
 def run_evaluation(job: EvaluationJob, run: StageRun) -> None:
     """Evaluate every input, write ``scores.jsonl``, ``metrics.jsonl`` and ``table.md`` into ``job.folder``.
 
     One input: its rows as they are. Several: every row is marked with its input's label, metrics by ``slice_by``
     "checkpoint" (a slice within it: "checkpoint,level"). Raises UserError.
     """
+    with gc_paused():  # rows come and go by the million: collecting garbage among them takes as long as decoding them
+        _run(job, run)
+
+
+def _run(job: EvaluationJob, run: StageRun) -> None:
     part = load_part(job.task, EvaluatePart)
     row_type = load_part(job.task, RowsPart).prediction
     errors: Counter[str] = Counter()
     metrics: list[Metric] = []
-    scores: list[Score] = []
+    scores: list[Iterable[bytes]] = []
     num_predictions = 0
     for done, (label, path) in enumerate(job.inputs.items()):
         job.report(done, len(job.inputs), {"input": label})
-        predictions = read_all(path, row_type)
-        num_predictions += len(predictions)
-        errors.update(p.error[:ERROR_KEY_LENGTH] for p in predictions if p.error is not None)
-        evaluation = evaluate_rows(part, predictions, path, job.options)
+        evaluation = evaluate_rows(part, StoredRows(path, row_type), path, job.options)
+        outcomes = [outcome.error for outcome in read(path, _Outcome)]
+        num_predictions += len(outcomes)
+        errors.update(error[:ERROR_KEY_LENGTH] for error in outcomes if error is not None)
         evaluation = evaluation if len(job.inputs) == 1 else mark(evaluation, label)
         metrics += evaluation.metrics
-        scores += evaluation.scores
+        scores.append(lines_of(evaluation.scores))
     job.report(len(job.inputs), len(job.inputs), {})
     steps = {label: training_step(path) for label, path in job.inputs.items()}
     found = checkpoints_of(metrics, steps)
@@ -69,11 +81,12 @@ def run_evaluation(job: EvaluationJob, run: StageRun) -> None:
     run.counts |= {
         "num_predictions": num_predictions,
         "num_metrics": write_all(run.outputs["metrics"], metrics),
-        "num_scores": write_all(run.outputs["scores"], scores),
+        "num_scores": write_lines(run.outputs["scores"], chain.from_iterable(scores)),
     }
     write_atomically(run.outputs["table"], [text.encode()])
     run.error_counts |= dict(sorted(errors.items()))
     run.notes["steps"] = steps
+    cache.trim()
 
 
 def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
@@ -94,6 +107,8 @@ def evaluate_rows(part: EvaluatePart, predictions: Sequence[Any], path: Path, op
         return part.evaluate(predictions, options)
     except UserError as error:
         where = f"{path}, {error.where}" if error.where else str(path)
+        if error.where and error.where.startswith(str(path)):  # the file cannot be read
+            raise
         raise UserError(error.what, where=where, remedy=error.remedy) from error
 
 
@@ -112,7 +127,9 @@ def mark(evaluation: Evaluation, label: str) -> Evaluation:
     def score(row: Score) -> Score:
         return msgspec.structs.replace(row, id=f"{CHECKPOINT}={label}/{row.id}")
 
-    return Evaluation(scores=list(map(score, evaluation.scores)), metrics=list(map(metric, evaluation.metrics)))
+    scores = evaluation.scores
+    marked = scores.renamed(f"{CHECKPOINT}={label}/") if isinstance(scores, Lines) else list(map(score, scores))
+    return Evaluation(scores=marked, metrics=list(map(metric, evaluation.metrics)))
 
 
 def checkpoints_of(metrics: Sequence[Metric], steps: Mapping[str, int | None]) -> list[Checkpoint]:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -134,17 +135,16 @@ def write_all(path: Path | str, rows: Iterable[Any]) -> int:
 
     Compressed when the name ends in ``.zst``. On any failure, a NaN in a row included, ``path`` is as it was.
     """
+    return write_lines(path, map(encode, rows))
+
+
+def write_lines(path: Path | str, lines: Iterable[bytes]) -> int:
+    """`write_all` of lines that `encode` made."""
     path = Path(path)
-    num_rows = 0
-
-    def lines() -> Iterable[bytes]:
-        nonlocal num_rows
-        for row in rows:
-            yield encode(row)
-            num_rows += 1
-
-    write_atomically(path, _compressed(lines()) if path.suffix == ".zst" else lines())
-    return num_rows
+    counter = count()
+    counted = (line for line, _ in zip(lines, counter, strict=False))
+    write_atomically(path, _compressed(counted) if path.suffix == ".zst" else counted)
+    return next(counter)
 
 
 def _compressed(lines: Iterable[bytes]) -> Iterable[bytes]:

@@ -1,19 +1,17 @@
 """A pool of processes on this machine. One that dies costs the shards that were out, which are given out again."""
 
 import multiprocessing
-import os
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.connection import wait as wait_for
 from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.infer.shards import Predicted, Shard, ShardJob, predict_shard
+from pipeline.processors import end_with_parent
 
 MAX_LOSSES = 5  # of one shard: more is no accident
 
@@ -76,7 +74,7 @@ class LocalPool:
         context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
         if sys.platform == "linux":
             context.set_forkserver_preload([f"pipeline.tasks.{self.job.task}.infer.predict", "pipeline.model.file"])
-        return ProcessPoolExecutor(self.num_workers, mp_context=context, initializer=_end_with_parent)
+        return ProcessPoolExecutor(self.num_workers, mp_context=context, initializer=end_with_parent)
 
 
 @contextmanager
@@ -91,10 +89,3 @@ def local_pool(job: ShardJob, num_workers: int) -> Iterator[LocalPool]:
 
 def _has_result(future: "Future[Predicted]") -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
-
-
-def _end_with_parent() -> None:
-    """A worker waits for work on a pipe that its siblings hold open too: it would not notice that nobody sends any."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (wait_for([parent.sentinel]), os._exit(1)), daemon=True).start()

@@ -8,9 +8,9 @@ from pipeline.stats.intervals import (
     bootstrap,
     percentile_interval,
     resample,
-    resample_means,
     wilson,
 )
+from pipeline.stats.means import resample_columns, resample_means
 from pipeline.stats.metrics import (
     Floats,
     interquartile_mean,
@@ -59,6 +59,7 @@ __all__ = [
     "probability_of_improvement_interval",
     "rate",
     "resample",
+    "resample_columns",
     "resample_means",
     "survival_curve",
     "trimmed_mean",

@@ -8,8 +8,7 @@ A resample of N records draws N of them with replacement (Efron 1979). How it is
   order. Nothing is sorted, and what would be cut is never drawn.
 - In strata the same metrics walk over how often each value was drawn (`pipeline.stats.kernels`); medians of many
   records over the values near the middle alone (`pipeline.stats.medians`).
-- Means of many columns over the same records share their resamples: a resample is the number of times each
-  record was drawn, and all means are one matrix product.
+- Means of many columns over the same records share their resamples (`pipeline.stats.means`).
 - Any other metric is computed on the drawn values.
 - Of `NUM_LINEAR` records or more, mean and interquartile mean are resampled by weights instead of counts. Their error
   is a mean of one term a record, for the interquartile mean but for a remainder that falls with the number of records.
@@ -117,15 +116,6 @@ def resample(
         return _resample_stratified(values, num_cut, generator, num, strata)
     chunks = draw_records(len(values), generator, num, strata)
     return np.concatenate([np.asarray(metric(values[drawn]), dtype=np.float64) for drawn in chunks])
-
-
-def resample_means(columns: Floats, generator: np.random.Generator, num: int, strata: Strata | None = None) -> Floats:
-    """Means of ``columns[n, c]`` (column c of record n) over ``num`` resamples: [num, C].
-
-    The columns share each resample, so that differences and ratios of their means are those of paired records.
-    """
-    counts = draw_counts(len(columns), generator, num, strata, PRODUCT_ELEMENTS)
-    return np.concatenate([drawn.astype(np.float64) @ columns for drawn in counts]) / len(columns)
 
 
 def linear_terms(values: Floats, metric: Metric) -> Floats:

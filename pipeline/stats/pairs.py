@@ -25,8 +25,8 @@ from pipeline.stats.intervals import (
     linear_terms,
     percentile_interval,
     resample_linear,
-    resample_means,
 )
+from pipeline.stats.means import resample_means
 from pipeline.stats.medians import NUM_WINDOW, resample_medians
 from pipeline.stats.metrics import Floats
 

@@ -5,7 +5,6 @@ With all weights 1 they are pycocotools' to 1e-9; with how often a resample drew
 """
 
 import itertools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.processors import num_processors
 from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate import kernels
 from pipeline.tasks.detection.evaluate.dataset import Dataset
@@ -103,11 +103,6 @@ def in_threads(work: Callable[[slice], None], num_cases: int) -> None:
         return
     with ThreadPoolExecutor(num_parts) as threads:
         list(threads.map(work, parts))
-
-
-def num_processors() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def rank(dataset: Dataset, order: Ints, labels: Ints, states: States, counted: NDArray[np.bool_]) -> Ranking:

@@ -1,17 +1,17 @@
 """Prediction rows as flat arrays: what everything that evaluate computes is computed from."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
-from operator import attrgetter
+from itertools import chain, count, islice
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.files import gc_paused
+from pipeline.files import Unkept, gc_paused
 from pipeline.stats import Floats
 from pipeline.tasks.detection import geometry
 from pipeline.tasks.detection.evaluate import kernels
@@ -22,6 +22,15 @@ from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject
 
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
 _BLOCK_ROWS = 256
+_NO_CATEGORY = np.iinfo(np.int64).min
+_EMPTY: dict[str, NDArray[Any]] = {  # what is known of each object, and how it is kept
+    "label": np.empty(0, np.int64),
+    "category": np.empty(0, np.int64),
+    "box": np.empty((0, 4)),
+    "area": np.empty(0),
+    "score": np.empty(0),
+    "crowd": np.empty(0, np.bool_),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +63,24 @@ class Objects:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """``rows`` in the order of their image ids, not of the file. ``classes[:num_true_classes]`` occur in the truth.
+    """``rows`` in the order of their image ids, not of the file; ``positions[n]`` is where row n stood in it.
+    ``classes[:num_true_classes]`` occur in the truth.
 
-    ``predicted[n]`` are the objects that count as predicted in row n, in order of generation.
+    ``predicted[n]`` are the objects that count as predicted in row n, in order of generation. Both are without texts
+    and objects where `collect` says so.
     """
 
     rows: Sequence[DetectionPrediction]
+    positions: Ints
     predicted: Sequence[Sequence[PredictedObject]]
     classes: Sequence[str]
     num_true_classes: int
     predictions: Objects
     truths: Objects
+
+    def in_order_of_file(self) -> Ints:
+        """Indices of the rows, in the order in which they were given."""
+        return np.argsort(self.positions)
 
 
 def collect(rows: Iterable[DetectionPrediction], reading: Reading = Reading()) -> Dataset:
@@ -72,75 +88,181 @@ def collect(rows: Iterable[DetectionPrediction], reading: Reading = Reading()) -
 
     Images are lined up by ``image_id`` (numbers before texts), as pycocotools does: between predictions of equal score
     the earlier image comes first, and the order of lines in the file is of no consequence. Where every object, true and
-    predicted, carries a COCO category, that is its class; else its label is (`synonyms`). Raises UserError when labels
-    put two COCO categories into one class, or a score cannot be had.
+    predicted, carries a COCO category, that is its class; else its label is (`synonyms`). Of `Unkept` rows, neither
+    texts nor objects are kept, but where masks are to be compared. Raises UserError when labels put two COCO categories
+    into one class, or a score cannot be had.
     """
     with gc_paused():
-        return _collect(rows, reading)
+        if isinstance(rows, Unkept):
+            lean = _Gathered(reading)
+            if all(lean.add(block, keep=False) for block in _blocks(rows)):
+                return lean.dataset()
+        whole = _Gathered(reading)
+        for block in _blocks(rows):
+            whole.add(block, keep=True)
+        return whole.dataset()
 
 
-def _collect(rows: Iterable[DetectionPrediction], reading: Reading) -> Dataset:
-    ordered = _in_order(list(rows))
-    descs: defaultdict[str, int] = defaultdict(count().__next__)  # numbers labels as they come
-    found = _Side([_counted(row, reading.use_salvaged) for row in ordered], [row.coord_mode for row in ordered], descs)
-    true = _Side([row.gt for row in ordered], [row.gt_coord_mode for row in ordered], descs)
-    naming = _naming(found, true, list(descs), reading.labels)
-    if reading.score_from == "contract":
-        scores = [one.score for one in found.objects]
-    else:
-        pairs = zip(ordered, found.by_row, strict=True)
-        scores = list(chain.from_iterable(scores_of(row, list(these), reading.score_from) for row, these in pairs))
-    num_found = len(found.objects)
-    return Dataset(
-        rows=ordered,
-        predicted=found.by_row,
-        classes=naming.classes,
-        num_true_classes=naming.num_true_classes,
-        predictions=_objects(ordered, found, naming.labels[:num_found], scores),
-        truths=_objects(ordered, true, naming.labels[num_found:], None),
-    )
+def _blocks(rows: Iterable[DetectionPrediction]) -> Iterator[list[DetectionPrediction]]:
+    """Few rows at a time: what is read of them stays in the processor's cache."""
+    source = iter(rows)
+    while block := list(islice(source, _BLOCK_ROWS)):
+        yield block
+
+
+class _Gathered:
+    """Takes the rows of a file, block by block."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._rows: list[DetectionPrediction] = []
+        self._predicted: list[Sequence[PredictedObject]] = []
+        descs: defaultdict[str, int] = defaultdict(count().__next__)  # numbers labels as they come
+        self._descs = descs
+        self._found, self._true = _Side(descs, geometry.predicted_area), _Side(descs, geometry.true_area)
+
+    def add(self, block: Sequence[DetectionPrediction], *, keep: bool) -> bool:
+        """Without ``keep``, nothing of the rows is kept that is in the arrays; False where that cannot be, as there are
+        true masks."""
+        counted = [_counted(row, self._reading.use_salvaged) for row in block]
+        if self._reading.score_from == "contract":
+            scores = [one.score for objects in counted for one in objects]
+        else:
+            pairs = zip(block, counted, strict=True)
+            scores = [score for row, these in pairs for score in scores_of(row, these, self._reading.score_from)]
+        self._found.add(block, counted, [row.coord_mode for row in block], scores)
+        special = self._true.add(block, [row.gt for row in block], [row.gt_coord_mode for row in block], None)
+        self._rows += block if keep else map(_lean, block)
+        self._predicted += counted if keep else [()] * len(block)
+        return keep or not has_masks([special])
+
+    def dataset(self) -> Dataset:
+        """All rows, in the order of their images."""
+        order = _in_order(self._rows)
+        for side in (self._found, self._true):
+            side.join(order)
+        naming = _naming(self._found, self._true, list(self._descs), self._reading.labels)
+        num_found = len(self._found.labels)
+        return Dataset(
+            rows=[self._rows[n] for n in order],
+            positions=np.array(order, dtype=np.int64),
+            predicted=[self._predicted[n] for n in order],
+            classes=naming.classes,
+            num_true_classes=naming.num_true_classes,
+            predictions=self._found.objects(naming.labels[:num_found]),
+            truths=self._true.objects(naming.labels[num_found:]),
+        )
+
+
+def _lean(row: DetectionPrediction) -> DetectionPrediction:
+    """What is told of a row besides its objects."""
+    return msgspec.structs.replace(row, raw_output="", images=_NOTHING, preds=_NOTHING, gt=_NOTHING, tokens=None)
+
+
+_NOTHING: list[Any] = []
+_PerObject = list[NDArray[Any]]  # one array a block
 
 
 class _Side:
-    """The predicted, or the true, objects of all rows.
+    """The predicted, or the true, objects of all rows, as arrays; ``add`` gathers them, ``join`` lines them up.
 
-    ``special`` are indices of those that are more, or less, than a ``bbox_2d``; ``descs`` their labels' numbers;
-    ``corners`` what stands in their ``bbox_2d``, zeros for others: [M, 4]. All is gathered in blocks that stay in the
-    processor's cache: from file to figures, 5,000 images took .114 s, not .120 with a pass over all objects for each.
+    ``labels`` are the numbers of their labels; ``categories`` their COCO categories, `_NO_CATEGORY` without one.
     """
 
-    def __init__(self, by_row: Sequence[Sequence[Any]], modes: Sequence[str], descs: defaultdict[str, int]) -> None:
-        self.by_row = by_row
-        self.modes = modes
-        self.objects: list[Any] = []
-        self.special: list[int] = []
-        numbers, corners = [np.empty(0, np.int64)], [np.empty(0)]
-        for start in range(0, len(by_row), _BLOCK_ROWS):
-            block = list(chain.from_iterable(by_row[start : start + _BLOCK_ROWS]))
-            first = len(self.objects)
-            self.special += [m for m, one in enumerate(block, first) if one.coco is not None or one.bbox_2d is None]
-            numbers.append(np.fromiter(map(descs.__getitem__, [one.desc for one in block]), np.int64, len(block)))
-            flat = chain.from_iterable([one.bbox_2d or _NO_BOX for one in block])
-            corners.append(np.fromiter(flat, np.float64, 4 * len(block)))
-            self.objects += block
-        self.descs = np.concatenate(numbers)
-        self.corners = np.concatenate(corners).reshape(-1, 4)
+    def __init__(self, numbers: defaultdict[str, int], area_of: Callable[..., float]) -> None:
+        self._numbers, self._area_of = numbers, area_of
+        self._sizes: _PerObject = []
+        self._columns: dict[str, _PerObject] = {name: [] for name in _EMPTY}
+        self._joined: dict[str, NDArray[Any]] = {}
+
+    def add(
+        self,
+        rows: Sequence[DetectionPrediction],
+        by_row: Sequence[Sequence[Any]],
+        modes: Sequence[str],
+        scores: Sequence[float] | None,
+    ) -> list[Any]:
+        """Take the objects of some more rows; ``scores`` None says that they are the true ones. Returns those that are
+        more, or less, than a ``bbox_2d``."""
+        objects = list(chain.from_iterable(by_row))
+        sizes = np.array([len(found) for found in by_row])
+        image = np.repeat(np.arange(len(rows)), sizes)
+        flat = chain.from_iterable([one.bbox_2d or _NO_BOX for one in objects])
+        boxes = np.fromiter(flat, np.float64, 4 * len(objects)).reshape(-1, 4)
+        is_norm = np.array([mode == "norm1000" for mode in modes], dtype=np.bool_)
+        extent = np.array([[row.width for row in rows], [row.height for row in rows]], dtype=np.float64)
+        kernels.to_pixel_boxes(boxes, image, is_norm, extent, float(geometry.NORM_MAX))
+        with np.errstate(over="ignore"):  # a text may hold 1e308
+            areas = np.minimum(boxes[:, 2] * boxes[:, 3], np.finfo(np.float64).max)
+        crowd = np.zeros(len(objects), dtype=np.bool_)
+        categories = np.full(len(objects), _NO_CATEGORY)
+        special = [m for m, one in enumerate(objects) if one.coco is not None or one.bbox_2d is None]
+        for m in special:
+            one, row, mode = objects[m], rows[image[m]], modes[image[m]]
+            boxes[m] = geometry.box_of(one, mode, row.width, row.height)
+            areas[m] = self._area_of(one, mode, row.width, row.height)
+            if one.coco is not None:
+                categories[m] = one.coco.category_id
+                crowd[m] = scores is None and one.coco.iscrowd == 1
+        labels = np.fromiter(map(self._numbers.__getitem__, [one.desc for one in objects]), np.int64, len(objects))
+        given = np.ones(len(objects)) if scores is None else np.array(scores, dtype=np.float64)
+        self._sizes.append(sizes)
+        columns = (labels, categories, boxes, areas, given, crowd)
+        for gathered, column in zip(self._columns.values(), columns, strict=True):
+            gathered.append(column)
+        return [objects[m] for m in special]
+
+    def join(self, order: Sequence[int]) -> None:
+        """No more rows; row ``order[n]`` is to be the n-th."""
+        sizes = np.concatenate([np.empty(0, np.int64), *self._sizes])
+        first = np.cumsum(sizes) - sizes
+        sizes, first = sizes[order], first[order]
+        places = np.repeat(first - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+        for name, empty in _EMPTY.items():
+            self._joined[name] = np.concatenate([empty, *self._columns.pop(name)])[places]
+        self._joined["image"] = np.repeat(np.arange(len(sizes)), sizes)
 
     @property
-    def has_categories(self) -> bool:
-        """Every object carries a COCO category."""
-        return len(self.special) == len(self.objects) and all(one.coco is not None for one in self.objects)
+    def labels(self) -> Ints:
+        """Numbers of the labels."""
+        return self._joined["label"]
+
+    @property
+    def categories(self) -> Ints:
+        """COCO categories."""
+        return self._joined["category"]
+
+    def objects(self, labels: Ints) -> Objects:
+        """All of them, with the indices of their classes."""
+        found = self._joined
+        return Objects(
+            image=found["image"],
+            label=labels,
+            boxes=found["box"],
+            areas=found["area"],
+            scores=found["score"],
+            crowd=found["crowd"],
+        )
 
 
-def _in_order(rows: list[DetectionPrediction]) -> list[DetectionPrediction]:
+def _in_order(rows: Sequence[DetectionPrediction]) -> list[int]:
     try:
-        return sorted(rows, key=attrgetter("image_id", "id"))
+        return sorted(range(len(rows)), key=lambda n: (rows[n].image_id, rows[n].id))
     except TypeError:  # numbers and texts
-        return sorted(rows, key=lambda row: (isinstance(row.image_id, str), row.image_id, row.id))
+        return sorted(range(len(rows)), key=lambda n: (isinstance(rows[n].image_id, str), rows[n].image_id, rows[n].id))
 
 
 def _counted(row: DetectionPrediction, use_salvaged: bool) -> list[PredictedObject]:
     return [*row.preds, *row.salvaged] if use_salvaged and row.salvaged else row.preds
+
+
+def has_masks(rows: Sequence[Sequence[object]]) -> bool:
+    """Whether any of the objects is more than a box."""
+    return any(
+        getattr(one, "poly", None) or getattr(getattr(one, "coco", None), "segmentation", None)
+        for row in rows
+        for one in row
+    )
 
 
 @dataclass(frozen=True)
@@ -154,18 +276,18 @@ class _Naming:
 
 def _naming(found: _Side, true: _Side, descs: Sequence[str], labels: Labels) -> _Naming:
     """``descs`` are the labels by their number."""
-    both = [*found.objects, *true.objects]
-    if not labels.canonical and both and found.has_categories and true.has_categories:
-        names: dict[Any, str] = {one.coco.category_id: one.desc for one in reversed(both)}
-        classes: list[Any] = list(names)
-        place = {category: index for index, category in enumerate(classes)}
-        numbers = np.array([place[one.coco.category_id] for one in both], dtype=np.int64)
+    categories = np.concatenate([found.categories, true.categories])
+    if not labels.canonical and len(categories) and (categories != _NO_CATEGORY).all():
+        ids, first, numbers = np.unique(categories, return_index=True, return_inverse=True)
+        classes: list[Any] = ids.tolist()
+        said = np.concatenate([found.labels, true.labels])[first]
+        names: dict[Any, str] = {one: descs[number] for one, number in zip(classes, said, strict=True)}
     else:
         classes = [labels.class_of(desc) for desc in descs]
         names = {name: name for name in classes}
-        numbers = np.concatenate([found.descs, true.descs])
-        _check_categories(true, dict(zip(descs, classes, strict=True)), labels)
-    known = {classes[number] for number in np.unique(numbers[len(found.objects) :])}
+        numbers = np.concatenate([found.labels, true.labels])
+        _check_categories(true, descs, classes, labels)
+    known = {classes[number] for number in np.unique(numbers[len(found.labels) :])}
     in_order = sorted(names, key=lambda one: (one not in known, names[one], one))
     times = Counter(names.values())
     distinct = [f"{names[one]} ({one})" if times[names[one]] > 1 else names[one] for one in in_order]
@@ -173,36 +295,15 @@ def _naming(found: _Side, true: _Side, descs: Sequence[str], labels: Labels) -> 
     return _Naming(np.array([code[one] for one in classes], dtype=np.int64)[numbers], distinct, len(known))
 
 
-def _check_categories(true: _Side, class_of: dict[str, str], labels: Labels) -> None:
+def _check_categories(true: _Side, descs: Sequence[str], classes: Sequence[str], labels: Labels) -> None:
     """Raises UserError when labels put two COCO categories into one class."""
-    special = [true.objects[m] for m in true.special]
+    pairs = np.unique(np.stack([true.categories, true.labels])[:, true.categories != _NO_CATEGORY], axis=1)
     categories: dict[str, tuple[int, str]] = {}
-    for id, desc in sorted({(one.coco.category_id, one.desc) for one in special if one.coco is not None}):
-        name = class_of[desc]
+    for id, desc, number in sorted((id, descs[number], number) for id, number in pairs.T.tolist()):
+        name = classes[number]
         category, other = categories.setdefault(name, (id, desc))
         if category != id and name not in labels.canonical:
             raise UserError(
                 f"{other!r} and {desc!r} are two categories of the COCO file, and one class by their labels",
                 remedy="evaluate with evaluate.label_match=exact, or give them different names in the COCO file",
             )
-
-
-def _objects(rows: Sequence[DetectionPrediction], side: _Side, labels: Ints, scores: Sequence[float] | None) -> Objects:
-    """All objects of one side; ``scores`` None says that they are the true ones."""
-    objects, are_true = side.objects, scores is None
-    image = np.repeat(np.arange(len(rows)), [len(found) for found in side.by_row])
-    boxes = side.corners
-    is_norm = np.array([mode == "norm1000" for mode in side.modes], dtype=np.bool_)
-    sizes = np.array([[row.width for row in rows], [row.height for row in rows]], dtype=np.float64)
-    kernels.to_pixel_boxes(boxes, image, is_norm, sizes, float(geometry.NORM_MAX))
-    with np.errstate(over="ignore"):  # a text may hold 1e308
-        areas = np.minimum(boxes[:, 2] * boxes[:, 3], np.finfo(np.float64).max)
-    area_of: Callable[..., float] = geometry.true_area if are_true else geometry.predicted_area
-    crowd = np.zeros(len(objects), dtype=np.bool_)
-    for m in side.special:
-        one, row, mode = objects[m], rows[image[m]], side.modes[image[m]]
-        boxes[m] = geometry.box_of(one, mode, row.width, row.height)
-        areas[m] = area_of(one, mode, row.width, row.height)
-        crowd[m] = are_true and one.coco is not None and one.coco.iscrowd == 1
-    given = np.ones(len(objects)) if scores is None else np.array(scores, dtype=np.float64)
-    return Objects(image=image, label=labels, boxes=boxes, areas=areas, scores=given, crowd=crowd)

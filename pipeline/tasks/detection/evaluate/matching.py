@@ -4,7 +4,6 @@ Within an image (and a class, unless classes are left aside) predictions take tu
 scores in order of generation; each takes the free true object it overlaps most, if the IoU reaches the threshold.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -162,12 +161,3 @@ def _outside(objects: Objects, area: str) -> NDArray[np.bool_]:
 def counted_truths(truths: Objects, area: str = "all") -> NDArray[np.bool_]:
     """Which true objects are to be found: no crowds, and none outside the range of areas."""
     return ~(truths.crowd | _outside(truths, area))
-
-
-def has_masks(rows: Sequence[Sequence[object]]) -> bool:
-    """Whether any of the objects is more than a box."""
-    return any(
-        getattr(one, "poly", None) or getattr(getattr(one, "coco", None), "segmentation", None)
-        for row in rows
-        for one in row
-    )

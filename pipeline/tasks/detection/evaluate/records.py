@@ -1,6 +1,5 @@
 """Predictions as compare, gate and `evaluate --follow` take them: figures of any weighting of images."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,11 +8,11 @@ from pipeline.contract.metrics import Measurements, RecordMetric
 from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate.average_precision import AveragePrecision
 from pipeline.tasks.detection.evaluate.counts import count_images, look, ratios
-from pipeline.tasks.detection.evaluate.dataset import Dataset, collect
+from pipeline.tasks.detection.evaluate.dataset import collect, has_masks
 from pipeline.tasks.detection.evaluate.explain import reading_of
 from pipeline.tasks.detection.evaluate.glossary import MASK, UNPARSED
-from pipeline.tasks.detection.evaluate.kernels import Ints, Weights
-from pipeline.tasks.detection.evaluate.matching import box_ious, has_masks, make_cells, mask_ious
+from pipeline.tasks.detection.evaluate.kernels import Weights
+from pipeline.tasks.detection.evaluate.matching import box_ious, make_cells, mask_ious
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import DetectionPrediction
 
@@ -53,7 +52,7 @@ class _Pooled:
 
     def __init__(self, predictions: Sequence[DetectionPrediction], options: Evaluate) -> None:
         dataset = collect(predictions, reading_of(options))
-        self._order = _positions(dataset, predictions)
+        self._order = dataset.positions
         counts = count_images(look(dataset, options.min_score))
         self._names, self._counts = list(counts), np.stack(list(counts.values()), axis=1)
         cells = make_cells(dataset)
@@ -75,11 +74,3 @@ class _Pooled:
             found |= {prefix + name: figures[name] for name in _FIGURES}
         shares = ratios(dict(zip(self._names, (weights @ self._counts).T, strict=True)))
         return {**found, **{name: shares[name] for name in _RATIOS}}
-
-
-def _positions(dataset: Dataset, predictions: Sequence[DetectionPrediction]) -> Ints:
-    """Where each row of the dataset stands in ``predictions``."""
-    places: defaultdict[int, list[int]] = defaultdict(list)
-    for index, row in enumerate(predictions):
-        places[id(row)].append(index)
-    return np.array([places[id(row)].pop(0) for row in dataset.rows], dtype=np.int64)

@@ -17,16 +17,18 @@ from pipeline import stats
 from pipeline.contract.metrics import Evaluation, RecordSlice, TableColumn, TableLayout, TableNote, metric_row
 from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
+from pipeline.files import Lines, encode
+from pipeline.processors import num_processors
 from pipeline.stats import Floats, Interval
 from pipeline.stats.intervals import PRODUCT_ELEMENTS, draw_records
-from pipeline.tasks.detection.evaluate.average_precision import AveragePrecision
+from pipeline.tasks.detection.evaluate.average_precision import MIN_CASES, AveragePrecision
 from pipeline.tasks.detection.evaluate.counts import ClassCounts, Looked, count_images, look, percent, ratios
-from pipeline.tasks.detection.evaluate.dataset import Dataset, collect
+from pipeline.tasks.detection.evaluate.dataset import Dataset, collect, has_masks
 from pipeline.tasks.detection.evaluate.errors import ERROR_TYPES, MATCH_IOU, ErrorCosts, find_errors
 from pipeline.tasks.detection.evaluate.explain import reading_of
 from pipeline.tasks.detection.evaluate.glossary import BY_NAME, GLOSSARY, MASK, STATUSES, UNPARSED
 from pipeline.tasks.detection.evaluate.kernels import KINDS, Ints, Weights
-from pipeline.tasks.detection.evaluate.matching import box_ious, has_masks, make_cells, mask_ious, match
+from pipeline.tasks.detection.evaluate.matching import box_ious, make_cells, mask_ious, match
 from pipeline.tasks.detection.evaluate.records import measure_records
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import DetectionPrediction, DetectionScore
@@ -75,20 +77,22 @@ def evaluate(predictions: Sequence[DetectionPrediction], options: Evaluate) -> E
     Raises UserError when there is nothing to score, an id occurs twice, the predictions are of several models, or the
     options ask for what the rows do not have.
     """
-    _check(predictions, options)
     main = collect(predictions, reading_of(options))
+    order = main.in_order_of_file()
+    _check([main.rows[n] for n in order], options)
     figures = _Figures(main, options.min_score)
     slices = list(_slices(main.rows, options.slice_by))
     metrics: list[Metric] = []
     for part in slices:
         metrics += _resampled(figures, part, MODEL, options)
         metrics += _reading_metrics(main, part, options)
-    if any(row.salvaged for row in predictions):
+    if any(row.salvaged for row in main.rows):
         other = collect(predictions, reading_of(options, use_salvaged=not options.use_salvaged))
         subject = WITHOUT_SALVAGED if options.use_salvaged else WITH_SALVAGED
         metrics += _resampled(_Figures(other, options.min_score), slices[0], subject, options)
     metrics += _by_class(figures, options)
-    return Evaluation(scores=_scores(figures.looked, predictions), metrics=metrics)
+    scores = Lines(lambda: map(encode, _scores(figures.looked, order)), DetectionScore)
+    return Evaluation(scores=scores, metrics=metrics)
 
 
 def files(options: Evaluate) -> dict[str, str]:
@@ -99,8 +103,8 @@ def files(options: Evaluate) -> dict[str, str]:
 def _check(predictions: Sequence[DetectionPrediction], options: Evaluate) -> None:
     if not predictions:
         raise UserError("there are no predictions to evaluate", remedy="run `baton infer` first")
-    id, count = Counter(p.id for p in predictions).most_common(1)[0]
-    if count > 1:
+    if len({p.id for p in predictions}) < len(predictions):
+        id, count = Counter(p.id for p in predictions).most_common(1)[0]
         raise UserError(f"the id {id!r} stands {count} times", remedy="keep one prediction for each record")
     models = sorted({p.model for p in predictions})
     if len(models) > 1:
@@ -137,13 +141,14 @@ class _Figures:
         self._costs = ErrorCosts(dataset, cells, matches, find_errors(dataset, matches))
         self._classes = ClassCounts(self.looked)
 
-    def pooled(self, weights: Weights) -> dict[str, Floats]:
-        """Figures of all classes together. ``weights[b, n]``: how often image n counts in case b."""
+    def pooled(self, weights: Weights, rows: int = 1) -> dict[str, Floats]:
+        """Figures of all classes together. ``weights[b, n]``: how often image n counts in case b; so many ``rows`` of
+        them at a time are multiplied with the counts, as the last digits depend on it."""
         found: dict[str, Floats] = {}
         for prefix, average_precision in self._kinds.items():
             found |= {prefix + name: value for name, value in average_precision.figures(weights).items()}
-        sums = dict(zip(self._names, (weights @ self._counts).T, strict=True))
-        found |= ratios(sums)
+        parts = [weights[first : first + rows] @ self._counts for first in range(0, len(weights), rows)]
+        found |= ratios(dict(zip(self._names, np.concatenate(parts).T, strict=True)))
         return found | {f"{name}_cost": value for name, value in self._costs.delta(weights).items()}
 
     def by_class(self, weights: Weights) -> dict[str, Floats]:
@@ -178,13 +183,28 @@ def _weights(part: _Slice, num_images: int) -> Weights:
     return weights
 
 
+def _num_drawn_together(part: _Slice) -> int:
+    """Resamples of a slice that are drawn at once."""
+    return max(1, PRODUCT_ELEMENTS // len(part.chosen))
+
+
 def _draws(part: _Slice, num_images: int, options: Evaluate) -> Iterator[Weights]:
-    """How often each of ``num_resamples`` resamples of the slice drew each image, in chunks."""
+    """How often each of ``num_resamples`` resamples of the slice drew each image, in chunks, which are large enough to
+    be spread over the processors."""
     generator = np.random.default_rng(options.seed)
+    together = _num_drawn_together(part)
+    step = together * max(1, MIN_CASES * num_processors() // together)
+    weights = np.zeros((min(step, options.num_resamples), num_images), np.int32)
+    filled = 0
     for drawn in draw_records(len(part.chosen), generator, options.num_resamples, None, PRODUCT_ELEMENTS):
-        flat = part.chosen[drawn] + np.arange(len(drawn))[:, None] * num_images
-        counts = np.bincount(flat.ravel(), minlength=len(drawn) * num_images)
-        yield counts.reshape(len(drawn), num_images).astype(np.int32)
+        for one in drawn:
+            weights[filled] = np.bincount(part.chosen[one], minlength=num_images)
+            filled += 1
+            if filled == len(weights):
+                yield weights
+                filled = 0
+    if filled:
+        yield weights[:filled]
 
 
 def _resampled(figures: _Figures, part: _Slice, subject: str, options: Evaluate) -> Iterator[Metric]:
@@ -192,7 +212,8 @@ def _resampled(figures: _Figures, part: _Slice, subject: str, options: Evaluate)
     num_images = len(figures.dataset.rows)
     ones = _weights(part, num_images)
     value = figures.pooled(ones)
-    drawn = [figures.pooled(weights) for weights in _draws(part, num_images, options)]
+    rows = _num_drawn_together(part)
+    drawn = [figures.pooled(weights, rows) for weights in _draws(part, num_images, options)]
     for name in [definition.name for definition in GLOSSARY if definition.name in value]:
         if np.isfinite(value[name][0]):
             spread = np.concatenate([one[name] for one in drawn]) if drawn else np.empty(0)
@@ -215,7 +236,7 @@ def _reading_metrics(dataset: Dataset, part: _Slice, options: Evaluate) -> Itera
     rows = [dataset.rows[n] for n in part.chosen]
     statuses = Counter(row.status for row in rows)
     unparsed = sum(statuses[status] for status in UNPARSED)
-    num_predicted = sum(len(dataset.predicted[n]) for n in part.chosen)
+    num_predicted = int(np.bincount(dataset.predictions.image, minlength=len(dataset.rows))[part.chosen].sum())
     counts = {
         "num_records": len(rows),
         "num_errors": sum(row.error is not None for row in rows),
@@ -247,9 +268,9 @@ def _by_class(figures: _Figures, options: Evaluate) -> Iterator[Metric]:
     spread = {name: np.concatenate([one[name] for one in drawn]) for name in value} if drawn else {}
     counts = ("num_gt", "num_preds")
     for k, name in enumerate(dataset.classes[: dataset.num_true_classes]):
-        images = {*dataset.truths.image[dataset.truths.label == k].tolist()}
-        images |= {*dataset.predictions.image[dataset.predictions.label == k].tolist()}
-        part = _Slice("class", name, np.array(sorted(images)))
+        sides = dataset.truths, dataset.predictions
+        images = np.unique(np.concatenate([side.image[side.label == k] for side in sides]))
+        part = _Slice("class", name, images)
         yield _metric(part, ("num_records", "count", MODEL), float(len(images)))
         for metric, values in value.items():
             if metric in counts:
@@ -259,13 +280,14 @@ def _by_class(figures: _Figures, options: Evaluate) -> Iterator[Metric]:
                 yield _metric(part, (metric, POOLED, MODEL), _interval(float(values[0, k]), resampled, options))
 
 
-def _scores(looked: Looked, predictions: Sequence[DetectionPrediction]) -> list[DetectionScore]:
-    """One row an image, in the order of ``predictions``."""
+def _scores(looked: Looked, order: Ints) -> Iterator[DetectionScore]:
+    """One row an image, in the ``order`` of rows."""
     rows = looked.dataset.rows
     counts = count_images(looked)
     found = ratios(counts)
-    scores = {
-        row.id: DetectionScore(
+    for n in order:
+        row = rows[n]
+        yield DetectionScore(
             id=f"{row.id}/{MODEL}",
             subject=MODEL,
             image_id=row.image_id,
@@ -276,9 +298,6 @@ def _scores(looked: Looked, predictions: Sequence[DetectionPrediction]) -> list[
             num_salvaged=len(row.salvaged),
             **_plain(counts, found, n),
         )
-        for n, row in enumerate(rows)
-    }
-    return [scores[prediction.id] for prediction in predictions]
 
 
 _SHARES = {"precision": f"precision_{_AT}", "recall": f"recall_{_AT}", "f1": f"f1_{_AT}", "mean_iou": "mean_iou"}

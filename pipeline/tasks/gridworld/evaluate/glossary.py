@@ -11,11 +11,12 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.stats import Floats
-from pipeline.tasks.gridworld.rows import GridworldScore
+from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldScore
 from pipeline.tasks.gridworld.town.rules import PLACES, REWARDS
 from schemas.rows import Better
 
 Statistic = Literal["mean", "median", "iqm", "rate"]
+Account = GridworldPrediction | GridworldScore
 
 KILLERS = ("energy", "health")  # the meters that end a life when they reach 0
 COMPONENTS = (*REWARDS, "novelty")  # what the environment pays, and what a training may add
@@ -29,19 +30,19 @@ class Measure:
     unit: str
     better: Better
     definition: str
-    of: Callable[[GridworldScore], float]
+    of: Callable[[Account], float]
     statistics: tuple[Statistic, ...] = ("mean",)
 
 
-def _return_of(component: str) -> Callable[[GridworldScore], float]:
+def _return_of(component: str) -> Callable[[Account], float]:
     return lambda score: score.returns.get(component, 0.0)
 
 
-def _uses_of(place: str) -> Callable[[GridworldScore], float]:
+def _uses_of(place: str) -> Callable[[Account], float]:
     return lambda score: float(score.place_uses.get(place, 0))
 
 
-def _killed_by(meter: str) -> Callable[[GridworldScore], float]:
+def _killed_by(meter: str) -> Callable[[Account], float]:
     return lambda score: float(score.cause == meter)
 
 
@@ -119,7 +120,7 @@ MEASURES: tuple[Measure, ...] = (
         better="neither",
         definition="How many kinds of places were used at least once in the episode. Few kinds with a high wellbeing "
         "mean that a short routine is enough, not that all eight meters were planned for.",
-        of=lambda score: float(score.num_place_kinds),
+        of=lambda score: float(sum(count > 0 for count in score.place_uses.values())),
     ),
     *(
         Measure(
@@ -135,7 +136,7 @@ MEASURES: tuple[Measure, ...] = (
 )
 
 
-def measure(scores: Sequence[GridworldScore]) -> dict[str, Floats]:
+def measure(scores: Sequence[Account]) -> dict[str, Floats]:
     """Every measure of every score, by the measure's name: [N] in the order of ``scores``.
 
     Raises UserError where a score names a cause of death or a reward component that no measure would count.
@@ -145,7 +146,7 @@ def measure(scores: Sequence[GridworldScore]) -> dict[str, Floats]:
     return {m.name: np.fromiter(map(m.of, scores), np.float64, len(scores)) for m in MEASURES}
 
 
-def _check_known(score: GridworldScore) -> None:
+def _check_known(score: Account) -> None:
     if score.died != (score.cause is not None) or (score.died and score.cause not in KILLERS):
         raise UserError(
             f"died is {score.died} and cause is {score.cause!r}",

@@ -7,11 +7,12 @@ counted in the metric num_errors.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import stats
 from pipeline.contract.metrics import (
@@ -26,15 +27,17 @@ from pipeline.contract.metrics import (
 )
 from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
+from pipeline.files import Lines, encode
 from pipeline.stats import Floats, Interval
-from pipeline.tasks.gridworld.evaluate.baselines import BAR, BASELINES, play_baseline
-from pipeline.tasks.gridworld.evaluate.glossary import COMPONENTS, MEASURES, measure
+from pipeline.tasks.gridworld.evaluate.baselines import BAR, BASELINES, with_baselines
+from pipeline.tasks.gridworld.evaluate.columns import EXTRA, MODEL, NO_STAGE, Columns, in_blocks, read_columns
+from pipeline.tasks.gridworld.evaluate.glossary import MEASURES, measure
 from pipeline.tasks.gridworld.recipe import Evaluate
 from pipeline.tasks.gridworld.rows import ACCOUNT, GridworldPrediction, GridworldScore
-from pipeline.tasks.gridworld.town.rules import LEVELS, PLACES, REWARDS
+from pipeline.tasks.gridworld.town.rules import LEVELS, PLACES
 from schemas.rows import Metric
 
-MODEL = "model"
+_SUBJECTS = (MODEL, *BASELINES)
 COMPARED = ("wellbeing", "survived_steps")  # what the differences to the baselines are taken of
 ROBUST = {"median": stats.median, "iqm": stats.interquartile_mean}
 
@@ -101,42 +104,48 @@ _Aggregate = tuple[_What, Interval]
 
 @dataclass(frozen=True)
 class _Slice:
-    """Records of a subset: ``chosen`` are indices of predictions, errors included."""
+    """Records of a subset: ``chosen`` is bool [N], errors included."""
 
     by: str
     value: str
-    chosen: list[int]
+    chosen: NDArray[np.bool_]
 
 
 def evaluate(predictions: Sequence[GridworldPrediction], options: Evaluate) -> Evaluation:
     """Scores of the model and of every baseline on each record, and all metrics of the glossary over them.
 
+    Goes through ``predictions`` once for the metrics, and once more when the scores are asked for; keeps columns only.
     Raises UserError when there is nothing to score, an id occurs twice, or the predictions are of several models.
     """
-    _check(predictions)
-    good = [p for p in predictions if p.error is None]
-    scores = {MODEL: [_model_score(p) for p in good]}
-    for baseline in BASELINES:
-        scores[baseline] = play_baseline(baseline, good)
-    values = {subject: measure(rows) for subject, rows in scores.items()}
-    position = {p.id: index for index, p in enumerate(good)}
-    aggregates: dict[tuple[int, ...], list[_Aggregate]] = {}
+    columns = read_columns(predictions)
+    _check(columns, predictions)
+    scored = columns.by_record["scored"]
+    aggregates: dict[bytes, list[_Aggregate]] = {}
     metrics: list[Metric] = []
-    for part in _slices(predictions):
-        kept = tuple(position[predictions[i].id] for i in part.chosen if predictions[i].error is None)
-        metrics += _counts(part, len(kept))
-        if kept and kept not in aggregates:  # a level's slice is often the same records as all of them
-            columns = {s: {name: v[list(kept)] for name, v in by_name.items()} for s, by_name in values.items()}
-            aggregates[kept] = _Aggregation([good[i] for i in kept], columns, options).all()
-        metrics += [_metric(part, what, interval, len(kept)) for what, interval in aggregates.get(kept, [])]
-    by_record = zip(*scores.values(), strict=True)
-    return Evaluation(scores=[score for record in by_record for score in record], metrics=metrics)
+    for part in _slices(columns):
+        kept = part.chosen[scored]
+        num_scored = int(kept.sum())
+        metrics += _counts(part, num_scored)
+        key = kept.tobytes()
+        if num_scored and key not in aggregates:  # a level's slice is often the same records as all of them
+            aggregates[key] = _Aggregation(columns, kept, options).all()
+        metrics += [_metric(part, what, interval, num_scored) for what, interval in aggregates.get(key, [])]
+    return Evaluation(scores=Lines(lambda: _score_lines(predictions), GridworldScore), metrics=metrics)
+
+
+def _score_lines(predictions: Iterable[GridworldPrediction]) -> Iterator[bytes]:
+    """Of each record without an error: the row of the model, then those of the baselines."""
+    for block, played in with_baselines(in_blocks(predictions)):
+        for n, prediction in enumerate(block):
+            if prediction.error is None:
+                yield encode(_model_score(prediction))
+                yield from [one.line(n, prediction.id, policy) for policy, one in played.items()]
 
 
 def measure_records(predictions: Sequence[GridworldPrediction], options: Evaluate) -> Measurements:
     """Every measure of every record, strata of level and multiplier. Records with an error are not scored."""
     scored = np.array([p.error is None for p in predictions], np.bool_)
-    values = measure([_model_score(p) for p in predictions if p.error is None])
+    values = measure([p for p in predictions if p.error is None])
     columns = {name: np.zeros(len(predictions)) for name in values}
     for name, column in columns.items():
         column[scored] = values[name]
@@ -154,22 +163,22 @@ def measure_records(predictions: Sequence[GridworldPrediction], options: Evaluat
     )
 
 
-def _check(predictions: Sequence[GridworldPrediction]) -> None:
-    if not predictions:
-        raise UserError("there are no predictions to evaluate", remedy="run `baton infer` first")
-    id, count = Counter(p.id for p in predictions).most_common(1)[0]
-    if count > 1:
-        raise UserError(f"the id {id!r} stands {count} times", remedy="keep one prediction for each record")
-    models = sorted({p.model for p in predictions})
-    if len(models) > 1:
+def _check(columns: Columns, predictions: Sequence[GridworldPrediction]) -> None:
+    num_records = len(columns.by_record["id"])
+    if len(np.unique(columns.by_record["id"])) < num_records:  # or two ids have the same hash
+        id, count = Counter(p.id for p in predictions).most_common(1)[0]
+        if count > 1:
+            raise UserError(f"the id {id!r} stands {count} times", remedy="keep one prediction for each record")
+    if len(columns.models) > 1:
         raise UserError(
-            f"these are predictions of {len(models)} models: {', '.join(models)}",
+            f"these are predictions of {len(columns.models)} models: {', '.join(columns.models)}",
             remedy="keep one file for each model, and give each with an --input of its own",
         )
-    if all(p.error is not None for p in predictions):
+    if not columns.by_record["scored"].any():
+        first = next(iter(predictions))
         raise UserError(
-            f"all {len(predictions)} predictions are errors",
-            where=f"record {predictions[0].id}: {predictions[0].error}",
+            f"all {num_records} predictions are errors",
+            where=f"record {first.id}: {first.error}",
             remedy="mend that and run `baton infer` again",
         )
 
@@ -184,81 +193,75 @@ def _model_score(prediction: GridworldPrediction) -> GridworldScore:
     )
 
 
-def _slices(predictions: Sequence[GridworldPrediction]) -> Iterator[_Slice]:
+def _slices(columns: Columns) -> Iterator[_Slice]:
     """All records; then those of each level, each multiplier and each curriculum stage that occurs, in order."""
-    yield _Slice("all", "all", list(range(len(predictions))))
     levels = list(LEVELS)
-    for by, rank in (("level", levels.index), ("multiplier", float), ("stage", int)):
-        groups: dict[Any, list[int]] = {}
-        for index, prediction in enumerate(predictions):
-            if getattr(prediction, by) is not None:
-                groups.setdefault(getattr(prediction, by), []).append(index)
-        for key in sorted(groups, key=rank):
-            yield _Slice(by, f"{key:g}" if isinstance(key, float) else str(key), groups[key])
+    by_record = columns.by_record
+    yield _Slice("all", "all", np.ones(len(by_record["id"]), np.bool_))
+    for level in np.unique(by_record["level"]):
+        yield _Slice("level", levels[level], by_record["level"] == level)
+    for multiplier in np.unique(by_record["multiplier"]):
+        yield _Slice("multiplier", f"{multiplier:g}", by_record["multiplier"] == multiplier)
+    for stage in np.unique(by_record["stage"]):
+        if stage != NO_STAGE:
+            yield _Slice("stage", str(stage), by_record["stage"] == stage)
 
 
 def _counts(part: _Slice, num_scored: int) -> Iterator[Metric]:
-    num_records = len(part.chosen)
+    num_records = int(part.chosen.sum())
     for definition, count in zip(_COUNTS, (num_records, num_records - num_scored), strict=True):
         yield _metric(part, (definition.name, "count", MODEL), float(count), num_records)
 
 
 class _Aggregation:
-    """All aggregates over N records. ``columns[subject][measure]`` are their values, [N]."""
+    """All aggregates over those of the scored records that are ``kept``, bool [S]."""
 
-    def __init__(
-        self,
-        records: Sequence[GridworldPrediction],
-        columns: Mapping[str, Mapping[str, Floats]],
-        options: Evaluate,
-    ) -> None:
-        self.columns = columns
+    def __init__(self, columns: Columns, kept: NDArray[np.bool_], options: Evaluate) -> None:
+        self.columns = {key: column if kept.all() else column[kept] for key, column in columns.values.items()}
         self.options = stats.Bootstrap(num_resamples=options.num_resamples, confidence=options.confidence)
         self.seed = options.seed
-        towns = sorted({(p.level, p.multiplier) for p in records})
-        self.strata = np.array([towns.index((p.level, p.multiplier)) for p in records]) if len(towns) > 1 else None
-        self.measures = [m for m in MEASURES if self._occurs(m.name, records)]
+        towns = {name: columns.by_record[name][columns.by_record["scored"]][kept] for name in ("level", "multiplier")}
+        self.levels = [list(LEVELS)[level] for level in np.unique(towns["level"])]
+        self.strata = _strata(**towns)
+        self.measures = [m for m in MEASURES if self._occurs(m.name)]
 
-    def _occurs(self, name: str, records: Sequence[GridworldPrediction]) -> bool:
+    def _occurs(self, name: str) -> bool:
         """Uses of places that no level of the slice has, and components that nothing pays, are left out."""
         if name.startswith("uses_of_"):
-            levels = {p.level for p in records}
-            return any(PLACES.index(name.removeprefix("uses_of_")) in LEVELS[level].places for level in levels)
+            return any(PLACES.index(name.removeprefix("uses_of_")) in LEVELS[level].places for level in self.levels)
         component = name.removeprefix("return_")
-        if name == component or component in REWARDS:
-            return True
-        return component in COMPONENTS and any(component in p.returns for p in records)
+        return component not in EXTRA or bool(self.columns[MODEL, component].any())
 
     def all(self) -> list[_Aggregate]:
         """Everything about the model first, in the order of the glossary; then each baseline."""
         found = [*self._means(), *self._others()]
-        subjects, names = list(self.columns), list(_BY_NAME)
+        subjects, names = _SUBJECTS, list(_BY_NAME)
         return sorted(found, key=lambda aggregate: (subjects.index(aggregate[0][2]), names.index(aggregate[0][0])))
 
     def _others(self) -> Iterator[_Aggregate]:
         """Medians and interquartile means with bootstrap intervals, rates with Wilson's."""
-        for subject, values in self.columns.items():
+        for subject in _SUBJECTS:
             for m in self.measures:
+                values = self.columns[subject, m.name]
                 for statistic in m.statistics:
                     what = m.name, statistic, subject
                     if statistic in ROBUST:
                         metric = ROBUST[statistic]
-                        yield what, stats.bootstrap(values[m.name], metric, self._rng(), self.options, self.strata)
+                        yield what, stats.bootstrap(values, metric, self._rng(), self.options, self.strata)
                     elif statistic == "rate":
-                        num_events, num_records = int(values[m.name].sum()), len(values[m.name])
-                        yield what, stats.wilson(num_events, num_records, self.options.confidence)
+                        yield what, stats.wilson(int(values.sum()), len(values), self.options.confidence)
 
     def _means(self) -> Iterator[_Aggregate]:
         """Means, and the ratios and differences of means over the same resamples."""
-        keys = [(subject, m.name) for subject in self.columns for m in self.measures if "mean" in m.statistics]
-        values = np.stack([self.columns[subject][name] for subject, name in keys], axis=1)
-        resampled = stats.resample_means(values, self._rng(), self.options.num_resamples, self.strata)
-        means = {key: (values[:, i].mean(), resampled[:, i]) for i, key in enumerate(keys)}
+        keys = [(subject, m.name) for subject in _SUBJECTS for m in self.measures if "mean" in m.statistics]
+        columns = [self.columns[key] for key in keys]
+        resampled = stats.resample_columns(columns, self._rng(), self.options.num_resamples, self.strata)
+        means = {key: (columns[i].mean(dtype=np.float64), resampled[:, i]) for i, key in enumerate(keys)}
         for (subject, name), (value, spread) in means.items():
             yield (name, "mean", subject), self._interval(value, spread)
         bar_value, bar_spread = means[BAR, "wellbeing"]
         if bar_spread.min() > 0.0:  # else there is nothing to divide by
-            for subject in self.columns:
+            for subject in _SUBJECTS:
                 value, spread = means[subject, "wellbeing"]
                 yield (_SHARE.name, "ratio_of_means", subject), self._interval(value / bar_value, spread / bar_spread)
         for (name, baseline), definition in _DIFFERENCES.items():
@@ -271,6 +274,13 @@ class _Aggregation:
 
     def _interval(self, value: float, spread: Floats) -> Interval:
         return stats.percentile_interval(float(value), spread, self.options)
+
+
+def _strata(level: NDArray[np.int8], multiplier: Floats) -> NDArray[np.int64] | None:
+    """Which town (level, multiplier) each record is of, in order of the levels' names; None for a single one."""
+    by_name = np.argsort(np.argsort(list(LEVELS)))[level]
+    _, towns = np.unique(np.stack([by_name, multiplier]), axis=1, return_inverse=True)
+    return towns if towns.max() > 0 else None
 
 
 def _metric(part: _Slice, what: _What, value: Interval | float, num_records: int) -> Metric:
