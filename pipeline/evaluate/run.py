@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from pipeline.contract.jobs import Report
 from pipeline.contract.load import load_part
 from pipeline.contract.metrics import Evaluation, TableLayout
 from pipeline.contract.parts import EvaluatePart, RowsPart
@@ -17,12 +16,12 @@ from pipeline.files import read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.look import tables
 from pipeline.look.tables import Checkpoint
-from pipeline.run.manifest import load_manifest
+from pipeline.progress import Report
+from pipeline.run.manifest import count_errors, load_manifest
 from pipeline.train.steps import training_step
 from schemas.rows import Metric, Score
 
 CHECKPOINT = "checkpoint"
-ERROR_KEY_LENGTH = 120  # an error text in the manifest's counts is cut to this: it may quote what a model wrote
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def run_evaluation(job: EvaluationJob) -> EvaluationOutcome:
         job.report(done, len(job.inputs), {"input": label})
         predictions = read_all(path, row_type)
         num_predictions += len(predictions)
-        errors.update(p.error[:ERROR_KEY_LENGTH] for p in predictions if p.error is not None)
+        errors.update(count_errors(predictions))
         evaluation = evaluate_rows(part, predictions, path, job.options)
         evaluation = evaluation if len(job.inputs) == 1 else mark(evaluation, label)
         metrics += evaluation.metrics

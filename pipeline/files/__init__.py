@@ -12,6 +12,6 @@ offset of its first byte and the reason; `read` and `read_all` refuse such a fil
 
 from pipeline.files.append import Appender, write_all
 from pipeline.files.encode import encode
-from pipeline.files.read import Head, Scan, gc_paused, head, read, read_all, scan
+from pipeline.files.read import Scan, gc_paused, head, read, read_all, scan
 
-__all__ = ["Appender", "Head", "Scan", "encode", "gc_paused", "head", "read", "read_all", "scan", "write_all"]
+__all__ = ["Appender", "Scan", "encode", "gc_paused", "head", "read", "read_all", "scan", "write_all"]
