@@ -35,18 +35,17 @@ class BrokenLine(UserError):
 class LineDecoder:
     """Decodes the lines of one file, counting lines and good bytes as it goes.
 
-    ``row_type`` None gives dicts. ``accept_unfinished`` takes a last line without a newline when it is a whole row.
+    ``dict`` as ``row_type`` takes any object. ``accept_unfinished`` takes a last line without a newline when it is a
+    whole row.
     """
 
-    def __init__(self, path: Path, row_type: type[Any] | None, *, accept_unfinished: bool) -> None:
+    def __init__(self, path: Path, row_type: type[Any], *, accept_unfinished: bool) -> None:
         self.path = path
         self.row_type = row_type
         self.num_lines = 0
         self.good_bytes = 0
         self._accept_unfinished = accept_unfinished
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-            dict[str, Any] if row_type is None else row_type
-        )
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(row_type)
 
     def feed(self, source: Iterator[bytes], into: list[Any]) -> bool:
         """Decode the next block of ``source``, appending its rows to ``into``. False when there is none.
@@ -85,7 +84,7 @@ class LineDecoder:
     def whole_block(self, block: bytes, into: list[Any]) -> bool:
         """Decode a block of whole lines in one call. False, and nothing done, when a line of it needs a closer look."""
         try:
-            rows = _objects(block) if self.row_type is None else self._decoder.decode_lines(block)
+            rows = _objects(block) if self.row_type is dict else self._decoder.decode_lines(block)
         except (msgspec.DecodeError, orjson.JSONDecodeError, UnicodeDecodeError):
             return False
         num_lines = block.count(b"\n")
@@ -152,20 +151,21 @@ def _objects(block: bytes) -> list[Any]:
     return rows if set(map(type, rows)) == {dict} else []
 
 
-def head_of_line(path: Path, line: bytes) -> tuple[str, str, str]:
-    """Schema, task and id of a line. Raises UserError when it is not an object that has them."""
-    try:
-        head = msgspec.json.decode(line, type=_HeadFields)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        what = "this is not a JSONL file of rows: its first line has no schema, task and id"
-        raise UserError(what, where=f"{path}:1", remedy=f"the line does not read: {error}") from error
-    return head.schema, head.task, head.id
+class Head(msgspec.Struct, frozen=True):
+    """What the first row of a file says it is."""
 
-
-class _HeadFields(msgspec.Struct):
     schema: str
     task: str
     id: str
+
+
+def head_of_line(path: Path, line: bytes) -> Head:
+    """The head in a line. Raises UserError when it is not an object that has schema, task and id."""
+    try:
+        return msgspec.json.decode(line, type=Head)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        what = "this is not a JSONL file of rows: its first line has no schema, task and id"
+        raise UserError(what, where=f"{path}:1", remedy=f"the line does not read: {error}") from error
 
 
 def _until_cut(source: Iterator[bytes]) -> Iterator[bytes]:

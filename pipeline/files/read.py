@@ -5,13 +5,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
 from pipeline.errors import UserError
 from pipeline.files.blocks import blocks
-from pipeline.files.decode import BrokenLine, LineDecoder, head_of_line
+from pipeline.files.decode import BrokenLine, Head, LineDecoder, head_of_line
 
 T = TypeVar("T")
 
@@ -27,32 +27,16 @@ class Scan(Struct, Generic[T], frozen=True):
     torn: str | None
 
 
-class Head(Struct, frozen=True):
-    """What the first row of a file says it is."""
-
-    schema: str
-    task: str
-    id: str
-
-
-@overload
-def read(path: Path | str, row_type: type[T], *, strict: bool = True) -> Iterator[T]: ...
-@overload
-def read(path: Path | str, row_type: None, *, strict: bool = True) -> Iterator[dict[str, Any]]: ...
-def read(path: Path | str, row_type: type[T] | None, *, strict: bool = True) -> Iterator[T] | Iterator[dict[str, Any]]:
-    """Rows of a file, one block of about 1 MiB in memory at a time; dicts when ``row_type`` is None.
+def read(path: Path | str, row_type: type[T], *, strict: bool = True) -> Iterator[T]:
+    """Rows of a file, one block of about 1 MiB in memory at a time; ``dict`` as ``row_type`` takes any.
 
     Raises UserError on the first line that is not a valid row. ``strict=False`` ends quietly before a torn last line; a
     bad line anywhere else is still an error. Rows of older versions are upgraded (`schemas.upgrades`).
     """
-    return _read(Path(path), row_type, strict)
-
-
-def _read(path: Path, row_type: Any, strict: bool) -> Iterator[Any]:
-    decoder = LineDecoder(path, row_type, accept_unfinished=strict)
-    source = blocks(path)
+    decoder = LineDecoder(Path(path), row_type, accept_unfinished=strict)
+    source = blocks(Path(path))
     while True:
-        rows: list[Any] = []
+        rows: list[T] = []
         try:
             if not decoder.feed(source, rows):
                 return
@@ -64,13 +48,9 @@ def _read(path: Path, row_type: Any, strict: bool) -> Iterator[Any]:
         yield from rows
 
 
-@overload
-def read_all(path: Path | str, row_type: type[T]) -> list[T]: ...
-@overload
-def read_all(path: Path | str, row_type: None) -> list[dict[str, Any]]: ...
-def read_all(path: Path | str, row_type: type[T] | None) -> list[T] | list[dict[str, Any]]:
+def read_all(path: Path | str, row_type: type[T]) -> list[T]:
     """All rows of a finished file, decoded with the garbage collector paused. Errors as `read`."""
-    rows: list[Any] = []
+    rows: list[T] = []
     decoder = LineDecoder(Path(path), row_type, accept_unfinished=True)
     source = blocks(Path(path))
     with gc_paused():
@@ -79,17 +59,13 @@ def read_all(path: Path | str, row_type: type[T] | None) -> list[T] | list[dict[
     return rows
 
 
-@overload
-def scan(path: Path | str, row_type: type[T]) -> Scan[T]: ...
-@overload
-def scan(path: Path | str, row_type: None) -> Scan[dict[str, Any]]: ...
-def scan(path: Path | str, row_type: type[T] | None) -> Scan[Any]:
+def scan(path: Path | str, row_type: type[T]) -> Scan[T]:
     """The whole lines of a file that may be torn at its end: a writer was killed, or is still at work.
 
     A last line without its newline is torn even when its JSON is whole, for the appender has not finished it. Raises
     UserError on a bad line that is not the last, and on a last line that is whole JSON but not a valid row.
     """
-    rows: list[Any] = []
+    rows: list[T] = []
     decoder = LineDecoder(Path(path), row_type, accept_unfinished=False)
     source = blocks(Path(path))
     try:
@@ -106,9 +82,7 @@ def scan(path: Path | str, row_type: type[T] | None) -> Scan[Any]:
 def head(path: Path | str) -> Head:
     """Schema, task and id of the first row. Raises UserError when the file has no whole first row that says so."""
     for block in blocks(Path(path)):
-        line = block.partition(b"\n")[0]
-        schema, task, row_id = head_of_line(Path(path), line)
-        return Head(schema, task, row_id)
+        return head_of_line(Path(path), block.partition(b"\n")[0])
     raise UserError("the file is empty", where=str(path), remedy="run the stage that writes it again")
 
 

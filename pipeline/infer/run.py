@@ -5,7 +5,7 @@ behind the last whole line, and the finished file equals that of an uninterrupte
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,8 @@ from pipeline.contract.load import find_part
 from pipeline.contract.parts import InferPart, SourcesPart
 from pipeline.errors import UserError
 from pipeline.files import Appender, scan
-from schemas.rows import Example, Prediction
-
-# An error text in the manifest's counts is cut to this many characters: texts may quote what a model wrote.
-ERROR_KEY_LENGTH = 120
+from pipeline.run.manifest import count_errors
+from schemas.rows import Prediction
 
 
 @dataclass(frozen=True)
@@ -53,21 +51,16 @@ def run_inference(
     refuse_duplicates(job.examples)
     errors: Counter[str] = Counter()
     num_resumed = resume_point(path, job.examples, row_type, model_id, errors)
+    left = job.examples[num_resumed:]
+    predictions = part.predict(replace(job, first_index=num_resumed)) if left else ()
     # Each row at once: it may have taken a minute of a large model, and a kill must not cost those waiting in a buffer.
     with Appender(path, resume=num_resumed > 0, buffer_bytes=0) as appender:
-        for example, prediction in _paired(part, job, num_resumed):
+        for example, prediction in zip(left, predictions, strict=True):
             if prediction.id != example.id or model_id not in (None, prediction.model):
                 raise AssertionError(f"predict gave {prediction.id} ({prediction.model}) for {example.id} ({model_id})")
             appender.append(prediction)
-            count_error(errors, prediction)
+            errors.update(count_errors([prediction.error]))
     return InferenceCounts(len(job.examples), num_resumed, dict(sorted(errors.items())))
-
-
-def _paired(part: InferPart, job: InferJob, first: int) -> Iterator[tuple[Example, Prediction]]:
-    """Each remaining example with its prediction; exactly as many of one as of the other."""
-    if first == len(job.examples):
-        return
-    yield from zip(job.examples[first:], part.predict(replace(job, first_index=first)), strict=True)
 
 
 def refuse_duplicates(examples: Sequence[Any]) -> None:
@@ -99,11 +92,5 @@ def resume_point(
                 where=f"{path}:{number + 1}",
                 remedy="they belong to other examples or another model; replace them with --force",
             )
-        count_error(errors, row)
+    errors.update(count_errors(row.error for row in found))
     return len(found)
-
-
-def count_error(errors: Counter[str], prediction: Prediction) -> None:
-    """Add the error of a prediction, if it has one, by what it says."""
-    if prediction.error is not None:
-        errors[prediction.error[:ERROR_KEY_LENGTH]] += 1
