@@ -13,7 +13,7 @@ from benchmarks.harness.turns import Worker
 from benchmarks.peers.dqn_task import HIDDEN, LEVEL, POLYAK, RANDOM_STARTS, Plan
 from benchmarks.training import ROOT
 from pipeline.errors import UserError
-from pipeline.stats import paired_difference
+from pipeline.stats import bootstrap, mean
 
 _PEER_PYTHON = ROOT / ".venv-bench/bin/python"
 OURS, SINGLE, BATCHED = "Baton, 256 towns", "stable-baselines3, 1 town", "stable-baselines3, 256 towns"
@@ -92,6 +92,6 @@ def _claims(shown: Mapping[str, _Shown]) -> Iterator[Claim]:
         yield at_least(f"steps a second against {name}", ratio, 10.0)
     for name in PEERS:
         ours, theirs = (np.mean(shown[side].wellbeing, axis=0) for side in (OURS, name))
-        difference = paired_difference(ours, theirs, np.random.default_rng(0))
+        difference = bootstrap(ours - theirs, mean, np.random.default_rng(0))
         what = f"wellbeing {ours.mean():.0f} against {theirs.mean():.0f} of {name}"
         yield Claim(what, difference.value, difference.low, difference.high, "points", ">= 0", difference.value >= 0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.harness import Claim, Report, Samples, take_turns
 from benchmarks.training import Bench, bench_recipe
-from pipeline.stats import paired_ratio_of_means
+from pipeline.stats import Bootstrap, percentile_interval, resample_means
 
 _LIMIT_PERCENT = 2.0
 
@@ -73,6 +73,8 @@ def _slower(what: str, with_tail: Sequence[float], without: Sequence[float]) -> 
 
     Totals, not medians: what the tail costs comes in bursts, when episodes end, and a median would hide it.
     """
-    ratio = paired_ratio_of_means(np.array(with_tail), np.array(without), np.random.default_rng(0))
+    options, seconds = Bootstrap(), np.array([with_tail, without]).T
+    means = resample_means(seconds, np.random.default_rng(0), options.num_resamples)
+    ratio = percentile_interval(float(np.mean(with_tail) / np.mean(without)), means[:, 0] / means[:, 1], options)
     percent, low, high = (100 * (value - 1) for value in (ratio.value, ratio.low, ratio.high))
     return Claim(what, percent, low, high, "%", f"<= {_LIMIT_PERCENT:g}", percent <= _LIMIT_PERCENT)

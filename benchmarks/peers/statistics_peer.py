@@ -1,17 +1,15 @@
 """Worker of the statistics benchmark: rliable, in an environment of its own.
 
-    python -m benchmarks.peers.statistics_peer SCORES.npz NUM_RESAMPLES NUM_RESAMPLES
+    python -m benchmarks.peers.statistics_peer SCORES.npy NUM_RESAMPLES
 
-``SCORES.npz`` holds ``first`` and ``second`` [runs, tasks]. Takes turns: the interval of the interquartile mean, from
-the first number of resamples; of the probability of improvement, from the second; and so on.
+``SCORES.npy`` holds an array [runs, tasks]. At each turn: the interval of its interquartile mean.
 """
 
 import argparse
-from collections.abc import Callable
 from importlib import metadata
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rliable import library, metrics
 
 from benchmarks.harness.turns import Turns
@@ -19,33 +17,28 @@ from benchmarks.harness.turns import Turns
 PACKAGES = ("rliable", "numpy", "scipy", "arch", "pandas")
 
 
-def interval(scores: dict[str, Any], metric: Callable[..., Any], num_resamples: int) -> dict[str, float]:
+def interval_of_iqm(scores: NDArray[np.float64], num_resamples: int) -> dict[str, float]:
     """Point and 95 % interval, as rliable's own examples ask for them."""
-    points, edges = library.get_interval_estimates(scores, lambda *x: np.array([metric(*x)]), reps=num_resamples)
+
+    def points_of(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.array([metrics.aggregate_iqm(scores)])
+
+    points, edges = library.get_interval_estimates({"it": scores}, points_of, reps=num_resamples)
     low, high = edges["it"][:, 0]
     return {"value": float(points["it"][0]), "low": float(low), "high": float(high)}
 
 
 def main() -> None:
-    """Measure both metrics in turns for as long as the other side asks."""
+    """Measure in turns for as long as the other side asks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scores")
-    parser.add_argument("num_resamples", type=int, nargs=2)
+    parser.add_argument("num_resamples", type=int)
     arguments = parser.parse_args()
-    with np.load(arguments.scores) as file:
-        first, second = file["first"], file["second"]
-    works: dict[str, Callable[[], dict[str, float]]] = {
-        "iqm": lambda: interval({"it": first}, metrics.aggregate_iqm, arguments.num_resamples[0]),
-        "probability_of_improvement": lambda: interval(
-            {"it": (first, second)}, metrics.probability_of_improvement, arguments.num_resamples[1]
-        ),
-    }
-    versions = {name: metadata.version(name) for name in PACKAGES}
+    scores = np.load(arguments.scores)
     turns = Turns()
-    turns.pause(versions=versions)
+    turns.pause(versions={name: metadata.version(name) for name in PACKAGES})
     while True:
-        for work in works.values():
-            turns.pause(**work())
+        turns.pause(**interval_of_iqm(scores, arguments.num_resamples))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from pipeline import stats
 from pipeline.records.measured import STATISTICS, Ints
 from pipeline.stats import Floats
-from pipeline.stats.intervals import NUM_CUT, NUM_LINEAR, Metric
-from pipeline.stats.medians import NUM_ERRORS, NUM_WINDOW, middle, resample_medians
+from pipeline.stats.intervals import NUM_CUT, NUM_ERRORS, NUM_LINEAR, NUM_WINDOW, Metric, middle, resample_medians
 
 NUM_MANY_PERMUTATIONS = 2_000  # from `NUM_LINEAR` records on: of a million, 0.25 ms each
 ROUNDING = 1e-12  # relative: a permuted difference this close to the observed one ties with it
@@ -157,7 +156,8 @@ def _near_middle(
     ours: Floats, theirs: Floats, generator: np.random.Generator, num: int
 ) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """The pairs with a value near the median of both files, and how many values of each file lie below these in each of
-    ``num`` random swaps [num, 2]: of pairs with a value on either side, a binomial number. As `pipeline.stats.medians`.
+    ``num`` random swaps [num, 2]: of pairs with a value on either side, a binomial number. As
+    `pipeline.stats.intervals.resample_medians`.
     """
     both = np.stack([ours, theirs])
     low, high = middle(both.size, NUM_ERRORS * 2.0**0.5)  # swaps move the median of N values, not that of all 2 N

@@ -20,7 +20,6 @@ class Profile:
     share: Floats
     low: Floats
     high: Floats
-    confidence: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,6 @@ class SurvivalCurve:
     low: Floats
     high: Floats
     num_at_risk: NDArray[np.int64]
-    confidence: float
 
 
 def performance_profile(
@@ -66,7 +64,6 @@ def performance_profile(
         share=share,
         low=np.minimum(low, share),
         high=np.maximum(high, share),
-        confidence=options.confidence,
     )
 
 
@@ -88,9 +85,7 @@ def survival_curve(durations: Floats, died: NDArray[np.bool_], confidence: float
     num_died = np.searchsorted(deaths, times, "right") - np.searchsorted(deaths, times, "left")
     share: Floats = np.cumprod(1.0 - num_died / num_at_risk).astype(np.float64)
     low, high = _log_log_band(share, num_died, num_at_risk, confidence)
-    return SurvivalCurve(
-        times=times, share=share, low=low, high=high, num_at_risk=num_at_risk.astype(np.int64), confidence=confidence
-    )
+    return SurvivalCurve(times=times, share=share, low=low, high=high, num_at_risk=num_at_risk.astype(np.int64))
 
 
 def _share_above(scores: Floats, thresholds: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Intervals wrap metrics: the bootstrap for any metric, Wilson's interval for rates.
+"""Intervals wrap metrics: the bootstrap for mean, median and interquartile mean, Wilson's interval for rates.
 
 A resample of N records draws N of them with replacement (Efron 1979). How it is drawn depends on what is asked:
 
@@ -6,10 +6,14 @@ A resample of N records draws N of them with replacement (Efron 1979). How it is
   variates are the running sums of N + 1 exponential ones over their total (Devroye 1986, V.3), so where the
   middle begins and ends are gamma variates, and between these two the draws of the middle are uniform, in any
   order. Nothing is sorted, and what would be cut is never drawn.
-- In strata the same metrics walk over how often each value was drawn (`pipeline.stats.kernels`); medians of many
-  records over the values near the middle alone (`pipeline.stats.medians`).
+- In strata the same metrics walk over how often each value was drawn (`pipeline.stats.kernels`).
+- Of `NUM_WINDOW` records or more, medians in strata, and those of several columns, walk over the values near the middle
+  alone. The median of a resample is near that of the records: of N draws, the number below a value that has a share q
+  of the records below it is binomial, with a standard deviation of at most sqrt(N) / 2. So of the records that are
+  further than `NUM_ERRORS` of these from the middle, only how many are drawn below and above matters, which is one
+  multinomial draw for all of them; the others, some 8 sqrt(N), are drawn one by one. That is the bootstrap itself, not
+  an approximation of it, but for resamples whose median leaves that window: one in 10^14.
 - Means of many columns over the same records share their resamples (`pipeline.stats.means`).
-- Any other metric is computed on the drawn values.
 - Of `NUM_LINEAR` records or more, mean and interquartile mean are resampled by weights instead of counts. Their error
   is a mean of one term a record, for the interquartile mean but for a remainder that falls with the number of records.
   A resample counts each term 0, 1, 2, ... times, with mean 1, variance 1 and skewness 1; weights of two values with
@@ -19,16 +23,16 @@ Work is done in chunks, so memory does not grow with the number of resamples. Ev
 `numpy.random.Generator` and draws from nothing else: the same generator state, the same interval.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.stats import metrics
-from pipeline.stats.medians import NUM_WINDOW, resample_medians
 from pipeline.stats.metrics import Floats
 
 Metric = Callable[[Floats], Any]
@@ -36,6 +40,9 @@ Strata = NDArray[np.integer[Any]]
 
 CHUNK_ELEMENTS = 2**18  # values drawn at a time: 2 MiB of float64
 PRODUCT_ELEMENTS = 2**21  # counts at a time in a matrix product, which reads all columns anew for each chunk
+CELL_ELEMENTS = 2**20  # numbers of draws from a cell at a time (`_draw_cells`): 8 MiB
+NUM_WINDOW = 2**12  # records: of fewer, all of them are drawn in a few milliseconds
+NUM_ERRORS = 8.0  # standard deviations of a resample's median from the middle to either end of the window
 NUM_LINEAR = 2**16  # records; by then the two ways differ by less than 2,000 resamples can tell
 _WEIGHT_DIGITS = (False, True)  # 1/4 in binary: the probability of the upper of the two weights
 NUM_CUT: dict[Metric, Callable[[int], int]] = {
@@ -55,17 +62,19 @@ class Interval:
     confidence: float
     method: str
 
+    @classmethod
+    def around(cls, value: float, low: float, high: float, confidence: float, method: str) -> Self:
+        """Widened to hold the value where rounding, or an extreme skew, would leave it outside: whoever draws error
+        bars from the interval needs both lengths to be positive, and wider stays right."""
+        return cls(value=value, low=min(low, value), high=max(high, value), confidence=confidence, method=method)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
-    """How to bootstrap. "percentile" takes quantiles of the resampled values; "bca" corrects them for bias and
-    acceleration (Efron 1987); "studentized" takes quantiles of each resample's error in its own standard errors (Efron
-    1982, bootstrap-t), which is what covers for few records (docs/statistics.md has the figures). The last two are
-    defined here for the mean and the interquartile mean of unstratified records."""
+    """How many resamples, and of which ``confidence`` the interval between their quantiles is."""
 
     num_resamples: int = 2000
     confidence: float = 0.95
-    method: Literal["percentile", "bca", "studentized"] = "percentile"
 
     def __post_init__(self) -> None:
         if self.num_resamples < 1:
@@ -87,43 +96,55 @@ def bootstrap(
     """The metric of ``values[n]`` (the score of record n) with its bootstrap interval.
 
     ``strata[n]`` names the stratum of record n; each stratum is resampled by itself and keeps its size. Raises
-    ValueError for no values, for values that are not finite, and where the method is not defined.
+    ValueError for no values and for values that are not finite.
     """
     values = check_values(values)
-    if options.method != "percentile" and strata is not None:
-        raise ValueError(f"the {options.method} interval is defined here for unstratified records only")
-    if options.method == "studentized":
-        return _studentized_interval(values, metric, generator, options)
     resampled = resample(values, metric, generator, options.num_resamples, strata)
-    value = float(metric(values))
-    if options.method == "percentile":
-        return percentile_interval(value, resampled, options)
-    return _bca_interval(value, resampled, _jackknife(values, metric), options)
+    return percentile_interval(float(metric(values)), resampled, options)
+
+
+def percentile_interval(value: float, resampled: Floats, options: Bootstrap) -> Interval:
+    """Interval between the quantiles of ``resampled[b]`` (the metric of resample b) (Efron 1979)."""
+    tail = (1.0 - options.confidence) / 2.0
+    low, high = (float(edge) for edge in np.quantile(resampled, (tail, 1.0 - tail)))
+    return Interval.around(value, low, high, options.confidence, "bootstrap_percentile")
+
+
+def wilson(num_events: int, num_records: int, confidence: float = 0.95) -> Interval:
+    """The rate num_events / num_records with its score interval (Wilson 1927), which stays inside [0, 1] and does
+    not collapse when no record, or every record, has the event. Raises ValueError for no records."""
+    if not 0 <= num_events <= num_records or num_records == 0:
+        raise ValueError(f"{num_events} events of {num_records} records is no rate")
+    value = num_events / num_records
+    z = NormalDist().inv_cdf(0.5 + confidence / 2.0)
+    centre = (num_events + z * z / 2.0) / (num_records + z * z)
+    half = z / (num_records + z * z) * (num_events * (1.0 - value) + z * z / 4.0) ** 0.5
+    return Interval.around(value, max(0.0, centre - half), min(1.0, centre + half), confidence, "wilson")
+
+
+def check_values(values: Floats) -> Floats:
+    """The values as float64 [N]. Raises ValueError when they are none, not one-dimensional or not finite."""
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError(f"an interval needs one value a record and at least one record, not shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"value of record {int(np.flatnonzero(~np.isfinite(values))[0])} is not finite")
+    return values
 
 
 def resample(
     values: Floats, metric: Metric, generator: np.random.Generator, num: int, strata: Strata | None = None
 ) -> Floats:
-    """The metric of ``num`` resamples of ``values[n]``: [num]."""
-    if len(values) >= NUM_LINEAR and metric in (metrics.mean, metrics.interquartile_mean):
-        return resample_linear(float(metric(values)), linear_terms(values, metric), generator, num, strata)
-    if metric in NUM_CUT:
-        num_cut = NUM_CUT[metric](len(values))
-        if strata is None:
-            return _resample_trimmed_mean(values, num_cut, generator, num)
-        if metric is metrics.median and len(values) >= NUM_WINDOW:
-            return resample_medians(values[:, None], generator, num, strata)[:, 0]
-        return _resample_stratified(values, num_cut, generator, num, strata)
-    chunks = draw_records(len(values), generator, num, strata)
-    return np.concatenate([np.asarray(metric(values[drawn]), dtype=np.float64) for drawn in chunks])
-
-
-def linear_terms(values: Floats, metric: Metric) -> Floats:
-    """The terms [..., N] of which the error of a mean or an interquartile mean is the mean."""
-    if metric is metrics.mean:
-        centred: Floats = values - values.mean(axis=-1, keepdims=True)
-        return centred
-    return metrics.interquartile_mean_terms(values)
+    """A mean, median or interquartile mean of ``num`` resamples of ``values[n]``: [num]."""
+    if len(values) >= NUM_LINEAR and metric is not metrics.median:
+        terms = values - values.mean() if metric is metrics.mean else metrics.interquartile_mean_terms(values)
+        return resample_linear(float(metric(values)), terms, generator, num, strata)
+    num_cut = NUM_CUT[metric](len(values))
+    if strata is None:
+        return _resample_trimmed_mean(values, num_cut, generator, num)
+    if metric is metrics.median and len(values) >= NUM_WINDOW:
+        return resample_medians(values[:, None], generator, num, strata)[:, 0]
+    return _resample_stratified(values, num_cut, generator, num, strata)
 
 
 def resample_linear(
@@ -145,6 +166,45 @@ def resample_linear(
     return resampled
 
 
+def resample_medians(columns: Floats, generator: np.random.Generator, num: int, strata: Strata | None = None) -> Floats:
+    """Medians of ``columns[n, c]`` (column c of record n) over ``num`` resamples of the records: [num, C].
+
+    The columns share each resample, so that differences of their medians are those of paired records. Each stratum is
+    resampled by itself and keeps its size.
+    """
+    from pipeline.stats import kernels  # here: loading numba costs more than most intervals
+
+    num_records, num_columns = columns.shape
+    labels = np.zeros(num_records, np.int64) if strata is None else np.unique(strata, return_inverse=True)[1]
+    below, near = _places(columns)
+    inside = np.flatnonzero(near.any(axis=1))
+    inside = inside[np.argsort(labels[inside], kind="stable")]
+    outside = np.flatnonzero(~near.any(axis=1))
+    cells, sizes = np.unique(np.column_stack([labels[outside], below[outside]]), axis=0, return_counts=True)
+    values = np.ascontiguousarray(columns[inside].T)
+    starts = np.searchsorted(labels[inside], np.arange(labels.max() + 2))
+    result = np.empty((num, num_columns))
+    done = 0
+    for num_inside, num_below in _draw_cells(labels, cells, sizes, generator, num):
+        seeds = generator.integers(2**64, size=len(num_inside), dtype=np.uint64)
+        kernels.medians_of_middle(
+            values,
+            np.argsort(values, axis=1, kind="stable"),
+            starts,
+            (seeds, num_inside, num_below),
+            (metrics.num_cut_by_median(num_records), num_records),
+            result[done : done + len(num_inside)],
+        )
+        done += len(num_inside)
+    return result
+
+
+def middle(num_values: int, num_errors: float) -> tuple[int, int]:
+    """The ranks from and to (not included) which so many standard deviations sqrt(N) / 2 around the middle reach."""
+    width = math.ceil(num_errors * math.sqrt(num_values) / 2.0) + 1
+    return max(0, num_values // 2 - width), min(num_values, num_values // 2 + width)
+
+
 def draw_records(
     num_records: int,
     generator: np.random.Generator,
@@ -154,7 +214,7 @@ def draw_records(
 ) -> Iterator[NDArray[np.int64]]:
     """Indices of the records of ``num`` resamples, in chunks [rows, N] whose rows add up to ``num``."""
     members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)] if strata is not None else None
-    for rows in _chunks(num, num_records, num_elements):
+    for rows in chunks(num, num_records, num_elements):
         if members is None or len(members) == 1:
             yield generator.integers(num_records, size=(rows, num_records))
         else:
@@ -175,36 +235,7 @@ def draw_counts(
         yield counts.reshape(len(drawn), num_records).astype(np.int32)
 
 
-def percentile_interval(value: float, resampled: Floats, options: Bootstrap) -> Interval:
-    """Interval between the quantiles of ``resampled[b]`` (the metric of resample b) (Efron 1979)."""
-    tail = (1.0 - options.confidence) / 2.0
-    return _interval_between(value, resampled, (tail, 1.0 - tail), options, "bootstrap_percentile")
-
-
-def wilson(num_events: int, num_records: int, confidence: float = 0.95) -> Interval:
-    """The rate num_events / num_records with its score interval (Wilson 1927), which stays inside [0, 1] and does
-    not collapse when no record, or every record, has the event. Raises ValueError for no records."""
-    if not 0 <= num_events <= num_records or num_records == 0:
-        raise ValueError(f"{num_events} events of {num_records} records is no rate")
-    value = num_events / num_records
-    z = NormalDist().inv_cdf(0.5 + confidence / 2.0)
-    centre = (num_events + z * z / 2.0) / (num_records + z * z)
-    half = z / (num_records + z * z) * (num_events * (1.0 - value) + z * z / 4.0) ** 0.5
-    low, high = min(max(0.0, centre - half), value), max(min(1.0, centre + half), value)
-    return Interval(value=value, low=low, high=high, confidence=confidence, method="wilson")
-
-
-def check_values(values: Floats) -> Floats:
-    """The values as float64 [N]. Raises ValueError when they are none, not one-dimensional or not finite."""
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or values.size == 0:
-        raise ValueError(f"an interval needs one value a record and at least one record, not shape {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"value of record {int(np.flatnonzero(~np.isfinite(values))[0])} is not finite")
-    return values
-
-
-def _chunks(num: int, num_drawn: int, num_elements: int) -> Iterator[int]:
+def chunks(num: int, num_drawn: int, num_elements: int) -> Iterator[int]:
     """Sizes of chunks of resamples that add up to ``num``, each of about ``num_elements`` draws in all."""
     rows = max(1, num_elements // num_drawn)
     for start in range(0, num, rows):
@@ -216,7 +247,7 @@ def _resample_trimmed_mean(values: Floats, num_cut: int, generator: np.random.Ge
     ordered = np.sort(values)
     num_kept = len(ordered) - 2 * num_cut
     parts = []
-    for rows in _chunks(num, num_kept, CHUNK_ELEMENTS):
+    for rows in chunks(num, num_kept, CHUNK_ELEMENTS):
         below, kept, above = (generator.standard_gamma(size, (rows, 1)) for size in (num_cut, num_kept + 1, num_cut))
         scale = len(ordered) / (below + kept + above)
         draws = generator.random((rows, num_kept))
@@ -244,62 +275,38 @@ def _resample_stratified(
     return result
 
 
-def _jackknife(values: Floats, metric: Metric) -> Floats:
-    """The metric without record n, in the order of the sorted values: [N]."""
-    if metric not in (metrics.mean, metrics.interquartile_mean):
-        raise ValueError(f"the BCa interval is not defined here for {getattr(metric, '__name__', metric)}")
-    num_left = len(values) - 1
-    num_cut = NUM_CUT[metric](num_left)
-    sums = np.concatenate([[0.0], np.cumsum(np.sort(values))])
-    removed = np.arange(len(values))
-    # Without record n, the kept ranks [cut, left - cut) of the rest are these ranks of the whole, less record n.
-    low = num_cut + (removed < num_cut)
-    high = num_left - num_cut + (removed < num_left - num_cut)
-    inside = np.where((removed >= low) & (removed < high), np.diff(sums), 0.0)
-    kept: Floats = (sums[high] - sums[low] - inside) / max(1, num_left - 2 * num_cut)
-    return kept
+def _places(columns: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which values [N, C] lie below the window around the median of their column, and which in it."""
+    low, high = middle(len(columns), NUM_ERRORS)
+    below, near = np.zeros(columns.shape, np.bool_), np.zeros(columns.shape, np.bool_)
+    for column in range(columns.shape[1]):
+        order = np.argpartition(columns[:, column], sorted({low, high - 1}))
+        below[order[:low], column] = True
+        near[order[low:high], column] = True
+    return below, near
 
 
-def _bca_interval(value: float, resampled: Floats, jackknife: Floats, options: Bootstrap) -> Interval:
-    normal = NormalDist()
-    num = len(resampled)
-    below = (np.count_nonzero(resampled < value) + np.count_nonzero(resampled <= value)) / (2 * num)
-    bias = normal.inv_cdf(min(max(below, 0.5 / num), 1.0 - 0.5 / num))
-    deviations = jackknife.mean() - jackknife
-    largest = float(np.abs(deviations).max())
-    deviations = deviations / largest if largest > 0.0 else deviations  # else cubes of small numbers underflow to 0 / 0
-    spread = float((deviations**2).sum())
-    acceleration = float((deviations**3).sum()) / (6.0 * spread**1.5) if spread > 0.0 else 0.0
-    tail = (1.0 - options.confidence) / 2.0
-    shifted = [bias + normal.inv_cdf(quantile) for quantile in (tail, 1.0 - tail)]
-    low, high = (normal.cdf(bias + z / (1.0 - acceleration * z)) for z in shifted)
-    return _interval_between(value, resampled, (low, high), options, "bootstrap_bca")
+def _draw_cells(
+    labels: NDArray[np.int64],
+    cells: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    generator: np.random.Generator,
+    num: int,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Of resamples, in chunks: how many records near the middle are drawn of each stratum [rows, S], and how many of
+    the others lie below the window of each column [rows, C].
 
-
-def _studentized_interval(
-    values: Floats, metric: Metric, generator: np.random.Generator, options: Bootstrap
-) -> Interval:
-    if metric not in (metrics.mean, metrics.interquartile_mean):
-        raise ValueError(f"the studentized interval is not defined here for {getattr(metric, '__name__', metric)}")
-    value, spread = float(metric(values)), float(linear_terms(values, metric).std())
-    parts = []
-    for rows in draw_records(len(values), generator, options.num_resamples):
-        drawn = values[rows]
-        spreads = linear_terms(drawn, metric).std(axis=-1)
-        usable = spreads > 1e-12 * spread  # a resample of equal records has no standard error
-        parts.append((metric(drawn)[usable] - value) / spreads[usable])
-    errors = np.concatenate(parts)
-    resampled = value - spread * errors if len(errors) else np.array([value])
-    tail = (1.0 - options.confidence) / 2.0
-    return _interval_between(value, resampled, (tail, 1.0 - tail), options, "bootstrap_studentized")
-
-
-def _interval_between(
-    value: float, resampled: Floats, quantiles: tuple[float, float], options: Bootstrap, method: str
-) -> Interval:
-    """Widened to hold the value where rounding, or an extreme skew, would leave it outside: whoever draws error bars
-    from the interval needs both lengths to be positive."""
-    low, high = (float(edge) for edge in np.quantile(resampled, quantiles))
-    return Interval(
-        value=value, low=min(low, value), high=max(high, value), confidence=options.confidence, method=method
-    )
+    ``cells[k]`` are a stratum and, for each column, whether the ``sizes[k]`` records of the cell lie below its window.
+    """
+    totals = np.bincount(labels)
+    for count in chunks(num, len(sizes) + 1, CELL_ELEMENTS):
+        num_inside = np.empty((count, len(totals)), np.int64)
+        num_below = np.zeros((count, cells.shape[1] - 1), np.int64)
+        for stratum, total in enumerate(totals):
+            own = cells[:, 0] == stratum
+            # Those near the middle first: what rounding leaves over falls to the last cell, and they may be none.
+            shares = np.append(total - sizes[own].sum(), sizes[own]) / total
+            drawn = generator.multinomial(total, shares, size=count)
+            num_inside[:, stratum] = drawn[:, 0]
+            num_below += drawn[:, 1:] @ cells[own, 1:]
+        yield num_inside, num_below

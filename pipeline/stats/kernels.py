@@ -6,6 +6,16 @@ from numpy.typing import NDArray
 from pipeline.compiled import compiled
 from pipeline.stats.metrics import Floats
 
+_STEP = np.uint64(0x9E3779B97F4A7C15)  # from one state of SplitMix64 (Steele, Lea and Flood 2014) to the next
+
+
+@compiled(inline="always")
+def _mix(state: np.uint64) -> np.uint64:
+    """The number that SplitMix64 gives for a state."""
+    bits = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
 
 @compiled()
 def trimmed_means_of_strata(
@@ -22,8 +32,8 @@ def trimmed_means_of_strata(
     records lined up by stratum: stratum s has those from ``starts[s]`` to before ``starts[s + 1]``. A resample is how
     often each value was drawn, and a walk over the counts adds up those that are not cut: no sorting.
 
-    SplitMix64 (Steele, Lea and Flood 2014) draws; each of its numbers is split into two of 32 bits, which are scaled to
-    the stratum's size M. That favours some records by at most M / 2**32.
+    Each number of SplitMix64 is split into two of 32 bits, which are scaled to the stratum's size M. That favours some
+    records by at most M / 2**32.
     """
     num_records = len(ordered)
     counts = np.zeros(num_records, dtype=np.int64)
@@ -33,10 +43,8 @@ def trimmed_means_of_strata(
         for s in range(len(starts) - 1):
             start, size = starts[s], np.uint64(starts[s + 1] - starts[s])
             for draw in range(0, starts[s + 1] - start, 2):
-                state += np.uint64(0x9E3779B97F4A7C15)
-                bits = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-                bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-                bits ^= bits >> np.uint64(31)
+                state += _STEP
+                bits = _mix(state)
                 counts[position[start + np.int64(((bits & mask) * size) >> half)]] += 1
                 if draw + 1 < starts[s + 1] - start:
                     counts[position[start + np.int64(((bits >> half) * size) >> half)]] += 1
@@ -70,91 +78,6 @@ def bet_on_means(values: Floats, stakes: Floats, means: Floats, capital: Floats,
     return first
 
 
-@compiled(inline="always")
-def _mix(state: np.uint64) -> np.uint64:
-    """The number that SplitMix64 gives for a state."""
-    bits = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
-
-
-@compiled(inline="always")
-def _count_draws(
-    groups: NDArray[np.int64], start: int, end: int, state: np.uint64, counts: NDArray[np.int64]
-) -> np.uint64:
-    """Draw as many of ``groups[start:end]`` as there are, with replacement, and count them; returns the next state."""
-    size = np.uint64(end - start)
-    for _ in range(start, end):
-        state += np.uint64(0x9E3779B97F4A7C15)
-        counts[groups[start + np.int64(((_mix(state) >> np.uint64(32)) * size) >> np.uint64(32))]] += 1
-    return state
-
-
-@compiled()
-def chances_to_beat(
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-    num_ranks: NDArray[np.int64],
-    seeds: NDArray[np.uint64],
-    result: Floats,
-) -> None:
-    """Fill ``result[b]`` with the chance that the first side beats the second, both resampled, averaged over tasks.
-
-    ``first[t, n]`` and ``second[t, m]`` are ranks among all scores of task t (equal scores, equal ranks, from 0 to
-    before ``num_ranks[t]``). A resample is how often each rank was drawn on either side:
-    a walk over the counts, no sorting.
-    """
-    wins_of = np.zeros(num_ranks.max(), dtype=np.int64)
-    losses_of = np.zeros(num_ranks.max(), dtype=np.int64)
-    for b in range(len(result)):
-        state, total = seeds[b], 0.0
-        for task in range(len(num_ranks)):
-            state = _count_draws(first[task], 0, first.shape[1], state, wins_of)
-            state = _count_draws(second[task], 0, second.shape[1], state, losses_of)
-            below, doubled = 0, 0
-            for rank in range(num_ranks[task]):
-                doubled += wins_of[rank] * (2 * below + losses_of[rank])
-                below += losses_of[rank]
-                wins_of[rank] = 0
-                losses_of[rank] = 0
-            total += doubled / (2.0 * first.shape[1] * second.shape[1])
-        result[b] = total / len(num_ranks)
-
-
-@compiled()
-def paired_trimmed_means(
-    values: Floats,
-    order: NDArray[np.int64],
-    members: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    num_cut: int,
-    seeds: NDArray[np.uint64],
-) -> Floats:
-    """The difference [B] of the trimmed means of ``values[0]`` and ``values[1]`` [2, N], one resample a seed.
-
-    ``order[s]`` sorts ``values[s]``. ``members`` are the records by stratum, stratum s from ``starts[s]`` to before
-    ``starts[s + 1]``. A resample is how often each record was drawn; it is walked in the order of either side.
-    """
-    num_records = values.shape[1]
-    counts = np.zeros(num_records, dtype=np.int64)
-    means, result = np.empty(2), np.empty(len(seeds))
-    for b in range(len(result)):
-        state = seeds[b]
-        counts[:] = 0
-        for s in range(len(starts) - 1):
-            state = _count_draws(members, starts[s], starts[s + 1], state, counts)
-        for side in range(2):
-            total, rank = 0.0, 0
-            for i in range(num_records):
-                record = order[side, i]
-                after = rank + counts[record]
-                total += values[side, record] * max(0, min(after, num_records - num_cut) - max(rank, num_cut))
-                rank = after
-            means[side] = total / (num_records - 2 * num_cut)
-        result[b] = means[0] - means[1]
-    return result
-
-
 @compiled()
 def sums_of_random_subsets(
     values: Floats, digits: NDArray[np.bool_], seeds: NDArray[np.uint64], result: Floats
@@ -179,7 +102,7 @@ def sums_of_random_subsets(
             state = seeds[b]
             bits = np.uint64(0)
             for digit in range(len(digits) - 1, -1, -1):
-                state += np.uint64(0x9E3779B97F4A7C15)
+                state += _STEP
                 bits = bits | _mix(state) if digits[digit] else bits & _mix(state)
             seeds[b] = state
             total = 0.0
@@ -213,7 +136,7 @@ def medians_of_middle(
         for s in range(len(starts) - 1):
             size = np.uint64(starts[s + 1] - starts[s])
             for _ in range(num_inside[b, s]):
-                state += np.uint64(0x9E3779B97F4A7C15)
+                state += _STEP
                 counts[starts[s] + np.int64(((_mix(state) >> np.uint64(32)) * size) >> np.uint64(32))] += 1
         for c in range(len(values)):
             rank, place = num_below[b, c], order[c, 0]
@@ -253,7 +176,7 @@ def swapped_differences(
         state, bits = seeds[p], np.uint64(0)
         for n in range(len(swapped)):
             if n % 64 == 0:
-                state += np.uint64(0x9E3779B97F4A7C15)
+                state += _STEP
                 bits = _mix(state)
             swapped[n] = bits & np.uint64(1)
             bits >>= np.uint64(1)

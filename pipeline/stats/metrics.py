@@ -47,11 +47,6 @@ def interquartile_mean_terms(values: Floats) -> Floats:
     return terms
 
 
-def rate(events: NDArray[np.bool_]) -> Any:
-    """Share of records with the event, [..., N] of truth values -> [...], in [0, 1]."""
-    return events.mean(axis=-1)
-
-
 def num_cut_by_mean(num_records: int) -> int:
     """The mean is a trimmed mean that cuts nothing."""
     return 0 * num_records

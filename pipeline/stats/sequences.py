@@ -91,7 +91,7 @@ class BoundedMean:
         low, high = self._floor.edge, 1.0 - self._mirrored_ceiling.edge
         mean = self._sum / self.num_records if self.num_records else 0.5
         value, low, high = (self._lowest + self._span * x for x in (mean, low, high))
-        return _interval(value, low, high, self._options, "betting_sequence")
+        return Interval.around(value, low, high, self._options.confidence, "betting_sequence")
 
     def _stakes(self, scaled: Floats) -> Floats:
         """What is bet on each record, from those before it alone (the paper's predictable plug-in), if it is the only
@@ -190,7 +190,7 @@ class EstimateSequence:
         self.is_coherent = self.is_coherent and self._low <= self._high
         if self.is_coherent:
             low, high = self._low, self._high
-        return _interval(value, low, high, self._options, self.method)
+        return Interval.around(value, low, high, self._options.confidence, self.method)
 
 
 class MeanSequence(EstimateSequence):
@@ -230,9 +230,11 @@ class MeanSequence(EstimateSequence):
             self._interval = self._narrow(value, self._origin + float(low), self._origin + float(high))
         if not self.is_coherent:
             now = (value - float(half[-1]), value + float(half[-1]))
-            self._interval = _interval(value, *now, self._options, self.method)
+            self._interval = Interval.around(value, *now, self._options.confidence, self.method)
         if self._interval is not None:
-            self._interval = _interval(value, self._interval.low, self._interval.high, self._options, self.method)
+            self._interval = Interval.around(
+                value, self._interval.low, self._interval.high, self._options.confidence, self.method
+            )
         return self._interval
 
 
@@ -252,7 +254,9 @@ class MedianSequence(EstimateSequence):
         drift = math.sqrt(variance * math.log(variance / (mixture * alpha**2)))
         below = math.ceil(num / 2.0 - drift)  # fewer than this cannot lie at or below the median
         if below < 1:
-            return _interval(float(np.median(ordered)), -math.inf, math.inf, self._options, self.method)
+            return Interval.around(
+                float(np.median(ordered)), -math.inf, math.inf, self._options.confidence, self.method
+            )
         return self._narrow(float(np.median(ordered)), float(ordered[below - 1]), float(ordered[num - below]))
 
 
@@ -268,21 +272,3 @@ def _mixture(options: SequenceOptions) -> float:
     """The paper's rho: how wide the mixture is, for the least width at ``num_target`` records (its appendix B.2)."""
     twice = -2.0 * math.log(1.0 - options.confidence)
     return math.sqrt((twice + math.log(twice + 1.0)) / options.num_target)
-
-
-def _interval(value: float, low: float, high: float, options: SequenceOptions, method: str) -> Interval:
-    """Widened to hold the value, as every `Interval` is: wider stays right."""
-    return Interval(
-        value=value, low=min(low, value), high=max(high, value), confidence=options.confidence, method=method
-    )
-
-
-__all__ = [
-    "SEQUENCE_DEFAULTS",
-    "BoundedMean",
-    "EstimateSequence",
-    "MeanSequence",
-    "MedianSequence",
-    "SequenceOptions",
-    "asymptotic_half_width",
-]

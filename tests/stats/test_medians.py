@@ -8,10 +8,9 @@ import scipy.stats
 
 from pipeline import stats
 from pipeline.compare import pairs as paired
-from pipeline.compare.pairs import Settings, permutation_test
-from pipeline.stats import intervals, medians
-from pipeline.stats import pairs as comparisons
-from pipeline.stats.medians import NUM_WINDOW, resample_medians
+from pipeline.compare.pairs import PairedColumns, Settings, permutation_test
+from pipeline.stats import intervals
+from pipeline.stats.intervals import NUM_WINDOW, resample_medians
 
 NUM = 3000  # resamples; two samples of so many of one law differ by p < 1e-4 in one case of 10,000
 
@@ -36,7 +35,7 @@ def same_law(one: Any, other: Any) -> bool:
 def test_the_window_gives_the_resamples_of_all_records(num: int, strata: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     columns, chosen = pairs(num).T, None if strata is None else strata[:num]
     found = resample_medians(columns, random(2), NUM, chosen)
-    monkeypatch.setattr(medians, "NUM_ERRORS", 1e9)
+    monkeypatch.setattr(intervals, "NUM_ERRORS", 1e9)
     every = resample_medians(columns, random(3), NUM, chosen)
     for column in range(2):
         assert same_law(found[:, column], every[:, column])
@@ -71,13 +70,19 @@ def test_equal_values_have_a_median_that_never_moves() -> None:
 @pytest.mark.parametrize("ties", [False, True])
 def test_intervals_of_paired_medians_are_those_of_all_records(ties: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = pairs(NUM_WINDOW, ties)
-    options = stats.Bootstrap(num_resamples=NUM)
-    found = stats.paired_difference(first, second, random(5), options, stats.median)
-    monkeypatch.setattr(comparisons, "NUM_WINDOW", NUM_WINDOW + 1)
-    every = stats.paired_difference(first, second, random(6), options, stats.median)
-    assert found.value == every.value
-    length = every.high - every.low
-    assert (found.low, found.high) == pytest.approx((every.low, every.high), abs=max(0.08 * length, 1e-12))
+    options = Settings(num_resamples=NUM)
+
+    def edges() -> Any:
+        columns = PairedColumns({"a": {"x": first}, "b": {"x": second}}, None, options)
+        return np.quantile(
+            columns.resampled("a", "x", "median") - columns.resampled("b", "x", "median"), (0.025, 0.975)
+        )
+
+    found = edges()
+    for module in (intervals, paired):
+        monkeypatch.setattr(module, "NUM_WINDOW", NUM_WINDOW + 1)
+    every = edges()
+    assert found == pytest.approx(every, abs=max(0.08 * np.ptp(every), 1e-12))
 
 
 @pytest.mark.parametrize("ties", [False, True])
