@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, TextIO
 
 Report = Callable[[int, int, Mapping[str, float | str]], None]
+"""Called as ``report(done, total, facts)``: the stage shows it as a progress bar or as periodic lines."""
+
 Style = Literal["bar", "lines", "silent"]
 
 # A line every few seconds: a log of an hour stays under a thousand lines.

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from pipeline.contract.jobs import DrawJob
-from pipeline.contract.jobs import Report as Progress
 from pipeline.contract.load import load_part
 from pipeline.contract.metrics import Evaluation, TableLayout
 from pipeline.contract.parts import EvaluatePart, RowsPart, VisualizePart
@@ -23,6 +22,7 @@ from pipeline.files.atomic import write_atomically
 from pipeline.look import tables
 from pipeline.look.numbers import Number
 from pipeline.look.report import Cell, Headline, Records, Report, render
+from pipeline.progress import Report as Progress
 from pipeline.run.folder import StageRun, check_input
 from pipeline.train.steps import training_step
 from schemas.rows import Figure, Metric, Score

@@ -11,11 +11,11 @@ class Stage(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    needs_torch: bool
-    part: str | None
     summary: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...] = ()
+    needs_torch: bool = False
+    part: str | None = None
     writes_also: str = ""
 
 
@@ -24,7 +24,6 @@ STAGES: tuple[Stage, ...] = (
         name="examples",
         reads=("recipe",),
         writes=("examples/examples.jsonl",),
-        needs_torch=False,
         part="examples",
         summary="make the fixed, seeded input records",
         writes_also="the files that records name (`files` of the task's examples)",
@@ -64,8 +63,6 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="follow",
         reads=("train/episodes.jsonl", "infer/predictions.jsonl"),
-        writes=(),
-        needs_torch=False,
         part="follow",
         summary="watch a training live in the terminal, or replay it afterwards; replay predictions",
     ),
@@ -73,7 +70,6 @@ STAGES: tuple[Stage, ...] = (
         name="evaluate",
         reads=("infer/predictions.jsonl",),
         writes=("evaluate/metrics.jsonl", "evaluate/scores.jsonl", "evaluate/table.md"),
-        needs_torch=False,
         part="evaluate",
         summary="metrics with intervals, from the predictions alone",
     ),
@@ -81,15 +77,12 @@ STAGES: tuple[Stage, ...] = (
         name="visualize",
         reads=("infer/predictions.jsonl", "train/progress.jsonl", "train/monitor.jsonl"),
         writes=("visualize/figures.jsonl", "visualize/figures/*", "visualize/report.html"),
-        needs_torch=False,
         part="visualize",
         summary="pictures and a self-contained report, from the predictions alone",
     ),
     Stage(
         name="gate",
         reads=("infer/predictions.jsonl", "evaluate/metrics.jsonl"),
-        writes=(),
-        needs_torch=False,
         part="evaluate",
         summary="compare with a baseline: exit code 1 when anything became worse",
         writes_also="the files that `--junit`, `--verdicts` and `--update` name",
@@ -105,7 +98,6 @@ STAGES: tuple[Stage, ...] = (
             "compare/figures/*",
             "compare/report.html",
         ),
-        needs_torch=False,
         part="evaluate",
         summary="what differs between models on the same records, and how sure that is",
     ),
@@ -122,15 +114,11 @@ STAGES: tuple[Stage, ...] = (
             "sweep/shared/*",
             "sweep/claims/*",
         ),
-        needs_torch=False,
-        part=None,
         summary="a grid of models, seeds and decoding settings: every cell once, one table over all",
     ),
     Stage(
         name="convert",
         reads=("files of other tools", "examples/examples.jsonl", "infer/predictions.jsonl"),
-        writes=(),
-        needs_torch=False,
         part="convert",
         summary="rows from the files of other tools, and back",
         writes_also="the `files` of the task's convert",
@@ -138,9 +126,6 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="inspect",
         reads=("any artifact",),
-        writes=(),
-        needs_torch=False,
-        part=None,
         summary="say what a file is, where it came from and whether it is whole",
     ),
 )

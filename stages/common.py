@@ -67,11 +67,6 @@ class Result:
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     status: str = "ok"
 
-    @property
-    def exit_code(self) -> int:
-        """Exit code of the process."""
-        return FAILED if self.status == "failed" else DONE
-
 
 def stage_config(recipe: Any, stage: str, keys: Sequence[str] | None = None) -> dict[str, Any]:
     """The part of a recipe that a stage's result depends on: what its manifest holds, and what outdates it.
@@ -90,10 +85,9 @@ def stage_config(recipe: Any, stage: str, keys: Sequence[str] | None = None) -> 
 
 def finished(stage: str, run: StageRun, lines: Sequence[str] = (), **facts: Any) -> Result:
     """The result of a `stage_run` that has ended: what it wrote or found up to date, where, and its counts."""
-    recorded = run.previous.outputs if run.up_to_date and run.previous else {}
-    outputs = {name: run.folder / record.path for name, record in recorded.items()} | run.outputs
-    counts = run.previous.counts if run.up_to_date and run.previous else run.counts
-    errors = run.previous.error_counts if run.up_to_date and run.previous else run.error_counts
+    before = run.previous if run.up_to_date else None
+    outputs = {name: run.folder / file.path for name, file in before.outputs.items()} if before else run.outputs
+    counts, errors = (before or run).counts, (before or run).error_counts
     told = ", ".join(f"{name.removeprefix('num_').replace('_', ' ')} {count:,}" for name, count in counts.items())
     head = f"{stage}: {'up to date' if run.up_to_date else 'done'}" + (f" ({told})" if told else "")
     return Result(
@@ -121,10 +115,6 @@ def listed(outputs: Mapping[str, Path]) -> list[str]:
     return lines + [f"  {count:,} files: {path}" for path, count in folders.items() if count > NUM_LISTED]
 
 
-class GateFailed(Exception):
-    """A check did not hold. The stage did its work; the answer is no. Exit code 1."""
-
-
 Stage = Callable[..., Result]
 
 
@@ -141,7 +131,6 @@ def command(name: str, *, shared: Sequence[str] = tuple(SHARED)) -> Callable[[St
 
         def run(**values: Any) -> int:
             chosen = {key: values.pop(key) for key in list(values) if key in shared}
-            chosen["settings"] = tuple(chosen.get("settings", ()))
             return _call(function, Options(stage=name, **chosen), values)
 
         keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
@@ -168,14 +157,14 @@ def _call(function: Stage, options: Options, values: Mapping[str, Any]) -> int:
     try:
         with terminate_as_interrupt():
             result = function(options, **values)
-        print_result(options.stage, result, json=options.json)
+        facts = {"stage": options.stage, "status": result.status, **result.facts}
+        for line in [jsonlib.dumps(facts, default=str, allow_nan=False)] if options.json else result.lines:
+            print(line)
         sys.stdout.flush()
-        return result.exit_code
+        return FAILED if result.status == "failed" else DONE
     except BrokenPipeError:
         _quiet_stdout()
         return BROKEN_PIPE
-    except GateFailed as failure:
-        status, error = "failed", UserError(str(failure))
     except UserError as wrong:
         status, error = "error", wrong
     except KeyboardInterrupt:
@@ -191,19 +180,10 @@ def _call(function: Stage, options: Options, values: Mapping[str, Any]) -> int:
     return _fail(options.stage, error, status, json=options.json)
 
 
-def print_result(stage: str, result: Result, *, json: bool) -> None:
-    """Print a result on stdout: one JSON object, or its lines."""
-    if json:
-        print(jsonlib.dumps({"stage": stage, "status": result.status, **result.facts}, default=str, allow_nan=False))
-        return
-    for line in result.lines:
-        print(line)
-
-
 def _fail(stage: str, error: UserError, status: str, *, json: bool) -> int:
     """Print an error block on stderr (and an object on stdout with ``--json``); return the exit code."""
-    code = {"failed": FAILED, "error": WRONG_INPUT, "cancelled": INTERRUPTED, "bug": BUG}[status]
-    print(f"{'failed' if status == 'failed' else 'error'}: {error}", file=sys.stderr)
+    code = {"error": WRONG_INPUT, "cancelled": INTERRUPTED, "bug": BUG}[status]
+    print(f"error: {error}", file=sys.stderr)
     if json:
         parts = {"what": error.what, "where": error.where, "remedy": error.remedy}
         print(jsonlib.dumps({"stage": stage, "status": status, "error": parts, "exit_code": code}))

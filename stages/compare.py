@@ -2,19 +2,17 @@
 
 import re
 from dataclasses import replace
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pipeline.errors import UserError
 from pipeline.progress import progress
-from pipeline.run.folder import StageRequest, stage_run
+from pipeline.run.folder import stage_run
 from pipeline.run.manifest import image_root_of
 from pipeline.train.steps import in_order_of_training
 from stages.common import Result, command, finished, main, stage_config
-from stages.options import Options
+from stages.options import ImageRootOption, Options
 
 if TYPE_CHECKING:
     from pipeline.compare.run import ComparisonJob
@@ -49,20 +47,7 @@ MoversOption = Annotated[int, typer.Option("--num-movers", min=0, help="Records 
 FiguresOption = Annotated[
     bool, typer.Option("--figures/--no-figures", help="Without figures a comparison takes a fraction of the time.")
 ]
-ImageRootOption = Annotated[
-    Path | None,
-    typer.Option("--image-root", metavar="FOLDER", help="Where images are, instead of where infer found them."),
-]
-
-
-class OnMissing(StrEnum):
-    """What to do with records that not every file answers."""
-
-    refuse = "refuse"
-    intersect = "intersect"
-    worst = "worst"
-
-
+OnMissing = Literal["refuse", "intersect", "worst"]
 MissingOption = Annotated[
     OnMissing, typer.Option("--on-missing", help="Records that not every file answers: refuse, leave out, or worst.")
 ]
@@ -75,7 +60,7 @@ def app(
     baseline: BaselineOption = None,
     all_pairs: AllPairsOption = False,
     metrics: MetricOption = [],  # noqa: B006 - typer copies it
-    on_missing: MissingOption = OnMissing.refuse,
+    on_missing: MissingOption = "refuse",
     train_predictions: TrainOption = [],  # noqa: B006
     num_resamples: ResamplesOption = None,
     confidence: ConfidenceOption = None,
@@ -112,7 +97,7 @@ def app(
         train_inputs=label_inputs(train_predictions) if train_predictions else {},
         metrics=metrics,
         all_pairs=all_pairs,
-        on_missing=on_missing.value,
+        on_missing=on_missing,
         num_movers=num_movers,
         with_figures=figures,
         image_root=image_root_of(next(iter(inputs.values())), image_root),
@@ -123,23 +108,13 @@ def app(
 def _compare(options: Options, job: "ComparisonJob", recipe: Any) -> Result:
     from pipeline.compare import run as comparison
 
-    request = StageRequest(
-        stage="compare",
-        task=job.task,
-        folder=job.folder,
-        config=stage_config(recipe, "evaluate") | comparison.config(job),
-        inputs=comparison.inputs(job),
-        writes=comparison.WRITES,
-        num_threads=options.threads,
-        force=options.force,
-    )
+    config = stage_config(recipe, "evaluate") | comparison.config(job)
+    request = options.request(job.folder, config, inputs=comparison.inputs(job), writes=comparison.WRITES)
     with stage_run(request) as run:
         if not run.up_to_date:
             with progress("compare", options.progress_style) as report:
                 outcome = comparison.run_comparison(replace(job, report=report))
-            run.outputs.update(outcome.outputs)
-            run.counts.update(outcome.counts)
-            run.notes["notes"] = outcome.notes
+            run.record(outcome.outputs, outcome.counts, {"notes": outcome.notes})
     lines, facts = comparison.show(job.folder)
     result = finished("compare", run, lines, comparisons=facts)
     return replace(result, lines=[*result.lines[: len(lines) + 1], f"  report: {job.folder / comparison.REPORT}"])

@@ -9,7 +9,7 @@ from pipeline.contract.jobs import ConvertJob
 from pipeline.contract.load import find_part
 from pipeline.contract.parts import ConvertPart
 from pipeline.errors import UserError
-from pipeline.run.folder import StageRequest, stage_run
+from pipeline.run.folder import stage_run
 from stages.common import Result, command, finished, main
 from stages.options import Options
 
@@ -42,36 +42,22 @@ def app(
 
     Example: baton convert detection --to coco --input predictions.jsonl --out files
     """
-    part = _part(options.task)
+    part = find_part(options.task, ConvertPart)
+    if part is None:
+        where = f"pipeline/tasks/{options.task}/convert.py"
+        raise UserError(f"task {options.task!r} knows no other formats", where=where)
     direction, name = _asked(part, source, target)
     if options.out is None:
         raise UserError("convert does not know where to write", remedy="give --out FOLDER")
     given = {"input": rows, "annotations": annotations, "results": results}
     files = {key: path for key, path in given.items() if path is not None}
-    request = StageRequest(
-        stage="convert",
-        task=options.task,
-        folder=options.out,
-        config={"direction": direction, "format": name},
-        inputs=files,
-        writes=tuple(part.files),
-        force=options.force,
-    )
+    config = {"direction": direction, "format": name}
+    request = options.request(options.out, config, inputs=files, writes=tuple(part.files))
     with stage_run(request) as run:
         if not run.up_to_date:
             outcome = part.convert(ConvertJob(direction, name, files, options.out))
-            for label, path in outcome.outputs.items():
-                run.output(label, path)
-            run.counts |= outcome.counts
+            run.record(outcome.outputs, outcome.counts)
     return finished("convert", run)
-
-
-def _part(task: str) -> ConvertPart:
-    """The task's part `convert`. Raises UserError where it has none."""
-    part = find_part(task, ConvertPart)
-    if part is None:
-        raise UserError(f"task {task!r} knows no other formats", where=f"pipeline/tasks/{task}/convert.py")
-    return part
 
 
 def _asked(part: ConvertPart, source: str | None, target: str | None) -> tuple[Literal["from", "to"], str]:

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.evaluate import run as evaluation
 from pipeline.progress import progress
 from pipeline.records.inputs import input_files, label_inputs
-from pipeline.run.folder import StageRequest, stage_run
+from pipeline.run.folder import stage_run
 from pipeline.train.steps import in_order_of_training
 from stages.common import Result, command, finished, main, stage_config
 from stages.options import Options
@@ -89,9 +89,12 @@ def app(
     Example: baton evaluate gridworld --recipe demo --follow --stop-when "wellbeing > 430"
     """
     recipe, run_name = options.recipe_or_defaults(*(["evaluate.use_salvaged=true"] if use_salvaged else []))
+    section = getattr(recipe, "evaluate", None)
     if follow:
-        path = _only_one(inputs) or options.folder(run_name, "infer") / "predictions.jsonl"
-        return _follow(options, path, getattr(recipe, "evaluate", None), _Asked(stop_when, metrics, against, idle_exit))
+        if len(inputs) > 1:
+            raise UserError("--follow watches one file", where="--input", remedy="follow each in a terminal of its own")
+        path = Path(inputs[0]) if inputs else options.folder(run_name, "infer") / "predictions.jsonl"
+        return _follow(options, path, section, stop_when, metrics, against, idle_exit)
     if stop_when or metrics or against or idle_exit:
         raise UserError("--stop-when, --metric, --against and --idle-exit need --follow", remedy="add --follow")
     named = label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
@@ -99,7 +102,7 @@ def app(
     job = evaluation.EvaluationJob(
         task=options.task,
         inputs=files,
-        options=getattr(recipe, "evaluate", None),
+        options=section,
         folder=options.folder(run_name),
         training_steps=steps,
     )
@@ -108,15 +111,11 @@ def app(
 
 def _evaluate(options: Options, job: evaluation.EvaluationJob, recipe: Any) -> Result:
     several = {"checkpoints": list(job.inputs), "training_steps": job.training_steps} if len(job.inputs) > 1 else {}
-    request = StageRequest(
-        stage="evaluate",
-        task=job.task,
-        folder=job.folder,
-        config=stage_config(recipe, "evaluate") | several,
+    request = options.request(
+        job.folder,
+        stage_config(recipe, "evaluate") | several,
         inputs=input_files(job.task, job.inputs, job.options),
         writes=tuple(evaluation.OUTPUTS.values()),
-        num_threads=options.threads,
-        force=options.force,
     )
     with stage_run(request) as run:
         if not run.up_to_date:
@@ -126,33 +125,25 @@ def _evaluate(options: Options, job: evaluation.EvaluationJob, recipe: Any) -> R
     return finished("evaluate", run, lines, metrics=main_metrics)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What `--follow` is asked to show and to decide."""
-
-    stop_when: str | None
-    metrics: list[str]
-    against: Path | None
-    idle_s: float | None
-
-
-def _only_one(inputs: list[str]) -> Path | None:
-    if len(inputs) > 1:
-        raise UserError("--follow watches one file", where="--input", remedy="follow each in a terminal of its own")
-    return Path(inputs[0]) if inputs else None
-
-
-def _follow(options: Options, path: Path, section: Any, asked: _Asked) -> Result:
+def _follow(
+    options: Options,
+    path: Path,
+    section: Any,
+    stop_when: str | None,
+    metrics: list[str],
+    against: Path | None,
+    idle_s: float | None,
+) -> Result:
     from pipeline.evaluate.anytime import Anytime, AnytimeJob
     from pipeline.evaluate.watch import State, parse_question, summary, watch
 
-    question = parse_question(asked.stop_when) if asked.stop_when else None
-    metrics = [*asked.metrics, *([question.metric] if question else [])]
-    job = AnytimeJob(task=options.task, path=path, options=section, metrics=metrics, against=asked.against)
+    question = parse_question(stop_when) if stop_when else None
+    metrics = [*metrics, *([question.metric] if question else [])]
+    job = AnytimeJob(task=options.task, path=path, options=section, metrics=metrics, against=against)
     state = State(Anytime(job), question)
     try:
         with _shown(options) as show:
-            watch(state, show, asked.idle_s)
+            watch(state, show, idle_s)
     except KeyboardInterrupt:
         if not options.json:
             print("\n".join(summary(state)), flush=True)

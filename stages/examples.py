@@ -9,7 +9,7 @@ from pipeline.contract.parts import ExamplesPart
 from pipeline.errors import UserError
 from pipeline.files import write_all
 from pipeline.files.atomic import write_atomically
-from pipeline.run.folder import StageRequest, StageRun, stage_run
+from pipeline.run.folder import StageRun, stage_run
 from schemas.rows import Example
 from stages.common import Result, command, finished, main, stage_config
 from stages.options import Options
@@ -29,15 +29,8 @@ def app(options: Options) -> Result:
     recipe = options.load_recipe().recipe
     part = load_part(options.task, ExamplesPart)
     folder = options.folder(recipe.name)
-    request = StageRequest(
-        stage="examples",
-        task=options.task,
-        folder=folder,
-        config=stage_config(recipe, "examples", part.recipe_keys),
-        writes=(FILE, *part.files),
-        force=options.force,
-        resumable=True,
-    )
+    config = stage_config(recipe, "examples", part.recipe_keys)
+    request = options.request(folder, config, writes=(FILE, *part.files), resumable=True)
     with stage_run(request) as run:
         if not run.up_to_date:
             records = written(part.make(recipe), run)

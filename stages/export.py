@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import typer
 
 from pipeline.errors import UserError
-from pipeline.run.folder import StageRequest, stage_run
+from pipeline.run.folder import stage_run
 from stages.common import Result, command, finished, main
 from stages.options import ModelOption, Options
 
@@ -85,45 +85,33 @@ def parse_pairs(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _export_model(options: Options, checkpoint: Path, folder: Path, trained_in: dict[str, str]) -> Result:
-    request = _request(options, folder, {"format": "inference_v1", "trained_in": trained_in}, checkpoint=checkpoint)
+    config = {"format": "inference_v1", "trained_in": trained_in}
+    request = options.request(folder, config, inputs={"checkpoint": checkpoint}, writes=(MODEL,))
     with stage_run(request) as run:
         if not run.up_to_date:
             from pipeline.export import export_model  # loaded here: torch takes seconds, and wrong input is told before
 
             made = export_model(checkpoint, folder / MODEL, task=options.task, environment=trained_in)
-            run.output("model", made.path)
-            run.counts |= {"num_parameters": made.num_parameters, "num_bytes": made.num_bytes}
-            run.notes |= msgspec.to_builtins({f.name: getattr(made, f.name) for f in fields(made) if f.name != "path"})
+            facts = msgspec.to_builtins({f.name: getattr(made, f.name) for f in fields(made) if f.name != "path"})
+            counts = {"num_parameters": made.num_parameters, "num_bytes": made.num_bytes}
+            run.record({"model": made.path}, counts, facts)
     notes = run.notes or (run.previous.notes if run.previous else {})
     return finished("export", run, [f"  filled in: {text}" for text in notes.get("filled_in", ())], **notes)
 
 
 def _export_onnx(options: Options, model: Path, folder: Path) -> Result:
-    with stage_run(_request(options, folder, {"format": "onnx"}, model=model)) as run:
+    request = options.request(folder, {"format": "onnx"}, inputs={"model": model}, writes=(ONNX,))
+    with stage_run(request) as run:
         if not run.up_to_date:
             from pipeline.model.onnx import export_onnx
 
             made = export_onnx(model, folder / ONNX)
-            run.output("onnx", made.path)
-            run.counts["num_bytes"] = made.num_bytes
-            run.notes |= {"largest_difference": made.largest_difference, "tolerance": made.tolerance}
-            run.notes |= {"inputs": list(made.inputs), "outputs": list(made.outputs)}
+            differs = {"largest_difference": made.largest_difference, "tolerance": made.tolerance}
+            named = {"inputs": list(made.inputs), "outputs": list(made.outputs)}
+            run.record({"onnx": made.path}, {"num_bytes": made.num_bytes}, differs | named)
     notes = run.notes or (run.previous.notes if run.previous else {})
     found, allowed = notes["largest_difference"], notes["tolerance"]
     return finished("export", run, [f"  differs from torch by {found:.2g} at most (allowed {allowed:.2g})"], **notes)
-
-
-def _request(options: Options, folder: Path, config: dict[str, Any], **inputs: Path) -> StageRequest:
-    return StageRequest(
-        stage="export",
-        task=options.task,
-        folder=folder,
-        config=config,
-        inputs=inputs,
-        writes=(ONNX,) if "model" in inputs else (MODEL,),
-        num_threads=options.threads,
-        force=options.force,
-    )
 
 
 if __name__ == "__main__":

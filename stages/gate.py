@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,10 +64,24 @@ def app(
 
     Example: baton gate gridworld --input new.jsonl --baseline old.jsonl --tolerance wellbeing=2%
     """
-    from pipeline.gate.report import write_junit  # these are loaded here: `--help` need not wait for numpy
-    from pipeline.gate.run import run_gate
+    from pipeline.gate import spec as specs  # these are loaded here: `--help` need not wait for numpy
+    from pipeline.gate.report import write_junit
+    from pipeline.gate.run import GateJob, run_gate
 
-    job = _job(options, input, baseline, gate, tolerance, min_effect)
+    loaded = specs.load_gate(gate, options.task)
+    spec = specs.with_flags(loaded.spec, tolerance, min_effect)
+    baseline = baseline or loaded.baseline
+    if baseline is None:
+        raise UserError("the gate needs a baseline", remedy="give --baseline FILE, or --gate NAME")
+    settings = specs.gate_options(loaded, options.settings)
+    recipe, run_name = replace(options, settings=settings).recipe_or_defaults()
+    job = GateJob(
+        spec=spec,
+        options=getattr(recipe, "evaluate", None),
+        input=input or options.folder(run_name, "infer") / "predictions.jsonl",
+        baseline=baseline,
+        where=str(loaded.path or "the command line"),
+    )
     if update:
         return _update(job, options, ask=not yes)
     report = run_gate(job)
@@ -77,33 +90,6 @@ def app(
     if verdicts is not None:
         write_all(verdicts, report.verdicts)
     return Result(_lines(report, options), _facts(report), "failed" if report.failed else "ok")
-
-
-def _job(
-    options: Options,
-    input: Path | None,
-    baseline: Path | None,
-    gate: str | None,
-    tolerances: Sequence[str],
-    min_effects: Sequence[str],
-) -> "GateJob":
-    from pipeline.gate import spec as specs
-    from pipeline.gate.run import GateJob
-
-    loaded = specs.load_gate(gate, options.task)
-    spec = specs.with_flags(loaded.spec, tolerances, min_effects)
-    baseline = baseline or loaded.baseline
-    if baseline is None:
-        raise UserError("the gate needs a baseline", remedy="give --baseline FILE, or --gate NAME")
-    settings = tuple(specs.gate_options(loaded, options.settings))
-    recipe, run_name = replace(options, settings=settings).recipe_or_defaults()
-    return GateJob(
-        spec=spec,
-        options=getattr(recipe, "evaluate", None),
-        input=input or options.folder(run_name, "infer") / "predictions.jsonl",
-        baseline=baseline,
-        where=str(loaded.path or "the command line"),
-    )
 
 
 def _lines(report: "GateReport", options: Options) -> list[str]:

@@ -1,5 +1,6 @@
 """``baton infer``: run a model once over a dataset, one prediction line per record."""
 
+import importlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -76,33 +77,24 @@ def app(
             run_model=lambda: options.folder(run_name, "export") / "model.inference_v1",
         )
     )
-    request = _request(options, recipe, run_name, source, examples)
+    inputs = {"model": source.model_file} if source.model_file else {}
+    request = options.request(
+        options.folder(run_name),
+        stage_config(recipe, "infer") | {"device": options.device} | dict(source.config),
+        inputs=inputs | dict(source.files) | {"examples": examples},
+        writes=(FILE, f"{SHARDS}/*"),
+        seed=recipe.seed,
+        resumable=True,
+    )
     with stage_run(request) as run:
         if not run.up_to_date:
             with progress("infer", options.progress_style) as report:
                 job = _job(run, request, source, section, report)
                 counts = _predict(run, request, job, engine, num_workers)
-            run.output("predictions", run.folder / FILE)
-            run.counts |= {"num_predictions": counts.num_predictions, "num_resumed": counts.num_resumed}
+            made = {"num_predictions": counts.num_predictions, "num_resumed": counts.num_resumed}
+            run.record({"predictions": run.folder / FILE}, made)
             run.error_counts |= counts.error_counts
     return finished("infer", run)
-
-
-def _request(options: Options, recipe: Any, run_name: str | None, source: Source, examples: Path) -> StageRequest:
-    inputs = {"model": source.model_file} if source.model_file else {}
-    return StageRequest(
-        stage="infer",
-        task=options.task,
-        folder=options.folder(run_name),
-        config=stage_config(recipe, "infer") | {"device": options.device} | dict(source.config),
-        inputs=inputs | dict(source.files) | {"examples": examples},
-        writes=(FILE, f"{SHARDS}/*"),
-        seed=recipe.seed,
-        device=options.device,
-        num_threads=options.threads,
-        force=options.force,
-        resumable=True,
-    )
 
 
 def _job(run: StageRun, request: StageRequest, source: Source, section: Any, report: Report) -> InferJob:
@@ -143,21 +135,11 @@ def _predict(run: StageRun, request: StageRequest, job: InferJob, engine: Engine
         return run_inference(load_part(request.task, InferPart), job, path, row_type=row_type, model_id=model_id)
     from pipeline.infer.shards import run_sharded, shard_job  # these are loaded here: few runs need them
 
-    shards = shard_job(request.task, request.inputs["examples"], job)
-    with _pool(engine)(shards, num_workers) as pool:
+    workers = importlib.import_module(f"pipeline.infer.{engine}")
+    with workers.pool(shard_job(request.task, request.inputs["examples"], job), num_workers) as pool:
         counts = run_sharded(pool, job, path, row_type=row_type, model_id=model_id)
     run.notes |= {"engine": engine, "num_workers": num_workers, "num_workers_lost": pool.num_lost}
     return counts
-
-
-def _pool(engine: Engine) -> Any:
-    if engine == "ray":
-        from pipeline.infer.ray import ray_pool
-
-        return ray_pool
-    from pipeline.infer.local import local_pool
-
-    return local_pool
 
 
 if __name__ == "__main__":

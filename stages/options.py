@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,50 +11,53 @@ import typer
 from pipeline.errors import UserError
 from pipeline.progress import Style, choose_style
 from pipeline.recipe.load import LoadedRecipe, default_recipe, load_recipe
-
-TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="Task, for example gridworld.")]
-RecipeOption = Annotated[
-    str | None,
-    typer.Option("--recipe", metavar="NAME", help="Recipe: a name under runs/recipes/TASK, or a path to a .yaml file."),
-]
-SetOption = Annotated[
-    list[str],
-    typer.Option("--set", metavar="KEY=VALUE", help="Replace one value of the recipe, such as train.num_steps=1000."),
-]
-SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Replace the recipe's seed.")]
-OutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="FOLDER", help="Output folder instead of the run's own.")
-]
-RunsDirOption = Annotated[
-    Path, typer.Option("--runs-dir", envvar="BATON_RUNS", metavar="FOLDER", help="Where run folders are.")
-]
-ForceOption = Annotated[bool, typer.Option("--force", help="Redo a finished stage and replace what it made.")]
-DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="Device of the model: cpu, cuda, cuda:1.")]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads of numeric libraries in this process.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one machine-readable object on stdout.")]
+from pipeline.run.folder import StageRequest
 
 # For stages' own parameters: explicit paths, so that a stage can be pointed at files that came from anywhere.
 InputOption = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Input file instead of the run's.")]
 ModelOption = Annotated[
     Path | None, typer.Option("--model", metavar="FILE", help="inference_v1 file instead of the run's.")
 ]
+ImageRootOption = Annotated[
+    Path | None,
+    typer.Option("--image-root", metavar="FOLDER", help="Where images are, instead of where infer found them."),
+]
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The shared options of one call. A stage that leaves some out (``shared=`` of `command`) sees their defaults."""
+    """The shared options of one call, in the order in which ``--help`` lists them.
+
+    A stage that leaves some out (``shared=`` of `command`) sees their defaults.
+    """
 
     stage: str
-    task: str = ""
-    recipe: str | None = None
-    settings: tuple[str, ...] = ()
-    seed: int | None = None
-    out: Path | None = None
-    runs_dir: Path = Path("runs")
-    force: bool = False
-    device: str = "cpu"
-    threads: int = 1
-    json: bool = False
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Task, for example gridworld.")] = ""
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe", metavar="NAME", help="Recipe: a name under runs/recipes/TASK, or a path to a .yaml file."
+        ),
+    ] = None
+    settings: Annotated[
+        list[str],
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Replace one value of the recipe, such as train.num_steps=1000."
+        ),
+    ] = dataclasses.field(default_factory=list)
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Replace the recipe's seed.")] = None
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Output folder instead of the run's own.")
+    ] = None
+    runs_dir: Annotated[
+        Path, typer.Option("--runs-dir", envvar="BATON_RUNS", metavar="FOLDER", help="Where run folders are.")
+    ] = Path("runs")
+    force: Annotated[bool, typer.Option("--force", help="Redo a finished stage and replace what it made.")] = False
+    device: Annotated[str, typer.Option("--device", metavar="NAME", help="Device of the model: cpu, cuda, cuda:1.")] = (
+        "cpu"
+    )
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of numeric libraries in this process.")] = 1
+    json: Annotated[bool, typer.Option("--json", help="Print one machine-readable object on stdout.")] = False
 
     def load_recipe(self, *more_settings: str) -> LoadedRecipe:
         """The recipe with ``--set``, ``more_settings`` and ``--seed`` applied. Raises UserError."""
@@ -89,20 +93,25 @@ class Options:
             )
         return self.runs_dir / self.task / run_name / (stage or self.stage)
 
-
-def _template(
-    task: TaskArgument,
-    recipe: RecipeOption = None,
-    settings: SetOption = [],  # noqa: B006 - typer copies it
-    seed: SeedOption = None,
-    out: OutOption = None,
-    runs_dir: RunsDirOption = Path("runs"),
-    force: ForceOption = False,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 1,
-    json: JsonOption = False,
-) -> None:
-    """The shared options, in the order in which ``--help`` lists them. Never called: only its signature is used."""
+    def request(self, folder: Path, config: Mapping[str, Any], **more: Any) -> StageRequest:
+        """What this call asks of the run folder ``folder``; ``more`` are further fields of `StageRequest`."""
+        return StageRequest(
+            stage=self.stage,
+            task=self.task,
+            folder=folder,
+            config=config,
+            device=self.device,
+            num_threads=self.threads,
+            force=self.force,
+            **more,
+        )
 
 
-SHARED = {parameter.name: parameter for parameter in inspect.signature(_template).parameters.values()}
+def _parameter(field: "dataclasses.Field[Any]") -> inspect.Parameter:
+    """A shared option as a parameter of a command. The task is the one that must be given."""
+    default = field.default if field.default is not dataclasses.MISSING else []
+    default = inspect.Parameter.empty if field.name == "task" else default
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=field.type)
+
+
+SHARED = {field.name: _parameter(field) for field in dataclasses.fields(Options) if field.name != "stage"}

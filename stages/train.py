@@ -1,6 +1,6 @@
 """``baton train``: train a model by a recipe, resumable, with a live tail of whole episodes."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -8,7 +8,7 @@ from pipeline.contract.jobs import TrainJob
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import RecipePart, TrainPart
 from pipeline.progress import progress
-from pipeline.run.folder import StageRequest, StageRun, stage_run
+from pipeline.run.folder import stage_run
 from pipeline.run.signals import stop_on_signal
 from stages.common import Result, command, finished, main, stage_config
 from stages.options import Options
@@ -31,40 +31,21 @@ def app(options: Options, resume: ResumeOption = True) -> Result:
     threads = (f"train.num_threads={options.threads}",) if options.threads != 1 else ()
     loaded = options.load_recipe(*threads)
     folder = options.folder(loaded.recipe.name)
-    request = StageRequest(
-        stage="train",
-        task=options.task,
-        folder=folder,
-        config=stage_config(loaded.recipe, "train") | {"device": options.device},
+    request = options.request(
+        folder,
+        stage_config(loaded.recipe, "train") | {"device": options.device},
         moved=load_part(options.task, RecipePart).moved,
         writes=WRITES,
         seed=loaded.recipe.seed,
-        device=options.device,
-        num_threads=options.threads,
-        force=options.force,
         resumable=resume,
     )
     with stage_run(request) as run:
         if not run.up_to_date:
-            _train(run, loaded.recipe, options)
+            with stop_on_signal() as stop, progress("train", options.progress_style) as report:
+                job = TrainJob(loaded.recipe, folder, run.resuming, options.device, report, should_stop=stop)
+                outcome = load_part(options.task, TrainPart).train(job)
+            run.record(outcome.outputs, outcome.counts, outcome.notes)
     return finished("train", run)
-
-
-def _train(run: StageRun, recipe: Any, options: Options) -> None:
-    with stop_on_signal() as stop, progress("train", options.progress_style) as report:
-        job = TrainJob(
-            recipe=recipe,
-            folder=run.folder,
-            resume=run.resuming,
-            device=options.device,
-            report=report,
-            should_stop=stop,
-        )
-        outcome = load_part(options.task, TrainPart).train(job)
-    for name, path in outcome.outputs.items():
-        run.output(name, path)
-    run.counts.update(outcome.counts)
-    run.notes.update(outcome.notes)
 
 
 if __name__ == "__main__":

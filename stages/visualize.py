@@ -9,10 +9,10 @@ import typer
 from pipeline.errors import UserError
 from pipeline.progress import progress
 from pipeline.records.inputs import input_files, label_inputs
-from pipeline.run.folder import StageRequest, stage_run
+from pipeline.run.folder import stage_run
 from pipeline.run.manifest import image_root_of
 from stages.common import Result, command, finished, main, stage_config
-from stages.options import Options
+from stages.options import ImageRootOption, Options
 
 InputsOption = Annotated[
     list[str],
@@ -25,10 +25,6 @@ InputsOption = Annotated[
 TrainOption = Annotated[
     Path | None,
     typer.Option("--train", metavar="FOLDER", help="Folder of the training, for its curves, instead of the run's."),
-]
-ImageRootOption = Annotated[
-    Path | None,
-    typer.Option("--image-root", metavar="FOLDER", help="Where images are, instead of where infer found them."),
 ]
 
 
@@ -59,19 +55,15 @@ def app(
     train = train or (options.folder(run_name, "train") if run_name is not None else None)
     training, reason = visualization.training_inputs(train, folder)
     image_root = image_root_of(last, image_root)
-    request = StageRequest(
-        stage="visualize",
-        task=options.task,
-        folder=folder,
-        config=stage_config(recipe, "evaluate")
+    request = options.request(
+        folder,
+        stage_config(recipe, "evaluate")
         | stage_config(recipe, "visualize")
         | visualization.image_inputs(options.task, last, image_root)
         | {"labels": list(files), "title": run_name},
         inputs=input_files(options.task, files, section)
         | {f"training {name}": path for name, path in training.items()},
         writes=visualization.WRITES,
-        num_threads=options.threads,
-        force=options.force,
     )
     job = visualization.VisualizationJob(
         task=options.task,

@@ -15,10 +15,10 @@ from pipeline.compare.families import compare_family, forgetting, overfitting
 from pipeline.compare.judge import Judge, pairs_of
 from pipeline.compare.movers import moved_metrics, movers
 from pipeline.compare.pairs import Settings
-from pipeline.contract.jobs import Report as Progress
 from pipeline.errors import UserError
 from pipeline.files import gc_paused, read_all, write_all
 from pipeline.files.atomic import write_atomically
+from pipeline.progress import Report as Progress
 from pipeline.records.inputs import named_files
 from pipeline.records.join import OnMissing, join
 from pipeline.records.measured import Task

@@ -5,15 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline.progress import Report
 from schemas.manifest import FileRecord
 from schemas.recipe import Recipe
 from schemas.rows import Example
 
 if TYPE_CHECKING:
     from pipeline.contract.model import Model
-
-Report = Callable[[int, int, Mapping[str, float | str]], None]
-"""Called as ``report(done, total, facts)``: the stage shows it as a progress bar or as periodic lines."""
 
 
 @dataclass(frozen=True)

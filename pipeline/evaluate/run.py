@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from pipeline.contract.jobs import Report
 from pipeline.contract.load import load_part
 from pipeline.contract.metrics import Evaluation, TableLayout
 from pipeline.contract.parts import EvaluatePart, RowsPart
@@ -18,14 +17,14 @@ from pipeline.files import Lines, StoredRows, cache, gc_paused, lines_of, read, 
 from pipeline.files.atomic import write_atomically
 from pipeline.look import tables
 from pipeline.look.tables import Checkpoint
+from pipeline.progress import Report
 from pipeline.run.folder import StageRun
-from pipeline.run.manifest import load_manifest
+from pipeline.run.manifest import count_errors, load_manifest
 from pipeline.train.steps import training_step
 from schemas.rows import Metric, Score
 
 OUTPUTS = {"metrics": "metrics.jsonl", "scores": "scores.jsonl", "table": "table.md"}
 CHECKPOINT = "checkpoint"
-ERROR_KEY_LENGTH = 120  # an error text in the manifest's counts is cut to this: it may quote what a model wrote
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,9 @@ def _run(job: EvaluationJob, run: StageRun) -> None:
     for done, (label, path) in enumerate(job.inputs.items()):
         job.report(done, len(job.inputs), {"input": label})
         evaluation = evaluate_rows(part, StoredRows(path, row_type), path, job.options)
-        outcomes = [outcome.error for outcome in read(path, _Outcome)]
+        outcomes = list(read(path, _Outcome))
         num_predictions += len(outcomes)
-        errors.update(error[:ERROR_KEY_LENGTH] for error in outcomes if error is not None)
+        errors.update(count_errors(outcomes))
         evaluation = evaluation if len(job.inputs) == 1 else mark(evaluation, label)
         metrics += evaluation.metrics
         scores.append(lines_of(evaluation.scores))

@@ -13,12 +13,11 @@ offset of its first byte and the reason; `read` and `read_all` refuse such a fil
 
 from pipeline.files.append import Appender, write_all, write_lines
 from pipeline.files.encode import encode
-from pipeline.files.read import Head, Scan, gc_paused, head, read, read_all, scan
+from pipeline.files.read import Scan, gc_paused, head, read, read_all, scan
 from pipeline.files.stored import Lines, StoredRows, Unkept, lines_of
 
 __all__ = [
     "Appender",
-    "Head",
     "Lines",
     "Scan",
     "StoredRows",

@@ -152,20 +152,21 @@ def _objects(block: bytes) -> list[Any]:
     return rows if set(map(type, rows)) == {dict} else []
 
 
-def head_of_line(path: Path, line: bytes) -> tuple[str, str, str]:
-    """Schema, task and id of a line. Raises UserError when it is not an object that has them."""
-    try:
-        head = msgspec.json.decode(line, type=_HeadFields)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        what = "this is not a JSONL file of rows: its first line has no schema, task and id"
-        raise UserError(what, where=f"{path}:1", remedy=f"the line does not read: {error}") from error
-    return head.schema, head.task, head.id
+class Head(msgspec.Struct, frozen=True):
+    """What the first row of a file says it is."""
 
-
-class _HeadFields(msgspec.Struct):
     schema: str
     task: str
     id: str
+
+
+def head_of_line(path: Path, line: bytes) -> Head:
+    """The head in a line. Raises UserError when it is not an object that has schema, task and id."""
+    try:
+        return msgspec.json.decode(line, type=Head)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        what = "this is not a JSONL file of rows: its first line has no schema, task and id"
+        raise UserError(what, where=f"{path}:1", remedy=f"the line does not read: {error}") from error
 
 
 def _until_cut(source: Iterator[bytes]) -> Iterator[bytes]:

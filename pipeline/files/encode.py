@@ -34,7 +34,7 @@ def encode(row: Any) -> bytes:
 def refuse_not_finite(value: Any) -> None:
     """Raises UserError, naming the field, when a Struct, dict or list holds NaN or infinity anywhere."""
     if _MAYBE_NOT_FINITE.search(_probe.encode(value)):
-        for path, number in _floats(value, ""):
+        for path, number in _floats(msgspec.to_builtins(value, enc_hook=lambda array: array.tolist()), ""):
             if not math.isfinite(number):
                 raise _refusal(value, path, number)
 
@@ -55,21 +55,15 @@ def _array_to_probe(value: Any) -> float:
 
 
 def _floats(value: Any, path: str) -> Iterator[tuple[str, float]]:
-    """All floats below ``value``, each with its path, such as ``trace[3].q[1]``."""
+    """All floats below a plain ``value``, each with its path, such as ``trace[3].q[1]``."""
     if isinstance(value, float):
         yield path, value
-    elif isinstance(value, msgspec.Struct):
-        for name in value.__struct_fields__:
-            yield from _floats(getattr(value, name), f"{path}.{name}" if path else name)
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _floats(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list | tuple | set | frozenset):
+    elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _floats(item, f"{path}[{index}]")
-    elif hasattr(value, "dtype"):
-        plain = value.tolist()
-        yield from _floats(plain, path)
 
 
 def _refusal(row: Any, path: str, value: float) -> UserError:

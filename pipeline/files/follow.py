@@ -2,9 +2,7 @@
 
 import os
 import stat
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +18,7 @@ T = TypeVar("T")
 
 _READ_BYTES = 1 << 23  # 8 MiB a poll: about 50 ms of decoding, so that a screen stays alive while it catches up
 _KEPT_BYTES = 64  # the end of what was read, compared before reading on: a file rewritten in place differs there
-_STEP = 1 << 16
-_SLICE_S = 0.1  # a stop event is looked at this often, and the file itself, where the system tells nothing of changes
+_SLICE_S = 0.1  # the file is looked at this often where the system tells nothing of changes
 
 
 @dataclass(frozen=True)
@@ -40,28 +37,29 @@ class SkippedLine:
 
 
 class Follower(Generic[T]):
-    """Rows of a growing file, from its beginning or from its ``last`` so many rows on.
+    """Rows of a growing file, from its beginning.
 
     The file need not exist yet; it may grow, be truncated (by a writer that resumes), replaced or deleted. A partial
     line at the end is waited for. What comes out is, in order, rows, `StartedOver` and `SkippedLine`.
 
-        with Follower(path, GridworldEpisode, last=1) as follower:
-            for item in follower.items(stop): ...
+        with Follower(path, GridworldEpisode) as follower:
+            while follower.wait(timeout_s=10):
+                for item in follower.poll(): ...
     """
 
-    def __init__(self, path: Path | str, row_type: type[T] | None, *, last: int | None = None) -> None:
+    def __init__(self, path: Path | str, row_type: type[T] | None) -> None:
         self.path = Path(path)
         if self.path.suffix == ".zst":
             what = "a compressed file cannot be followed"
             raise UserError(what, where=str(path), remedy=f"decompress it first: zstd -d {path}")
         self._decoder = LineDecoder(self.path, row_type, accept_unfinished=False)
-        self._last = last
         self._descriptor = -1
         self._identity: tuple[int, int] | None = None
         self._opened_before = False
         self._offset = 0
         self._num_partial = 0
         self._kept = b""
+        self._block = b""
         self._waker = Waker(self.path)
 
     @property
@@ -80,6 +78,7 @@ class Follower(Generic[T]):
         Raises UserError when the path is not a file or cannot be read.
         """
         items: list[Any] = []
+        self._block = b""
         if self._descriptor < 0 and not self._open(items):
             return items
         replaced = self._is_replaced()  # asked before reading: what the old file still holds comes first
@@ -100,35 +99,15 @@ class Follower(Generic[T]):
             self._waker.wait(min(remaining, _SLICE_S))
         return True
 
-    def items(
-        self, stop: threading.Event | None = None, idle_s: float | None = None
-    ) -> Iterator[T | StartedOver | SkippedLine]:
-        """Everything as it arrives, until ``stop`` is set, or nothing has arrived for ``idle_s`` seconds."""
-        quiet_since = time.monotonic()
-        while stop is None or not stop.is_set():
-            batch = self.poll()
-            if batch:
-                yield from batch
-                quiet_since = time.monotonic()
-                continue
-            if idle_s is not None and time.monotonic() - quiet_since >= idle_s:
-                return
-            self.wait(_SLICE_S)
-
-    def skip_to_last(self, num_rows: int) -> int:
-        """Go on at the last ``num_rows`` whole lines of the file; returns how many lines were passed over."""
-        if self._descriptor < 0:
-            return 0
-        target = _start_of_last(self._descriptor, self._size(), num_rows)
-        num_skipped = 0
-        while self._offset < target:
-            block = os.pread(self._descriptor, min(_READ_BYTES, target - self._offset), self._offset)
-            if not block:
-                break
-            num_skipped += block.count(b"\n")
-            self._advance(block)
-        self._num_partial = 0
-        return num_skipped
+    def spans(self) -> list[tuple[int, int]]:
+        """Offset and length of the line behind each row and `SkippedLine` of the last `poll`."""
+        found = []
+        start = self._offset - len(self._block)
+        for line in self._block.split(b"\n")[:-1]:
+            if line.strip():
+                found.append((start, len(line) + 1))
+            start += len(line) + 1
+        return found
 
     def close(self) -> None:
         """Close the file and free what wakes. A second call does nothing."""
@@ -157,8 +136,6 @@ class Follower(Generic[T]):
             raise UserError("only a plain file can be followed", where=str(self.path))
         self._identity = (status.st_dev, status.st_ino)
         self._restart(items, "replaced" if self._opened_before else None)
-        if self._last is not None and not self._opened_before:
-            self._advance_to(_start_of_last(self._descriptor, status.st_size, self._last))
         self._opened_before = True
         return True
 
@@ -178,8 +155,10 @@ class Follower(Generic[T]):
             want *= 2  # one line longer than that
         self._num_partial = len(data) - max(end, kept)
         if end:
-            self._decode(data[kept:end], items)
-            self._advance(data[kept:end])
+            self._block = data[kept:end]
+            self._decode(self._block, items)
+            self._offset += len(self._block)
+            self._kept = data[:end][-_KEPT_BYTES:]
 
     def _decode(self, block: bytes, items: list[Any]) -> None:
         if self._decoder.whole_block(block, items):
@@ -195,15 +174,6 @@ class Follower(Generic[T]):
                 field = (error.where or "").removeprefix(f"{self.path}:").partition(":")[2]
                 items.append(SkippedLine(offset, f"{field}: {error.what}" if field else error.what))
             offset += len(line) + 1
-
-    def _advance(self, block: bytes) -> None:
-        self._offset += len(block)
-        self._kept = (self._kept + block[-_KEPT_BYTES:])[-_KEPT_BYTES:]
-
-    def _advance_to(self, offset: int) -> None:
-        self._offset = offset
-        start = max(0, offset - _KEPT_BYTES)
-        self._kept = os.pread(self._descriptor, offset - start, start)
 
     def _restart(self, items: list[Any], reason: Literal["truncated", "replaced", "rewritten"] | None) -> None:
         self._offset, self._num_partial, self._kept = 0, 0, b""
@@ -230,19 +200,3 @@ class Follower(Generic[T]):
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-
-def _start_of_last(descriptor: int, size: int, num_rows: int) -> int:
-    """Offset of the first of the last ``num_rows`` whole lines in the first ``size`` bytes (0 when there are fewer)."""
-    missing = num_rows + 1  # the newline before the first of them, too
-    end = size
-    while end > 0:
-        start = max(0, end - _STEP)
-        block = os.pread(descriptor, end - start, start)
-        found = len(block)
-        while missing and (found := block.rfind(b"\n", 0, found)) >= 0:
-            missing -= 1
-        if not missing:
-            return start + found + 1
-        end = start
-    return 0

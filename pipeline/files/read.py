@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from pipeline.errors import UserError
 from pipeline.files.blocks import blocks
-from pipeline.files.decode import BrokenLine, LineDecoder, head_of_line
+from pipeline.files.decode import BrokenLine, Head, LineDecoder, head_of_line
 
 T = TypeVar("T")
 
@@ -25,14 +25,6 @@ class Scan(Struct, Generic[T], frozen=True):
     rows: list[T]
     good_bytes: int
     torn: str | None
-
-
-class Head(Struct, frozen=True):
-    """What the first row of a file says it is."""
-
-    schema: str
-    task: str
-    id: str
 
 
 @overload
@@ -106,9 +98,7 @@ def scan(path: Path | str, row_type: type[T] | None) -> Scan[Any]:
 def head(path: Path | str) -> Head:
     """Schema, task and id of the first row. Raises UserError when the file has no whole first row that says so."""
     for block in blocks(Path(path)):
-        line = block.partition(b"\n")[0]
-        schema, task, row_id = head_of_line(Path(path), line)
-        return Head(schema, task, row_id)
+        return head_of_line(Path(path), block.partition(b"\n")[0])
     raise UserError("the file is empty", where=str(path), remedy="run the stage that writes it again")
 
 

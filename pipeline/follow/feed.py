@@ -18,11 +18,7 @@ from pipeline.follow.index import Entry
 from pipeline.follow.scene import FollowPart, FollowPredictionsPart
 
 KEPT_EPISODES = 8  # decoded rows that stay in memory: going back and forth does not read the file again
-_RESTARTS = {
-    "truncated": "the file was cut",
-    "replaced": "the file was replaced",
-    "rewritten": "the file was rewritten",
-}
+_RESTARTS = {"truncated": "cut", "replaced": "replaced", "rewritten": "rewritten"}
 
 
 class Arrival(NamedTuple):
@@ -77,18 +73,17 @@ class Feed:
 
     def poll(self) -> News:
         """What has arrived, without waiting. Raises UserError when the path is not a file or cannot be read."""
-        start = self._follower.offset
         items = self._follower.poll()
         arrived_unix_s = time.time()
         if not items and self._follower.offset == 0:
             return News(waiting=self._missing())
         restart = ""
         if items and isinstance(items[0], StartedOver):
-            restart, start = _RESTARTS[items[0].reason], 0
+            restart = f"the file was {_RESTARTS[items[0].reason]}"
             self._kept.clear()
         rows = [item for item in items if not isinstance(item, StartedOver)]
         arrivals, skipped = [], []
-        for row, (offset, length) in zip(rows, self._lines(start, len(rows)), strict=False):
+        for row, (offset, length) in zip(rows, self._follower.spans(), strict=True):
             if isinstance(row, SkippedLine):
                 skipped.append(f"a line was skipped, at byte {row.offset}: {row.reason}")
             else:
@@ -123,24 +118,6 @@ class Feed:
     def close(self) -> None:
         """Close the file."""
         self._follower.close()
-
-    def _lines(self, start: int, count: int) -> list[tuple[int, int]]:
-        """Offset and length of the first ``count`` lines from ``start`` on that are not blank."""
-        if not count:
-            return []
-        found: list[tuple[int, int]] = []
-        try:
-            with self.path.open("rb") as file:
-                file.seek(start)
-                for line in file:
-                    if line.strip():
-                        found.append((start, len(line)))
-                    start += len(line)
-                    if len(found) == count:
-                        break
-        except OSError:  # deleted just now: the next poll tells
-            return []
-        return found
 
     def _missing(self) -> str:
         if not self.path.exists():

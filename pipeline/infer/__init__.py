@@ -2,5 +2,5 @@
 
 - `shards` cuts the records into shards, predicts one, and merges all in input order, however many workers die
 - `local` is a pool of processes on this machine
-- `cluster` is a Ray cluster, an optional extra (``pip install 'baton-pipeline[ray]'``)
+- `ray` is a Ray cluster, an optional extra (``pip install 'baton-pipeline[ray]'``)
 """

@@ -5,35 +5,31 @@ Ray runs the functions and tells which worker was lost; shards, their order and 
 Shards come back through Ray, so that no node but this one writes into the run folder.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.infer.local import MAX_LOSSES, lost_too_often
-from pipeline.infer.shards import Predicted, Shard, ShardJob, predict_shard
+from pipeline.infer.shards import Pool, Predicted, Shard, ShardJob, predict_shard
 
 LOOK_EVERY_S, TELL_EVERY_S = 1.0, 5.0
 
 
-class RayPool:
+class RayPool(Pool):
     """``num_workers`` shards at a time, each on one CPU (and one GPU, for a model on one) of the cluster."""
 
     def __init__(self, ray: Any, job: ShardJob, num_workers: int) -> None:
-        self.ray, self.num_workers, self.num_lost = ray, num_workers, 0
+        super().__init__(num_workers)
+        self.ray = ray
         num_gpus = 1 if job.device.startswith("cuda") else 0
         # Ray would try a lost task again by itself, and not say so: here losses are counted.
         self._predict = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=0)(predict_shard)
         self._job = ray.put(job)
-        self._losses: Counter[Shard] = Counter()
         self._out: dict[Any, Shard] = {}
 
     def submit(self, shard: Shard) -> None:
-        """Have a shard predicted."""
         self._out[self._predict.remote(self._job, shard)] = shard
 
     def next_done(self) -> tuple[Shard, Predicted]:
-        """Wait for a shard, whichever is done first."""
         lost = self.ray.exceptions
         while True:
             done, _ = self.ray.wait(list(self._out), num_returns=1, timeout=LOOK_EVERY_S)
@@ -44,18 +40,12 @@ class RayPool:
                 except lost.RayTaskError as error:
                     raise error.cause from error
                 except (lost.WorkerCrashedError, lost.NodeDiedError, lost.ObjectLostError, lost.OutOfMemoryError):
-                    self._lose(shard)
-
-    def _lose(self, shard: Shard) -> None:
-        self.num_lost += 1
-        self._losses[shard] += 1
-        if self._losses[shard] > MAX_LOSSES:
-            raise lost_too_often(shard, self._losses[shard])
-        self.submit(shard)
+                    self.count_loss([shard])
+                    self.submit(shard)
 
 
 @contextmanager
-def ray_pool(job: ShardJob, num_workers: int) -> Iterator[RayPool]:
+def pool(job: ShardJob, num_workers: int) -> Iterator[RayPool]:
     """A pool on the cluster that RAY_ADDRESS names, or on one that is started here for the length of the block."""
     with connected(num_workers) as ray:
         yield RayPool(ray, job, num_workers)

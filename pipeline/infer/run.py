@@ -15,10 +15,8 @@ from pipeline.contract.load import find_part
 from pipeline.contract.parts import InferPart, SourcesPart
 from pipeline.errors import UserError
 from pipeline.files import Appender, scan
+from pipeline.run.manifest import count_errors
 from schemas.rows import Example, Prediction
-
-# An error text in the manifest's counts is cut to this many characters: texts may quote what a model wrote.
-ERROR_KEY_LENGTH = 120
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def run_inference(
             if prediction.id != example.id or model_id not in (None, prediction.model):
                 raise AssertionError(f"predict gave {prediction.id} ({prediction.model}) for {example.id} ({model_id})")
             appender.append(prediction)
-            count_error(errors, prediction)
+            errors.update(count_errors([prediction]))
     return InferenceCounts(len(job.examples), num_resumed, dict(sorted(errors.items())))
 
 
@@ -99,11 +97,5 @@ def resume_point(
                 where=f"{path}:{number + 1}",
                 remedy="they belong to other examples or another model; replace them with --force",
             )
-        count_error(errors, row)
+    errors.update(count_errors(found))
     return len(found)
-
-
-def count_error(errors: Counter[str], prediction: Prediction) -> None:
-    """Add the error of a prediction, if it has one, by what it says."""
-    if prediction.error is not None:
-        errors[prediction.error[:ERROR_KEY_LENGTH]] += 1

@@ -5,13 +5,14 @@ model, and shards begin and end where batches do. A shard that is finished befor
 its own, so that a run that is killed loses at most what was being predicted; it resumes with this or with no engine.
 """
 
+from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.contract.jobs import InferJob, Source
 from pipeline.contract.load import load_part, read_examples
@@ -20,12 +21,14 @@ from pipeline.errors import UserError
 from pipeline.files import Appender, read_all
 from pipeline.files.atomic import write_atomically
 from pipeline.files.encode import encode
-from pipeline.infer.run import InferenceCounts, count_error, refuse_duplicates, resume_point
+from pipeline.infer.run import InferenceCounts, refuse_duplicates, resume_point
+from pipeline.run.manifest import count_errors
 from schemas.manifest import FileRecord
 from schemas.rows import Prediction
 
 FOLDER = "shards"
 NUM_RECORDS = 512  # at least so many in a shard
+MAX_LOSSES = 5  # of one shard: more is no accident
 IN_FLIGHT = 2  # shards given out for each worker, so that none waits for the next one
 
 
@@ -62,17 +65,32 @@ class Predicted:
     notes: dict[str, Any]
 
 
-class Pool(Protocol):
+class Pool(ABC):
     """Workers. A shard whose worker is lost is given to another; one that keeps losing workers is a UserError."""
 
-    num_workers: int
-    num_lost: int
+    def __init__(self, num_workers: int) -> None:
+        self.num_workers, self.num_lost = num_workers, 0
+        self._losses: Counter[Shard] = Counter()
 
+    @abstractmethod
     def submit(self, shard: Shard) -> None:
         """Have a shard predicted."""
 
+    @abstractmethod
     def next_done(self) -> tuple[Shard, Predicted]:
         """Wait for a shard, whichever is done first. Raises what its prediction raised."""
+
+    def count_loss(self, shards: Iterable[Shard]) -> None:
+        """A worker was lost, and with it these shards. Raises UserError for one that no worker survives."""
+        self.num_lost += 1
+        for shard in shards:
+            self._losses[shard] += 1
+            if self._losses[shard] > MAX_LOSSES:
+                records = f"records {shard.start + 1} to {shard.stop}"
+                raise UserError(
+                    f"{self._losses[shard]} workers ended while they predicted {records}",
+                    remedy="is there enough memory? fewer --num-workers, or a smaller infer.batch_size",
+                )
 
 
 def plan_shards(num_records: int, first: int, batch_size: int) -> list[Shard]:
@@ -155,8 +173,7 @@ class _Merger:
             self._check(file, shard, rows)
             appender.append_line(file.read_bytes())
             appender.num_rows += len(rows) - 1  # they went in as one line
-            for row in rows:
-                count_error(self.errors, row)
+            self.errors.update(count_errors(rows))
             file.unlink()
         if not order and self.folder.is_dir():
             for file in self.folder.iterdir():  # of an earlier run that was killed amid a merge

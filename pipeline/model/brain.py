@@ -10,7 +10,6 @@ import torch
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import ModelPart
 from pipeline.errors import UserError
-from pipeline.files.hashes import hash_config
 from pipeline.recipe.explain import Places, explain_value
 from pipeline.recipe.yaml import parse
 from schemas.brain import BrainSpec
@@ -62,11 +61,6 @@ def parse_network(data: Mapping[str, Any], struct: Any, task: str) -> Any:
     except msgspec.ValidationError as error:
         origins = Places("network", {}, {("network",): "brain spec"})
         raise explain_value(error, section, holder, origins, f"see `Network` in recipe.py of {task}") from error
-
-
-def brain_hash(spec: BrainSpec | Mapping[str, Any] | Path | str) -> str:
-    """sha256 of the architecture: 64 hexadecimal digits, the same whether defaults are spelled out or not."""
-    return hash_config(read_brain(spec))
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, Any], Places]:

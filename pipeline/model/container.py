@@ -126,15 +126,14 @@ class ModelFile:
         with memoryview(self._map) as view:
             for index, digest in zip(wanted, _digests(view, start, wanted), strict=True):
                 if digest != self.header.chunks[index]:
-                    what = f"the weights are damaged: MiB {index} of them does not match its hash"
-                    raise _bad(what, str(self.path), _DAMAGED)
+                    raise _bad(f"the weights are damaged: MiB {index} of them does not match its hash", str(self.path))
                 self._unchecked.discard(index)
 
 
 def _digests(view: memoryview, start: int, indices: Sequence[int]) -> list[str]:
     def digest(index: int) -> str:
         begin = start + index * CHUNK_BYTES
-        return hashlib.sha256(view[begin : begin + CHUNK_BYTES]).hexdigest()
+        return _sha256(view[begin : begin + CHUNK_BYTES])
 
     num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if len(indices) < _PARALLEL_CHUNKS or num_threads == 1:
@@ -149,7 +148,7 @@ def _map_file(path: Path) -> mmap.mmap:
         if not stat.S_ISREG(about.st_mode):  # opening a named pipe would wait for its writer
             raise UserError("this is not a file", where=str(path), remedy="give the path of an inference_v1 file")
         if about.st_size < 8:
-            raise _bad(f"{about.st_size} bytes are too few for a model file", str(path), _DAMAGED)
+            raise _bad(f"{about.st_size} bytes are too few for a model file", str(path))
         with open(path, "rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except FileNotFoundError as error:
@@ -158,7 +157,7 @@ def _map_file(path: Path) -> mmap.mmap:
         raise UserError(f"cannot read the model file: {error.strerror or error}", where=str(path)) from error
 
 
-def _bad(what: str, where: str, remedy: str | None = _EXPORT_AGAIN) -> UserError:
+def _bad(what: str, where: str, remedy: str = _DAMAGED) -> UserError:
     return UserError(what, where=where, remedy=remedy)
 
 
@@ -169,9 +168,9 @@ def _read_header(file: mmap.mmap, where: str) -> Header:
         what = "this is a torch checkpoint or another pickle, not an inference_v1 file; opening it could run code"
         raise _bad(what, where, "if you trust where it comes from: baton export TASK --checkpoint FILE")
     if length > MAX_HEADER_BYTES:
-        raise _bad(f"this is not a safetensors file: its header would be {length:,} bytes long", where)
+        raise _bad(f"this is not a safetensors file: its header would be {length:,} bytes long", where, _EXPORT_AGAIN)
     if 8 + length > len(file):
-        raise _bad(f"the file is cut off: the header alone needs {8 + length:,} bytes", where, _DAMAGED)
+        raise _bad(f"the file is cut off: the header alone needs {8 + length:,} bytes", where)
     table = _parse_header(file[8 : 8 + length], where)
     strings = _strings(table.pop("__metadata__", None), where)
     entries = _entries(table, 8 + length, len(file), where)
@@ -206,9 +205,9 @@ def _parse_header(raw: bytes, where: str) -> dict[str, Any]:
         if b"\\u" in raw:  # half a surrogate pair is no text, and would fail wherever it is printed
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise _bad(f"the header is not readable JSON: {error}", f"{where}:header", _DAMAGED) from error
+        raise _bad(f"the header is not readable JSON: {error}", f"{where}:header") from error
     if not isinstance(value, dict):
-        raise _bad("the header is not a JSON object", f"{where}:header", _DAMAGED)
+        raise _bad("the header is not a JSON object", f"{where}:header")
     return value
 
 
@@ -217,31 +216,31 @@ def _parse_string(strings: Mapping[str, str], name: str, where: str) -> dict[str
     try:
         return msgspec.json.decode(strings[name], type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _bad(f"{name} is not a readable JSON object: {error}", f"{where}:{name}", _DAMAGED) from error
+        raise _bad(f"{name} is not a readable JSON object: {error}", f"{where}:{name}") from error
 
 
 def _strings(found: Any, where: str) -> dict[str, str]:
     """The strings of the header, their version known and their hashes checked."""
     if not isinstance(found, dict) or "format_version" not in found:
         what = "this is a safetensors file, but not an inference_v1 file: its header has no format_version"
-        raise _bad(what, where)
+        raise _bad(what, where, _EXPORT_AGAIN)
     version = found["format_version"]
     if version != FORMAT_VERSION:
         what = f"the file is {str(version)[:40]!r}; this installation reads {FORMAT_VERSION}"
         raise _bad(what, f"{where}:format_version", "update baton-pipeline, or export the checkpoint again")
     for key in _KEYS:
         if not isinstance(found.get(key), str):
-            raise _bad(f"the header has no {key}", where, _DAMAGED)
+            raise _bad(f"the header has no {key}", where)
     if len(found) != len(_KEYS):
         unknown = sorted(set(found) - set(_KEYS))[0]
-        raise _bad(f"the header has an unknown entry {unknown[:40]!r}", where, _DAMAGED)
+        raise _bad(f"the header has an unknown entry {unknown[:40]!r}", where)
     if not _CREATED_AT.fullmatch(found["created_at"]):
-        raise _bad("created_at is not a time such as 2026-01-31T23:59:59Z", f"{where}:created_at", _DAMAGED)
+        raise _bad("created_at is not a time such as 2026-01-31T23:59:59Z", f"{where}:created_at")
     for name in ("brain_spec", "metadata"):
-        if _sha256(found[name]) != found[f"{name}_hash"]:
-            raise _bad(f"{name} does not match {name}_hash", f"{where}:{name}_hash", _DAMAGED)
+        if _sha256(found[name].encode()) != found[f"{name}_hash"]:
+            raise _bad(f"{name} does not match {name}_hash", f"{where}:{name}_hash")
     if _header_hash(found) != found["header_hash"]:
-        raise _bad("the header does not match header_hash", f"{where}:header_hash", _DAMAGED)
+        raise _bad("the header does not match header_hash", f"{where}:header_hash")
     return found
 
 
@@ -252,12 +251,12 @@ def _entries(table: dict[str, Any], data_start: int, file_bytes: int, where: str
     expected = data_start
     for entry in entries:
         if entry.start != expected:
-            raise _bad("tensors overlap or leave a gap", f"{where}:{entry.name[:80]}", _DAMAGED)
+            raise _bad("tensors overlap or leave a gap", f"{where}:{entry.name[:80]}")
         expected = entry.stop
     if expected > file_bytes:
-        raise _bad(f"the file is cut off: {file_bytes:,} of {expected:,} bytes are there", where, _DAMAGED)
+        raise _bad(f"the file is cut off: {file_bytes:,} of {expected:,} bytes are there", where)
     if expected < file_bytes:
-        raise _bad(f"{file_bytes - expected:,} bytes follow the last tensor", where, _DAMAGED)
+        raise _bad(f"{file_bytes - expected:,} bytes follow the last tensor", where)
     return {entry.name: entry for entry in entries}
 
 
@@ -269,36 +268,35 @@ def _entry(name: str, about: Any, data_start: int, where: str) -> Entry:
     except (KeyError, TypeError, ValueError):
         right = False
     if not right:
-        raise _bad("a tensor is not described by dtype, shape and data_offsets", f"{where}:{name[:80]}", _DAMAGED)
+        raise _bad("a tensor is not described by dtype, shape and data_offsets", f"{where}:{name[:80]}")
     if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
-        raise _bad(f"unknown tensor type {str(dtype)[:20]!r}", f"{where}:{name[:80]}", _DAMAGED)
+        raise _bad(f"unknown tensor type {str(dtype)[:20]!r}", f"{where}:{name[:80]}")
     if stop - start != ITEM_BYTES[dtype] * math.prod(shape):
-        raise _bad("a tensor's shape does not fit its bytes", f"{where}:{name[:80]}", _DAMAGED)
+        raise _bad("a tensor's shape does not fit its bytes", f"{where}:{name[:80]}")
     return Entry(name, dtype, tuple(shape), data_start + start, data_start + stop)
 
 
 def _chunks(strings: dict[str, str], entries: Mapping[str, Entry], data_bytes: int, where: str) -> tuple[str, ...]:
     text = strings["weights_chunks"]
     if len(text) != 64 * -(-data_bytes // CHUNK_BYTES):
-        raise _bad("weights_chunks does not fit the size of the tensors", f"{where}:weights_chunks", _DAMAGED)
+        raise _bad("weights_chunks does not fit the size of the tensors", f"{where}:weights_chunks")
     if weights_hash(entries.values(), text) != strings["weights_hash"]:
-        what = "the table of tensors does not match weights_hash"
-        raise _bad(what, f"{where}:weights_hash", _DAMAGED)
+        raise _bad("the table of tensors does not match weights_hash", f"{where}:weights_hash")
     return tuple(text[i : i + 64] for i in range(0, len(text), 64))
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _sha256(data: bytes | memoryview) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def weights_hash(entries: Iterable[Entry], chunks: str) -> str:
     """sha256 that names the tensors: of their names, types and shapes in file order, and of the chunk hashes."""
     table = [[entry.name, entry.dtype, list(entry.shape)] for entry in entries]
-    return _sha256(json.dumps(table, separators=(",", ":")) + "\n" + chunks)
+    return _sha256((json.dumps(table, separators=(",", ":")) + "\n" + chunks).encode())
 
 
 def _header_hash(strings: Mapping[str, str]) -> str:
-    return _sha256("\n".join(strings[key] for key in _COVERED))
+    return _sha256("\n".join(strings[key] for key in _COVERED).encode())
 
 
 @dataclass(frozen=True)
@@ -319,22 +317,19 @@ def write_model_file(
     """
     # Tensors of a whole number of cache lines come first, so that they all start on one.
     names = sorted(tensors, key=lambda name: (len(tensors[name].data) % ALIGNMENT_BYTES != 0, name))
-    table: dict[str, Any] = {}
-    entries = []
-    start = 0
-    for name in names:
-        one = tensors[name]
-        stop = start + len(one.data)
-        table[name] = {"dtype": one.dtype, "shape": list(one.shape), "data_offsets": [start, stop]}
-        entries.append(Entry(name, one.dtype, one.shape, start, stop))
-        start = stop
-    chunks = "".join(hashlib.sha256(chunk).hexdigest() for chunk in _rechunk(tensors[name].data for name in names))
+    stops = list(itertools.accumulate(len(tensors[name].data) for name in names))
+    entries = [
+        Entry(name, tensors[name].dtype, tensors[name].shape, start, stop)
+        for name, start, stop in zip(names, [0, *stops], stops, strict=False)
+    ]
+    table = {one.name: {"dtype": one.dtype, "shape": one.shape, "data_offsets": one[3:]} for one in entries}
+    chunks = "".join(_sha256(chunk) for chunk in _rechunk(tensors[name].data for name in names))
     strings = {
         "format_version": FORMAT_VERSION,
         "brain_spec": brain_spec.decode(),
-        "brain_spec_hash": hashlib.sha256(brain_spec).hexdigest(),
+        "brain_spec_hash": _sha256(brain_spec),
         "metadata": metadata.decode(),
-        "metadata_hash": hashlib.sha256(metadata).hexdigest(),
+        "metadata_hash": _sha256(metadata),
         "weights_chunks": chunks,
         "weights_hash": weights_hash(entries, chunks),
         "created_at": created_at,

@@ -7,6 +7,7 @@ golden inputs: a file whose network does not answer as it did when it was export
 
 import datetime
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +23,7 @@ from pipeline.contract.model import ExportParts, Model
 from pipeline.contract.parts import InferPart, ModelPart
 from pipeline.errors import UserError
 from pipeline.files.hashes import canonical_json
-from pipeline.model.container import ALIGNMENT_BYTES, Entry, ModelFile, TensorBytes, describe, write_model_file
+from pipeline.model.container import ALIGNMENT_BYTES, Entry, ModelFile, TensorBytes, write_model_file
 from schemas.brain import BrainSpec
 
 DTYPES = {
@@ -97,11 +98,6 @@ def open_model(path: Path | str, *, task: str | None = None, device: str = "cpu"
     if verify:
         replay_golden(opened, str(path))
     return opened
-
-
-def verify_model(path: Path | str) -> None:
-    """Raise UserError unless the file is whole and its network answers as it did when it was exported."""
-    open_model(path)
 
 
 def replay_golden(opened: OpenedModel, where: str) -> float:
@@ -181,11 +177,7 @@ def save_model(path: Path | str, parts: ExportParts) -> str:
 def _created_at() -> str:
     text = os.environ.get("SOURCE_DATE_EPOCH")
     try:
-        moment = (
-            datetime.datetime.now(datetime.UTC)
-            if not text
-            else datetime.datetime.fromtimestamp(int(text), datetime.UTC)
-        )
+        moment = datetime.datetime.fromtimestamp(int(text) if text else time.time(), datetime.UTC)
     except (ValueError, OverflowError, OSError) as error:
         what = f"SOURCE_DATE_EPOCH is {text!r}, which is no number of seconds since 1970"
         raise UserError(what, where="environment", remedy="unset it, or set it to a whole number") from error
@@ -279,6 +271,3 @@ def _check_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], wh
                 where=f"{where}:{name}",
                 remedy=_EXPORT,
             )
-
-
-__all__ = ["OpenedModel", "describe", "load_model", "open_model", "save_model", "verify_model"]

@@ -72,9 +72,9 @@ class StageRun(Struct, kw_only=True):
     """
 
     folder: Path
-    up_to_date: bool
-    resuming: bool
-    previous: Manifest | None
+    up_to_date: bool = False
+    resuming: bool = False
+    previous: Manifest | None = None
     inputs: Mapping[str, FileRecord] = {}
     outputs: dict[str, Path] = {}
     counts: dict[str, int] = {}
@@ -84,6 +84,12 @@ class StageRun(Struct, kw_only=True):
     def output(self, name: str, path: Path) -> None:
         """Say that the stage wrote ``path``; it is hashed into the manifest at the end."""
         self.outputs[name] = path
+
+    def record(self, outputs: Mapping[str, Path], counts: Mapping[str, int], notes: Mapping[str, Any] = {}) -> None:
+        """Say what the stage wrote, how many of what, and what else the manifest is to say."""
+        self.outputs |= outputs
+        self.counts |= counts
+        self.notes |= notes
 
 
 @contextlib.contextmanager
@@ -177,7 +183,7 @@ def _decide(request: StageRequest, started: Manifest, previous: Manifest | None)
         if unknown and not request.force:
             what = f"the folder holds {', '.join(unknown[:3])}, and no manifest says where that came from"
             raise UserError(what, where=str(folder), remedy="--force replaces it; another --out or run name keeps it")
-        return StageRun(folder=folder, up_to_date=False, resuming=False, previous=None)
+        return StageRun(folder=folder)
     if (previous.stage, previous.task) != (request.stage, request.task):
         raise UserError(
             f"the folder belongs to {previous.stage} {previous.task}, not to {request.stage} {request.task}",
@@ -185,18 +191,18 @@ def _decide(request: StageRequest, started: Manifest, previous: Manifest | None)
             remedy="name another folder with --out",
         )
     if request.force:
-        return StageRun(folder=folder, up_to_date=False, resuming=False, previous=previous)
+        return StageRun(folder=folder, previous=previous)
+    finished = previous.status == "ok"
     changes = _changes(started, previous, request.moved)
-    if previous.status == "ok":
+    if finished:
         changes += [f"output {problem}" for problem in changed_files(folder, previous.outputs)]
     if changes:
-        state = "finished" if previous.status == "ok" else f"unfinished ({previous.status})"
+        state = "finished" if finished else f"unfinished ({previous.status})"
         raise UserError(
             f"the folder holds {state} work of this stage, and this has changed since:\n    " + "\n    ".join(changes),
             where=str(folder),
             remedy="--force does it again and replaces what is there; another run name keeps both",
         )
-    finished = previous.status == "ok"
     resuming = request.resumable and not finished
     return StageRun(folder=folder, up_to_date=finished, resuming=resuming, previous=previous)
 

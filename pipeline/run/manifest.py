@@ -1,7 +1,8 @@
 """Manifests on disk: load and write them, record files in them, and check that what they list is still so."""
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from schemas.manifest import FileRecord, Manifest
 
 FILE_NAME = "manifest.json"
 _NUM_CHANGES_SHOWN = 12
+_ERROR_LENGTH = 120  # characters: an error may quote what a model wrote
 
 
 def load_manifest(folder: Path | str) -> Manifest:
@@ -88,6 +90,11 @@ def changed_files(folder: Path, records: Mapping[str, FileRecord]) -> list[str]:
         elif sha256_file(path) != record.sha256:
             problems.append(f"{name}: {record.path} changed since it was written")
     return problems
+
+
+def count_errors(predictions: Iterable[Any]) -> Counter[str]:
+    """How many predictions failed, by what their errors say, cut to a length that a manifest can hold."""
+    return Counter(row.error[:_ERROR_LENGTH] for row in predictions if row.error is not None)
 
 
 def image_root_of(predictions: Path, given: Path | None = None) -> Path:

@@ -135,7 +135,7 @@ def test_write_all_on_a_full_disk_leaves_the_old_file(five: Path, monkeypatch: p
 
 WRITER = """
     import sys
-    from pipeline import jsonl
+    from pipeline import files as jsonl
     resume = len(sys.argv) > 2
     done = len(jsonl.scan(sys.argv[1], None).rows) if resume else 0
     with jsonl.Appender(sys.argv[1], resume=resume, buffer_bytes=1000) as appender:

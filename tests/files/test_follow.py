@@ -67,16 +67,6 @@ def test_a_partial_line_is_waited_for(tmp_path_factory: pytest.TempPathFactory, 
     assert got == FIVE
 
 
-@pytest.mark.parametrize(("last", "first"), [(0, 5), (2, 3), (5, 0), (99, 0), (None, 0)])
-def test_following_starts_at_the_last_rows(path: Path, last: int | None, first: int) -> None:
-    jsonl.write_all(path, FIVE)
-    append(path, jsonl.encode(fix(5))[:10])  # a partial line is not one of the last rows
-    with Follower(path, Fix, last=last) as follower:
-        assert follower.poll() == FIVE[first:]
-        append(path, jsonl.encode(fix(5))[10:])
-        assert follower.poll() == [fix(5)]
-
-
 def test_a_writer_that_resumes_further_back_starts_the_reader_over(path: Path, follower: Follower[Fix]) -> None:
     jsonl.write_all(path, FIVE)
     assert follower.poll() == FIVE
@@ -132,16 +122,14 @@ def test_bad_lines_are_skipped_and_said(path: Path, follower: Follower[Fix]) -> 
     assert invalid == SkippedLine(len(first) + 7, "error_m: Expected 'float', got 'str'")
 
 
-def test_a_reader_that_fell_behind_goes_on_at_the_newest(path: Path, follower: Follower[Fix]) -> None:
-    jsonl.write_all(path, FIVE[:1])
-    assert follower.poll() == FIVE[:1]
-    for row in FIVE[1:]:
-        append(path, jsonl.encode(row))
-    assert follower.behind_bytes > 0
-    assert follower.skip_to_last(1) == 3
-    assert follower.poll() == [FIVE[4]] and follower.skip_to_last(1) == 0
-    append(path, jsonl.encode(fix(5)))
-    assert follower.poll() == [fix(5)]
+def test_the_lines_behind_rows_and_skipped_lines_are_told(path: Path, follower: Follower[Fix]) -> None:
+    first = jsonl.encode(FIVE[0])
+    path.parent.mkdir()
+    path.write_bytes(first + b"broken\n \n" + jsonl.encode(FIVE[1]) + first[:10])
+    assert len(follower.poll()) == 3
+    whole = [path.read_bytes()[start : start + length] for start, length in follower.spans()]
+    assert whole == [first, b"broken\n", jsonl.encode(FIVE[1])]
+    assert follower.poll() == [] == follower.spans()
 
 
 def test_lines_longer_than_one_read_come_whole(path: Path, follower: Follower[Fix]) -> None:
@@ -153,20 +141,9 @@ def test_lines_longer_than_one_read_come_whole(path: Path, follower: Follower[Fi
     assert got == [long, fix(1)]
 
 
-def test_items_end_at_the_stop_event_and_when_nothing_comes(path: Path, follower: Follower[Fix]) -> None:
-    jsonl.write_all(path, FIVE)
-    stop = threading.Event()
-    items = follower.items(stop)
-    assert [next(items) for _ in FIVE] == FIVE
-    threading.Timer(0.05, stop.set).start()
-    assert list(items) == []
-    append(path, jsonl.encode(fix(5)))
-    assert list(follower.items(idle_s=0.05)) == [fix(5)]
-
-
 WRITER = """
     import sys, time
-    from pipeline import jsonl
+    from pipeline import files as jsonl
     time.sleep(0.2)
     with jsonl.Appender(sys.argv[1], buffer_bytes=0) as appender:
         for index in range(500):

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.contract.jobs import Source
 from pipeline.errors import UserError
-from pipeline.infer import local
+from pipeline.infer import local, shards
 from pipeline.infer.local import LocalPool
 from pipeline.infer.shards import Predicted, Shard, ShardJob, plan_shards, predict_shard
 from pipeline.run.manifest import load_manifest, verify
@@ -87,7 +87,7 @@ def use(monkeypatch: pytest.MonkeyPatch, pool: object) -> None:
     def made(job: ShardJob, num_workers: int) -> Iterator[object]:
         yield pool(job, num_workers)  # type: ignore[operator]  # a class of pools
 
-    monkeypatch.setattr(local, "local_pool", made)
+    monkeypatch.setattr(local, "pool", made)
 
 
 def test_shards_cover_the_records_and_end_where_batches_do() -> None:
@@ -153,10 +153,10 @@ def die(job: ShardJob, shard: Shard) -> Predicted:
 
 
 def test_a_shard_that_no_worker_survives_ends_the_run(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "MAX_LOSSES", 1)
+    monkeypatch.setattr(shards, "MAX_LOSSES", 1)
     monkeypatch.setattr(local, "predict_shard", die)
     job = ShardJob("detection", files / "examples.jsonl", None, "cpu", Source())
-    with local.local_pool(job, 1) as pool, pytest.raises(UserError, match=r"2 workers ended .* records 1 to 512"):
+    with local.pool(job, 1) as pool, pytest.raises(UserError, match=r"2 workers ended .* records 1 to 512"):
         pool.submit(Shard(0, 512))
         pool.next_done()
 

@@ -8,7 +8,8 @@ import torch
 
 from pipeline import compile_brain
 from pipeline.errors import UserError
-from pipeline.model.brain import brain_hash, read_brain
+from pipeline.files.hashes import hash_config
+from pipeline.model.brain import read_brain
 from schemas.brain import BrainSpec
 
 SPEC: dict[str, Any] = {
@@ -45,8 +46,8 @@ def test_a_dict_a_struct_and_a_file_give_the_same_network(tmp_path: Path) -> Non
 def test_defaults_spelled_out_do_not_change_the_hash() -> None:
     explicit = read_brain(SPEC)
     assert explicit.network["stream"] == [128] or explicit.network["stream"] == (128,)
-    assert brain_hash(explicit) == brain_hash(SPEC)
-    assert len(brain_hash(SPEC)) == 64
+    assert hash_config(read_brain(explicit)) == hash_config(read_brain(SPEC))
+    assert len(hash_config(read_brain(SPEC))) == 64
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_defaults_spelled_out_do_not_change_the_hash() -> None:
     ],
 )
 def test_another_architecture_has_another_hash(other: dict[str, Any]) -> None:
-    assert brain_hash({**SPEC, **other}) != brain_hash(SPEC)
+    assert hash_config(read_brain({**SPEC, **other})) != hash_config(read_brain(SPEC))
 
 
 @pytest.mark.parametrize(
