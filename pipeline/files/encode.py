@@ -61,7 +61,7 @@ def _floats(value: Any, path: str) -> Iterator[tuple[str, float]]:
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _floats(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _floats(item, f"{path}[{index}]")
 

@@ -5,7 +5,7 @@ behind the last whole line, and the finished file equals that of an uninterrupte
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from pipeline.contract.parts import InferPart, SourcesPart
 from pipeline.errors import UserError
 from pipeline.files import Appender, scan
 from pipeline.run.manifest import count_errors
-from schemas.rows import Example, Prediction
+from schemas.rows import Prediction
 
 
 @dataclass(frozen=True)
@@ -51,21 +51,16 @@ def run_inference(
     refuse_duplicates(job.examples)
     errors: Counter[str] = Counter()
     num_resumed = resume_point(path, job.examples, row_type, model_id, errors)
+    left = job.examples[num_resumed:]
+    predictions = part.predict(replace(job, first_index=num_resumed)) if left else ()
     # Each row at once: it may have taken a minute of a large model, and a kill must not cost those waiting in a buffer.
     with Appender(path, resume=num_resumed > 0, buffer_bytes=0) as appender:
-        for example, prediction in _paired(part, job, num_resumed):
+        for example, prediction in zip(left, predictions, strict=True):
             if prediction.id != example.id or model_id not in (None, prediction.model):
                 raise AssertionError(f"predict gave {prediction.id} ({prediction.model}) for {example.id} ({model_id})")
             appender.append(prediction)
             errors.update(count_errors([prediction]))
     return InferenceCounts(len(job.examples), num_resumed, dict(sorted(errors.items())))
-
-
-def _paired(part: InferPart, job: InferJob, first: int) -> Iterator[tuple[Example, Prediction]]:
-    """Each remaining example with its prediction; exactly as many of one as of the other."""
-    if first == len(job.examples):
-        return
-    yield from zip(job.examples[first:], part.predict(replace(job, first_index=first)), strict=True)
 
 
 def refuse_duplicates(examples: Sequence[Any]) -> None:

@@ -160,8 +160,9 @@ def test_another_process_is_followed_from_before_its_first_row(
     writer = run_python(WRITER, str(path))
     follower: Follower[Any] = Follower(path, None)
     with follower:
-        items = follower.items()
-        got = [next(items) for _ in range(500)]
+        got: list[Any] = []
+        while len(got) < 500 and follower.wait(10):
+            got += follower.poll()
     assert writer.wait() == 0
     writer.communicate()
     assert [row["id"] for row in got if isinstance(row, dict)] == [str(index) for index in range(500)]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline import files as jsonl
 from pipeline.errors import UserError
+from pipeline.files.decode import Head
 from schemas import upgrades
 from tests.support.toy_rows import FIVE, Fix, fix, run_python
 
@@ -76,7 +77,7 @@ def test_rows_read_back_as_they_were_written(five: Path) -> None:
     assert jsonl.read_all(five, Fix) == list(jsonl.read(five, Fix)) == FIVE
     assert jsonl.scan(five, Fix) == jsonl.Scan(FIVE, five.stat().st_size, None)
     assert [row["id"] for row in jsonl.read_all(five, None)] == ["r0", "r1", "r2", "r3", "r4"]
-    assert jsonl.head(five) == jsonl.Head("prediction_v1", "toy", "r0")
+    assert jsonl.head(five) == Head("prediction_v1", "toy", "r0")
 
 
 def test_compressed_files_read_like_plain_ones(tmp_path: Path) -> None:
