@@ -33,7 +33,7 @@ def run(quick: bool) -> Report:
             megabytes = path.stat().st_size / 1e6
             times = take_turns(
                 {
-                    "dicts": _clean(timed(partial(read_all, path, None))),
+                    "dicts": _clean(timed(partial(read_all, path, dict))),
                     "typed": _clean(timed(partial(read_all, path, type(rows[0])))),
                     "orjson": _clean(timed(partial(_plain_loop, path))),
                 },

@@ -150,8 +150,10 @@ def _rows(path: Path) -> Finding:
         known = "known are JSONL rows, inference_v1, checkpoints, recipes, manifests, and folders of runs"
         raise UserError("this is nothing that Baton writes", where=error.where or str(path), remedy=known) from error
     facts: dict[str, Any] = {"schema": first.schema, "task": first.task, "first_id": first.id}
-    row_type = load_part(first.task, RowsPart).types.get(first.schema) if first.task in task_names() else None
-    if row_type is None:
+    row_type: Any = dict
+    if first.task in task_names():
+        row_type = load_part(first.task, RowsPart).types.get(first.schema, dict)
+    if row_type is dict:
         facts["checked"] = "as JSON only: this installation does not know these rows"
     try:
         found = scan(path, row_type)

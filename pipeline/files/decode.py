@@ -35,18 +35,17 @@ class BrokenLine(UserError):
 class LineDecoder:
     """Decodes the lines of one file, counting lines and good bytes as it goes.
 
-    ``row_type`` None gives dicts. ``accept_unfinished`` takes a last line without a newline when it is a whole row.
+    ``dict`` as ``row_type`` takes any object. ``accept_unfinished`` takes a last line without a newline when it is a
+    whole row.
     """
 
-    def __init__(self, path: Path, row_type: type[Any] | None, *, accept_unfinished: bool) -> None:
+    def __init__(self, path: Path, row_type: type[Any], *, accept_unfinished: bool) -> None:
         self.path = path
         self.row_type = row_type
         self.num_lines = 0
         self.good_bytes = 0
         self._accept_unfinished = accept_unfinished
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-            dict[str, Any] if row_type is None else row_type
-        )
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(row_type)
 
     def feed(self, source: Iterator[bytes], into: list[Any]) -> bool:
         """Decode the next block of ``source``, appending its rows to ``into``. False when there is none.
@@ -85,7 +84,7 @@ class LineDecoder:
     def whole_block(self, block: bytes, into: list[Any]) -> bool:
         """Decode a block of whole lines in one call. False, and nothing done, when a line of it needs a closer look."""
         try:
-            rows = _objects(block) if self.row_type is None else self._decoder.decode_lines(block)
+            rows = _objects(block) if self.row_type is dict else self._decoder.decode_lines(block)
         except (msgspec.DecodeError, orjson.JSONDecodeError, UnicodeDecodeError):
             return False
         num_lines = block.count(b"\n")

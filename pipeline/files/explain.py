@@ -28,9 +28,8 @@ def stated(row_type: Any, name: str) -> str | None:
     """The one value that a row type takes in field ``name`` (its schema version, its task), None where it is open."""
     if not (isinstance(row_type, type) and issubclass(row_type, msgspec.Struct)):
         return None
-    defaults = {field.name: field.default for field in msgspec.structs.fields(row_type)}
-    value = defaults.get(name)
-    return value if isinstance(value, str) else None
+    found = (field.default for field in msgspec.structs.fields(row_type) if field.name == name)
+    return next((value for value in found if isinstance(value, str)), None)
 
 
 def split_message(error: msgspec.ValidationError) -> tuple[str, str]:

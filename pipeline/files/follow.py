@@ -47,7 +47,7 @@ class Follower(Generic[T]):
                 for item in follower.poll(): ...
     """
 
-    def __init__(self, path: Path | str, row_type: type[T] | None) -> None:
+    def __init__(self, path: Path | str, row_type: type[T]) -> None:
         self.path = Path(path)
         if self.path.suffix == ".zst":
             what = "a compressed file cannot be followed"

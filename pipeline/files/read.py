@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
@@ -27,24 +27,16 @@ class Scan(Struct, Generic[T], frozen=True):
     torn: str | None
 
 
-@overload
-def read(path: Path | str, row_type: type[T], *, strict: bool = True) -> Iterator[T]: ...
-@overload
-def read(path: Path | str, row_type: None, *, strict: bool = True) -> Iterator[dict[str, Any]]: ...
-def read(path: Path | str, row_type: type[T] | None, *, strict: bool = True) -> Iterator[T] | Iterator[dict[str, Any]]:
-    """Rows of a file, one block of about 1 MiB in memory at a time; dicts when ``row_type`` is None.
+def read(path: Path | str, row_type: type[T], *, strict: bool = True) -> Iterator[T]:
+    """Rows of a file, one block of about 1 MiB in memory at a time; ``dict`` as ``row_type`` takes any.
 
     Raises UserError on the first line that is not a valid row. ``strict=False`` ends quietly before a torn last line; a
     bad line anywhere else is still an error. Rows of older versions are upgraded (`schemas.upgrades`).
     """
-    return _read(Path(path), row_type, strict)
-
-
-def _read(path: Path, row_type: Any, strict: bool) -> Iterator[Any]:
-    decoder = LineDecoder(path, row_type, accept_unfinished=strict)
-    source = blocks(path)
+    decoder = LineDecoder(Path(path), row_type, accept_unfinished=strict)
+    source = blocks(Path(path))
     while True:
-        rows: list[Any] = []
+        rows: list[T] = []
         try:
             if not decoder.feed(source, rows):
                 return
@@ -56,13 +48,9 @@ def _read(path: Path, row_type: Any, strict: bool) -> Iterator[Any]:
         yield from rows
 
 
-@overload
-def read_all(path: Path | str, row_type: type[T]) -> list[T]: ...
-@overload
-def read_all(path: Path | str, row_type: None) -> list[dict[str, Any]]: ...
-def read_all(path: Path | str, row_type: type[T] | None) -> list[T] | list[dict[str, Any]]:
+def read_all(path: Path | str, row_type: type[T]) -> list[T]:
     """All rows of a finished file, decoded with the garbage collector paused. Errors as `read`."""
-    rows: list[Any] = []
+    rows: list[T] = []
     decoder = LineDecoder(Path(path), row_type, accept_unfinished=True)
     source = blocks(Path(path))
     with gc_paused():
@@ -71,17 +59,13 @@ def read_all(path: Path | str, row_type: type[T] | None) -> list[T] | list[dict[
     return rows
 
 
-@overload
-def scan(path: Path | str, row_type: type[T]) -> Scan[T]: ...
-@overload
-def scan(path: Path | str, row_type: None) -> Scan[dict[str, Any]]: ...
-def scan(path: Path | str, row_type: type[T] | None) -> Scan[Any]:
+def scan(path: Path | str, row_type: type[T]) -> Scan[T]:
     """The whole lines of a file that may be torn at its end: a writer was killed, or is still at work.
 
     A last line without its newline is torn even when its JSON is whole, for the appender has not finished it. Raises
     UserError on a bad line that is not the last, and on a last line that is whole JSON but not a valid row.
     """
-    rows: list[Any] = []
+    rows: list[T] = []
     decoder = LineDecoder(Path(path), row_type, accept_unfinished=False)
     source = blocks(Path(path))
     try:

@@ -74,7 +74,7 @@ def test_identical_files_differ_by_exactly_nothing(tmp_path: Path) -> None:
     for row in comparisons(tmp_path).values():
         assert (row.difference, row.low, row.high, row.p_value, row.p_adjusted) == (0.0, 0.0, 0.0, 1.0, 1.0)
         assert (row.verdict, row.effect_size, row.win_rate) == ("equal", None, 0.5)
-    assert read_all(tmp_path / "out/movers.jsonl", None) == []
+    assert read_all(tmp_path / "out/movers.jsonl", dict) == []
     assert any("same model" in note for note in load_manifest(tmp_path / "out").notes["notes"])
 
 

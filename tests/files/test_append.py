@@ -137,7 +137,7 @@ WRITER = """
     import sys
     from pipeline import files as jsonl
     resume = len(sys.argv) > 2
-    done = len(jsonl.scan(sys.argv[1], None).rows) if resume else 0
+    done = len(jsonl.scan(sys.argv[1], dict).rows) if resume else 0
     with jsonl.Appender(sys.argv[1], resume=resume, buffer_bytes=1000) as appender:
         for index in range(done, 3000):
             appender.append({"schema": "toy_v1", "task": "toy", "id": str(index), "pad": "x" * (index % 97)})
@@ -152,12 +152,12 @@ def test_a_killed_writer_resumes_to_the_same_bytes(tmp_path: Path, num_rows_seen
     assert run_python(WRITER, str(whole)).wait() == 0
     writer = run_python(WRITER, str(killed))
     assert writer.stdout is not None and writer.stdout.readline() == "going\n"
-    while writer.poll() is None and len(jsonl.scan(killed, None).rows) < num_rows_seen:
+    while writer.poll() is None and len(jsonl.scan(killed, dict).rows) < num_rows_seen:
         pass
     writer.send_signal(signal.SIGKILL)
     writer.wait()
     writer.stdout.close()
-    scan = jsonl.scan(killed, None)
+    scan = jsonl.scan(killed, dict)
     assert whole.read_bytes().startswith(killed.read_bytes()[: scan.good_bytes])
     assert run_python(WRITER, str(killed), "resume").wait() == 0
     assert killed.read_bytes() == whole.read_bytes()

@@ -158,7 +158,7 @@ def test_another_process_is_followed_from_before_its_first_row(
     if how == "poll":
         monkeypatch.setattr(wake, "_open_inotify", lambda: -1)
     writer = run_python(WRITER, str(path))
-    follower: Follower[Any] = Follower(path, None)
+    follower: Follower[Any] = Follower(path, dict)
     with follower:
         got: list[Any] = []
         while len(got) < 500 and follower.wait(10):

@@ -112,7 +112,7 @@ def assert_one_error(text: str, reason: str, folder: Path) -> None:
 
 def assert_only_whole_lines(folder: Path) -> None:
     for path in folder.rglob("*.jsonl"):
-        assert scan(path, None).torn is None, path
+        assert scan(path, dict).torn is None, path
     assert not list(folder.rglob("*.tmp"))
     if (folder / "manifest.json").exists():
         assert load_manifest(folder).status in ("started", "error")

@@ -76,7 +76,7 @@ def test_what_json_has_no_word_for_is_refused() -> None:
 def test_rows_read_back_as_they_were_written(five: Path) -> None:
     assert jsonl.read_all(five, Fix) == list(jsonl.read(five, Fix)) == FIVE
     assert jsonl.scan(five, Fix) == jsonl.Scan(FIVE, five.stat().st_size, None)
-    assert [row["id"] for row in jsonl.read_all(five, None)] == ["r0", "r1", "r2", "r3", "r4"]
+    assert [row["id"] for row in jsonl.read_all(five, dict)] == ["r0", "r1", "r2", "r3", "r4"]
     assert jsonl.head(five) == Head("prediction_v1", "toy", "r0")
 
 

@@ -163,8 +163,8 @@ def predictions(runs: Path) -> Path:
 
 
 def test_it_answers_each_example_once_and_marks_rows_with_the_model(runs: Path) -> None:
-    examples = read_all(runs / RUN / "examples/examples.jsonl", None)
-    rows = read_all(predictions(runs), None)
+    examples = read_all(runs / RUN / "examples/examples.jsonl", dict)
+    rows = read_all(predictions(runs), dict)
     assert [row["id"] for row in rows] == [row["id"] for row in examples]
     assert len({row["model"] for row in rows}) == 1
     assert [row["trace"] is not None for row in rows] == [True] * 3 + [False] * 9
@@ -192,8 +192,8 @@ def test_explicit_paths_need_no_recipe(runs: Path, tmp_path: Path) -> None:
     model, examples = runs / RUN / "export/model.inference_v1", runs / RUN / "examples/examples.jsonl"
     given = ["gridworld", "--model", str(model), "--input", str(examples), "--out", str(tmp_path / "here")]
     assert run_command(infer.app, given) == 0
-    rows = read_all(tmp_path / "here/predictions.jsonl", None)
-    assert [row["wellbeing"] for row in rows] == [row["wellbeing"] for row in read_all(predictions(runs), None)]
+    rows = read_all(tmp_path / "here/predictions.jsonl", dict)
+    assert [row["wellbeing"] for row in rows] == [row["wellbeing"] for row in read_all(predictions(runs), dict)]
 
 
 def test_without_a_model_it_says_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,7 +232,7 @@ def test_examples_without_a_row_are_refused(runs: Path, tmp_path: Path, capsys: 
 
 def test_the_manifest_names_the_model_and_its_training_step(runs: Path) -> None:
     text = (runs / RUN / "infer/manifest.json").read_text()
-    (row, *_) = read_all(predictions(runs), None)
+    (row, *_) = read_all(predictions(runs), dict)
     assert f'"model": "{row["model"]}"' in text
     assert '"step": ' in text
     recipe = describe(runs / RUN / "export/model.inference_v1")["metadata"]["recipe_hash"]
