@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ PLAIN = {"COLUMNS": "100", "NO_COLOR": "1"}  # what is printed where there is no
 # other (60 updates of a tiny network took 75 s instead of 1).
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+
+# What the scripts of a task did is kept between runs: of tests not among the user's own.
+os.environ.setdefault("BATON_CACHE", str(Path(tempfile.gettempdir()) / f"baton-tests-{os.getuid()}"))
 
 # The same examples in every run, however slow the machine: what fails here fails everywhere.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
