@@ -55,7 +55,7 @@ class Ranking:
 
     line: kernels.Line
     true_image: Ints
-    true_group: Ints
+    true_group: kernels.Indices
 
     def curves(self, weights: Weights) -> tuple[Floats, Floats]:
         """Average precision and highest recall, both [B, K, T], NaN for a class without true objects.
@@ -114,14 +114,14 @@ def rank(dataset: Dataset, order: Ints, labels: Ints, states: States, counted: N
     truths, num_classes = dataset.truths, dataset.num_true_classes
     line = kernels.Line(
         starts=np.searchsorted(labels, np.arange(num_classes + 1)).astype(np.int64),
-        image=dataset.predictions.image[order],
+        image=dataset.predictions.image[order].astype(np.int32),
         states=states,
         hit_starts=np.zeros((num_classes, len(states) + 1), np.int64),
-        hits=np.empty(np.count_nonzero(states == TRUE), np.int64),
+        hits=np.empty(np.count_nonzero(states == TRUE), np.int32),
         has_ignored=np.zeros((num_classes, len(states)), np.bool_),
     )
     kernels.list_hits(line)
-    return Ranking(line=line, true_image=truths.image, true_group=np.where(counted, truths.label, -1))
+    return Ranking(line=line, true_image=truths.image, true_group=np.where(counted, truths.label, -1).astype(np.int32))
 
 
 def line_up(best_first: Ints, labels: Ints, num_classes: int) -> Ints:

@@ -13,6 +13,7 @@ from pipeline import compiled as machine_code
 from pipeline.stats import Floats
 
 Ints = NDArray[np.int64]
+Indices = NDArray[np.int32]  # of which many are kept
 Weights = NDArray[np.int32]
 States = NDArray[np.uint8]
 
@@ -38,10 +39,10 @@ class Line(NamedTuple):
     """
 
     starts: Ints
-    image: Ints
+    image: Indices
     states: States
     hit_starts: Ints
-    hits: Ints
+    hits: Indices
     has_ignored: NDArray[np.bool_]
 
 
@@ -166,7 +167,7 @@ def match_cells(
 
 
 @compiled
-def sum_by_group(weights: Weights, image: Ints, group: Ints, sums: Floats) -> None:
+def sum_by_group(weights: Weights, image: Ints | Indices, group: Ints | Indices, sums: Floats) -> None:
     """Add to ``sums[b, group[m]]`` the weight of ``image[m]`` in resample b, for every m whose group is not -1."""
     for b in range(len(weights)):
         for m in range(len(image)):

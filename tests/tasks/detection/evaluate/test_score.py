@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.contract.metrics import Evaluation
 from pipeline.errors import UserError
-from pipeline.files import read_all, write_all
+from pipeline.files import StoredRows, lines_of, read_all, write_all
 from pipeline.run.manifest import load_manifest
 from pipeline.tasks.detection.evaluate.score import GLOSSARY, evaluate
 from pipeline.tasks.detection.recipe import Evaluate
@@ -412,3 +412,16 @@ def test_a_box_of_the_largest_numbers_is_a_wrong_box() -> None:
     values = {metric.id: metric.value for metric in found.metrics}
     assert values["all/model/average_precision/pooled"] == 0.0
     assert all(np.isfinite(value) for value in values.values())
+
+
+MASKED = row("3", gt=[TrueObject(desc="cat", poly=[100, 100, 200, 100, 200, 200])], preds=[found("cat", CAT)])
+
+
+@pytest.mark.parametrize("rows", [[MISSED, PERFECT, BLANK], [PERFECT, BLANK, MASKED]], ids=["boxes", "masks"])
+def test_rows_of_a_file_give_what_rows_in_memory_give(rows: list[DetectionPrediction], tmp_path: Path) -> None:
+    """Of boxes, no objects are kept; of masks, those of all rows are."""
+    write_all(tmp_path / "predictions.jsonl", rows)
+    stored = evaluate(StoredRows(tmp_path / "predictions.jsonl", DetectionPrediction), QUICK)
+    kept = evaluate(rows, QUICK)
+    assert list(stored.metrics) == list(kept.metrics)
+    assert list(lines_of(stored.scores)) == list(lines_of(kept.scores))
