@@ -1,4 +1,5 @@
-"""The harness of the benchmarks: who is measured when, what counts as met, and what the results say."""
+"""The harness of the benchmarks: who is measured when, what counts as met, and what the results say; and the
+tool that tunes the script of gridworld."""
 
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from benchmarks.harness import Report, Samples, at_least, at_most, quotients, take_turns
 from benchmarks.harness.results import markdown
 from benchmarks.harness.turns import Worker
+from benchmarks.tools.tune_script import Search, tune
 from pipeline.errors import UserError
 from tests.conftest import ROOT
 
@@ -90,3 +92,13 @@ def test_a_list_names_every_benchmark() -> None:
     named = {line.split()[0] for line in told.splitlines()}
     everyone = {"environment", "dqn", "tail", "delivery", "model_file", "jsonl", "help", "detection_metrics"}
     assert named == everyone | {"evaluate_scale", "parser", "statistics"}
+
+
+def test_a_search_for_a_script_is_reproduced_by_its_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    def search(seed: int) -> list[float]:
+        small = {"num_scenarios": 2, "num_random": 8, "num_generations": 2, "population": 6, "num_kept": 3}
+        found = tune(Search(level="full", seed=seed, multipliers=(1.0,), **small))
+        return [float(value) for value in found]
+
+    assert search(3) == search(3) != search(4)
+    assert "generation   1" in capsys.readouterr().out

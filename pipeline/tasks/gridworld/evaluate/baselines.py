@@ -23,12 +23,10 @@ from pipeline.processors import Processes
 from pipeline.stats import Floats
 from pipeline.tasks.gridworld.evaluate.glossary import MEASURES, measure
 from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldScore
-from pipeline.tasks.gridworld.town.policies import POLICIES, Outcomes, play
-from pipeline.tasks.gridworld.town.rules import METERS, PLACES, REWARDS
+from pipeline.tasks.gridworld.town.policies import POLICIES, play
 
 BAR = "tuned_script"
 BASELINES = tuple(POLICIES)
-DECIMALS = 6  # as predictions have
 NUM_TOGETHER = 4096  # records of a block: played in 0.43 ms a record; with 1,024 in 0.49
 _LINE_START = b'{"task":"gridworld","id":"'
 
@@ -155,27 +153,17 @@ def _play(policy: str, scenarios: Scenarios) -> list[GridworldScore]:
     by_level = sorted(range(len(scenarios.levels)), key=lambda index: scenarios.levels[index])
     for level, indices in groupby(by_level, key=lambda index: scenarios.levels[index]):
         members = list(indices)
-        outcomes = play(policy, level, scenarios.seeds[members], scenarios.multipliers[members])
-        scores += [(index, _score(policy, scenarios, index, (outcomes, row))) for row, index in enumerate(members)]
+        town, tally = play(policy, level, scenarios.seeds[members], scenarios.multipliers[members])
+        for row, index in enumerate(members):
+            account = tally.account(row, town)
+            score = GridworldScore(
+                id="",
+                subject=policy,
+                level=level,
+                seed=int(scenarios.seeds[index]),
+                multiplier=float(scenarios.multipliers[index]),
+                num_place_kinds=len(account["place_uses"]),
+                **account,
+            )
+            scores.append((index, score))
     return [score for _, score in sorted(scores, key=lambda pair: pair[0])]
-
-
-def _score(policy: str, scenarios: Scenarios, index: int, where: tuple[Outcomes, int]) -> GridworldScore:
-    outcomes, row = where
-    cause = int(outcomes.cause[row])
-    return GridworldScore(
-        id="",
-        subject=policy,
-        level=scenarios.levels[index],
-        seed=int(scenarios.seeds[index]),
-        multiplier=float(scenarios.multipliers[index]),
-        num_steps=int(outcomes.num_steps[row]),
-        died=bool(outcomes.died[row]),
-        cause=METERS[cause] if cause >= 0 else None,
-        wellbeing=round(float(outcomes.wellbeing[row]), DECIMALS),
-        mean_lowest_meter=round(float(outcomes.mean_lowest_meter[row]), DECIMALS),
-        returns={name: round(float(v), DECIMALS) for name, v in zip(REWARDS, outcomes.returns[row], strict=True)},
-        place_uses={PLACES[place]: int(count) for place, count in enumerate(outcomes.place_uses[row]) if count},
-        final_meters=[round(float(value), DECIMALS) for value in outcomes.final_meters[row]],
-        num_place_kinds=int(outcomes.num_kinds_used[row]),
-    )

@@ -95,14 +95,14 @@ def play(answer: Answer, scenarios: Scenarios, *, epsilon: float = 0.0, num_trac
         actions, modes = choose(q, town.mask, scenarios.streams, step, epsilon)
         before, mask, played = town.packed[:num_traces].copy(), town.mask[:num_traces].copy(), ~town.finished
         town.step(actions)
-        tally.add(town.meters, ~town.died, town.rewards, town.interacted, played)
+        tally.add(town, town.rewards, played)
         recorder.record(before, mask, q, actions, modes, town.rewards, town.interacted)
         step += 1
     return [_episode(env, town, tally, recorder) for env in range(num)]
 
 
 def _episode(env: int, town: TownBatch, tally: Tally, recorder: _Recorder) -> Episode:
-    account = tally.account(env, town.meters[env], int(town.cause[env]))
+    account = tally.account(env, town)
     recorded, hidden = None, None
     if env < recorder.num_traces:
         recorded = recorder.episode(env, account["num_steps"], town.packed[env].copy())

@@ -148,7 +148,7 @@ def consequence(meter: int) -> str:
 
 
 def feeding_chain(killed: int, meters: Sequence[float]) -> list[int]:
-    """From the meter that killed along the strongest drain to where the trouble began (`TownBatch.deepest_cause`)."""
+    """From the meter that killed along the strongest drain to where the trouble began, which nothing drains."""
     chain = [killed]
     while len(chain) <= len(METERS):
         losses = {

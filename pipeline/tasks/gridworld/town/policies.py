@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.compiled import inlined, kernel
 from pipeline.tasks.gridworld.town.arrays import Tables, tables
 from pipeline.tasks.gridworld.town.rules import (
     BAR,
     BED,
     DOCTOR,
-    DOWN,
     ENERGY,
     FITNESS,
     GYM,
@@ -25,7 +23,6 @@ from pipeline.tasks.gridworld.town.rules import (
     HYGIENE,
     INTERACT,
     JOB,
-    LEFT,
     METERS,
     MONEY,
     MOOD,
@@ -33,16 +30,14 @@ from pipeline.tasks.gridworld.town.rules import (
     RECREATION,
     REST,
     REWARDS,
-    RIGHT,
     SATIATION,
     SHOWER,
     SOCIAL,
-    UP,
     WAIT,
     Level,
     find_level,
 )
-from pipeline.tasks.gridworld.town.script import TUNED, follow_script
+from pipeline.tasks.gridworld.town.script import TUNED, follow_script, go_to
 from pipeline.tasks.gridworld.town.seeds import mix, uniforms
 from pipeline.tasks.gridworld.town.step import TownBatch
 from pipeline.tasks.gridworld.town.trace import Tally
@@ -73,63 +68,6 @@ class Policy:
     act: Act
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcomes:
-    """How N episodes went; the same measures as in the accounts of episodes and predictions.
-
-    num_steps int64 [N]; died bool [N]; cause and deepest_cause int8 [N], meter or -1; wellbeing float64 [N], the sum
-    of energy * health over the steps, without the bonus; returns float64 [N, 3], columns as in REWARDS;
-    mean_lowest_meter float64 [N]; place_uses int64 [N, 14]; num_kinds_used int64 [N]; final_meters float64 [N, 8].
-    """
-
-    num_steps: NDArray[np.int64]
-    died: NDArray[np.bool_]
-    cause: NDArray[np.int8]
-    deepest_cause: NDArray[np.int8]
-    wellbeing: NDArray[np.float64]
-    returns: NDArray[np.float64]
-    mean_lowest_meter: NDArray[np.float64]
-    place_uses: NDArray[np.int64]
-    num_kinds_used: NDArray[np.int64]
-    final_meters: NDArray[np.float64]
-
-
-@inlined
-def _towards(cell: int, goal: int, level: Tables) -> int:
-    """INTERACT on the goal, else a step towards it along the longer side of the way."""
-    dy = level.row_of[goal] - level.row_of[cell]
-    dx = level.column_of[goal] - level.column_of[cell]
-    if dy == 0 and dx == 0:
-        return INTERACT
-    if abs(dx) >= abs(dy):
-        return RIGHT if dx > 0 else LEFT
-    return DOWN if dy > 0 else UP
-
-
-@kernel
-def _go_to(
-    packed: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    level: Tables,
-    places: NDArray[np.int64],
-    actions: NDArray[np.int64],
-) -> None:
-    """Go to the place and use it; WAIT where it is closed or does not exist."""
-    at = level.at
-    for i in range(len(packed)):
-        goal = int(packed[i, at.place_cells + places[i]])
-        action = WAIT
-        if goal >= 0:
-            action = _towards(int(packed[i, at.agent_cell]), goal, level)
-        actions[i] = action if mask[i, action] else WAIT
-
-
-def _visit(town: TownBatch, level: Tables, places: NDArray[np.int64]) -> NDArray[np.int64]:
-    actions = np.empty(town.num_envs, dtype=np.int64)
-    _go_to(town.packed, town.mask, level, places, actions)
-    return actions
-
-
 def _random(town: TownBatch, _: Tables, seeds: NDArray[np.uint64], step: int) -> NDArray[np.int64]:
     legal = town.mask.cumsum(axis=1)
     wanted = np.floor(uniforms(seeds, step, 0) * legal[:, -1]) + 1
@@ -149,11 +87,11 @@ def _heuristic(town: TownBatch, level: Tables, _: NDArray[np.uint64], __: int) -
     helped = np.where(np.isin(help_for, level.places), town.meters, np.inf)  # meters that this town can raise
     goals = help_for[helped.argmin(axis=1)]
     in_use = town.packed[:, PACKED.place_in_use].astype(np.int64)
-    return _visit(town, level, np.where((in_use >= 0) & town.mask[:, INTERACT], in_use, goals))
+    return go_to(town.packed, town.mask, level, np.where((in_use >= 0) & town.mask[:, INTERACT], in_use, goals))
 
 
 def _two_places(town: TownBatch, level: Tables, _: NDArray[np.uint64], __: int) -> NDArray[np.int64]:
-    return _visit(town, level, np.where(town.meters[:, MONEY] < _LOW_MONEY, JOB, BED))
+    return go_to(town.packed, town.mask, level, np.where(town.meters[:, MONEY] < _LOW_MONEY, JOB, BED))
 
 
 def _tuned_script(town: TownBatch, level: Tables, _: NDArray[np.uint64], __: int) -> NDArray[np.int64]:
@@ -186,10 +124,11 @@ def play(
     multiplier: float | NDArray[np.float64] = 1.0,
     *,
     policy_seed: int = 0,
-) -> Outcomes:
+) -> tuple[TownBatch, Tally]:
     """Play one episode for each seed, by a policy of `POLICIES` or a function of the same kind.
 
     seeds uint64 [N], multiplier of the base decay one number or [N]; `policy_seed` matters to "random" alone.
+    Returns the towns as the episodes left them, and what was counted on the way.
     """
     act = POLICIES[policy].act if isinstance(policy, str) else policy
     level = find_level(level)
@@ -204,16 +143,5 @@ def play(
         if not played.any():
             break
         town.step(act(town, rules, draws, step))
-        tally.add(town.meters, ~town.died, town.rewards, town.interacted, played)
-    return Outcomes(
-        num_steps=tally.num_steps,
-        died=town.died,
-        cause=town.cause,
-        deepest_cause=town.deepest_cause,
-        wellbeing=tally.wellbeing,
-        returns=tally.returns,
-        mean_lowest_meter=tally.lowest / tally.num_steps,
-        place_uses=tally.uses,
-        num_kinds_used=(tally.uses > 0).sum(axis=1),
-        final_meters=town.meters,
-    )
+        tally.add(town, town.rewards, played)
+    return town, tally

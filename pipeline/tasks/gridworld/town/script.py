@@ -1,4 +1,6 @@
-"""The tuned script: at every step, go for the place that is worth most for the time it takes.
+"""What scripted policies do in compiled loops: go to a place; and the tuned script, which also chooses the place.
+
+The tuned script goes at every step for the place that is worth most for the time it takes.
 
 What a place is worth: each meter m has a discomfort w_m * (d + k_m * d^3) of its distance d = 1 - value from full.
 A use is worth the discomfort it removes from the meters as they will be on arrival (money counts like any
@@ -6,7 +8,7 @@ other meter, so prices and wages need no rule of their own), divided by the step
 for opening, ticks, and a constant. If nothing is worth `idle`, the script rests.
 
 Twenty parameters: w (8), k (8), the constant, a bonus for going on with a use in progress, `idle`, and how
-much of the decay on the way is foreseen. `tune_script.py` finds them.
+much of the decay on the way is foreseen. `benchmarks.tools.tune_script` finds them.
 """
 
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.compiled import inlined, kernel
 from pipeline.tasks.gridworld.town.arrays import Tables
-from pipeline.tasks.gridworld.town.rules import DOWN, INTERACT, LEFT, MONEY, REST, RIGHT, UP
+from pipeline.tasks.gridworld.town.rules import DOWN, INTERACT, LEFT, MONEY, REST, RIGHT, UP, WAIT
 
 NUM_PARAMETERS = 20
 # Places in the vector of parameters.
@@ -26,8 +28,9 @@ _FULL = (
     *(0.3297, 1.3208, 1.2185, 2.0992, 0.3046, 0.1026, 0.8201, 0.2649),
     *(0.5336, 0.041, 0.0234, 0.5079),
 )
-# Found by `tune_script.py` with its defaults but --generations 20 --scenarios 24 (minimal, resources), --generations 20
-# (full), --generations 25 (temporal). Survived steps / wellbeing on 1,000 other towns, at decay 1.0, 1.5 and 2.0:
+# Found by `benchmarks.tools.tune_script` with its defaults but --generations 20 --scenarios 24 (minimal, resources),
+# --generations 20 (full), --generations 25 (temporal). Survived steps / wellbeing on 1,000 other towns, at decay 1.0,
+# 1.5 and 2.0:
 #   minimal    366 / 256    295 / 195    231 / 158   (one bed and $50: nobody lives to 1,000)
 #   resources  2000 / 1869  2000 / 1843  2000 / 1817
 #   full       500 / 474    500 / 464    500 / 453
@@ -57,6 +60,44 @@ TUNED: dict[str, NDArray[np.float64]] = {
         ]
     ),
 }
+
+
+@inlined
+def _towards(cell: int, goal: int, level: Tables) -> int:
+    """INTERACT on the goal, else a step towards it along the longer side of the way."""
+    dy = level.row_of[goal] - level.row_of[cell]
+    dx = level.column_of[goal] - level.column_of[cell]
+    if dy == 0 and dx == 0:
+        return INTERACT
+    if abs(dx) >= abs(dy):
+        return RIGHT if dx > 0 else LEFT
+    return DOWN if dy > 0 else UP
+
+
+@kernel
+def _go_to(
+    packed: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    level: Tables,
+    places: NDArray[np.int64],
+    actions: NDArray[np.int64],
+) -> None:
+    at = level.at
+    for i in range(len(packed)):
+        goal = int(packed[i, at.place_cells + places[i]])
+        action = WAIT
+        if goal >= 0:
+            action = _towards(int(packed[i, at.agent_cell]), goal, level)
+        actions[i] = action if mask[i, action] else WAIT
+
+
+def go_to(
+    packed: NDArray[np.float32], mask: NDArray[np.bool_], level: Tables, places: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Actions int64 [N] that lead to `places` [N] and use them; WAIT where a place is closed or does not exist."""
+    actions = np.empty(len(packed), dtype=np.int64)
+    _go_to(packed, mask, level, places, actions)
+    return actions
 
 
 @inlined
@@ -104,22 +145,14 @@ def _worth(place: int, row: NDArray[np.float32], way: int, level: Tables, parame
 def _best_action(row: NDArray[np.float32], level: Tables, parameters: NDArray[np.float64]) -> int:
     at = level.at
     cell = np.int64(row[at.agent_cell])
-    best, best_dy, best_dx = parameters[_IDLE], 0, 0
-    found = False
+    best, goal = parameters[_IDLE], -1
     for place in level.places:
         there = np.int64(row[at.place_cells + place])
-        dy = level.row_of[there] - level.row_of[cell]
-        dx = level.column_of[there] - level.column_of[cell]
-        worth = _worth(place, row, abs(dy) + abs(dx), level, parameters)
+        way = abs(level.row_of[there] - level.row_of[cell]) + abs(level.column_of[there] - level.column_of[cell])
+        worth = _worth(place, row, way, level, parameters)
         if worth > best:
-            best, best_dy, best_dx, found = worth, dy, dx, True
-    if not found:
-        return REST
-    if best_dy == 0 and best_dx == 0:
-        return INTERACT
-    if abs(best_dx) >= abs(best_dy):
-        return RIGHT if best_dx > 0 else LEFT
-    return DOWN if best_dy > 0 else UP
+            best, goal = worth, int(there)
+    return REST if goal < 0 else _towards(int(cell), goal, level)
 
 
 @kernel

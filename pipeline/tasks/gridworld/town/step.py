@@ -62,7 +62,6 @@ class _Town(NamedTuple):
     retired: NDArray[np.bool_]
     finished: NDArray[np.bool_]
     cause: NDArray[np.int8]
-    deepest_cause: NDArray[np.int8]
     interacted: NDArray[np.int8]
     sparse: NDArray[np.bool_]
 
@@ -128,7 +127,7 @@ def _reset_one(i: int, seed: Any, multiplier: float, town: _Town, level: Tables,
     town.multiplier[i] = multiplier
     town.rewards[i, :] = 0.0
     town.died[i] = town.retired[i] = town.finished[i] = False
-    town.cause[i] = town.deepest_cause[i] = town.interacted[i] = -1
+    town.cause[i] = town.interacted[i] = -1
 
 
 @kernel
@@ -203,32 +202,6 @@ def _live(meters: NDArray[np.float64], multiplier: float, level: Tables) -> None
 
 
 @inlined
-def _deepest_cause(killed: int, meters: NDArray[np.float64], level: Tables) -> int:
-    """Follow the strongest drain from the meter that killed to where the trouble began.
-
-    From each meter to the source that takes most from it in this state, by cascade or by unfitness below
-    the threshold, until a meter is reached that nothing drains.
-    """
-    threshold = level.cascade_threshold
-    current = killed
-    for _ in range(len(meters)):
-        worst, worst_loss = -1, 0.0
-        for c in range(len(level.cascade_source)):
-            source = level.cascade_source[c]
-            loss = level.cascade_strength[c] * (threshold - meters[source]) / threshold
-            if level.cascade_target[c] == current and loss > worst_loss:
-                worst, worst_loss = source, loss
-        if current == HEALTH and meters[FITNESS] < threshold:
-            loss = level.health_decay * level.health_unfit * (1.0 - meters[FITNESS])
-            if loss > worst_loss:
-                worst = FITNESS
-        if worst < 0:
-            return current
-        current = worst
-    return current
-
-
-@inlined
 def _lowest_need(meters: NDArray[np.float64]) -> float:
     lowest = 1.0
     for m in range(len(meters)):
@@ -273,7 +246,6 @@ def _step(town: _Town, level: Tables, options: _Options, actions: NDArray[np.int
         died[i] = meters[ENERGY] <= 0.0 or meters[HEALTH] <= 0.0
         if died[i]:
             town.cause[i] = ENERGY if meters[ENERGY] <= 0.0 else HEALTH
-            town.deepest_cause[i] = _deepest_cause(town.cause[i], meters, level)
         num_steps = row[level.at.num_steps]
         retired[i] = num_steps >= level.cap and not died[i]
         finished[i] = died[i] or retired[i]
@@ -297,7 +269,6 @@ class TownBatch:
     finished       bool    [N]                the episode is over; steps do nothing until the next reset
     died, retired  bool    [N]                how it ended; kept until the reset
     cause          int8    [N]                meter that killed (energy or health), -1 if none did
-    deepest_cause  int8    [N]                meter in which that death began, -1
     interacted     int8    [N]                place whose use was completed by the last step, -1 none
     meters         float64 [N, 8]             the exact meters behind `packed`
 
@@ -320,7 +291,6 @@ class TownBatch:
             retired=np.zeros(num_envs, dtype=np.bool_),
             finished=np.ones(num_envs, dtype=np.bool_),
             cause=np.full(num_envs, -1, dtype=np.int8),
-            deepest_cause=np.full(num_envs, -1, dtype=np.int8),
             interacted=np.full(num_envs, -1, dtype=np.int8),
             sparse=np.zeros(num_envs, dtype=np.bool_),
         )
@@ -330,7 +300,6 @@ class TownBatch:
         self.died, self.retired = self._town.died, self._town.retired
         self.finished = self._town.finished
         self.cause = self._town.cause
-        self.deepest_cause = self._town.deepest_cause
         self.interacted = self._town.interacted
 
     def reset(self, seeds: NDArray[np.uint64], multiplier: float | NDArray[np.float64] = 1.0) -> None:

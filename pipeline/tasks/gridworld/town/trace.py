@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.tasks.gridworld.rows import ExploreMode, Step
-from pipeline.tasks.gridworld.town.rules import METERS, NEEDS, PACKED, PLACES, Level
+from pipeline.tasks.gridworld.town.rules import ENERGY, HEALTH, METERS, NEEDS, PACKED, PLACES, Level
+from pipeline.tasks.gridworld.town.step import TownBatch
 
 MODES: tuple[ExploreMode, ...] = ("greedy", "random", "warmup")
 GREEDY, RANDOM, WARMUP = range(3)
@@ -101,18 +102,11 @@ class Tally:
         self.returns = np.zeros((num_envs, len(components)))
         self.uses = np.zeros((num_envs, len(PLACES)), np.int64)
 
-    def add(
-        self,
-        meters: NDArray[np.float64],
-        alive: NDArray[np.bool_],
-        rewards: NDArray[np.float32],
-        completed: NDArray[np.int8],
-        played: NDArray[np.bool_],
-    ) -> None:
-        """One step: meters [N, 8] and who lives [N] after it, rewards [N, C], uses completed [N], who played [N]."""
+    def add(self, town: TownBatch, rewards: NDArray[np.float32], played: NDArray[np.bool_]) -> None:
+        """One step of ``town``: its rewards [N, C] by component, and who played [N] (was not finished before)."""
+        meters, completed = town.meters, town.interacted
         self.num_steps += played
-        welfare = meters[:, METERS.index("energy")] * meters[:, METERS.index("health")]
-        self.wellbeing += np.where(alive & played, welfare, 0.0)
+        self.wellbeing += np.where(~town.died & played, meters[:, ENERGY] * meters[:, HEALTH], 0.0)
         self.lowest += np.where(played, meters[:, NEEDS].min(axis=1), 0.0)
         self.returns += np.where(played[:, None], rewards, 0.0)
         users = np.flatnonzero(played & (completed >= 0))
@@ -123,9 +117,9 @@ class Tally:
         for array in self.get_state().values():
             array[which] = 0
 
-    def account(self, env: int, meters: NDArray[np.float64], cause: int) -> dict[str, Any]:
-        """The fields that end an account (`rows.ACCOUNT`) of the episode in ``env``; meters [8] are the final ones."""
-        steps = int(self.num_steps[env])
+    def account(self, env: int, town: TownBatch) -> dict[str, Any]:
+        """The fields that end an account (`rows.ACCOUNT`) of the episode that has just ended in ``env``."""
+        steps, cause = int(self.num_steps[env]), int(town.cause[env])
         return {
             "num_steps": steps,
             "died": cause >= 0,
@@ -134,7 +128,7 @@ class Tally:
             "mean_lowest_meter": round(float(self.lowest[env]) / max(steps, 1), 6),
             "returns": {name: round(float(v), 6) for name, v in zip(self.components, self.returns[env], strict=True)},
             "place_uses": {PLACES[p]: int(n) for p, n in enumerate(self.uses[env]) if n},
-            "final_meters": [round(float(v), 6) for v in meters],
+            "final_meters": [round(float(v), 6) for v in town.meters[env]],
         }
 
     def get_state(self) -> dict[str, NDArray[Any]]:

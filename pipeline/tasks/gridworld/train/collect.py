@@ -178,7 +178,7 @@ class Collector:
         flags = DIED * (town.died & ended) + RETIRED * (town.retired & ended) + DUMMY * idle + FIRST * self.first
         flags += EXPLORED * (modes != GREEDY)
         self.replay.finish(actions, rewards.sum(axis=1), flags.astype(np.uint8))
-        self.tally.add(town.meters, ~town.died, rewards, town.interacted, ~idle)
+        self.tally.add(town, rewards, ~idle)
         self.hidden = hidden_after if hidden_after is None else hidden_after.clone()
         told = [self._tell(int(env), step + self.num_envs) for env in np.flatnonzero(ended)]
         self.episode_index += idle
@@ -198,7 +198,7 @@ class Collector:
     def _tell(self, env: int, step: int) -> tuple[GridworldProgress, Build | None]:
         """The rows of the episode that has just ended in ``env``."""
         town, stage = self.town, int(self.stages[env])
-        account = self.tally.account(env, town.meters[env], int(town.cause[env]))
+        account = self.tally.account(env, town)
         episode_index = int(self.episode_index[env])
         final = town.packed[env].copy()
         shared: dict[str, Any] = {
@@ -267,7 +267,9 @@ class Collector:
         own = {name: tensor.numpy() for name, tensor in state["own"].items()}
         self.episode_index, self.stages, self.first = own["episode_index"], own["stages"], own["first"]
         self.random_start = own.get("random_start", self.random_start)  # older checkpoints lack it
-        self.town.set_state({name: tensor.numpy() for name, tensor in state["town"].items()})
+        town = {name: tensor.numpy() for name, tensor in state["town"].items()}
+        town.pop("deepest_cause", None)  # older checkpoints hold it; nothing ever read it
+        self.town.set_state(town)
         self.tally.set_state({name: tensor.numpy() for name, tensor in state["tally"].items()})
         for name, tensor in state["watch"].items():
             self.watch.arrays[name][:] = tensor.numpy()

@@ -104,7 +104,6 @@ class Town:
     died: bool = field(init=False, default=False)
     retired: bool = field(init=False, default=False)
     cause: str | None = field(init=False, default=None)
-    deepest_cause: str | None = field(init=False, default=None)
     completed: str | None = field(init=False, default=None)
     rewards: tuple[float, float, float] = field(init=False, default=(0.0, 0.0, 0.0))
 
@@ -161,7 +160,6 @@ class Town:
         self.died = self.meters["health"] <= 0.0 or self.meters["energy"] <= 0.0
         if self.died:
             self.cause = "energy" if self.meters["energy"] <= 0.0 else "health"
-            self.deepest_cause = self.follow(self.cause)
         self.num_steps += 1
         self.retired = not self.died and self.num_steps == self.cap
         self.rewards = self.reward(potential)
@@ -228,17 +226,19 @@ class Town:
         after = 0.0 if self.died else self.lowest_need()
         return wellbeing, retirement, self.shaping_weight * (self.shaping_gamma * after - potential)
 
-    def follow(self, meter: str) -> str:
-        """From the meter that killed, along the strongest drain on each, to a meter that nothing drains."""
-        for _ in METERS:
-            drains = [
-                (strength * (0.3 - self.meters[source]) / 0.3, source)
-                for source, target, strength in CASCADES
-                if target == meter and self.meters[source] < 0.3
-            ]
-            if meter == "health" and self.meters["fitness"] < 0.3:
-                drains.append((0.001 * 2.5 * (1.0 - self.meters["fitness"]), "fitness"))
-            if not drains:
-                break
-            meter = max(drains, key=lambda drain: drain[0])[1]
-        return meter
+
+def where_it_began(killed: str, meters: dict[str, float]) -> str:
+    """From the meter that killed, along the strongest drain on each, to a meter that nothing drains."""
+    meter = killed
+    for _ in METERS:
+        drains = [
+            (strength * (0.3 - meters[source]) / 0.3, source)
+            for source, target, strength in CASCADES
+            if target == meter and meters[source] < 0.3
+        ]
+        if meter == "health" and meters["fitness"] < 0.3:
+            drains.append((0.001 * 2.5 * (1.0 - meters["fitness"]), "fitness"))
+        if not drains:
+            break
+        meter = max(drains, key=lambda drain: drain[0])[1]
+    return meter

@@ -53,7 +53,6 @@ def assert_equal_to_oracle(batch: TownBatch, i: int, scalar: oracle.Town) -> Non
     assert (batch.died[i], batch.retired[i]) == (scalar.died, scalar.retired)
     assert batch.finished[i] == (scalar.died or scalar.retired)
     assert batch.cause[i] == index(rules.METERS, scalar.cause)
-    assert batch.deepest_cause[i] == index(rules.METERS, scalar.deepest_cause)
     assert batch.interacted[i] == index(rules.PLACES, scalar.completed)
 
 
@@ -159,7 +158,6 @@ def test_one_step_from_any_state_equals_the_scalar_rules(level: str) -> None:
         scalar.step(int(actions[i]))
         assert_equal_to_oracle(batch, i, scalar)
     assert {rules.ENERGY, rules.HEALTH} <= set(batch.cause.tolist())
-    assert {rules.SATIATION, rules.FITNESS, rules.HYGIENE, rules.SOCIAL} <= set(batch.deepest_cause.tolist())
 
 
 def test_sparse_rewards_equal_the_scalar_rules_and_pay_at_the_end_only() -> None:

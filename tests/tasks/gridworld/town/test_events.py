@@ -9,6 +9,7 @@ from pipeline.tasks.gridworld.town.rules import ENERGY, FITNESS, HEALTH, HYGIENE
 from pipeline.tasks.gridworld.town.step import TownBatch
 from tests.tasks.gridworld.fake_episodes import Play, play
 from tests.tasks.gridworld.literal_rows import episode, meters, step
+from tests.tasks.gridworld.town import oracle
 
 
 def told(row: GridworldEpisode) -> list[Event]:
@@ -117,7 +118,7 @@ def test_a_chain_goes_through_unfitness() -> None:
     assert feeding_chain(ENERGY, meters(energy=0.0, satiation=0.0, mood=0.1)) == [ENERGY, SATIATION]
 
 
-def test_chains_end_where_the_environment_says_the_death_began() -> None:
+def test_chains_end_where_the_scalar_rules_say_that_the_death_began() -> None:
     seeds = np.arange(1, 65, dtype=np.uint64)
     town = TownBatch("full", len(seeds))
     town.reset(seeds, 1.0)
@@ -126,8 +127,9 @@ def test_chains_end_where_the_environment_says_the_death_began() -> None:
         town.step(np.array([rng.choice(np.flatnonzero(mask)) for mask in town.mask]))
     assert town.died.sum() > 50
     for env in np.flatnonzero(town.died):
-        chain = feeding_chain(int(town.cause[env]), town.meters[env].tolist())
-        assert METERS[chain[-1]] == METERS[town.deepest_cause[env]]
+        cause, final = int(town.cause[env]), town.meters[env].tolist()
+        began = oracle.where_it_began(METERS[cause], dict(zip(METERS, final, strict=True)))
+        assert METERS[feeding_chain(cause, final)[-1]] == began
 
 
 @pytest.mark.parametrize("level", ["minimal", "resources", "full", "partial", "temporal"])

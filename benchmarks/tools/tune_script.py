@@ -1,4 +1,4 @@
-"""Search for the parameters of the tuned script: `python -m pipeline.tasks.gridworld.town.tune_script --level full`.
+"""Search for the parameters of the tuned script: `python -m benchmarks.tools.tune_script --level full`.
 
 Seeded random search, then local refinement: an evolution strategy that keeps the best few, and moves and
 narrows a normal distribution in the logarithm of the parameters to where they are (the cross-entropy method,
@@ -58,7 +58,8 @@ def mean_wellbeing(parameters: Floats, search: Search, seeds: NDArray[np.uint64]
     """Mean wellbeing of the script over the scenarios `seeds` at each multiplier of the search."""
     scenarios = np.tile(seeds, len(search.multipliers))
     multipliers = np.repeat(np.array(search.multipliers), len(seeds))
-    return float(play(script_with(parameters), search.level, scenarios, multipliers).wellbeing.mean())
+    _, tally = play(script_with(parameters), search.level, scenarios, multipliers)
+    return float(tally.wellbeing.mean())
 
 
 def tune(search: Search) -> Floats:
@@ -110,8 +111,8 @@ def main() -> None:
     print(np.array2string(found, separator=", ", precision=4, suppress_small=True, max_line_width=100))
     seeds = derive(EXAMPLES, arguments.seed, np.arange(1000))
     for multiplier in (1.0, 1.5, 2.0):
-        outcomes = play(script_with(np.round(found, 4)), arguments.level, seeds, multiplier)
-        print(f"x{multiplier}: {outcomes.num_steps.mean():.1f} steps, wellbeing {outcomes.wellbeing.mean():.1f}")
+        _, tally = play(script_with(np.round(found, 4)), arguments.level, seeds, multiplier)
+        print(f"x{multiplier}: {tally.num_steps.mean():.1f} steps, wellbeing {tally.wellbeing.mean():.1f}")
 
 
 if __name__ == "__main__":
