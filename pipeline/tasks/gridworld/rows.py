@@ -13,22 +13,6 @@ from msgspec import Struct
 from pipeline.contract.parts import RowsPart
 from schemas import rows
 
-# What every account of an episode says. A Struct has one base, so the rows that tell of an episode (episode,
-# prediction, score) each spell these fields out; a test holds them equal.
-ACCOUNT = (
-    "level",
-    "seed",
-    "multiplier",
-    "num_steps",
-    "died",
-    "cause",
-    "wellbeing",
-    "mean_lowest_meter",
-    "returns",
-    "place_uses",
-    "final_meters",
-)
-TASK = "gridworld"
 ExploreMode = Literal["greedy", "random", "warmup"]
 
 
@@ -151,6 +135,11 @@ class GridworldScore(rows.Score, frozen=True, kw_only=True, forbid_unknown_field
     place_uses: dict[str, int]
     final_meters: list[float]
     num_place_kinds: int
+
+
+# What every account of an episode says. A Struct has one base, so the rows that tell of an episode (episode,
+# prediction, score) each spell these fields out; a test holds them equal.
+ACCOUNT = tuple(name for name in GridworldScore.__annotations__ if name not in ("task", "num_place_kinds"))
 
 
 class GridworldMonitor(rows.Monitor, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from pipeline.tasks.gridworld.town.arrays import tables
 from pipeline.tasks.gridworld.town.policies import POLICIES
 from pipeline.tasks.gridworld.town.rules import ACTIONS, METERS, PACKED, REWARDS, Level
 from pipeline.tasks.gridworld.town.step import TownBatch
-from pipeline.tasks.gridworld.town.trace import GREEDY, Recorded, Tally, build_trace, place_positions
+from pipeline.tasks.gridworld.town.trace import GREEDY, Recorder, Tally, build_trace, place_positions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,43 +33,27 @@ class Fake:
     model: str = "0123456789abcdef"
 
 
-class _Tape:
-    """What the traced towns do, step by step; all of them are recorded to the end and cut afterwards."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.columns: dict[str, list[NDArray[Any]]] = {}
-
-    def add(self, **columns: NDArray[Any]) -> None:
-        for name, values in columns.items():
-            self.columns.setdefault(name, []).append(values[: self.count].copy())
-
-    def cut(self, town: int, length: int, final: NDArray[np.float32]) -> Recorded:
-        return Recorded(**{name: np.stack(values)[:length, town] for name, values in self.columns.items()}, final=final)
-
-
 def fake_predictions(fake: Fake) -> list[GridworldPrediction]:
     """The rows that infer would write, in the order of the scenarios."""
     count, generator = fake.num_records, np.random.default_rng(fake.seed)
     town = TownBatch(fake.level, count)
     seeds = np.arange(fake.first_seed, fake.first_seed + count, dtype=np.uint64)
     town.reset(seeds, fake.multiplier)
-    tally, tape = Tally(count, REWARDS), _Tape(min(fake.num_traces, count))
+    tally = Tally(count, REWARDS)
+    recorder = Recorder(np.arange(min(fake.num_traces, count)), town.level.cap, len(REWARDS))
     act, rules = POLICIES[fake.policy].act, tables(town.level)
     for step in range(town.level.cap):
         played = ~town.finished
         if not played.any():
             break
         actions = _careless(act(town, rules, seeds, step), town.mask, generator, fake.carelessness)
-        packed, mask = town.packed.copy(), town.mask.copy()
+        q = _made_up_q(town.packed, actions, generator)
+        now = {"packed": town.packed, "mask": town.mask, "q": q, "actions": actions}
+        recorder.record(np.full(count, step), played, modes=np.full(count, GREEDY), **now)
         town.step(actions)
-        tally.add(town.meters, ~town.died, town.rewards, town.interacted, played)
-        q = _made_up_q(packed, actions, generator)
-        modes = np.full(count, GREEDY, dtype=np.int8)
-        tape.add(
-            packed=packed, mask=mask, q=q, actions=actions, modes=modes, rewards=town.rewards, completed=town.interacted
-        )
-    return [_row(fake, town, i, tally, tape) for i in range(count)]
+        recorder.record(np.full(count, step), played, rewards=town.rewards, completed=town.interacted)
+        tally.add(town, town.rewards, played)
+    return [_row(fake, town, i, tally, recorder) for i in range(count)]
 
 
 def _careless(
@@ -98,16 +82,16 @@ def _made_up_hidden(packed: NDArray[Any], size: int) -> list[list[float]]:
     return [np.round(state, 3).tolist() for state in states[: len(packed)]]
 
 
-def _row(fake: Fake, town: TownBatch, i: int, tally: Tally, tape: _Tape) -> GridworldPrediction:
+def _row(fake: Fake, town: TownBatch, i: int, tally: Tally, recorder: Recorder) -> GridworldPrediction:
     level: Level = town.level
-    recorded = tape.cut(i, int(tally.num_steps[i]), town.packed[i]) if i < tape.count else None
+    recorded = recorder.episode(i, int(tally.num_steps[i]), town.packed[i])
     return GridworldPrediction(
         id=f"{fake.level}-x{fake.multiplier:g}-{fake.first_seed + i}",
         model=fake.model,
         level=level.name,
         seed=fake.first_seed + i,
         multiplier=fake.multiplier,
-        **tally.account(i, town.meters[i], int(town.cause[i])),
+        **tally.account(i, town),
         epsilon=0.0,
         size=level.size,
         window=level.window,

@@ -8,13 +8,15 @@ from pipeline.follow.playback import count
 from pipeline.follow.scene import Lines, Mark, Scene, Size
 from pipeline.follow.text import BLUE, FAINT, GREEN, LINE, ORANGE, RED, TEXT, bar, ends, wrap
 from pipeline.tasks.gridworld.follow.readings import RATE_STEPS, TIERS, projected_death, rates, steps_left
-from pipeline.tasks.gridworld.follow.town import METER_COLORS, describe_place, place_color
+from pipeline.tasks.gridworld.follow.town import METER_COLORS, place_color
 from pipeline.tasks.gridworld.rows import GridworldEpisode
 from pipeline.tasks.gridworld.town.events import (
     DEADLY,
     Event,
     Kind,
     death_sentence,
+    ending,
+    hours_words,
     meters_at,
     read_events,
     read_town,
@@ -154,15 +156,16 @@ def draw_certificate(scene: Scene, size: Size) -> Lines:
     if episode.died:
         sentence = death_sentence(episode).removeprefix("died: ")
         lines += [Text(part, TEXT) for part in wrap(sentence, size.width)] + [Text()]
-    facts = [("survived", f"{episode.num_steps} of {episode.cap} steps"), ("wellbeing", f"{episode.wellbeing:.1f}")]
-    facts += [
-        ("return", f"{sum(episode.returns.values()):.2f}"),
-        ("lowest meter", f"{episode.mean_lowest_meter:.2f} mean"),
-    ]
-    lines += [Text.assemble((f"{name:<13}", FAINT), (value, TEXT)) for name, value in facts]
     used = sorted(episode.place_uses.items(), key=lambda item: -item[1])
+    facts = {
+        "survived": f"{episode.num_steps} of {episode.cap} steps",
+        "wellbeing": f"{episode.wellbeing:.1f}",
+        "return": f"{sum(episode.returns.values()):.2f}",
+        "lowest meter": f"{episode.mean_lowest_meter:.2f} mean",
+        "places used": f"{len(used)} of {len(episode.grid_places)}",
+    }
+    lines += [Text.assemble((f"{name:<13}", FAINT), (value, TEXT)) for name, value in facts.items()]
     told = ", ".join(f"{words(key)} {uses}" for key, uses in used) or "none"
-    lines += [Text.assemble((f"{'places used':<13}", FAINT), (f"{len(used)} of {len(episode.grid_places)}", TEXT))]
     lines += [Text(f" {part}", TEXT) for part in wrap(told, size.width - 1)]
     low = [METERS[m] for m, level in enumerate(episode.final_meters) if level < CASCADE_THRESHOLD and m != MONEY]
     lines += [Text(part, FAINT) for part in wrap("low at the end: " + (", ".join(low) or "none"), size.width)]
@@ -185,8 +188,7 @@ def draw_forecast(scene: Scene, size: Size) -> Lines:
 def _verdict(scene: Scene) -> Text:
     episode: GridworldEpisode = scene.episode
     if scene.frame >= len(episode.trace):
-        end = f"died of {episode.cause}" if episode.died else "retired"
-        return Text(f"it {end} at step {episode.num_steps}", f"bold {TEXT}")
+        return Text(f"it {ending(episode)} at step {episode.num_steps}", f"bold {TEXT}")
     death = projected_death(scene)
     if death is None:
         return Text("neither energy nor health falls", f"bold {GREEN}")
@@ -223,8 +225,9 @@ def draw_places(scene: Scene, size: Size) -> Lines:
     lines = [Text(head, FAINT)]
     for key in episode.grid_places:
         place = PLACE_TYPES[PLACES.index(key)]
-        hours, ticks, price = describe_place(place)
-        told = f"{hours if temporal else '':>6}{ticks if has_ticks else '':>{6 * has_ticks}}{price:>6}"
+        price = f"${place.price * DOLLARS_PER_MONEY:.0f}" if place.price else "free"
+        ticks = f"{place.ticks if has_ticks else '':>{6 * has_ticks}}"
+        told = f"{hours_words(place) if temporal else '':>6}{ticks}{price:>6}"
         room = size.width - 11 - len(told) - 1
         lines.append(
             Text.assemble((f"{words(key):<11}", place_color(key)), (told, TEXT), (f" {_restores(place, room)}", FAINT))

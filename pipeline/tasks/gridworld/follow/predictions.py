@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
 from rich.text import Text
 
 from pipeline.follow.scene import FollowPredictionsPart, Scene
@@ -18,31 +17,17 @@ from pipeline.tasks.gridworld.rows import GridworldPrediction
 _NO_TRACE = b"null"
 
 
-class Line(Struct, frozen=True, kw_only=True):
+class Line(training.Told, frozen=True, kw_only=True):
     """What is read of every line; its steps are not decoded."""
 
     schema: Literal["prediction_v1"] = "prediction_v1"
     task: Literal["gridworld"] = "gridworld"
-    id: str
-    level: str
-    multiplier: float
-    num_steps: int
-    died: bool
-    cause: str | None
-    wellbeing: float
     trace: msgspec.Raw
 
 
-class Summary(Struct, frozen=True, kw_only=True):
+class Summary(training.Told, frozen=True, kw_only=True):
     """What is kept in memory of every line."""
 
-    id: str
-    level: str
-    multiplier: float
-    num_steps: int
-    died: bool
-    cause: str | None
-    wellbeing: float
     has_steps: bool
     ended_unix_s: float = 0.0
     num_dropped_before: int = 0
@@ -50,20 +35,13 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 def summarize(line: Line) -> Summary:
     """The line without its steps."""
-    fields = {name: getattr(line, name) for name in line.__struct_fields__ if name in Summary.__struct_fields__}
-    return Summary(**fields, has_steps=bytes(line.trace) != _NO_TRACE)
+    told = {name: getattr(line, name) for name in training.Told.__struct_fields__}
+    return Summary(**told, has_steps=bytes(line.trace) != _NO_TRACE)
 
 
 def num_frames(summary: Summary) -> int:
     """One frame before every step and one after the last; 0 where the steps were not kept."""
     return summary.num_steps + 1 if summary.has_steps else 0
-
-
-def summary_line(summary: Summary) -> str:
-    """One record in one line, for logs."""
-    end = f"died of {summary.cause}" if summary.died else "retired"
-    facts = f"survived {summary.num_steps}  wellbeing {summary.wellbeing:.1f}  {end}"
-    return f"{summary.id}  {summary.level} x{summary.multiplier:g}  {facts}"
 
 
 def headline(scene: Scene) -> Text:
@@ -78,7 +56,7 @@ PART = FollowPredictionsPart(
         training.PART,
         summary=Summary,
         num_frames=num_frames,
-        summary_line=summary_line,
+        summary_line=training.tell,
         headline=headline,
         filters=[choice for choice in training.FILTERS if choice.name != "stage changes"],
     ),

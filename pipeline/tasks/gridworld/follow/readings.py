@@ -10,28 +10,15 @@ from pipeline.follow.scene import Lines, Scene, Size
 from pipeline.follow.text import BLUE, CALM, FAINT, GREEN, LINE, RED, TEXT, bar, box, columns, ends, sparkline
 from pipeline.tasks.gridworld.follow.town import METER_COLORS
 from pipeline.tasks.gridworld.rows import GridworldEpisode, Step
-from pipeline.tasks.gridworld.town.events import DEADLY, meters_at, signed
-from pipeline.tasks.gridworld.town.rules import (
-    ACTIONS,
-    CASCADE_THRESHOLD,
-    DOLLARS_PER_MONEY,
-    ENERGY,
-    FITNESS,
-    HEALTH,
-    HYGIENE,
-    METERS,
-    MONEY,
-    MOOD,
-    SATIATION,
-    SOCIAL,
-)
+from pipeline.tasks.gridworld.town import rules
+from pipeline.tasks.gridworld.town.events import DEADLY, ending, meters_at, signed
 
 # By what a meter at 0 does: pivotal ones kill; primary ones drain a pivotal one (fitness through the fall of health);
 # secondary ones drain primary ones. Money drains nothing and pays for everything; it stands with what it pays for.
 TIERS = (
-    ("pivotal", "┃", (ENERGY, HEALTH)),
-    ("primary", "│", (SATIATION, MOOD, FITNESS, MONEY)),
-    ("secondary", "┆", (HYGIENE, SOCIAL)),
+    ("pivotal", "┃", (rules.ENERGY, rules.HEALTH)),
+    ("primary", "│", (rules.SATIATION, rules.MOOD, rules.FITNESS, rules.MONEY)),
+    ("secondary", "┆", (rules.HYGIENE, rules.SOCIAL)),
 )
 RATE_STEPS = 10  # a meter's rate is its mean change over this many steps
 READINGS_SIZE = Size(34, 18)
@@ -82,19 +69,19 @@ def _projection(scene: Scene) -> Text:
     if scene.frame >= len(scene.episode.trace) or scene.frame == 0 or death is None:
         return Text()
     meter, left = death
-    return Text(f"{METERS[meter]} lasts {left} steps", f"bold {RED}" if left <= 20 else FAINT)
+    return Text(f"{rules.METERS[meter]} lasts {left} steps", f"bold {RED}" if left <= 20 else FAINT)
 
 
 def _meter(tier: str, meter: int, level: float, rate: float, width: int) -> Text:
     """``┃!energy     ████       0.27 -.012``: tier, warning sign, name, bar, level, rate."""
-    low = level < CASCADE_THRESHOLD and meter != MONEY
-    value = f"${level * DOLLARS_PER_MONEY:.0f}" if meter == MONEY else f"{level:.2f}"
+    low = level < rules.CASCADE_THRESHOLD and meter != rules.MONEY
+    value = f"${level * rules.DOLLARS_PER_MONEY:.0f}" if meter == rules.MONEY else f"{level:.2f}"
     change = signed(rate, 3) if abs(rate) >= 0.0005 else ""
     room = max(width - 24, 4)  # what the other columns leave
     return Text.assemble(
         (tier, FAINT),
         ("!" if low else " ", f"bold {RED}"),
-        (f"{METERS[meter]:<9} ", f"bold {RED}" if low else TEXT),
+        (f"{rules.METERS[meter]:<9} ", f"bold {RED}" if low else TEXT),
         (bar(level, room), f"{RED if low else METER_COLORS[meter]} on {LINE}"),
         (f" {value:>5}", f"bold {RED}" if low else TEXT),
         (f" {change:>5}", FAINT),
@@ -128,15 +115,14 @@ def draw_values(scene: Scene, width: int) -> Lines:
     step = episode.trace[scene.frame]
     second = scene.opinion[scene.frame] if scene.opinion is not None else None
     lines = [_values_heading(step, width, second)]
-    lines += [_value(step, action, second, width) for action in range(len(ACTIONS))]
+    lines += [_value(step, action, second, width) for action in range(len(rules.ACTIONS))]
     return lines
 
 
 def _outcome(episode: GridworldEpisode, width: int) -> Lines:
-    end = f"died of {episode.cause}" if episode.died else "retired"
     return [
         Text("THE END", FAINT),
-        Text(f" {end}", f"bold {RED if episode.died else GREEN}"),
+        Text(f" {ending(episode)}", f"bold {RED if episode.died else GREEN}"),
         Text(f" {episode.num_steps} of {episode.cap} steps, wellbeing {episode.wellbeing:.1f}", TEXT),
     ]
 
@@ -157,11 +143,11 @@ def _value(step: Step, action: int, second: Sequence[float] | None, width: int) 
     style = f"bold {TEXT}" if chosen else (TEXT if legal else LINE)
     line = Text.assemble(
         ("▶" if chosen else (" " if legal else "✗"), f"bold {BLUE}" if chosen else FAINT),
-        (f" {ACTIONS[action]:<9}", style),
+        (f" {rules.ACTIONS[action]:<9}", style),
     )
     tail = Text(_number(step.q, action, legal), style)
     if second is not None:
-        best = max((a for a in range(len(ACTIONS)) if step.mask[a]), key=lambda a: second[a])
+        best = max((a for a in range(len(rules.ACTIONS)) if step.mask[a]), key=lambda a: second[a])
         tail.append(_number(second, action, legal), style)
         tail.append(" ◆" if action == best else "  ", BLUE)
     room = max(width - line.cell_len - tail.cell_len, 0)

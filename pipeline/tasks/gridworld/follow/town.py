@@ -7,22 +7,8 @@ from rich.text import Text
 from pipeline.follow.scene import Lines, Scene, Size
 from pipeline.follow.text import BLUE, DIM, FAINT, GREEN, LAKE, LINE, LIT, ORANGE, PURPLE, RED, TEXT, YELLOW
 from pipeline.tasks.gridworld.rows import GridworldEpisode, Step
+from pipeline.tasks.gridworld.town import rules
 from pipeline.tasks.gridworld.town.events import read_town, words
-from pipeline.tasks.gridworld.town.rules import (
-    ACTIONS,
-    ENERGY,
-    FITNESS,
-    HEALTH,
-    HYGIENE,
-    METERS,
-    MONEY,
-    MOOD,
-    PLACE_TYPES,
-    PLACES,
-    SATIATION,
-    SOCIAL,
-    Place,
-)
 
 # Cells of the grid, gutter not counted, largest first: a terminal cell is about twice as high as wide.
 _CELLS = (Size(12, 5), Size(10, 4), Size(8, 3), Size(6, 3), Size(4, 2), Size(2, 1))
@@ -30,17 +16,23 @@ TRAIL_STEPS = 16
 _NIGHT_FROM, _NIGHT_TO = 20, 6
 
 METER_COLORS = {
-    ENERGY: YELLOW,
-    HEALTH: GREEN,
-    SATIATION: ORANGE,
-    HYGIENE: BLUE,
-    MOOD: PURPLE,
-    MONEY: TEXT,
-    SOCIAL: LAKE,
-    FITNESS: RED,
+    rules.ENERGY: YELLOW,
+    rules.HEALTH: GREEN,
+    rules.SATIATION: ORANGE,
+    rules.HYGIENE: BLUE,
+    rules.MOOD: PURPLE,
+    rules.MONEY: TEXT,
+    rules.SOCIAL: LAKE,
+    rules.FITNESS: RED,
 }
 # What each place is mainly for: it has the colour of that meter.
-_MAIN_METER = {"fast_food": SATIATION, "bar": SOCIAL, "job": MONEY, "labor": MONEY, "park": FITNESS}
+_MAIN_METER = {
+    "fast_food": rules.SATIATION,
+    "bar": rules.SOCIAL,
+    "job": rules.MONEY,
+    "labor": rules.MONEY,
+    "park": rules.FITNESS,
+}
 _SHORT = {
     "luxury_bed": "luxe",
     "shower": "wash",
@@ -68,12 +60,12 @@ _TINY = {
     "gym": "Gy",
     "park": "Pa",
 }
-ACTION_SIGNS = dict(zip(ACTIONS, "↑↓←→*.z~", strict=True))
+ACTION_SIGNS = dict(zip(rules.ACTIONS, "↑↓←→*.z~", strict=True))
 
 
 def place_color(key: str) -> str:
     """Colour of a place: that of the meter it mainly restores."""
-    effects = PLACE_TYPES[PLACES.index(key)].effects
+    effects = rules.PLACE_TYPES[rules.PLACES.index(key)].effects
     return METER_COLORS[_MAIN_METER.get(key, max(effects, key=lambda meter: effects[meter]))]
 
 
@@ -116,7 +108,9 @@ def read_moment(scene: Scene) -> Moment:
     trail = {past.position: scene.frame - frame for frame, past in enumerate(trace[start : scene.frame], start)}
     trail.pop(position, None)
     temporal = read_town(episode).temporal
-    closed = {key for key in episode.grid_places if temporal and not PLACE_TYPES[PLACES.index(key)].is_open(hour)}
+    closed = {
+        key for key in episode.grid_places if temporal and not rules.PLACE_TYPES[rules.PLACES.index(key)].is_open(hour)
+    }
     return Moment(episode, scene.frame, step, position, hour, _seen(episode, scene.frame), trail, frozenset(closed))
 
 
@@ -125,7 +119,7 @@ def _last_position(episode: GridworldEpisode) -> tuple[int, int]:
     if not episode.trace:
         return (0, 0)
     last = episode.trace[-1]
-    dx, dy = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}.get(ACTIONS[last.action], (0, 0))
+    dx, dy = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}.get(rules.ACTIONS[last.action], (0, 0))
     edge = episode.size - 1
     return min(max(last.position[0] + dx, 0), edge), min(max(last.position[1] + dy, 0), edge)
 
@@ -195,9 +189,9 @@ def _footing(moment: Moment) -> tuple[Text, Text]:
     step = moment.step
     if step is None:
         return Text("the end", TEXT), Text()
-    doing = Text.assemble((f"{ACTION_SIGNS[ACTIONS[step.action]]} {ACTIONS[step.action]}", f"bold {TEXT}"))
+    doing = Text.assemble((f"{ACTION_SIGNS[rules.ACTIONS[step.action]]} {rules.ACTIONS[step.action]}", f"bold {TEXT}"))
     if step.use_place >= 0:
-        used = PLACE_TYPES[step.use_place]
+        used = rules.PLACE_TYPES[step.use_place]
         return doing, Text.assemble(
             (f"{words(used.key)} ", place_color(used.key)),
             ("█" * step.use_ticks + "░" * (used.ticks - step.use_ticks), place_color(used.key)),
@@ -205,7 +199,7 @@ def _footing(moment: Moment) -> tuple[Text, Text]:
         )
     if step.underfoot < 0:
         return doing, Text()
-    key = PLACES[step.underfoot]
+    key = rules.PLACES[step.underfoot]
     return doing, Text(f"at {words(key)}{', shut' if key in moment.closed else ''}", place_color(key))
 
 
@@ -244,7 +238,7 @@ def _agent(moment: Moment, width: int) -> Text:
     if moment.step is None:
         sign = "†" if moment.episode.died else "★"
     else:
-        sign = ACTION_SIGNS[ACTIONS[moment.step.action]]
+        sign = ACTION_SIGNS[rules.ACTIONS[moment.step.action]]
     return Text(
         f"@{sign}".center(width), f"bold reverse {RED if moment.step is None and moment.episode.died else TEXT}"
     )
@@ -270,18 +264,3 @@ def _fenced(moment: Moment, row: Text, y: int, line: int, cell: Size) -> Text:
             part.stylize(f"on {LIT}")
         fenced.append_text(part)
     return fenced.append("│", LINE)
-
-
-def describe_place(place: Place) -> tuple[str, str, str]:
-    """Hours, ticks and price of a place in words."""
-    price = "free" if not place.price else f"${place.price * 100:.0f}"
-    return (
-        "always" if place.opens == 0 and place.closes == 24 else f"{place.opens}-{place.closes}",
-        str(place.ticks),
-        price,
-    )
-
-
-def meter_label(meter: int) -> Text:
-    """Name of a meter in its colour."""
-    return Text(METERS[meter], METER_COLORS[meter])

@@ -21,29 +21,31 @@ from pipeline.tasks.gridworld.follow.panels import (
 from pipeline.tasks.gridworld.follow.readings import NUM_RECENT, READINGS_SIZE, draw_readings, draw_trend
 from pipeline.tasks.gridworld.follow.town import ACTION_SIGNS, draw_picture
 from pipeline.tasks.gridworld.rows import GridworldEpisode
+from pipeline.tasks.gridworld.town.events import ending
 
 
-class Summary(Struct, frozen=True, kw_only=True):
-    """What is kept in memory of every episode of the file; other fields of its line are skipped, not decoded."""
+class Told(Struct, frozen=True, kw_only=True):
+    """What the line of an episode in the logs says, of a training and of a prediction."""
 
-    schema: Literal["episode_v1"] = "episode_v1"
-    task: Literal["gridworld"] = "gridworld"
     id: str
-    step: int
-    ended_unix_s: float
-    num_dropped_before: int = 0
     level: str
     multiplier: float
     num_steps: int
     died: bool
     cause: str | None
     wellbeing: float
+
+
+class Summary(Told, frozen=True, kw_only=True):
+    """What is kept in memory of every episode of the file; other fields of its line are skipped, not decoded."""
+
+    schema: Literal["episode_v1"] = "episode_v1"
+    task: Literal["gridworld"] = "gridworld"
+    step: int
+    ended_unix_s: float
+    num_dropped_before: int = 0
     stage: int
     epsilon: float
-
-
-def _deaths() -> Callable[[Summary], bool]:
-    return lambda summary: summary.died
 
 
 def _best_so_far() -> Callable[[Summary], bool]:
@@ -71,7 +73,7 @@ def _stage_changes() -> Callable[[Summary], bool]:
 
 
 FILTERS: Sequence[Filter] = (
-    Filter(key="d", name="deaths", start=_deaths),
+    Filter(key="d", name="deaths", start=lambda: lambda summary: summary.died),
     Filter(key="b", name="best so far", start=_best_so_far),
     Filter(key="c", name="stage changes", start=_stage_changes),
 )
@@ -92,11 +94,13 @@ def num_frames(summary: Summary) -> int:
 
 def summary_line(summary: Summary) -> str:
     """One episode in one line, for logs."""
-    end = f"died of {summary.cause}" if summary.died else "retired"
-    return (
-        f"{summary.id}  {summary.level} x{summary.multiplier:g}  stage {summary.stage}  epsilon {summary.epsilon:.3f}  "
-        f"survived {summary.num_steps}  wellbeing {summary.wellbeing:.1f}  {end}"
-    )
+    return tell(summary, f"stage {summary.stage}  epsilon {summary.epsilon:.3f}  ")
+
+
+def tell(told: Told, more: str = "") -> str:
+    """Which episode, what ``more`` is to be said of it, and how it went."""
+    went = f"survived {told.num_steps}  wellbeing {told.wellbeing:.1f}  {ending(told)}"
+    return f"{told.id}  {told.level} x{told.multiplier:g}  {more}{went}"
 
 
 def short_number(number: int) -> str:

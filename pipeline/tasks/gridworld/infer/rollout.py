@@ -15,7 +15,7 @@ from pipeline.tasks.gridworld.town import seeds
 from pipeline.tasks.gridworld.town.observe import Encoding, encode
 from pipeline.tasks.gridworld.town.rules import REWARDS, Level
 from pipeline.tasks.gridworld.town.step import TownBatch
-from pipeline.tasks.gridworld.town.trace import GREEDY, RANDOM, Recorded, Tally, place_positions
+from pipeline.tasks.gridworld.town.trace import GREEDY, RANDOM, Recorded, Recorder, Tally, place_positions
 
 Answer = Callable[[NDArray[np.float32], Any], tuple[NDArray[np.float32], Any]]
 """(observations [N, D], hidden or None) -> (Q-values [N, A], hidden). The first call of a rollout passes None."""
@@ -42,25 +42,6 @@ class Episode:
     hidden: NDArray[np.float32] | None
 
 
-class _Recorder:
-    """Keeps every step of the first ``num_traces`` scenarios."""
-
-    def __init__(self, num_traces: int) -> None:
-        self.num_traces = num_traces
-        self.steps: list[tuple[NDArray[Any], ...]] = []
-        self.hidden: list[NDArray[np.float32]] = []
-
-    def record(self, *columns: NDArray[Any]) -> None:
-        if self.num_traces:
-            self.steps.append(tuple(column[: self.num_traces].copy() for column in columns))
-
-    def episode(self, env: int, num_steps: int, final: NDArray[np.float32]) -> Recorded:
-        packed, mask, q, actions, modes, rewards, completed = (
-            np.stack([step[i][env] for step in self.steps[:num_steps]]) for i in range(7)
-        )
-        return Recorded(packed, mask, q, actions, modes, rewards, completed, final)
-
-
 def choose(
     q: NDArray[np.float32], mask: NDArray[np.bool_], streams: NDArray[np.uint64], step: int, epsilon: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
@@ -84,29 +65,31 @@ def play(answer: Answer, scenarios: Scenarios, *, epsilon: float = 0.0, num_trac
     town = TownBatch(scenarios.level, num)
     town.reset(scenarios.seeds, scenarios.multipliers)
     tally = Tally(num, REWARDS)
-    recorder = _Recorder(num_traces)
+    recorder = Recorder(np.arange(min(num_traces, num)), scenarios.level.cap, len(REWARDS))
     hidden: Any = None
+    remembered: list[NDArray[np.float32]] = []  # hidden states after each step, of those that are recorded
     step = 0
     while not town.finished.all():
-        observations = encode(town.packed, scenarios.level, scenarios.encoding)
+        q, hidden = answer(encode(town.packed, scenarios.level, scenarios.encoding), hidden)
         if num_traces and hidden is not None:
-            recorder.hidden.append(np.asarray(hidden[:num_traces], dtype=np.float32).copy())
-        q, hidden = answer(observations, hidden)
+            remembered.append(np.asarray(hidden[:num_traces], dtype=np.float32).copy())
         actions, modes = choose(q, town.mask, scenarios.streams, step, epsilon)
-        before, mask, played = town.packed[:num_traces].copy(), town.mask[:num_traces].copy(), ~town.finished
+        at, played = np.full(num, step), ~town.finished
+        recorder.record(at, played, packed=town.packed, mask=town.mask, q=q, actions=actions, modes=modes)
         town.step(actions)
+        recorder.record(at, played, rewards=town.rewards, completed=town.interacted)
         tally.add(town, town.rewards, played)
-        recorder.record(before, mask, q, actions, modes, town.rewards, town.interacted)
         step += 1
-    return [_episode(env, town, tally, recorder) for env in range(num)]
+    episodes = []
+    for env in range(num):
+        account = tally.account(env, town)
+        recorded = recorder.episode(env, account["num_steps"], town.packed[env])
+        states = _before(remembered, env, account["num_steps"]) if recorded and remembered else None
+        episodes.append(Episode(account, place_positions(town.packed[env], town.level), recorded, states))
+    return episodes
 
 
-def _episode(env: int, town: TownBatch, tally: Tally, recorder: _Recorder) -> Episode:
-    account = tally.account(env, town)
-    recorded, hidden = None, None
-    if env < recorder.num_traces:
-        recorded = recorder.episode(env, account["num_steps"], town.packed[env].copy())
-        if recorder.hidden:
-            states = [np.zeros_like(recorder.hidden[0][env])] + [h[env] for h in recorder.hidden]
-            hidden = np.stack(states[: account["num_steps"]])
-    return Episode(account, place_positions(town.packed[env], town.level), recorded, hidden)
+def _before(remembered: list[NDArray[np.float32]], env: int, num_steps: int) -> NDArray[np.float32]:
+    """The hidden states of ``env`` before each of its steps, [L, H]: none yet before the first."""
+    after = [states[env] for states in remembered[: num_steps - 1]]
+    return np.stack([np.zeros_like(remembered[0][env]), *after])

@@ -1,35 +1,13 @@
 """The rules of a level as arrays, the form in which compiled code takes them."""
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tasks.gridworld.town.rules import (
-    ACTION_EFFECTS,
-    ACTIONS,
-    BASE_DECAY,
-    CASCADE_THRESHOLD,
-    CASCADES,
-    DOWN,
-    HEALTH_BASE,
-    HEALTH_DECAY,
-    HEALTH_UNFIT,
-    HOURS_PER_DAY,
-    INITIAL_METERS,
-    LEFT,
-    METERS,
-    PACKED,
-    PAYMENT_TOLERANCE,
-    PLACE_TYPES,
-    RETIREMENT_BONUS,
-    RIGHT,
-    SHARE_DURING_TICKS,
-    START_HOUR,
-    UP,
-    Level,
-    find_level,
-)
+from pipeline.tasks.gridworld.town import rules
+from pipeline.tasks.gridworld.town.rules import Level, find_level
 
 PLACE_FEATURES = ("present", "visible", "dx", "dy", "sign_dx", "sign_dy", "here", "distance", "open")
 """What the encodings "places" and "memory" say about each place."""
@@ -100,15 +78,11 @@ class Tables(NamedTuple):
 
 
 def _dense(rows: list[dict[int, float]]) -> NDArray[np.float64]:
-    table = np.zeros((len(rows), len(METERS)))
-    for index, effects in enumerate(rows):
-        for meter, change in effects.items():
-            table[index, meter] = change
-    return table
+    return np.array([[effects.get(meter, 0.0) for meter in range(len(rules.METERS))] for effects in rows])
 
 
 def _offsets() -> Offsets:
-    starts = {name: getattr(PACKED, name) for name in Offsets._fields}
+    starts = {name: getattr(rules.PACKED, name) for name in Offsets._fields}
     return Offsets(**{name: v.start if isinstance(v, slice) else v for name, v in starts.items()})
 
 
@@ -136,8 +110,8 @@ def _neighbour(level: Level) -> NDArray[np.int64]:
     """The cell that each move leads to, [4, cells]."""
     y, x = np.divmod(np.arange(level.size**2), level.size)
     last = level.size - 1
-    rows = {UP: np.maximum(y - 1, 0), DOWN: np.minimum(y + 1, last)}
-    columns = {LEFT: np.maximum(x - 1, 0), RIGHT: np.minimum(x + 1, last)}
+    rows = {rules.UP: np.maximum(y - 1, 0), rules.DOWN: np.minimum(y + 1, last)}
+    columns = {rules.LEFT: np.maximum(x - 1, 0), rules.RIGHT: np.minimum(x + 1, last)}
     return np.stack([rows.get(move, y) * level.size + columns.get(move, x) for move in range(4)])
 
 
@@ -148,7 +122,7 @@ def _in_sight(level: Level) -> NDArray[np.int8]:
 
 
 def _cells_in_sight(in_sight: NDArray[np.int8]) -> NDArray[np.int64]:
-    num_columns = PACKED.cells_seen.stop - PACKED.cells_seen.start
+    num_columns = rules.PACKED.cells_seen.stop - rules.PACKED.cells_seen.start
     columns = np.zeros((len(in_sight), num_columns), dtype=np.int64)
     for cell in range(min(len(in_sight), num_columns * CELL_BITS)):
         columns[:, cell // CELL_BITS] |= in_sight[:, cell].astype(np.int64) << (cell % CELL_BITS)
@@ -167,7 +141,7 @@ def _rings(level: Level) -> NDArray[np.uint64]:
 
 
 def _legal_in(level: Level, neighbour: NDArray[np.int64]) -> NDArray[np.bool_]:
-    legal = np.ones((level.size**2, len(ACTIONS)), dtype=np.bool_)
+    legal = np.ones((level.size**2, len(rules.ACTIONS)), dtype=np.bool_)
     legal[:, :4] = np.arange(level.size**2)[:, None] != neighbour.T
     legal[:, list(level.disabled_actions)] = False
     return legal
@@ -181,23 +155,24 @@ def _empty_window(level: Level) -> NDArray[np.float32]:
     row_of, column_of = np.divmod(np.arange(level.size**2), level.size)
     rows, columns = row_of[:, None, None] + steps[:, None], column_of[:, None, None] + steps
     inside = (rows >= 0) & (rows < level.size) & (columns >= 0) & (columns < level.size)
-    window = np.zeros((*inside.shape, len(PLACE_TYPES) + 2), dtype=np.float32)
+    window = np.zeros((*inside.shape, len(rules.PLACE_TYPES) + 2), dtype=np.float32)
     window[..., -2] = inside
     window[..., -1] = ~inside
     return window.reshape(level.size**2, -1)
 
 
+@cache
 def tables(level: Level | str) -> Tables:
-    """The rules of a level as arrays, for compiled code."""
+    """The rules of a level as arrays, for compiled code; made once, so not to be changed."""
     level = find_level(level)
-    effects = _dense([place.effects for place in PLACE_TYPES])
-    ticks = np.array([place.ticks if level.temporal else 1 for place in PLACE_TYPES], dtype=np.int64)
-    share = SHARE_DURING_TICKS if level.temporal else 1.0
-    angle = 2 * np.pi * np.arange(HOURS_PER_DAY) / HOURS_PER_DAY
+    effects = _dense([place.effects for place in rules.PLACE_TYPES])
+    ticks = np.array([place.ticks if level.temporal else 1 for place in rules.PLACE_TYPES], dtype=np.int64)
+    share = rules.SHARE_DURING_TICKS if level.temporal else 1.0
+    angle = 2 * np.pi * np.arange(rules.HOURS_PER_DAY) / rules.HOURS_PER_DAY
     row_of, column_of = np.divmod(np.arange(level.size**2), level.size)
     neighbour = _neighbour(level)
-    hours = range(HOURS_PER_DAY)
-    open_at = np.array([[place.is_open(hour) or not level.temporal for place in PLACE_TYPES] for hour in hours])
+    hours = range(rules.HOURS_PER_DAY)
+    open_at = np.array([[place.is_open(hour) or not level.temporal for place in rules.PLACE_TYPES] for hour in hours])
     return Tables(
         at=_offsets(),
         size=level.size,
@@ -212,26 +187,26 @@ def tables(level: Level | str) -> Tables:
         offset_of=row_of * (2 * level.size - 1) + column_of,
         relative=_relative(level),
         empty_window=_empty_window(level),
-        start_hour=START_HOUR,
+        start_hour=rules.START_HOUR,
         places=np.array(level.places, dtype=np.int64),
         legal_in=_legal_in(level, neighbour),
-        initial=np.array(INITIAL_METERS),
-        decay=np.array(BASE_DECAY),
-        action_effects=_dense([ACTION_EFFECTS[action] for action in range(len(ACTIONS))]),
+        initial=np.array(rules.INITIAL_METERS),
+        decay=np.array(rules.BASE_DECAY),
+        action_effects=_dense([rules.ACTION_EFFECTS[action] for action in range(len(rules.ACTIONS))]),
         open_at=open_at,
-        open_places=(open_at << np.arange(len(PLACE_TYPES))).sum(axis=1),
+        open_places=(open_at << np.arange(len(rules.PLACE_TYPES))).sum(axis=1),
         ticks=ticks,
-        tick_price=np.array([place.price for place in PLACE_TYPES]) / ticks,
-        payment_tolerance=PAYMENT_TOLERANCE,
+        tick_price=np.array([place.price for place in rules.PLACE_TYPES]) / ticks,
+        payment_tolerance=rules.PAYMENT_TOLERANCE,
         tick_effects=effects * share / ticks[:, None],
         last_effects=effects * (1.0 - share),
-        health_decay=HEALTH_DECAY,
-        health_base=HEALTH_BASE,
-        health_unfit=HEALTH_UNFIT,
-        cascade_threshold=CASCADE_THRESHOLD,
-        cascade_source=np.array([source for source, _, _ in CASCADES], dtype=np.int64),
-        cascade_target=np.array([target for _, target, _ in CASCADES], dtype=np.int64),
-        cascade_strength=np.array([strength for _, _, strength in CASCADES]),
-        retirement_bonus=RETIREMENT_BONUS,
+        health_decay=rules.HEALTH_DECAY,
+        health_base=rules.HEALTH_BASE,
+        health_unfit=rules.HEALTH_UNFIT,
+        cascade_threshold=rules.CASCADE_THRESHOLD,
+        cascade_source=np.array([source for source, _, _ in rules.CASCADES], dtype=np.int64),
+        cascade_target=np.array([target for _, target, _ in rules.CASCADES], dtype=np.int64),
+        cascade_strength=np.array([strength for _, _, strength in rules.CASCADES]),
+        retirement_bonus=rules.RETIREMENT_BONUS,
         clock=np.stack([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32),
     )

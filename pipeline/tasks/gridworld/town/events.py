@@ -9,40 +9,30 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from pipeline.tasks.gridworld.rows import Step
-from pipeline.tasks.gridworld.town.rules import (
-    CASCADE_THRESHOLD,
-    CASCADES,
-    DOLLARS_PER_MONEY,
-    ENERGY,
-    FITNESS,
-    HEALTH,
-    HEALTH_DECAY,
-    HEALTH_UNFIT,
-    INTERACT,
-    LEVELS,
-    METERS,
-    MONEY,
-    PLACE_TYPES,
-    PLACES,
-    Place,
-)
+from pipeline.tasks.gridworld.town import rules
+from pipeline.tasks.gridworld.town.rules import Place
 
 Kind = Literal["low", "recovered", "used", "started", "refused", "lost", "died", "retired"]
-DEADLY = (ENERGY, HEALTH)
+DEADLY = (rules.ENERGY, rules.HEALTH)
 _ROUNDING = 1e-4  # meters in a trace are rounded to four decimals
 
 
-class Account(Protocol):
+class End(Protocol):
+    """The fields of an account that say how the episode ended."""
+
+    @property
+    def died(self) -> bool: ...
+    @property
+    def cause(self) -> str | None: ...
+
+
+class Account(End, Protocol):
     """The fields of an episode that its events are told from."""
 
     @property
     def level(self) -> str: ...
     @property
     def num_steps(self) -> int: ...
-    @property
-    def died(self) -> bool: ...
-    @property
-    def cause(self) -> str | None: ...
     @property
     def cap(self) -> int: ...
     @property
@@ -72,10 +62,15 @@ def words(key: str) -> str:
     return key.replace("_", " ")
 
 
+def ending(account: End) -> str:
+    """How an episode ended, in words."""
+    return f"died of {account.cause}" if account.died else "retired"
+
+
 def read_town(account: Account) -> Town:
     """The town of an episode. A level that is not in `LEVELS` counts as one with instant uses."""
-    level = LEVELS.get(account.level)
-    by_key = dict(zip(PLACES, PLACE_TYPES, strict=True))
+    level = rules.LEVELS.get(account.level)
+    by_key = dict(zip(rules.PLACES, rules.PLACE_TYPES, strict=True))
     places = {(x, y): by_key[key] for key, (x, y) in account.grid_places.items()}
     return Town(temporal=level is not None and level.temporal, place_at=places)
 
@@ -105,59 +100,61 @@ def _use(index: int, trace: Sequence[Step], town: Town) -> Iterator[Event]:
     """What became of an INTERACT, or of the use that a move broke off."""
     step, frame = trace[index], index + 1
     place = town.place_at.get(step.position)
-    if step.action != INTERACT:
+    if step.action != rules.INTERACT:
         moved = frame < len(trace) and trace[frame].position != step.position
         if moved and step.use_place >= 0:
-            used = PLACE_TYPES[step.use_place]
+            used = rules.PLACE_TYPES[step.use_place]
             yield Event(frame, "lost", f"left {words(used.key)} after {step.use_ticks} of {used.ticks} ticks: all lost")
         return
     if step.completed >= 0:
-        done = PLACE_TYPES[step.completed]
+        done = rules.PLACE_TYPES[step.completed]
         yield Event(frame, "used", f"used {words(done.key)}: {effects_words(done)}")
     elif place is None:
         yield Event(frame, "refused", "nothing here to interact with")
     elif town.temporal and not place.is_open(step.hour):
         yield Event(frame, "refused", f"{words(place.key)} is closed ({hours_words(place)})")
-    elif step.meters[MONEY] < (price := tick_price(place, town)) - _ROUNDING:
-        has = step.meters[MONEY] * DOLLARS_PER_MONEY
+    elif step.meters[rules.MONEY] < (price := tick_price(place, town)) - _ROUNDING:
+        has = step.meters[rules.MONEY] * rules.DOLLARS_PER_MONEY
         yield Event(
-            frame, "refused", f"could not afford {words(place.key)} (${price * DOLLARS_PER_MONEY:.2f}, has ${has:.2f})"
+            frame,
+            "refused",
+            f"could not afford {words(place.key)} (${price * rules.DOLLARS_PER_MONEY:.2f}, has ${has:.2f})",
         )
     elif step.use_place < 0:
         yield Event(frame, "started", f"started {words(place.key)} ({place.ticks} ticks)")
 
 
 def _crossings(frame: int, before: Sequence[float], after: Sequence[float]) -> Iterator[Event]:
-    for meter, name in enumerate(METERS):
-        if meter == MONEY:
+    for meter, name in enumerate(rules.METERS):
+        if meter == rules.MONEY:
             continue  # money drains nothing
-        if after[meter] < CASCADE_THRESHOLD <= before[meter]:
-            yield Event(frame, "low", f"{name} is below {CASCADE_THRESHOLD}: {consequence(meter)}")
-        elif before[meter] < CASCADE_THRESHOLD <= after[meter]:
-            yield Event(frame, "recovered", f"{name} is above {CASCADE_THRESHOLD} again")
+        if after[meter] < rules.CASCADE_THRESHOLD <= before[meter]:
+            yield Event(frame, "low", f"{name} is below {rules.CASCADE_THRESHOLD}: {consequence(meter)}")
+        elif before[meter] < rules.CASCADE_THRESHOLD <= after[meter]:
+            yield Event(frame, "recovered", f"{name} is above {rules.CASCADE_THRESHOLD} again")
 
 
 def consequence(meter: int) -> str:
     """What a meter below the threshold does, from the cascades."""
     if meter in DEADLY:
         return "at 0 it kills"
-    if meter == FITNESS:
+    if meter == rules.FITNESS:
         return "health falls faster"
-    drained = [METERS[target] for source, target, _ in CASCADES if source == meter]
+    drained = [rules.METERS[target] for source, target, _ in rules.CASCADES if source == meter]
     return "drains " + " and ".join(filter(None, (", ".join(drained[:-1]), drained[-1])))
 
 
 def feeding_chain(killed: int, meters: Sequence[float]) -> list[int]:
     """From the meter that killed along the strongest drain to where the trouble began, which nothing drains."""
     chain = [killed]
-    while len(chain) <= len(METERS):
+    while len(chain) <= len(rules.METERS):
         losses = {
-            source: strength * (CASCADE_THRESHOLD - meters[source]) / CASCADE_THRESHOLD
-            for source, target, strength in CASCADES
-            if target == chain[-1] and meters[source] < CASCADE_THRESHOLD
+            source: strength * (rules.CASCADE_THRESHOLD - meters[source]) / rules.CASCADE_THRESHOLD
+            for source, target, strength in rules.CASCADES
+            if target == chain[-1] and meters[source] < rules.CASCADE_THRESHOLD
         }
-        if chain[-1] == HEALTH and meters[FITNESS] < CASCADE_THRESHOLD:
-            losses[FITNESS] = HEALTH_DECAY * HEALTH_UNFIT * (1 - meters[FITNESS])
+        if chain[-1] == rules.HEALTH and meters[rules.FITNESS] < rules.CASCADE_THRESHOLD:
+            losses[rules.FITNESS] = rules.HEALTH_DECAY * rules.HEALTH_UNFIT * (1 - meters[rules.FITNESS])
         if not losses:
             break
         chain.append(max(losses, key=lambda source: losses[source]))
@@ -166,20 +163,22 @@ def feeding_chain(killed: int, meters: Sequence[float]) -> list[int]:
 
 def death_sentence(account: Account) -> str:
     """``died: energy reached 0, drained by satiation (0.12)``."""
-    if account.cause not in METERS:
+    if account.cause not in rules.METERS:
         return "died"
-    chain = feeding_chain(METERS.index(account.cause), account.final_meters)
-    fed = "".join(f", drained by {METERS[meter]} ({account.final_meters[meter]:.2f})" for meter in chain[1:])
+    chain = feeding_chain(rules.METERS.index(account.cause), account.final_meters)
+    fed = "".join(f", drained by {rules.METERS[meter]} ({account.final_meters[meter]:.2f})" for meter in chain[1:])
     return f"died: {account.cause} reached 0{fed}"
 
 
 def effects_words(place: Place) -> str:
     """``energy +.50, health +.02, $5.00``."""
-    parts = [f"{METERS[meter]} {signed(change)}" for meter, change in place.effects.items() if meter != MONEY]
-    if earned := place.effects.get(MONEY):
-        parts.insert(0, f"earned ${earned * DOLLARS_PER_MONEY:.2f}")
+    parts = [
+        f"{rules.METERS[meter]} {signed(change)}" for meter, change in place.effects.items() if meter != rules.MONEY
+    ]
+    if earned := place.effects.get(rules.MONEY):
+        parts.insert(0, f"earned ${earned * rules.DOLLARS_PER_MONEY:.2f}")
     if place.price:
-        parts.append(f"paid ${place.price * DOLLARS_PER_MONEY:.2f}")
+        parts.append(f"paid ${place.price * rules.DOLLARS_PER_MONEY:.2f}")
     return ", ".join(parts)
 
 

@@ -4,6 +4,7 @@ An observation is a flat float32 vector made of named blocks (`layout`). Network
 find their way by these blocks and never by counting.
 """
 
+from functools import cache
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -98,18 +99,10 @@ def layout(level: Level | str, encoding: Encoding) -> tuple[Block, ...]:
     blocks, start = [], 0
     for name, low, shape, labels, about in rows:
         stop = start + int(np.prod(shape))
-        blocks.append(
-            Block(
-                name=name,
-                start=start,
-                stop=stop,
-                low=low,
-                high=1.0,
-                description=about,
-                shape=shape,
-                labels=labels,
-            )
+        block = Block(
+            name=name, start=start, stop=stop, low=low, high=1.0, description=about, shape=shape, labels=labels
         )
+        blocks.append(block)
         start = stop
     return tuple(blocks)
 
@@ -122,6 +115,9 @@ def _remembers_cells(level: Level, encoding: Encoding) -> bool:
 def observation_size(level: Level | str, encoding: Encoding) -> int:
     """Length of the observation vector."""
     return layout(level, encoding)[-1].stop
+
+
+_size = cache(observation_size)  # for `encode`, which asks at every step
 
 
 @inlined
@@ -283,16 +279,6 @@ def _encode_cells(packed: NDArray[np.float32], level: Tables, window: bool, out:
                     out[i, start + num_types] = 0.0
 
 
-_TABLES: dict[Level, Tables] = {}
-
-
-def _tables(level: Level | str) -> Tables:
-    level = find_level(level)
-    if level not in _TABLES:
-        _TABLES[level] = tables(level)
-    return _TABLES[level]
-
-
 def _rows(packed: NDArray[np.float32]) -> NDArray[np.float32]:
     rows = np.ascontiguousarray(packed, dtype=np.float32)
     if rows.ndim != 2 or rows.shape[1] != PACKED.width:
@@ -319,19 +305,10 @@ def encode(
     elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
         raise ValueError(f"out must be C-contiguous float32 {shape}, not {out.dtype} {out.shape}")
     if encoding in ("places", "memory"):
-        _encode_places(rows, _tables(level), encoding == "memory", out)
+        _encode_places(rows, tables(level), encoding == "memory", out)
     else:
-        _encode_cells(rows, _tables(level), encoding == "window", out)
+        _encode_cells(rows, tables(level), encoding == "window", out)
     return out
-
-
-_SIZES: dict[tuple[Level, Encoding], int] = {}
-
-
-def _size(level: Level, encoding: Encoding) -> int:
-    if (level, encoding) not in _SIZES:
-        _SIZES[level, encoding] = observation_size(level, encoding)
-    return _SIZES[level, encoding]
 
 
 def legal_actions(
@@ -347,5 +324,5 @@ def legal_actions(
         out = np.empty((len(rows), len(ACTIONS)), dtype=np.bool_)
     elif out.shape != (len(rows), len(ACTIONS)) or out.dtype != np.bool_ or not out.flags.c_contiguous:
         raise ValueError(f"out must be C-contiguous bool ({len(rows)}, {len(ACTIONS)})")
-    _legal_actions(rows, _tables(level), out)
+    _legal_actions(rows, tables(level), out)
     return out

@@ -10,33 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.tasks.gridworld.town import rules
 from pipeline.tasks.gridworld.town.arrays import Tables, tables
-from pipeline.tasks.gridworld.town.rules import (
-    BAR,
-    BED,
-    DOCTOR,
-    ENERGY,
-    FITNESS,
-    GYM,
-    HEALTH,
-    HOME_MEAL,
-    HYGIENE,
-    INTERACT,
-    JOB,
-    METERS,
-    MONEY,
-    MOOD,
-    PACKED,
-    RECREATION,
-    REST,
-    REWARDS,
-    SATIATION,
-    SHOWER,
-    SOCIAL,
-    WAIT,
-    Level,
-    find_level,
-)
+from pipeline.tasks.gridworld.town.rules import Level, find_level
 from pipeline.tasks.gridworld.town.script import TUNED, follow_script, go_to
 from pipeline.tasks.gridworld.town.seeds import mix, uniforms
 from pipeline.tasks.gridworld.town.step import TownBatch
@@ -47,14 +23,14 @@ Act = Callable[[TownBatch, Tables, NDArray[np.uint64], int], NDArray[np.int64]]
 
 # For each meter the place that the heuristic goes to when that meter is the lowest.
 _HELP: dict[int, int] = {
-    ENERGY: BED,
-    HYGIENE: SHOWER,
-    SATIATION: HOME_MEAL,
-    MONEY: JOB,
-    MOOD: RECREATION,
-    SOCIAL: BAR,
-    HEALTH: DOCTOR,
-    FITNESS: GYM,
+    rules.ENERGY: rules.BED,
+    rules.HYGIENE: rules.SHOWER,
+    rules.SATIATION: rules.HOME_MEAL,
+    rules.MONEY: rules.JOB,
+    rules.MOOD: rules.RECREATION,
+    rules.SOCIAL: rules.BAR,
+    rules.HEALTH: rules.DOCTOR,
+    rules.FITNESS: rules.GYM,
 }
 _LOW_MONEY = 0.06
 
@@ -83,15 +59,17 @@ def _always(action: int) -> Act:
 
 
 def _heuristic(town: TownBatch, level: Tables, _: NDArray[np.uint64], __: int) -> NDArray[np.int64]:
-    help_for = np.array([_HELP[meter] for meter in range(len(METERS))], dtype=np.int64)
+    help_for = np.array([_HELP[meter] for meter in range(len(rules.METERS))], dtype=np.int64)
     helped = np.where(np.isin(help_for, level.places), town.meters, np.inf)  # meters that this town can raise
     goals = help_for[helped.argmin(axis=1)]
-    in_use = town.packed[:, PACKED.place_in_use].astype(np.int64)
-    return go_to(town.packed, town.mask, level, np.where((in_use >= 0) & town.mask[:, INTERACT], in_use, goals))
+    in_use = town.packed[:, rules.PACKED.place_in_use].astype(np.int64)
+    return go_to(town.packed, town.mask, level, np.where((in_use >= 0) & town.mask[:, rules.INTERACT], in_use, goals))
 
 
 def _two_places(town: TownBatch, level: Tables, _: NDArray[np.uint64], __: int) -> NDArray[np.int64]:
-    return go_to(town.packed, town.mask, level, np.where(town.meters[:, MONEY] < _LOW_MONEY, JOB, BED))
+    return go_to(
+        town.packed, town.mask, level, np.where(town.meters[:, rules.MONEY] < _LOW_MONEY, rules.JOB, rules.BED)
+    )
 
 
 def _tuned_script(town: TownBatch, level: Tables, _: NDArray[np.uint64], __: int) -> NDArray[np.int64]:
@@ -104,8 +82,8 @@ POLICIES = {
     policy.name: policy
     for policy in (
         Policy(name="random", description="a random legal action", act=_random),
-        Policy(name="always_wait", description="WAIT at every step", act=_always(WAIT)),
-        Policy(name="always_rest", description="REST at every step", act=_always(REST)),
+        Policy(name="always_wait", description="WAIT at every step", act=_always(rules.WAIT)),
+        Policy(name="always_rest", description="REST at every step", act=_always(rules.REST)),
         Policy(name="heuristic", description="go to the place for the lowest meter; finish a use", act=_heuristic),
         Policy(name="two_places", description="job when money is below 0.06, else bed", act=_two_places),
         Policy(
@@ -132,16 +110,16 @@ def play(
     """
     act = POLICIES[policy].act if isinstance(policy, str) else policy
     level = find_level(level)
-    rules = tables(level)
+    arrays = tables(level)
     town = TownBatch(level, len(seeds))
     town.reset(seeds, multiplier)
-    tally = Tally(len(seeds), REWARDS)
+    tally = Tally(len(seeds), rules.REWARDS)
     with np.errstate(over="ignore"):
         draws = mix(np.asarray(seeds, dtype=np.uint64) + mix(np.full(1, policy_seed, dtype=np.uint64)))
     for step in range(level.cap):
         played = ~town.finished
         if not played.any():
             break
-        town.step(act(town, rules, draws, step))
+        town.step(act(town, arrays, draws, step))
         tally.add(town, town.rewards, played)
     return town, tally

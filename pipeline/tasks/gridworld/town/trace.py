@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.tasks.gridworld.rows import ExploreMode, Step
-from pipeline.tasks.gridworld.town.rules import ENERGY, HEALTH, METERS, NEEDS, PACKED, PLACES, Level
+from pipeline.tasks.gridworld.town.rules import ACTIONS, ENERGY, HEALTH, METERS, NEEDS, PACKED, PLACES, Level
 from pipeline.tasks.gridworld.town.step import TownBatch
 
 MODES: tuple[ExploreMode, ...] = ("greedy", "random", "warmup")
@@ -34,6 +34,37 @@ class Recorded:
     rewards: NDArray[np.float32]
     completed: NDArray[np.int8]
     final: NDArray[np.float32]
+
+
+class Recorder:
+    """Keeps every step of the running episodes of those environments that are in ``envs`` [W]."""
+
+    def __init__(self, envs: NDArray[np.int64], cap: int, num_components: int) -> None:
+        self.envs = envs
+        room = (len(envs), cap)
+        self.arrays: dict[str, NDArray[Any]] = {
+            "packed": np.zeros((*room, PACKED.width), np.float32),
+            "mask": np.zeros((*room, len(ACTIONS)), np.bool_),
+            "q": np.zeros((*room, len(ACTIONS)), np.float32),
+            "actions": np.zeros(room, np.int64),
+            "modes": np.zeros(room, np.int8),
+            "rewards": np.zeros((*room, num_components), np.float32),
+            "completed": np.zeros(room, np.int8),
+        }
+
+    def record(self, at: NDArray[np.int64], played: NDArray[np.bool_], **columns: NDArray[Any]) -> None:
+        """Store one step: ``at`` [N] is each environment's step number, ``played`` [N] whether it took part."""
+        kept = np.flatnonzero(played[self.envs])
+        envs = self.envs[kept]
+        for name, column in columns.items():
+            self.arrays[name][kept, at[envs]] = column[envs]
+
+    def episode(self, env: int, num_steps: int, final: NDArray[np.float32]) -> Recorded | None:
+        """A copy of the recorded steps of the episode that ended in ``env``; None where none are kept."""
+        where = np.flatnonzero(self.envs == env)
+        if not len(where):
+            return None
+        return Recorded(**{k: a[where[0], :num_steps].copy() for k, a in self.arrays.items()}, final=final.copy())
 
 
 def _rounded(values: NDArray[Any]) -> list[Any]:

@@ -21,7 +21,16 @@ from pipeline.tasks.gridworld.town import seeds
 from pipeline.tasks.gridworld.town.observe import encode, legal_actions
 from pipeline.tasks.gridworld.town.rules import ENERGY, HEALTH, HOURS_PER_DAY, LEVELS, PACKED, REWARDS
 from pipeline.tasks.gridworld.town.step import RewardOptions, TownBatch
-from pipeline.tasks.gridworld.town.trace import GREEDY, RANDOM, WARMUP, Recorded, Tally, build_trace, place_positions
+from pipeline.tasks.gridworld.town.trace import (
+    GREEDY,
+    RANDOM,
+    WARMUP,
+    Recorded,
+    Recorder,
+    Tally,
+    build_trace,
+    place_positions,
+)
 from pipeline.tasks.gridworld.train.curriculum import CurriculumState, policy_entropy
 from pipeline.tasks.gridworld.train.learner import Learner
 from pipeline.tasks.gridworld.train.novelty import NoveltyBonus
@@ -46,37 +55,6 @@ def _spread(highest: float, lowest: float, num_envs: int) -> NDArray[np.float64]
     return spread
 
 
-class Watch:
-    """Records the running episodes of a few environments, spread evenly over all (and so over the epsilons)."""
-
-    def __init__(self, num_watched: int, num_envs: int, cap: int, num_actions: int, num_components: int) -> None:
-        count = min(num_watched, num_envs)
-        self.envs = np.linspace(0, num_envs - 1, count).round().astype(np.int64)
-        self.arrays: dict[str, NDArray[Any]] = {
-            "packed": np.zeros((count, cap, PACKED.width), np.float32),
-            "mask": np.zeros((count, cap, num_actions), np.bool_),
-            "q": np.zeros((count, cap, num_actions), np.float32),
-            "actions": np.zeros((count, cap), np.int64),
-            "modes": np.zeros((count, cap), np.int8),
-            "rewards": np.zeros((count, cap, num_components), np.float32),
-            "completed": np.zeros((count, cap), np.int8),
-        }
-
-    def record(self, at: NDArray[np.int64], played: NDArray[np.bool_], **columns: NDArray[Any]) -> None:
-        """Store one step: ``at`` [N] is each environment's step number, ``played`` [N] whether it took part."""
-        watched = np.flatnonzero(played[self.envs])
-        envs = self.envs[watched]
-        for name, column in columns.items():
-            self.arrays[name][watched, at[envs]] = column[envs]
-
-    def episode(self, env: int, num_steps: int, final: NDArray[np.float32]) -> Recorded | None:
-        """A copy of the recorded steps of the episode that ended in ``env``; None where it is not watched."""
-        where = np.flatnonzero(self.envs == env)
-        if not len(where):
-            return None
-        return Recorded(**{k: a[where[0], :num_steps].copy() for k, a in self.arrays.items()}, final=final.copy())
-
-
 class Collector:
     """``num_envs`` towns and all that belongs to their running episodes."""
 
@@ -93,9 +71,10 @@ class Collector:
         self.first = np.ones(self.num_envs, np.bool_)
         self.random_start = np.zeros(self.num_envs, np.bool_)  # episodes that began with random meters
         self.tally = Tally(self.num_envs, self.components)
-        self.watch = Watch(
-            recipe.train.num_watched, self.num_envs, self.level.cap, self.town.mask.shape[1], len(self.components)
-        )
+        # The watched ones are spread evenly over all, and so over the epsilons.
+        num_watched = min(recipe.train.num_watched, self.num_envs)
+        watched = np.linspace(0, self.num_envs - 1, num_watched).round().astype(np.int64)
+        self.watch = Recorder(watched, self.level.cap, len(self.components))
         self.hidden: Tensor | None = None
         if learner.hidden_size:
             self.hidden = torch.zeros(self.num_envs, learner.hidden_size)

@@ -49,9 +49,9 @@ def beside(path: Path, other: Path) -> Watch:
 def test_the_first_line_says_what_a_file_holds(tmp_path: Path) -> None:
     predictions = write(tmp_path / "mine.jsonl", lives("a"))
     episodes = write(tmp_path / "tail.jsonl", episode(step()))
-    assert open_recording(predictions, "gridworld").part is live_predictions
-    assert open_recording(episodes, "gridworld").part is live
-    assert open_recording(tmp_path / "not there yet.jsonl", "gridworld").part is live
+    assert open_recording(predictions, "gridworld").part is live_predictions.PART.view
+    assert open_recording(episodes, "gridworld").part is live.PART
+    assert open_recording(tmp_path / "not there yet.jsonl", "gridworld").part is live.PART
 
 
 @pytest.mark.parametrize("so_far", [None, b"", b'{"schema": "predic'])
