@@ -29,6 +29,10 @@ _GUIDE = "see docs/migrating-checkpoints.md"
 _LSTM_ORDER = (0, 1, 3, 2)
 
 
+def _wrong(what: str, where: str = "state_dict", remedy: str = _GUIDE) -> UserError:
+    return UserError(what, where=where, remedy=remedy)
+
+
 @dataclass(eq=False)
 class _Layer:
     """A linear map, and the LayerNorm behind it."""
@@ -37,6 +41,10 @@ class _Layer:
     weight: Tensor
     bias: Tensor
     norm: tuple[Tensor, Tensor] | None = None
+
+    def weights(self, name: str) -> dict[str, Tensor]:
+        """Those of the linear map, by their new names."""
+        return {f"{name}.weight": self.weight, f"{name}.bias": self.bias}
 
 
 @dataclass
@@ -64,10 +72,10 @@ def upgrade(checkpoint: Mapping[str, Any], environment: Mapping[str, str]) -> tu
     kind = checkpoint["network_type"]
     if kind not in TYPES:
         known = f"known are {', '.join(TYPES)}"
-        raise UserError(f"network_type is {str(kind)[:40]!r}; {known}", where="network_type", remedy=_GUIDE)
+        raise _wrong(f"network_type is {str(kind)[:40]!r}; {known}", "network_type")
     params = checkpoint.get("params") or {}
     if not isinstance(params, Mapping):
-        raise UserError("params is not a dict", where="params", remedy=_GUIDE)
+        raise _wrong("params is not a dict", "params")
     work = _Upgrade(params)
     tensors = _tensors(checkpoint["state_dict"])
     readers = {"simple": _simple, "dueling": _dueling, "recurrent": _recurrent}
@@ -95,7 +103,7 @@ def upgrade(checkpoint: Mapping[str, Any], environment: Mapping[str, str]) -> tu
 
 def _tensors(state_dict: Any) -> dict[str, Tensor]:
     if not isinstance(state_dict, Mapping) or not state_dict:
-        raise UserError("state_dict is not a dict of tensors", where="state_dict", remedy=_GUIDE)
+        raise _wrong("state_dict is not a dict of tensors")
     for name, tensor in state_dict.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             raise UserError("state_dict holds something else than float tensors", where=f"state_dict: {str(name)[:80]}")
@@ -141,7 +149,7 @@ def _layers(tensors: Mapping[str, Tensor]) -> list[_Layer]:
 
 def _unknown(name: str, why: str) -> UserError:
     what = f"{name} is neither a linear layer nor the LayerNorm behind one: {why}"
-    return UserError(what, where=f"state_dict: {name}", remedy=f"this network has no brain spec; {_GUIDE}")
+    return _wrong(what, f"state_dict: {name}", f"this network has no brain spec; {_GUIDE}")
 
 
 def _chain(layers: Sequence[_Layer], num_inputs: int | None) -> None:
@@ -149,7 +157,7 @@ def _chain(layers: Sequence[_Layer], num_inputs: int | None) -> None:
     for layer in layers:
         if num_inputs is not None and layer.weight.shape[1] != num_inputs:
             what = f"{layer.name} takes {layer.weight.shape[1]} numbers, but the layer before gives {num_inputs}"
-            raise UserError(what, where=f"state_dict: {layer.name}", remedy=_GUIDE)
+            raise _wrong(what, f"state_dict: {layer.name}")
         num_inputs = layer.weight.shape[0]
 
 
@@ -157,14 +165,14 @@ def _norms(hidden: Sequence[_Layer], last: Sequence[_Layer]) -> bool:
     """Whether the hidden layers have LayerNorm: all or none, and never the output."""
     found = [layer.norm is not None for layer in hidden]
     if any(layer.norm is not None for layer in last) or (any(found) and not all(found)):
-        raise UserError("LayerNorm stands behind some layers only", where="state_dict", remedy=_GUIDE)
+        raise _wrong("LayerNorm stands behind some layers only")
     return any(found)
 
 
 def _perceptron(prefix: str, layers: Sequence[_Layer]) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     for index, layer in enumerate(layers):
-        weights |= {f"{prefix}.{index}.linear.weight": layer.weight, f"{prefix}.{index}.linear.bias": layer.bias}
+        weights |= layer.weights(f"{prefix}.{index}.linear")
         if layer.norm is not None:
             weights |= {f"{prefix}.{index}.norm.weight": layer.norm[0], f"{prefix}.{index}.norm.bias": layer.norm[1]}
     return weights
@@ -187,14 +195,14 @@ def _simple(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
     *hidden, last = _need(_layers(tensors), 1)
     _chain([*hidden, last], None)
     network = {"type": "feedforward", "hidden": _widths(hidden), **_style(work, _norms(hidden, [last]))}
-    weights = _perceptron("trunk", hidden) | {"head.linear.weight": last.weight, "head.linear.bias": last.bias}
+    weights = _perceptron("trunk", hidden) | last.weights("head.linear")
     first = hidden[0] if hidden else last
     return network, weights, (first.weight.shape[1], len(last.weight))
 
 
 def _need(layers: list[_Layer], least: int) -> list[_Layer]:
     if len(layers) < least:
-        raise UserError("state_dict has too few layers for this network_type", where="state_dict", remedy=_GUIDE)
+        raise _wrong("state_dict has too few layers for this network_type")
     return layers
 
 
@@ -209,11 +217,10 @@ def _split(layers: Sequence[_Layer]) -> tuple[list[_Layer], list[_Layer], list[_
 def _dueling(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
     trunk, value, advantage = _split(_layers(tensors))
     if not trunk or not value or not advantage or len(value[-1].weight) != 1:
-        what = "a dueling network has a trunk, a 'value' stream with one output and an 'advantage' stream"
-        raise UserError(what, where="state_dict", remedy=_GUIDE)
+        raise _wrong("a dueling network has a trunk, a 'value' stream with one output and an 'advantage' stream")
     if _widths(value[:-1]) != _widths(advantage[:-1]):
         what = f"the streams differ: value {_widths(value[:-1])}, advantage {_widths(advantage[:-1])}"
-        raise UserError(what, where="state_dict", remedy=f"a brain spec has one size for both; {_GUIDE}")
+        raise _wrong(what, remedy=f"a brain spec has one size for both; {_GUIDE}")
     _chain(trunk, None)
     _chain(value, len(trunk[-1].weight))
     _chain(advantage, len(trunk[-1].weight))
@@ -221,8 +228,7 @@ def _dueling(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
     network = {"type": "dueling", "hidden": _widths(trunk), "stream": _widths(value[:-1]), **_style(work, layer_norm)}
     weights = _perceptron("trunk", trunk)
     weights |= _perceptron("value_stream", value[:-1]) | _perceptron("advantage_stream", advantage[:-1])
-    weights |= {"value.weight": value[-1].weight, "value.bias": value[-1].bias}
-    weights |= {"advantage.weight": advantage[-1].weight, "advantage.bias": advantage[-1].bias}
+    weights |= value[-1].weights("value") | advantage[-1].weights("advantage")
     return network, weights, (trunk[0].weight.shape[1], len(advantage[-1].weight))
 
 
@@ -236,13 +242,11 @@ def _recurrent(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
     head, value, advantage = _split(after)
     dueling = bool(value or advantage)
     if dueling and (len(value) != 1 or len(advantage) != 1 or len(value[0].weight) != 1):
-        what = "value and advantage of a recurrent network are one linear layer each"
-        raise UserError(what, where="state_dict", remedy=_GUIDE)
+        raise _wrong("value and advantage of a recurrent network are one linear layer each")
     last = [value[0], advantage[0]] if dueling else [_need(head, 1).pop()]
     _chain(encoder, None)
     if encoder and len(encoder[-1].weight) != cell_inputs:
-        what = f"the {cell} takes {cell_inputs} numbers, but the layer before gives {len(encoder[-1].weight)}"
-        raise UserError(what, where="state_dict", remedy=_GUIDE)
+        raise _wrong(f"the {cell} takes {cell_inputs} numbers, but the layer before gives {len(encoder[-1].weight)}")
     for layer in last:
         _chain([*head, layer], hidden_size)
     network = {"type": "recurrent", "encoder": _widths(encoder), "cell": cell, "hidden_size": hidden_size}
@@ -257,8 +261,7 @@ def _recurrent(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
 def _cell(parts: Mapping[str, Tensor], work: _Upgrade) -> tuple[str, int, int, dict[str, Tensor]]:
     """Kind, hidden size, inputs and weights of the recurrent cell, by the number of its gates."""
     if set(parts) != {f"{prefix}_l0" for prefix in _CELL_PREFIXES}:
-        what = "a recurrent network has one LSTM or GRU of torch, of one layer and one direction, with biases"
-        raise UserError(what, where="state_dict", remedy=_GUIDE)
+        raise _wrong("a recurrent network has one LSTM or GRU of torch, of one layer and one direction, with biases")
     num_rows, hidden_size = parts["weight_hh_l0"].shape
     num_gates = num_rows // hidden_size
     if num_gates not in (3, 4) or num_rows != num_gates * hidden_size:
@@ -273,12 +276,9 @@ def _cell(parts: Mapping[str, Tensor], work: _Upgrade) -> tuple[str, int, int, d
         gates = tensor.chunk(num_gates)
         return torch.cat([gates[i] for i in _LSTM_ORDER]) if cell == "lstm" else tensor
 
-    weights = {
-        "cell.inputs.weight": ordered(parts["weight_ih_l0"]),
-        "cell.inputs.bias": ordered(parts["bias_ih_l0"]),
-        "cell.recurrent.weight": ordered(parts["weight_hh_l0"]),
-        "cell.recurrent.bias": ordered(parts["bias_hh_l0"]),
-    }
+    names = {"weight_ih": "inputs.weight", "bias_ih": "inputs.bias"}
+    names |= {"weight_hh": "recurrent.weight", "bias_hh": "recurrent.bias"}
+    weights = {f"cell.{new}": ordered(parts[f"{old}_l0"]) for old, new in names.items()}
     return cell, hidden_size, parts["weight_ih_l0"].shape[1], weights
 
 
@@ -294,7 +294,7 @@ def _check_sizes(network: Mapping[str, Any], work: _Upgrade) -> None:
         same_everywhere = isinstance(found, list) and found and all(width == meant for width in found)
         if meant != found and not same_everywhere:
             what = f"params.{key} is {said!r}, but the tensors have {found}"
-            raise UserError(what, where=f"params.{key}", remedy=_GUIDE)
+            raise _wrong(what, f"params.{key}")
 
 
 PART = UpgradePart(upgrade=upgrade)

@@ -64,7 +64,7 @@ def words(key: str) -> str:
 
 def ending(account: End) -> str:
     """How an episode ended, in words."""
-    return f"died of {account.cause}" if account.died else "retired"
+    return f"died of {account.cause or 'unknown'}" if account.died else "retired"
 
 
 def read_town(account: Account) -> Town:

@@ -17,9 +17,11 @@ from pipeline.look import plotting
 from pipeline.look.picture import Picture
 from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.rows import GridworldPrediction
-from pipeline.tasks.gridworld.town.rules import ACTIONS, INTERACT, METERS, PLACES
-from pipeline.tasks.gridworld.visualize.looks import PLACE_CODES, ending, place_codes
+from pipeline.tasks.gridworld.town.events import ending
+from pipeline.tasks.gridworld.town.rules import ACTIONS, INTERACT, METERS, NEEDS, PLACES
+from pipeline.tasks.gridworld.visualize.looks import PLACE_CODES, place_codes
 
+_NUMBERS = ("hour", "underfoot", "use_place", "use_ticks", "action", "completed")  # of a step, as they are in its row
 TIME_COLORS = plotting.part_of_map("viridis", 0.0, 0.9)
 
 
@@ -63,6 +65,12 @@ class Track:
         return unfinished
 
     @property
+    def lowest_need(self) -> NDArray[np.int64]:
+        """[L] the meter that was lowest, money left out."""
+        lowest: NDArray[np.int64] = np.array(NEEDS)[self.meters[:, NEEDS].argmin(axis=1)]
+        return lowest
+
+    @property
     def summary(self) -> str:
         return f"{self.row.num_steps} steps, wellbeing {self.row.wellbeing:.0f}, {ending(self.row)}"
 
@@ -75,15 +83,10 @@ def read_track(row: GridworldPrediction) -> Track:
     q[~np.array([step.mask for step in steps], dtype=bool)] = np.nan
     return Track(
         row=row,
-        hour=np.array([step.hour for step in steps]),
         cell=np.array([step.position for step in steps]),
         meters=np.array([step.meters for step in steps], dtype=np.float64),
-        underfoot=np.array([step.underfoot for step in steps]),
-        use_place=np.array([step.use_place for step in steps]),
-        use_ticks=np.array([step.use_ticks for step in steps]),
         q=q,
-        action=np.array([step.action for step in steps]),
-        completed=np.array([step.completed for step in steps]),
+        **{name: np.array([getattr(step, name) for step in steps]) for name in _NUMBERS},
     )
 
 

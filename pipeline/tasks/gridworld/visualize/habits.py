@@ -14,8 +14,7 @@ from pipeline.look.picture import Picture
 from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.town.rules import HOURS_PER_DAY, INTERACT, LEVELS, METERS, NEEDS, PLACE_TYPES, PLACES
 from pipeline.tasks.gridworld.visualize.episodes import Track
-
-IDLE = ("rest", "meditate", "wait")
+from pipeline.tasks.gridworld.visualize.timelines import IDLE_ACTIONS
 
 
 def list_activities(track: Track) -> NDArray[np.str_]:
@@ -65,7 +64,7 @@ def order_activities(activities: NDArray[np.str_]) -> list[str]:
     """Places by use, most used first, then walking, idle actions and what was in vain; only what occurs."""
     found, counts = np.unique(activities, return_counts=True)
     places = sorted((-int(n), str(name)) for name, n in zip(found, counts, strict=True) if name in PLACES)
-    return [name for _, name in places] + [name for name in ("walking", *IDLE, "in vain") if name in found]
+    return [name for _, name in places] + [name for name in ("walking", *IDLE_ACTIONS, "in vain") if name in found]
 
 
 def _outline_opening_hours(ax: Axes, names: Sequence[str]) -> None:
@@ -80,7 +79,7 @@ def _outline_opening_hours(ax: Axes, names: Sequence[str]) -> None:
 
 def activity_by_need(tracks: Sequence[Track]) -> Picture:
     """Share of uses of each place by the meter that was lowest when the use was completed."""
-    lowest = np.concatenate([np.array(NEEDS)[track.meters[:, NEEDS].argmin(axis=1)] for track in tracks])
+    lowest = np.concatenate([track.lowest_need for track in tracks])
     completed = np.concatenate([track.completed for track in tracks])
     num_uses = np.bincount(completed[completed >= 0], minlength=len(PLACES))
     places = [p for p in np.argsort(-num_uses, kind="stable") if num_uses[p]]

@@ -50,7 +50,7 @@ def hidden_map(rows: Sequence[GridworldPrediction]) -> Picture:
     states = np.concatenate([np.array(row.hidden, dtype=np.float64) for row in rows])
     points, share = principal_components(states)
     hour = np.concatenate([track.hour for track in tracks])
-    lowest = np.concatenate([np.array(NEEDS)[track.meters[:, NEEDS].argmin(axis=1)] for track in tracks])
+    lowest = np.concatenate([track.lowest_need for track in tracks])
     underfoot = np.concatenate([track.underfoot for track in tracks])
     kept = np.unique(np.linspace(0, len(points) - 1, min(len(points), MAX_POINTS)).astype(int))
     canvas, panels = plotting.new_panels(4.4, 3)

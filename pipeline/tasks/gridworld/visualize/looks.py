@@ -1,11 +1,11 @@
-"""What all pictures of this task share: the looks of subjects, the letters of places, and how an episode ended."""
+"""What all pictures of this task share: the looks of subjects, and the letters of places."""
 
 from collections import defaultdict
 
 from pipeline.look import plotting
 from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.evaluate.baselines import BAR
-from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldProgress
+from pipeline.tasks.gridworld.rows import GridworldPrediction
 
 PLACE_CODES = {
     "bed": "Be",
@@ -47,8 +47,3 @@ def subject_name(key: str) -> str:
 def place_codes(row: GridworldPrediction) -> dict[tuple[int, int], str]:
     """The two letters of each place of a town, by its cell (x, y)."""
     return {cell: PLACE_CODES.get(place, place[:2]) for place, cell in row.grid_places.items()}
-
-
-def ending(row: GridworldPrediction | GridworldProgress) -> str:
-    """How the episode ended, in words."""
-    return f"died of {words(row.cause or 'unknown')}" if row.died else "retired"

@@ -11,9 +11,9 @@ from pipeline.look import plotting
 from pipeline.look.picture import Picture
 from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.rows import GridworldPrediction
+from pipeline.tasks.gridworld.town.events import ending
 from pipeline.tasks.gridworld.town.rules import ENERGY, HEALTH, METERS, PLACES
 from pipeline.tasks.gridworld.visualize.episodes import Track, draw_path, draw_town, has_trace, place_key, read_track
-from pipeline.tasks.gridworld.visualize.looks import ending
 
 Rows = Mapping[str, GridworldPrediction]
 

@@ -15,6 +15,7 @@ from pipeline.look.picture import Picture
 from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.evaluate.baselines import BAR, BASELINES, play_baseline
 from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldScore
+from pipeline.tasks.gridworld.town.events import ending
 from pipeline.tasks.gridworld.town.rules import PLACES
 from pipeline.tasks.gridworld.visualize.looks import LOOKS, MODEL, subject_name
 from pipeline.tasks.gridworld.visualize.training import mean_interval
@@ -29,13 +30,9 @@ class Lives:
 
     num_steps: NDArray[np.float64]
     died: NDArray[np.bool_]
-    cause: NDArray[np.str_]
+    ending: NDArray[np.str_]  # in words
     wellbeing: NDArray[np.float64]
     place_uses: NDArray[np.float64]
-
-    def where(self, chosen: NDArray[np.bool_]) -> "Lives":
-        """Only the scenarios in which `chosen` [N] is true."""
-        return Lives(**{name: values[chosen] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ def read_lives(rows: Sequence[GridworldPrediction | GridworldScore]) -> Lives:
     return Lives(
         num_steps=np.array([row.num_steps for row in rows], dtype=np.float64),
         died=np.array([row.died for row in rows]),
-        cause=np.array([row.cause or "" for row in rows], dtype=np.str_),
+        ending=np.array([ending(row) for row in rows], dtype=np.str_),
         wellbeing=np.array([row.wellbeing for row in rows], dtype=np.float64),
         place_uses=np.array([[row.place_uses.get(place, 0) for place in PLACES] for row in rows], dtype=np.float64),
     )
@@ -168,19 +165,11 @@ def _draw_differences(ax: Axes, differences: NDArray[np.float64]) -> None:
 def causes(slices: Sequence[Slice]) -> Picture:
     """How episodes ended: retired, or died of which meter."""
     canvas, panels = _panels(slices, 3.1)
-    found = sorted(
-        {str(cause) for part in slices for lives in part.lives.values() for cause in lives.cause[lives.died]}
-    )
-    endings = [("retired", plotting.Look(plotting.SKY))]
-    endings += [(cause, plotting.look(k + 1)) for k, cause in enumerate(found)]
+    endings = sorted({str(end) for part in slices for lives in part.lives.values() for end in lives.ending[lives.died]})
+    looks = {"retired": plotting.Look(plotting.SKY)} | {end: plotting.look(k + 1) for k, end in enumerate(endings)}
     for ax, part in zip(panels, slices, strict=True):
-        shares = []
-        for cause, looks in endings:
-            label = cause if cause == "retired" else f"died of {words(cause or 'unknown')}"
-            share = [
-                np.mean(~v.died if cause == "retired" else v.died & (v.cause == cause)) for v in part.lives.values()
-            ]
-            shares.append((label, np.array(share), looks))
+        lives = part.lives.values()
+        shares = [(end, np.array([np.mean(v.ending == end) for v in lives]), look) for end, look in looks.items()]
         plotting.stacked(ax, [subject_name(name) for name in part.lives], shares)
         ax.set(title=part.title, xlim=(0, 1))
         plotting.percent(ax.xaxis)

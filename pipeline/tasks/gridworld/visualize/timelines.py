@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pipeline.look import plotting
 from pipeline.look.picture import Picture
 from pipeline.look.plotting import words
+from pipeline.tasks.gridworld.town.events import ending
 from pipeline.tasks.gridworld.town.rules import ACTIONS, CASCADE_THRESHOLD, ENERGY, HEALTH, INTERACT, METERS, PLACES
 from pipeline.tasks.gridworld.visualize.episodes import Track
-from pipeline.tasks.gridworld.visualize.looks import ending
 
 NIGHT_STARTS, NIGHT_ENDS = 22, 6  # only beds, showers, meals, the hospital and (until 4) the bar are open then
 # What kills, then what feeds it, then what feeds that; money is a means.

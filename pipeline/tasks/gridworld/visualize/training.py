@@ -22,7 +22,8 @@ from pipeline.look.training import (
 from pipeline.stats import Floats
 from pipeline.tasks.gridworld.evaluate.baselines import BAR, play_baseline
 from pipeline.tasks.gridworld.rows import GridworldMonitor, GridworldPrediction, GridworldProgress
-from pipeline.tasks.gridworld.visualize.looks import LOOKS, ending, subject_name
+from pipeline.tasks.gridworld.town.events import ending
+from pipeline.tasks.gridworld.visualize.looks import LOOKS, subject_name
 
 NUM_BINS = 120  # points of a smoothed curve: about one for every ten pixels
 MIN_EPISODES = 20  # of a bin; fewer make a mean that only jumps
