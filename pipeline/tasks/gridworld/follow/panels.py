@@ -10,6 +10,7 @@ from pipeline.follow.text import BLUE, FAINT, GREEN, LINE, ORANGE, RED, TEXT, ba
 from pipeline.tasks.gridworld.follow.readings import RATE_STEPS, TIERS, projected_death, rates, steps_left
 from pipeline.tasks.gridworld.follow.town import METER_COLORS, place_color
 from pipeline.tasks.gridworld.rows import GridworldEpisode
+from pipeline.tasks.gridworld.town import rules
 from pipeline.tasks.gridworld.town.events import (
     DEADLY,
     Event,
@@ -22,15 +23,7 @@ from pipeline.tasks.gridworld.town.events import (
     read_town,
     words,
 )
-from pipeline.tasks.gridworld.town.rules import (
-    CASCADE_THRESHOLD,
-    DOLLARS_PER_MONEY,
-    METERS,
-    MONEY,
-    PLACE_TYPES,
-    PLACES,
-    Place,
-)
+from pipeline.tasks.gridworld.town.rules import Place
 
 _WIDE = 46  # columns of a panel that has room for everything it knows
 SIGNS: dict[Kind, tuple[str, str, int]] = {  # sign, colour, rank on the timeline
@@ -167,7 +160,11 @@ def draw_certificate(scene: Scene, size: Size) -> Lines:
     lines += [Text.assemble((f"{name:<13}", FAINT), (value, TEXT)) for name, value in facts.items()]
     told = ", ".join(f"{words(key)} {uses}" for key, uses in used) or "none"
     lines += [Text(f" {part}", TEXT) for part in wrap(told, size.width - 1)]
-    low = [METERS[m] for m, level in enumerate(episode.final_meters) if level < CASCADE_THRESHOLD and m != MONEY]
+    low = [
+        rules.METERS[m]
+        for m, level in enumerate(episode.final_meters)
+        if level < rules.CASCADE_THRESHOLD and m != rules.MONEY
+    ]
     lines += [Text(part, FAINT) for part in wrap("low at the end: " + (", ".join(low) or "none"), size.width)]
     return lines
 
@@ -179,8 +176,8 @@ def draw_forecast(scene: Scene, size: Size) -> Lines:
     lines = [_verdict(scene), Text(f"steps at the rates of the last {RATE_STEPS}", FAINT)]
     for _, sign, meters in TIERS:
         for meter in meters:
-            if meter != MONEY:
-                floor = 0.0 if meter in DEADLY else CASCADE_THRESHOLD
+            if meter != rules.MONEY:
+                floor = 0.0 if meter in DEADLY else rules.CASCADE_THRESHOLD
                 lines.append(_forecast(sign, meter, now[meter], rate[meter], floor))
     return lines
 
@@ -195,7 +192,7 @@ def _verdict(scene: Scene) -> Text:
     meter, left = death
     if scene.frame + left >= episode.cap:
         return Text("it lives to the end", f"bold {GREEN}")
-    return Text(f"it dies of {METERS[meter]} at step {scene.frame + left}", f"bold {RED}")
+    return Text(f"it dies of {rules.METERS[meter]} at step {scene.frame + left}", f"bold {RED}")
 
 
 def _forecast(sign: str, meter: int, level: float, rate: float, floor: float) -> Text:
@@ -210,7 +207,7 @@ def _forecast(sign: str, meter: int, level: float, rate: float, floor: float) ->
     return Text.assemble(
         (sign, FAINT),
         ("!" if urgent else " ", f"bold {RED}"),
-        (f"{METERS[meter]:<10}", METER_COLORS[meter]),
+        (f"{rules.METERS[meter]:<10}", METER_COLORS[meter]),
         (f"{level:.2f}  ", TEXT),
         (told, f"bold {RED}" if urgent else TEXT),
     )
@@ -224,8 +221,8 @@ def draw_places(scene: Scene, size: Size) -> Lines:
     head = f"{'':<11}{'open' if temporal else '':>6}{'ticks' if has_ticks else '':>{6 * has_ticks}}{'price':>6}"
     lines = [Text(head, FAINT)]
     for key in episode.grid_places:
-        place = PLACE_TYPES[PLACES.index(key)]
-        price = f"${place.price * DOLLARS_PER_MONEY:.0f}" if place.price else "free"
+        place = rules.PLACE_TYPES[rules.PLACES.index(key)]
+        price = f"${place.price * rules.DOLLARS_PER_MONEY:.0f}" if place.price else "free"
         ticks = f"{place.ticks if has_ticks else '':>{6 * has_ticks}}"
         told = f"{hours_words(place) if temporal else '':>6}{ticks}{price:>6}"
         room = size.width - 11 - len(told) - 1
@@ -242,7 +239,7 @@ def _restores(place: Place, room: int) -> str:
     raised = sorted((item for item in place.effects.items() if item[1] > 0), key=lambda item: -item[1])
     told = ""
     for meter, change in raised:
-        name = f"${change * DOLLARS_PER_MONEY:.0f}" if meter == MONEY else METERS[meter]
+        name = f"${change * rules.DOLLARS_PER_MONEY:.0f}" if meter == rules.MONEY else rules.METERS[meter]
         if len(told) + len(name) + 2 * bool(told) > room:
             break
         told += f", {name}" if told else name

@@ -33,32 +33,22 @@ _MAIN_METER = {
     "labor": rules.MONEY,
     "park": rules.FITNESS,
 }
-_SHORT = {
-    "luxury_bed": "luxe",
-    "shower": "wash",
-    "home_meal": "meal",
-    "fast_food": "fast",
-    "doctor": "doc",
-    "hospital": "hosp",
-    "therapist": "ther",
-    "recreation": "recr",
-    "labor": "labr",
-}
-_TINY = {
-    "bed": "Bd",
-    "luxury_bed": "Lx",
-    "shower": "Wa",
-    "home_meal": "Me",
-    "fast_food": "Ff",
-    "doctor": "Dr",
-    "hospital": "Ho",
-    "therapist": "Th",
-    "recreation": "Re",
-    "bar": "Ba",
-    "job": "Jo",
-    "labor": "La",
-    "gym": "Gy",
-    "park": "Pa",
+# Shorter names of the places: where the whole one does not fit, and where two letters do.
+_SHORT_NAMES = {
+    "bed": ("bed", "Bd"),
+    "luxury_bed": ("luxe", "Lx"),
+    "shower": ("wash", "Wa"),
+    "home_meal": ("meal", "Me"),
+    "fast_food": ("fast", "Ff"),
+    "doctor": ("doc", "Dr"),
+    "hospital": ("hosp", "Ho"),
+    "therapist": ("ther", "Th"),
+    "recreation": ("recr", "Re"),
+    "bar": ("bar", "Ba"),
+    "job": ("job", "Jo"),
+    "labor": ("labr", "La"),
+    "gym": ("gym", "Gy"),
+    "park": ("park", "Pa"),
 }
 ACTION_SIGNS = dict(zip(rules.ACTIONS, "↑↓←→*.z~", strict=True))
 
@@ -71,7 +61,7 @@ def place_color(key: str) -> str:
 
 def place_name(key: str, width: int) -> str:
     """The longest name of a place that fits ``width`` cells."""
-    names = (words(key), _SHORT.get(key, key), _TINY.get(key, key[:2]))
+    names = (words(key), *_SHORT_NAMES.get(key, (key, key[:2])))
     return next((name for name in names if len(name) <= width), key[:width])
 
 

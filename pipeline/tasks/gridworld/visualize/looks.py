@@ -25,18 +25,8 @@ PLACE_CODES = {
 }
 MODEL = "model"
 # A subject looks the same in every picture; a script without a look of its own takes the last.
-LOOKS = defaultdict(
-    lambda: plotting.look(7),
-    {
-        MODEL: plotting.look(0),
-        BAR: plotting.look(1),
-        "heuristic": plotting.look(2),
-        "two_places": plotting.look(3),
-        "always_rest": plotting.look(4),
-        "always_wait": plotting.look(5),
-        "random": plotting.look(6),
-    },
-)
+_SUBJECTS = (MODEL, BAR, "heuristic", "two_places", "always_rest", "always_wait", "random")
+LOOKS = defaultdict(lambda: plotting.look(7), {name: plotting.look(k) for k, name in enumerate(_SUBJECTS)})
 
 
 def subject_name(key: str) -> str:

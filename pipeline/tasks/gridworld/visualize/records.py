@@ -18,10 +18,7 @@ from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldScore
 from pipeline.tasks.gridworld.town.events import ending
 from pipeline.tasks.gridworld.town.rules import PLACES
 from pipeline.tasks.gridworld.visualize.looks import LOOKS, MODEL, subject_name
-from pipeline.tasks.gridworld.visualize.training import mean_interval
-
-RESAMPLES = stats.Bootstrap(num_resamples=1000)
-_SEED = 0  # of the bootstrap: the same rows give the same picture
+from pipeline.tasks.gridworld.visualize.training import NUM_RESAMPLES, mean_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,8 +154,8 @@ def _draw_differences(ax: Axes, differences: NDArray[np.float64]) -> None:
     plotting.percent(ax.xaxis)
     text = f"mean difference {differences.mean():+.1f}"
     if len(differences) > 1:
-        interval = stats.bootstrap(differences, stats.mean, np.random.default_rng(_SEED), RESAMPLES)
-        text += f" [{interval.low:+.1f}, {interval.high:+.1f}]"
+        _, low, high = mean_interval(differences)
+        text += f" [{low:+.1f}, {high:+.1f}]"
     ax.set_title(f"{text}\nthe model is better in {float((differences > 0).mean()):.0%} of the scenarios", fontsize=9)
 
 
@@ -211,7 +208,7 @@ def uses_per_100_steps(lives: Lives) -> tuple[NDArray[np.float64], ...]:
     rate = 100 * columns[:, :-1].sum(axis=0) / columns[:, -1].sum()
     if len(columns) < 2:
         return rate, rate, rate
-    means = stats.resample_means(columns, np.random.default_rng(_SEED), RESAMPLES.num_resamples)
+    means = stats.resample_means(columns, np.random.default_rng(0), NUM_RESAMPLES)
     low, high = np.quantile(100 * means[:, :-1] / means[:, -1:], (0.025, 0.975), axis=0)
     return rate, low, high
 

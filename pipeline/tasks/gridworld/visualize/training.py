@@ -26,6 +26,7 @@ from pipeline.tasks.gridworld.town.events import ending
 from pipeline.tasks.gridworld.visualize.looks import LOOKS, subject_name
 
 NUM_BINS = 120  # points of a smoothed curve: about one for every ten pixels
+NUM_RESAMPLES = 1000  # of the bootstrap; its seed is 0, so that the same rows give the same picture
 MIN_EPISODES = 20  # of a bin; fewer make a mean that only jumps
 
 
@@ -162,6 +163,6 @@ def mean_interval(values: Floats) -> tuple[float, float, float]:
     """(mean, low, high) with a 95 % bootstrap interval of fixed seed; of one value, the value three times."""
     if len(values) < 2:
         return (float(values.mean()),) * 3
-    options = stats.Bootstrap(num_resamples=1000)
+    options = stats.Bootstrap(num_resamples=NUM_RESAMPLES)
     interval = stats.bootstrap(values, stats.mean, np.random.default_rng(0), options)
     return interval.value, interval.low, interval.high

@@ -14,11 +14,12 @@ from pipeline.errors import UserError
 from pipeline.files import write_all
 from pipeline.look import plotting
 from pipeline.tasks.gridworld.rows import GridworldMonitor, GridworldPrediction, GridworldProgress, Step
-from pipeline.tasks.gridworld.town.rules import ACTIONS, BED, INTERACT, JOB, METERS, PLACES, REST, RIGHT
+from pipeline.tasks.gridworld.town.rules import BED, INTERACT, JOB, METERS, PLACES, RIGHT
 from pipeline.tasks.gridworld.visualize import episodes, habits, hidden, records, timelines, training, values
 from pipeline.tasks.gridworld.visualize.draw import draw, sections
 from pipeline.tasks.gridworld.visualize.episodes import Track, choose_tracks, read_track
 from pipeline.tasks.gridworld.visualize.looks import MODEL, PLACE_CODES
+from tests.tasks.gridworld import literal_rows
 from tests.tasks.gridworld.fake_predictions import Fake, fake_predictions
 
 RECORDS = ["survival", "wellbeing", "paired_full_1", "causes", "places"]
@@ -36,48 +37,14 @@ def rows() -> list[GridworldPrediction]:
 
 
 def step(**changes: Any) -> Step:
-    fields: dict[str, Any] = {
-        "hour": 6,
-        "position": (1, 2),
-        "meters": [1.0] * len(METERS),
-        "underfoot": -1,
-        "use_place": -1,
-        "use_ticks": 0,
-        "mask": [True] * len(ACTIONS),
-        "q": [0.0] * len(ACTIONS),
-        "action": REST,
-        "mode": "greedy",
-        "rewards": [1.0, 0.0, 0.0],
-        "completed": -1,
-    }
-    return Step(**(fields | changes))
+    return replace(literal_rows.step("rest", (1, 2), hour=6, meters=[1.0] * len(METERS), q=[0.0] * 8), **changes)
 
 
 def prediction(trace: Sequence[Step] | None, **changes: Any) -> GridworldPrediction:
-    fields: dict[str, Any] = {
-        "id": "r1",
-        "model": "m",
-        "level": "minimal",
-        "seed": 1,
-        "multiplier": 1.0,
-        "num_steps": 3,
-        "died": True,
-        "cause": "energy",
-        "wellbeing": 2.0,
-        "mean_lowest_meter": 0.5,
-        "returns": {},
-        "place_uses": {},
-        "final_meters": [0.0] * len(METERS),
-        "epsilon": 0.0,
-        "size": 3,
-        "window": None,
-        "cap": 1000,
-        "stage": None,
-        "grid_places": {"bed": (0, 0)},
-        "reward_components": ["wellbeing", "retirement", "shaping"],
-        "trace": None if trace is None else list(trace),
-    }
-    return GridworldPrediction(**(fields | changes))
+    """Died after three steps in a town of nine cells and a bed."""
+    fields: dict[str, Any] = {"id": "r1", "level": "minimal", "size": 3, "window": None, "cap": 1000, "stage": None}
+    fields |= {"num_steps": 3, "died": True, "cause": "energy", "wellbeing": 2.0, "grid_places": {"bed": (0, 0)}}
+    return literal_rows.prediction(*(trace or ()), keeps_steps=trace is not None, **(fields | changes))
 
 
 def drawn(
