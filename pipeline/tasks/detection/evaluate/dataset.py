@@ -16,8 +16,7 @@ from pipeline.stats import Floats
 from pipeline.tasks.detection import geometry
 from pipeline.tasks.detection.evaluate import kernels
 from pipeline.tasks.detection.evaluate.kernels import Ints
-from pipeline.tasks.detection.evaluate.ranking import ScoreFrom, scores_of
-from pipeline.tasks.detection.evaluate.synonyms import Labels
+from pipeline.tasks.detection.evaluate.reading import DEFAULT, Labels, Reading, scores_of
 from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject
 
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
@@ -31,15 +30,6 @@ _EMPTY: dict[str, NDArray[Any]] = {  # what is known of each object, and how it 
     "score": np.empty(0),
     "crowd": np.empty(0, np.bool_),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How rows are read: which labels are one class, where scores come from, and whether salvaged objects count."""
-
-    labels: Labels = Labels()  # noqa: RUF009  frozen
-    score_from: ScoreFrom = "contract"
-    use_salvaged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +73,14 @@ class Dataset:
         return np.argsort(self.positions)
 
 
-def collect(rows: Iterable[DetectionPrediction], reading: Reading = Reading()) -> Dataset:
+def collect(rows: Iterable[DetectionPrediction], reading: Reading = DEFAULT) -> Dataset:
     """The arrays of a file of predictions.
 
     Images are lined up by ``image_id`` (numbers before texts), as pycocotools does: between predictions of equal score
     the earlier image comes first, and the order of lines in the file is of no consequence. Where every object, true and
-    predicted, carries a COCO category, that is its class; else its label is (`synonyms`). Of `Unkept` rows, neither
-    texts nor objects are kept, but where masks are to be compared. Raises UserError when labels put two COCO categories
-    into one class, or a score cannot be had.
+    predicted, carries a COCO category, that is its class; else its label is (`reading.Labels`). Of `Unkept` rows,
+    neither texts nor objects are kept, but where masks are to be compared. Raises UserError when labels put two COCO
+    categories into one class, or a score cannot be had.
     """
     with gc_paused():
         if isinstance(rows, Unkept):

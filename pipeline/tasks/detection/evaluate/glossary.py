@@ -4,8 +4,7 @@ from typing import get_args
 
 from pipeline.contract.metrics import MetricDefinition
 from pipeline.tasks.detection.evaluate.average_precision import MAX_DETECTIONS
-from pipeline.tasks.detection.evaluate.counts import IOUS, REPEAT_IOU, percent
-from pipeline.tasks.detection.evaluate.errors import BACKGROUND_IOU, MATCH_IOU
+from pipeline.tasks.detection.evaluate.explain import BACKGROUND_IOU, IOUS, MATCH_IOU, REPEAT_IOU, percent
 from pipeline.tasks.detection.rows import Status
 from schemas.rows import Better
 

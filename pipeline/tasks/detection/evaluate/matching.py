@@ -45,6 +45,10 @@ class Matches:
     states: States
     matched: Ints
 
+    def at(self, index: int) -> "Matches":
+        """Those at one threshold."""
+        return Matches(states=self.states[index, None], matched=self.matched[index, None])
+
     def in_order_of_rows(self, cells: Cells) -> "Matches":
         """The same with d and the true objects as indices of the dataset."""
         states, matched = np.empty_like(self.states), np.empty_like(self.matched)
