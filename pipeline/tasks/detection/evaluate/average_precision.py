@@ -22,7 +22,7 @@ from pipeline.tasks.detection.evaluate.matching import (
     COCO_IOUS,
     Cells,
     counted_truths,
-    match_states,
+    match,
     sort_stably,
 )
 
@@ -32,21 +32,27 @@ MAX_DETECTIONS = 100  # of one class in one image; the rest does not count (COCO
 MIN_CASES = 8  # of a thread
 _AT_50, _AT_75 = 0, 5  # indices of COCO_IOUS
 
-FIGURES = (
-    "average_precision",
-    "average_precision_50",
-    "average_precision_75",
-    "average_precision_small",
-    "average_precision_medium",
-    "average_precision_large",
-    "average_recall_1",
-    "average_recall_10",
-    "average_recall_100",
-    "average_recall_small",
-    "average_recall_medium",
-    "average_recall_large",
+_AP = (
+    "mean over the classes of the ground truth of the precision, interpolated at 101 recalls, of predictions ranked by "
+    "score, equal scores by image id and then by order of generation"
 )
-"""In the order of `COCOeval.stats`."""
+_SIZES = {
+    "small": "of true objects of at most 32 x 32 square pixels",
+    "medium": "of true objects between 32 x 32 and 96 x 96 square pixels",
+    "large": "of true objects of at least 96 x 96 square pixels",
+}
+FIGURES = {
+    "average_precision": f"COCO AP: {_AP}; mean over IoU thresholds .50, .55 to .95. Records without an answer that "
+    f"could be read count as empty. At most {MAX_DETECTIONS} predictions a class and image.",
+    "average_precision_50": "COCO AP at IoU .50.",
+    "average_precision_75": "COCO AP at IoU .75.",
+    **{f"average_precision_{size}": f"COCO AP {which}." for size, which in _SIZES.items()},
+    "average_recall_1": "COCO AR with 1 prediction a class and image: highest recall, mean over IoU and classes.",
+    "average_recall_10": "COCO AR with 10 predictions a class and image.",
+    f"average_recall_{MAX_DETECTIONS}": f"COCO AR with {MAX_DETECTIONS} predictions a class and image.",
+    **{f"average_recall_{size}": f"COCO AR {which}." for size, which in _SIZES.items()},
+}
+"""What each means, in the order of `COCOeval.stats`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,15 +83,13 @@ class Ranking:
     def recalls(self, weights: Weights, counted: NDArray[np.bool_]) -> Floats:
         """Recall of those predictions d alone that are ``counted[d]``: [B, K, T], NaN as in `curves`."""
         num_true = self._num_true(weights)
-        hits, group = self.line.hits, np.repeat(np.arange(self.line.has_ignored.size), self._num_hits())
+        num_hits = np.diff(self.line.hit_starts, axis=1).ravel()
+        hits, group = self.line.hits, np.repeat(np.arange(self.line.has_ignored.size), num_hits)
         sums = np.zeros((len(weights), self.line.has_ignored.size))
         kernels.sum_by_group(weights, self.line.image[hits], np.where(counted[hits], group, -1), sums)
         shares = np.full((*num_true.shape, len(self.line.states)), np.nan)
         np.divide(sums.reshape(shares.shape), num_true[:, :, None], out=shares, where=num_true[:, :, None] > 0)
         return shares
-
-    def _num_hits(self) -> Ints:
-        return np.diff(self.line.hit_starts, axis=1).ravel()
 
     def _num_true(self, weights: Weights) -> Floats:
         num_true = np.zeros((len(weights), len(self.line.starts) - 1))
@@ -141,7 +145,7 @@ class AveragePrecision:
         line = place[order]
         ranks = cells.rank[line]
         for area in AREAS:
-            states = match_states(dataset, cells, ious, COCO_IOUS, area)[:, line]
+            states = match(dataset, cells, ious, COCO_IOUS, area, keep_matched=False).states[:, line]
             if ranks.max(initial=0) >= MAX_DETECTIONS:
                 states = np.where(ranks < MAX_DETECTIONS, states, np.uint8(IGNORED))
             counted = counted_truths(dataset.truths, area)

@@ -23,6 +23,7 @@ from pipeline.contract.metrics import (
     TableLayout,
     TableNote,
     metric_row,
+    refuse_mixed,
 )
 from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
@@ -140,15 +141,7 @@ def files(options: Evaluate) -> dict[str, str]:
 def _check(predictions: Sequence[DetectionPrediction], options: Evaluate) -> None:
     if not predictions:
         raise UserError("there are no predictions to evaluate", remedy="run `baton infer` first")
-    if len({p.id for p in predictions}) < len(predictions):
-        id, count = Counter(p.id for p in predictions).most_common(1)[0]
-        raise UserError(f"the id {id!r} stands {count} times", remedy="keep one prediction for each record")
-    models = sorted({p.model for p in predictions})
-    if len(models) > 1:
-        raise UserError(
-            f"these are predictions of {len(models)} models: {', '.join(models)}",
-            remedy="keep one file for each model, and give each with an --input of its own",
-        )
+    refuse_mixed((p.id for p in predictions), {p.model for p in predictions})
     if all(p.status == "not_run" for p in predictions):
         raise UserError(
             f"the model answered none of {len(predictions)} records",
