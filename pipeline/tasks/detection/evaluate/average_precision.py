@@ -2,10 +2,15 @@
 
 With all weights 1 they are pycocotools' to 1e-9; with how often a resample drew each image they are the bootstrap's
 (copies of an image stand next to each other in the ranking). See `kernels` for the loops.
+
+What an error costs (delta AP, after TIDE) is the AP50 with all errors of its kind mended, less the AP50: localisation
+and classification by making the best such prediction of each unmatched true object right, and taking the others away;
+duplicate, background and both by taking them away; missed by no longer asking for the object. TIDE cuts costs off at 0;
+here they stand as they come out.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,11 +21,13 @@ from pipeline.processors import num_processors
 from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate import kernels
 from pipeline.tasks.detection.evaluate.dataset import Dataset
-from pipeline.tasks.detection.evaluate.kernels import IGNORED, TRUE, Ints, States, Weights
+from pipeline.tasks.detection.evaluate.explain import MISSED, Errors
+from pipeline.tasks.detection.evaluate.kernels import FALSE, IGNORED, KINDS, TRUE, Ints, States, Weights
 from pipeline.tasks.detection.evaluate.matching import (
     AREAS,
     COCO_IOUS,
     Cells,
+    Matches,
     counted_truths,
     match,
     sort_stably,
@@ -30,6 +37,7 @@ from pipeline.tasks.detection.evaluate.matching import (
 RECALLS: Floats = np.linspace(0.0, 1.00, int(np.round((1.00 - 0.0) / 0.01)) + 1, endpoint=True)
 MAX_DETECTIONS = 100  # of one class in one image; the rest does not count (COCO)
 MIN_CASES = 8  # of a thread
+_MENDED_BY_MOVING = ("localisation", "classification")
 _AT_50, _AT_75 = 0, 5  # indices of COCO_IOUS
 
 _AP = (
@@ -177,6 +185,44 @@ class AveragePrecision:
                 found[f"average_precision_{area}"] = mean_over_classes(precision.mean(axis=2))
                 found[f"average_recall_{area}"] = recalls
         return {name: found[name] for name in FIGURES}
+
+
+class ErrorCosts:
+    """AP50 as it is and with each kind of error mended, for any weights of the images."""
+
+    def __init__(self, dataset: Dataset, cells: Cells, matches: Matches, errors: Errors) -> None:
+        """``matches`` are in the order of rows, at one threshold, `MATCH_IOU`."""
+        self._dataset, self._best_first = dataset, cells.best_first
+        counted = counted_truths(dataset.truths)
+        states = matches.states[0].copy()
+        states[cells.order[cells.rank >= MAX_DETECTIONS]] = IGNORED
+        self._before = self._rank(dataset.predictions.label, states, counted)
+        self._after = dict(self._mended(states, errors, counted))
+
+    def delta(self, weights: Weights) -> dict[str, Floats]:
+        """How much higher AP50 would be without the errors of each type: [B] each."""
+        before = _average(self._before, weights)
+        return {name: _average(ranking, weights) - before for name, ranking in self._after.items()}
+
+    def _mended(self, states: States, errors: Errors, counted: NDArray[np.bool_]) -> Iterator[tuple[str, Ranking]]:
+        labels = self._dataset.predictions.label
+        for kind, name in enumerate(KINDS):
+            if kind > 0:
+                of_kind = (errors.kinds == kind) & (states == FALSE)
+                right = of_kind & (errors.mends >= 0) & (name in _MENDED_BY_MOVING)
+                mended = np.where(right, np.uint8(TRUE), np.where(of_kind, np.uint8(IGNORED), states))
+                moved = labels.copy()
+                moved[right] = self._dataset.truths.label[errors.mends[right]]
+                yield name, self._rank(moved, mended, counted)
+        yield MISSED, self._rank(labels, states, counted & ~errors.missed)
+
+    def _rank(self, labels: Ints, states: States, counted: NDArray[np.bool_]) -> Ranking:
+        order = line_up(self._best_first, labels, len(self._dataset.classes))
+        return rank(self._dataset, order, labels[order], np.ascontiguousarray(states[None, order]), counted)
+
+
+def _average(ranking: Ranking, weights: Weights) -> Floats:
+    return mean_over_classes(ranking.curves(weights)[0][:, :, 0])
 
 
 def _precisions(precision: Floats) -> dict[str, Floats]:

@@ -128,6 +128,30 @@ def _best_of_each(targets: Ints, is_matched: NDArray[np.bool_], scores: Floats) 
     return result
 
 
+def count_images(looked: Looked) -> dict[str, Floats]:
+    """Sums over the objects of each image, by name: [N] each."""
+    dataset, num_images = looked.dataset, len(looked.dataset.rows)
+    image, true_image = dataset.predictions.image, dataset.truths.image
+
+    def count(which: Ints, values: Floats | None = None) -> Floats:
+        return np.bincount(which, values, minlength=num_images).astype(np.float64)
+
+    counts = {"num_gt": count(true_image[counted_truths(dataset.truths)])}
+    for prefix, matches in (("", looked.by_class), ("agnostic_", looked.agnostic)):
+        for at, iou in enumerate(IOUS):
+            for name, state in (("true", TRUE), ("false", FALSE)):
+                counts[f"{prefix}{name}_{percent(iou)}"] = count(image[matches.states[at] == state])
+    for kind, name in enumerate(KINDS):
+        if kind > 0:
+            counts[name] = count(image[looked.errors.kinds == kind])
+    counts[MISSED] = count(true_image[looked.errors.missed])
+    counts["num_duplicates"] = count(image[looked.is_duplicate])
+    counts["iou_sum"] = count(image, matched_ious(looked, IOUS.index(MATCH_IOU)))
+    counts["num_unknown_labels"] = count(image[dataset.predictions.label >= dataset.num_true_classes])
+    counts["num_preds"] = count(image)
+    return counts
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExplainedObject:
     """``kind`` is "matched", "ignored" (on a crowd) or one of `kernels.KINDS`; ``gt`` is the index of the true object

@@ -1,51 +1,34 @@
-"""All figures of a dataset as functions of the weights of images: average precision, and ratios of what is counted.
+"""All figures of a dataset as functions of the weights of images: average precision, and ratios of what is counted."""
 
-What an error costs (delta AP, after TIDE) is the AP50 with all errors of its kind mended, less the AP50: localisation
-and classification by making the best such prediction of each unmatched true object right, and taking the others away;
-duplicate, background and both by taking them away; missed by no longer asking for the object. TIDE cuts costs off at 0;
-here they stand as they come out.
-"""
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate import kernels
 from pipeline.tasks.detection.evaluate.average_precision import (
-    MAX_DETECTIONS,
     AveragePrecision,
-    Ranking,
-    line_up,
-    mean_over_classes,
-    rank,
+    ErrorCosts,
 )
 from pipeline.tasks.detection.evaluate.dataset import Dataset, has_masks
 from pipeline.tasks.detection.evaluate.explain import (
     ERROR_TYPES,
     IOUS,
     MATCH_IOU,
-    MISSED,
-    Errors,
     Looked,
+    count_images,
     look,
-    matched_ious,
     percent,
 )
 from pipeline.tasks.detection.evaluate.glossary import MASK
-from pipeline.tasks.detection.evaluate.kernels import FALSE, IGNORED, KINDS, TRUE, Ints, States, Weights
+from pipeline.tasks.detection.evaluate.kernels import IGNORED, TRUE, Weights
 from pipeline.tasks.detection.evaluate.matching import (
-    Cells,
-    Matches,
     box_ious,
     counted_truths,
     make_cells,
     mask_ious,
 )
-
-_MENDED_BY_MOVING = ("localisation", "classification")
 
 
 class Figures:
@@ -57,18 +40,20 @@ class Figures:
     def __init__(self, dataset: Dataset, min_score: float | None, *, with_costs: bool = False) -> None:
         self.dataset = dataset
         self.looked = look(dataset, min_score)
+        # What errors cost is told of all predictions, whatever the lowest score.
+        whole = look(dataset) if with_costs and min_score is not None else self.looked
         counts = count_images(self.looked)
         self._counts = np.stack(list(counts.values()), axis=1)
         self.by_image = dict(zip(counts, self._counts.T, strict=True))
-        cells = make_cells(dataset)
-        self._kinds = {"": AveragePrecision(dataset, cells, box_ious(dataset, cells))}
         answers = dataset.predicted
-        if has_masks([row.gt for row in dataset.rows]) and (has_masks(answers) or not any(answers)):
-            self._kinds[MASK] = AveragePrecision(dataset, cells, mask_ious(dataset, cells))
-        self._costs: ErrorCosts | None = None
-        if with_costs:  # of the AP50 of all predictions, whatever the lowest score
-            whole = self.looked if min_score is None else look(dataset)
-            self._costs = ErrorCosts(dataset, cells, whole.by_class.at(IOUS.index(MATCH_IOU)), whole.errors)
+        masks = has_masks([row.gt for row in dataset.rows]) and (has_masks(answers) or not any(answers))
+        cells = make_cells(dataset)
+        ious = {"": box_ious(dataset, cells)} | ({MASK: mask_ious(dataset, cells)} if masks else {})
+        self._kinds = {prefix: AveragePrecision(dataset, cells, these) for prefix, these in ious.items()}
+        self._costs = None
+        if with_costs:
+            matches = whole.by_class.at(IOUS.index(MATCH_IOU))
+            self._costs = ErrorCosts(dataset, cells, matches, whole.errors)
 
     @property
     def prefixes(self) -> list[str]:
@@ -103,30 +88,6 @@ class Figures:
         sums = dict(zip(self.by_image, (weights @ self._counts)[0].tolist(), strict=True))
         found = {f"{name}_errors": sums[name] for name in ERROR_TYPES}
         return found | {name: sums[name] for name in ("num_gt", "num_preds", "num_unknown_labels")}
-
-
-def count_images(looked: Looked) -> dict[str, Floats]:
-    """Sums over the objects of each image, by name: [N] each."""
-    dataset, num_images = looked.dataset, len(looked.dataset.rows)
-    image, true_image = dataset.predictions.image, dataset.truths.image
-
-    def count(which: Ints, values: Floats | None = None) -> Floats:
-        return np.bincount(which, values, minlength=num_images).astype(np.float64)
-
-    counts = {"num_gt": count(true_image[counted_truths(dataset.truths)])}
-    for prefix, matches in (("", looked.by_class), ("agnostic_", looked.agnostic)):
-        for at, iou in enumerate(IOUS):
-            for name, state in (("true", TRUE), ("false", FALSE)):
-                counts[f"{prefix}{name}_{percent(iou)}"] = count(image[matches.states[at] == state])
-    for kind, name in enumerate(KINDS):
-        if kind > 0:
-            counts[name] = count(image[looked.errors.kinds == kind])
-    counts[MISSED] = count(true_image[looked.errors.missed])
-    counts["num_duplicates"] = count(image[looked.is_duplicate])
-    counts["iou_sum"] = count(image, matched_ious(looked, IOUS.index(MATCH_IOU)))
-    counts["num_unknown_labels"] = count(image[dataset.predictions.label >= dataset.num_true_classes])
-    counts["num_preds"] = count(image)
-    return counts
 
 
 def ratios(sums: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -182,41 +143,3 @@ class ClassCounts:
             "num_gt": num_gt,
             "num_preds": true + false,
         }
-
-
-class ErrorCosts:
-    """AP50 as it is and with each kind of error mended, for any weights of the images."""
-
-    def __init__(self, dataset: Dataset, cells: Cells, matches: Matches, errors: Errors) -> None:
-        """``matches`` are in the order of rows, at one threshold, `MATCH_IOU`."""
-        self._dataset, self._best_first = dataset, cells.best_first
-        counted = counted_truths(dataset.truths)
-        states = matches.states[0].copy()
-        states[cells.order[cells.rank >= MAX_DETECTIONS]] = IGNORED
-        self._before = self._rank(dataset.predictions.label, states, counted)
-        self._after = dict(self._mended(states, errors, counted))
-
-    def delta(self, weights: Weights) -> dict[str, Floats]:
-        """How much higher AP50 would be without the errors of each type: [B] each."""
-        before = _average(self._before, weights)
-        return {name: _average(ranking, weights) - before for name, ranking in self._after.items()}
-
-    def _mended(self, states: States, errors: Errors, counted: NDArray[np.bool_]) -> Iterator[tuple[str, Ranking]]:
-        labels = self._dataset.predictions.label
-        for kind, name in enumerate(KINDS):
-            if kind > 0:
-                of_kind = (errors.kinds == kind) & (states == FALSE)
-                right = of_kind & (errors.mends >= 0) & (name in _MENDED_BY_MOVING)
-                mended = np.where(right, np.uint8(TRUE), np.where(of_kind, np.uint8(IGNORED), states))
-                moved = labels.copy()
-                moved[right] = self._dataset.truths.label[errors.mends[right]]
-                yield name, self._rank(moved, mended, counted)
-        yield MISSED, self._rank(labels, states, counted & ~errors.missed)
-
-    def _rank(self, labels: Ints, states: States, counted: NDArray[np.bool_]) -> Ranking:
-        order = line_up(self._best_first, labels, len(self._dataset.classes))
-        return rank(self._dataset, order, labels[order], np.ascontiguousarray(states[None, order]), counted)
-
-
-def _average(ranking: Ranking, weights: Weights) -> Floats:
-    return mean_over_classes(ranking.curves(weights)[0][:, :, 0])
