@@ -1,9 +1,11 @@
 """What a task's evaluate says: metrics, what single records contribute to them, and the table that evaluate shows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import UserError
 from schemas.rows import Better, Metric, Score
 
 if TYPE_CHECKING:
@@ -56,6 +58,18 @@ def metric_row(
         better=definition.better,
         num_records=records.num_records,
     )
+
+
+def refuse_mixed(ids: Iterable[str], models: Collection[str]) -> None:
+    """Raises UserError where an id occurs twice, or predictions are of several models: they are of several files."""
+    for id, count in Counter(ids).most_common(1):
+        if count > 1:
+            raise UserError(f"the id {id!r} stands {count} times", remedy="keep one prediction for each record")
+    if len(models) > 1:
+        raise UserError(
+            f"these are predictions of {len(models)} models: {', '.join(sorted(models))}",
+            remedy="keep one file for each model, and give each with an --input of its own",
+        )
 
 
 @dataclass(frozen=True)

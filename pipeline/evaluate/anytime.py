@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -76,12 +76,23 @@ class _Batch:
     rows: Sequence[Sequence[Any]]
 
 
-class _Tracker(Protocol):
-    def take(self, batch: _Batch) -> None: ...
+class _Tracker:
+    """Follows ``metrics``; ``_seen`` is what is known of each now."""
 
-    def finish(self) -> None: ...
+    def __init__(self, metrics: Sequence[RecordMetric], job: AnytimeJob) -> None:
+        self._metrics = metrics
+        self._num, self._num_sides = 0, 2 if job.against else 1
+        self._seen: dict[str, Reading] = {}
 
-    def readings(self) -> Sequence[Reading]: ...
+    def take(self, batch: _Batch) -> None:
+        """The next records."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """There are no more."""
+
+    def readings(self) -> list[Reading]:
+        return [self._seen[metric.name] for metric in self._metrics if metric.name in self._seen]
 
 
 class Anytime:
@@ -178,13 +189,12 @@ def _change(sides: Sequence[Any]) -> Any:
     return sides[0] - sides[1] if len(sides) > 1 else sides[0]
 
 
-class _MeanTracker:
+class _MeanTracker(_Tracker):
     """A mean or a rate, or the difference of two."""
 
     def __init__(self, metric: RecordMetric, job: AnytimeJob, bounds: tuple[float, float] | None) -> None:
-        self._metric = metric
-        self._num, self._sum = 0, 0.0
-        self._interval: Interval | None = None
+        super().__init__([metric], job)
+        self._sum = 0.0
         self._sequence: BoundedMean | MeanSequence = MeanSequence(job.sequence)
         if bounds is not None:
             low, high = bounds
@@ -192,27 +202,21 @@ class _MeanTracker:
             self._sequence = BoundedMean(*edges, job.sequence)
 
     def take(self, batch: _Batch) -> None:
-        values = _change([side[self._metric.name] for side in batch.values])
+        (metric,) = self._metrics
+        values = _change([side[metric.name] for side in batch.values])
         self._num, self._sum = self._num + len(values), self._sum + float(values.sum())
-        self._interval = self._sequence.take(values)
-
-    def finish(self) -> None:
-        """Nothing is left to do."""
-
-    def readings(self) -> list[Reading]:
-        value = self._interval.value if self._interval else self._sum / max(1, self._num)
-        return [_reading(self._metric, value, self._interval, self._sequence)] if self._num else []
+        interval = self._sequence.take(values)
+        value = interval.value if interval else self._sum / self._num
+        self._seen[metric.name] = _reading(metric, value, interval, self._sequence)
 
 
-class _Looking:
+class _Looking(_Tracker):
     """What is looked at as a whole: at ``num_first`` records, then whenever they have grown by some percent."""
 
     def __init__(self, metrics: Sequence[RecordMetric], job: AnytimeJob) -> None:
-        self._metrics = metrics
-        self._num, self._next = 0, job.sequence.num_first
+        super().__init__(metrics, job)
+        self._next = job.sequence.num_first
         self._growth = _LOOK_GROWTH[metrics[0].statistic]
-        self._num_sides = 2 if job.against else 1
-        self._seen: dict[str, Reading] = {}
 
     def take(self, batch: _Batch) -> None:
         self._keep(batch)
@@ -224,9 +228,6 @@ class _Looking:
     def finish(self) -> None:
         if self._num:
             self._look(self._num)
-
-    def readings(self) -> list[Reading]:
-        return [self._seen[metric.name] for metric in self._metrics if metric.name in self._seen]
 
     def _keep(self, batch: _Batch) -> None:
         raise NotImplementedError

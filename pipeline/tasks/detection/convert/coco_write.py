@@ -11,7 +11,7 @@ import msgspec
 
 from pipeline.errors import UserError
 from pipeline.tasks.detection.convert.coco_read import KEPT
-from pipeline.tasks.detection.evaluate.synonyms import fold
+from pipeline.tasks.detection.evaluate.reading import fold
 from pipeline.tasks.detection.geometry import box_of, polygon_area, to_pixels
 from pipeline.tasks.detection.rows import (
     CocoFields,

@@ -2,10 +2,15 @@
 
 With all weights 1 they are pycocotools' to 1e-9; with how often a resample drew each image they are the bootstrap's
 (copies of an image stand next to each other in the ranking). See `kernels` for the loops.
+
+What an error costs (delta AP, after TIDE) is the AP50 with all errors of its kind mended, less the AP50: localisation
+and classification by making the best such prediction of each unmatched true object right, and taking the others away;
+duplicate, background and both by taking them away; missed by no longer asking for the object. TIDE cuts costs off at 0;
+here they stand as they come out.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,13 +21,15 @@ from pipeline.processors import num_processors
 from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate import kernels
 from pipeline.tasks.detection.evaluate.dataset import Dataset
-from pipeline.tasks.detection.evaluate.kernels import IGNORED, TRUE, Ints, States, Weights
+from pipeline.tasks.detection.evaluate.explain import MISSED, Errors
+from pipeline.tasks.detection.evaluate.kernels import FALSE, IGNORED, KINDS, TRUE, Ints, States, Weights
 from pipeline.tasks.detection.evaluate.matching import (
     AREAS,
     COCO_IOUS,
     Cells,
+    Matches,
     counted_truths,
-    match_states,
+    match,
     sort_stably,
 )
 
@@ -30,23 +37,30 @@ from pipeline.tasks.detection.evaluate.matching import (
 RECALLS: Floats = np.linspace(0.0, 1.00, int(np.round((1.00 - 0.0) / 0.01)) + 1, endpoint=True)
 MAX_DETECTIONS = 100  # of one class in one image; the rest does not count (COCO)
 MIN_CASES = 8  # of a thread
+_MENDED_BY_MOVING = ("localisation", "classification")
 _AT_50, _AT_75 = 0, 5  # indices of COCO_IOUS
 
-FIGURES = (
-    "average_precision",
-    "average_precision_50",
-    "average_precision_75",
-    "average_precision_small",
-    "average_precision_medium",
-    "average_precision_large",
-    "average_recall_1",
-    "average_recall_10",
-    "average_recall_100",
-    "average_recall_small",
-    "average_recall_medium",
-    "average_recall_large",
+_AP = (
+    "mean over the classes of the ground truth of the precision, interpolated at 101 recalls, of predictions ranked by "
+    "score, equal scores by image id and then by order of generation"
 )
-"""In the order of `COCOeval.stats`."""
+_SIZES = {
+    "small": "of true objects of at most 32 x 32 square pixels",
+    "medium": "of true objects between 32 x 32 and 96 x 96 square pixels",
+    "large": "of true objects of at least 96 x 96 square pixels",
+}
+FIGURES = {
+    "average_precision": f"COCO AP: {_AP}; mean over IoU thresholds .50, .55 to .95. Records without an answer that "
+    f"could be read count as empty. At most {MAX_DETECTIONS} predictions a class and image.",
+    "average_precision_50": "COCO AP at IoU .50.",
+    "average_precision_75": "COCO AP at IoU .75.",
+    **{f"average_precision_{size}": f"COCO AP {which}." for size, which in _SIZES.items()},
+    "average_recall_1": "COCO AR with 1 prediction a class and image: highest recall, mean over IoU and classes.",
+    "average_recall_10": "COCO AR with 10 predictions a class and image.",
+    f"average_recall_{MAX_DETECTIONS}": f"COCO AR with {MAX_DETECTIONS} predictions a class and image.",
+    **{f"average_recall_{size}": f"COCO AR {which}." for size, which in _SIZES.items()},
+}
+"""What each means, in the order of `COCOeval.stats`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,15 +91,13 @@ class Ranking:
     def recalls(self, weights: Weights, counted: NDArray[np.bool_]) -> Floats:
         """Recall of those predictions d alone that are ``counted[d]``: [B, K, T], NaN as in `curves`."""
         num_true = self._num_true(weights)
-        hits, group = self.line.hits, np.repeat(np.arange(self.line.has_ignored.size), self._num_hits())
+        num_hits = np.diff(self.line.hit_starts, axis=1).ravel()
+        hits, group = self.line.hits, np.repeat(np.arange(self.line.has_ignored.size), num_hits)
         sums = np.zeros((len(weights), self.line.has_ignored.size))
         kernels.sum_by_group(weights, self.line.image[hits], np.where(counted[hits], group, -1), sums)
         shares = np.full((*num_true.shape, len(self.line.states)), np.nan)
         np.divide(sums.reshape(shares.shape), num_true[:, :, None], out=shares, where=num_true[:, :, None] > 0)
         return shares
-
-    def _num_hits(self) -> Ints:
-        return np.diff(self.line.hit_starts, axis=1).ravel()
 
     def _num_true(self, weights: Weights) -> Floats:
         num_true = np.zeros((len(weights), len(self.line.starts) - 1))
@@ -141,7 +153,7 @@ class AveragePrecision:
         line = place[order]
         ranks = cells.rank[line]
         for area in AREAS:
-            states = match_states(dataset, cells, ious, COCO_IOUS, area)[:, line]
+            states = match(dataset, cells, ious, COCO_IOUS, area, keep_matched=False).states[:, line]
             if ranks.max(initial=0) >= MAX_DETECTIONS:
                 states = np.where(ranks < MAX_DETECTIONS, states, np.uint8(IGNORED))
             counted = counted_truths(dataset.truths, area)
@@ -173,6 +185,44 @@ class AveragePrecision:
                 found[f"average_precision_{area}"] = mean_over_classes(precision.mean(axis=2))
                 found[f"average_recall_{area}"] = recalls
         return {name: found[name] for name in FIGURES}
+
+
+class ErrorCosts:
+    """AP50 as it is and with each kind of error mended, for any weights of the images."""
+
+    def __init__(self, dataset: Dataset, cells: Cells, matches: Matches, errors: Errors) -> None:
+        """``matches`` are in the order of rows, at one threshold, `MATCH_IOU`."""
+        self._dataset, self._best_first = dataset, cells.best_first
+        counted = counted_truths(dataset.truths)
+        states = matches.states[0].copy()
+        states[cells.order[cells.rank >= MAX_DETECTIONS]] = IGNORED
+        self._before = self._rank(dataset.predictions.label, states, counted)
+        self._after = dict(self._mended(states, errors, counted))
+
+    def delta(self, weights: Weights) -> dict[str, Floats]:
+        """How much higher AP50 would be without the errors of each type: [B] each."""
+        before = _average(self._before, weights)
+        return {name: _average(ranking, weights) - before for name, ranking in self._after.items()}
+
+    def _mended(self, states: States, errors: Errors, counted: NDArray[np.bool_]) -> Iterator[tuple[str, Ranking]]:
+        labels = self._dataset.predictions.label
+        for kind, name in enumerate(KINDS):
+            if kind > 0:
+                of_kind = (errors.kinds == kind) & (states == FALSE)
+                right = of_kind & (errors.mends >= 0) & (name in _MENDED_BY_MOVING)
+                mended = np.where(right, np.uint8(TRUE), np.where(of_kind, np.uint8(IGNORED), states))
+                moved = labels.copy()
+                moved[right] = self._dataset.truths.label[errors.mends[right]]
+                yield name, self._rank(moved, mended, counted)
+        yield MISSED, self._rank(labels, states, counted & ~errors.missed)
+
+    def _rank(self, labels: Ints, states: States, counted: NDArray[np.bool_]) -> Ranking:
+        order = line_up(self._best_first, labels, len(self._dataset.classes))
+        return rank(self._dataset, order, labels[order], np.ascontiguousarray(states[None, order]), counted)
+
+
+def _average(ranking: Ranking, weights: Weights) -> Floats:
+    return mean_over_classes(ranking.curves(weights)[0][:, :, 0])
 
 
 def _precisions(precision: Floats) -> dict[str, Floats]:

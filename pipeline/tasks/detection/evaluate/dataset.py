@@ -16,30 +16,22 @@ from pipeline.stats import Floats
 from pipeline.tasks.detection import geometry
 from pipeline.tasks.detection.evaluate import kernels
 from pipeline.tasks.detection.evaluate.kernels import Ints
-from pipeline.tasks.detection.evaluate.ranking import ScoreFrom, scores_of
-from pipeline.tasks.detection.evaluate.synonyms import Labels
+from pipeline.tasks.detection.evaluate.reading import DEFAULT, Labels, Reading, scores_of
 from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject
 
+_PerObject = list[NDArray[Any]]  # one array a block
+_Columns = dict[str, NDArray[Any]]
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
 _BLOCK_ROWS = 256
 _NO_CATEGORY = np.iinfo(np.int64).min
-_EMPTY: dict[str, NDArray[Any]] = {  # what is known of each object, and how it is kept
+_EMPTY: _Columns = {  # what is known of each object, and how it is kept
     "label": np.empty(0, np.int64),
     "category": np.empty(0, np.int64),
-    "box": np.empty((0, 4)),
-    "area": np.empty(0),
-    "score": np.empty(0),
+    "boxes": np.empty((0, 4)),
+    "areas": np.empty(0),
+    "scores": np.empty(0),
     "crowd": np.empty(0, np.bool_),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How rows are read: which labels are one class, where scores come from, and whether salvaged objects count."""
-
-    labels: Labels = Labels()  # noqa: RUF009  frozen
-    score_from: ScoreFrom = "contract"
-    use_salvaged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +75,14 @@ class Dataset:
         return np.argsort(self.positions)
 
 
-def collect(rows: Iterable[DetectionPrediction], reading: Reading = Reading()) -> Dataset:
+def collect(rows: Iterable[DetectionPrediction], reading: Reading = DEFAULT) -> Dataset:
     """The arrays of a file of predictions.
 
     Images are lined up by ``image_id`` (numbers before texts), as pycocotools does: between predictions of equal score
     the earlier image comes first, and the order of lines in the file is of no consequence. Where every object, true and
-    predicted, carries a COCO category, that is its class; else its label is (`synonyms`). Of `Unkept` rows, neither
-    texts nor objects are kept, but where masks are to be compared. Raises UserError when labels put two COCO categories
-    into one class, or a score cannot be had.
+    predicted, carries a COCO category, that is its class; else its label is (`reading.Labels`). Of `Unkept` rows,
+    neither texts nor objects are kept, but where masks are to be compared. Raises UserError when labels put two COCO
+    categories into one class, or a score cannot be had.
     """
     with gc_paused():
         if isinstance(rows, Unkept):
@@ -139,19 +131,23 @@ class _Gathered:
     def dataset(self) -> Dataset:
         """All rows, in the order of their images."""
         order = _in_order(self._rows)
-        for side in (self._found, self._true):
-            side.join(order)
-        naming = _naming(self._found, self._true, list(self._descs), self._reading.labels)
-        num_found = len(self._found.labels)
+        found, true = self._found.joined(order), self._true.joined(order)
+        labels, classes, num_true_classes = _naming(found, true, list(self._descs), self._reading.labels)
+        num_found = len(found["label"])
         return Dataset(
             rows=[self._rows[n] for n in order],
             positions=np.array(order, dtype=np.int64),
             predicted=[self._predicted[n] for n in order],
-            classes=naming.classes,
-            num_true_classes=naming.num_true_classes,
-            predictions=self._found.objects(naming.labels[:num_found]),
-            truths=self._true.objects(naming.labels[num_found:]),
+            classes=classes,
+            num_true_classes=num_true_classes,
+            predictions=_objects(found, labels[:num_found]),
+            truths=_objects(true, labels[num_found:]),
         )
+
+
+def _objects(columns: _Columns, labels: Ints) -> Objects:
+    kept = {name: column for name, column in columns.items() if name != "category"}
+    return Objects(**kept | {"label": labels})
 
 
 def _lean(row: DetectionPrediction) -> DetectionPrediction:
@@ -160,20 +156,18 @@ def _lean(row: DetectionPrediction) -> DetectionPrediction:
 
 
 _NOTHING: list[Any] = []
-_PerObject = list[NDArray[Any]]  # one array a block
 
 
 class _Side:
-    """The predicted, or the true, objects of all rows, as arrays; ``add`` gathers them, ``join`` lines them up.
+    """The predicted, or the true, objects of all rows, as arrays; ``add`` gathers them, ``joined`` lines them up.
 
-    ``labels`` are the numbers of their labels; ``categories`` their COCO categories, `_NO_CATEGORY` without one.
+    "label" is the number of its label; "category" its COCO category, `_NO_CATEGORY` without one.
     """
 
     def __init__(self, numbers: defaultdict[str, int], area_of: Callable[..., float]) -> None:
         self._numbers, self._area_of = numbers, area_of
         self._sizes: _PerObject = []
         self._columns: dict[str, _PerObject] = {name: [] for name in _EMPTY}
-        self._joined: dict[str, NDArray[Any]] = {}
 
     def add(
         self,
@@ -212,37 +206,14 @@ class _Side:
             gathered.append(column)
         return [objects[m] for m in special]
 
-    def join(self, order: Sequence[int]) -> None:
-        """No more rows; row ``order[n]`` is to be the n-th."""
+    def joined(self, order: Sequence[int]) -> _Columns:
+        """All of them, with their "image", where row ``order[n]`` is the n-th; there are no more rows to come."""
         sizes = np.concatenate([np.empty(0, np.int64), *self._sizes])
         first = np.cumsum(sizes) - sizes
         sizes, first = sizes[order], first[order]
         places = np.repeat(first - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
-        for name, empty in _EMPTY.items():
-            self._joined[name] = np.concatenate([empty, *self._columns.pop(name)])[places]
-        self._joined["image"] = np.repeat(np.arange(len(sizes)), sizes)
-
-    @property
-    def labels(self) -> Ints:
-        """Numbers of the labels."""
-        return self._joined["label"]
-
-    @property
-    def categories(self) -> Ints:
-        """COCO categories."""
-        return self._joined["category"]
-
-    def objects(self, labels: Ints) -> Objects:
-        """All of them, with the indices of their classes."""
-        found = self._joined
-        return Objects(
-            image=found["image"],
-            label=labels,
-            boxes=found["box"],
-            areas=found["area"],
-            scores=found["score"],
-            crowd=found["crowd"],
-        )
+        found = {name: np.concatenate([empty, *self._columns.pop(name)])[places] for name, empty in _EMPTY.items()}
+        return found | {"image": np.repeat(np.arange(len(sizes)), sizes)}
 
 
 def _in_order(rows: Sequence[DetectionPrediction]) -> list[int]:
@@ -265,39 +236,30 @@ def has_masks(rows: Sequence[Sequence[object]]) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class _Naming:
-    """``labels`` of all objects, the true ones last, as indices of ``classes``."""
-
-    labels: Ints
-    classes: Sequence[str]
-    num_true_classes: int
-
-
-def _naming(found: _Side, true: _Side, descs: Sequence[str], labels: Labels) -> _Naming:
-    """``descs`` are the labels by their number."""
-    categories = np.concatenate([found.categories, true.categories])
+def _naming(found: _Columns, true: _Columns, descs: Sequence[str], labels: Labels) -> tuple[Ints, list[str], int]:
+    """The class of each object, the true ones last; the names of the classes; and how many of these, the first, occur
+    in the truth. ``descs`` are the labels by their number."""
+    categories, said = (np.concatenate([found[name], true[name]]) for name in ("category", "label"))
     if not labels.canonical and len(categories) and (categories != _NO_CATEGORY).all():
         ids, first, numbers = np.unique(categories, return_index=True, return_inverse=True)
         classes: list[Any] = ids.tolist()
-        said = np.concatenate([found.labels, true.labels])[first]
-        names: dict[Any, str] = {one: descs[number] for one, number in zip(classes, said, strict=True)}
+        names: dict[Any, str] = {one: descs[number] for one, number in zip(classes, said[first], strict=True)}
     else:
         classes = [labels.class_of(desc) for desc in descs]
         names = {name: name for name in classes}
-        numbers = np.concatenate([found.labels, true.labels])
+        numbers = said
         _check_categories(true, descs, classes, labels)
-    known = {classes[number] for number in np.unique(numbers[len(found.labels) :])}
+    known = {classes[number] for number in np.unique(numbers[len(found["label"]) :])}
     in_order = sorted(names, key=lambda one: (one not in known, names[one], one))
     times = Counter(names.values())
     distinct = [f"{names[one]} ({one})" if times[names[one]] > 1 else names[one] for one in in_order]
     code = {one: index for index, one in enumerate(in_order)}
-    return _Naming(np.array([code[one] for one in classes], dtype=np.int64)[numbers], distinct, len(known))
+    return np.array([code[one] for one in classes], dtype=np.int64)[numbers], distinct, len(known)
 
 
-def _check_categories(true: _Side, descs: Sequence[str], classes: Sequence[str], labels: Labels) -> None:
+def _check_categories(true: _Columns, descs: Sequence[str], classes: Sequence[str], labels: Labels) -> None:
     """Raises UserError when labels put two COCO categories into one class."""
-    pairs = np.unique(np.stack([true.categories, true.labels])[:, true.categories != _NO_CATEGORY], axis=1)
+    pairs = np.unique(np.stack([true["category"], true["label"]])[:, true["category"] != _NO_CATEGORY], axis=1)
     categories: dict[str, tuple[int, str]] = {}
     for id, desc, number in sorted((id, descs[number], number) for id, number in pairs.T.tolist()):
         name = classes[number]

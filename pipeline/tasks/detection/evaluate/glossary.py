@@ -3,9 +3,8 @@
 from typing import get_args
 
 from pipeline.contract.metrics import MetricDefinition
-from pipeline.tasks.detection.evaluate.average_precision import MAX_DETECTIONS
-from pipeline.tasks.detection.evaluate.counts import IOUS, REPEAT_IOU, percent
-from pipeline.tasks.detection.evaluate.errors import BACKGROUND_IOU, MATCH_IOU
+from pipeline.tasks.detection.evaluate.average_precision import FIGURES
+from pipeline.tasks.detection.evaluate.explain import BACKGROUND_IOU, IOUS, MATCH_IOU, REPEAT_IOU, percent
 from pipeline.tasks.detection.rows import Status
 from schemas.rows import Better
 
@@ -13,25 +12,6 @@ MASK = "mask_"  # before the names of the figures that compare masks
 STATUSES: tuple[Status, ...] = get_args(Status)
 UNPARSED = ("truncated", "empty_output", "no_json")
 
-_AP = (
-    "mean over the classes of the ground truth of the precision, interpolated at 101 recalls, of predictions ranked by "
-    "score, equal scores by image id and then by order of generation"
-)
-_FIGURES = {
-    "average_precision": f"COCO AP: {_AP}; mean over IoU thresholds .50, .55 to .95. Records without an answer that "
-    f"could be read count as empty. At most {MAX_DETECTIONS} predictions a class and image.",
-    "average_precision_50": "COCO AP at IoU .50.",
-    "average_precision_75": "COCO AP at IoU .75.",
-    "average_precision_small": "COCO AP of true objects of at most 32 x 32 square pixels.",
-    "average_precision_medium": "COCO AP of true objects between 32 x 32 and 96 x 96 square pixels.",
-    "average_precision_large": "COCO AP of true objects of at least 96 x 96 square pixels.",
-    "average_recall_1": "COCO AR with 1 prediction a class and image: highest recall, mean over IoU and classes.",
-    "average_recall_10": "COCO AR with 10 predictions a class and image.",
-    "average_recall_100": f"COCO AR with {MAX_DETECTIONS} predictions a class and image.",
-    "average_recall_small": "COCO AR of true objects of at most 32 x 32 square pixels.",
-    "average_recall_medium": "COCO AR of true objects between 32 x 32 and 96 x 96 square pixels.",
-    "average_recall_large": "COCO AR of true objects of at least 96 x 96 square pixels.",
-}
 _AGNOSTIC = {"": "of the same class", "agnostic_": "whatever their classes"}
 _ERRORS = {
     "localisation": f"a true object of its class overlaps it with an IoU from {BACKGROUND_IOU} to below {MATCH_IOU}",
@@ -66,8 +46,8 @@ def _ratio_definitions(prefix: str, iou: str) -> tuple[MetricDefinition, ...]:
 
 
 GLOSSARY: tuple[MetricDefinition, ...] = (
-    *(_define(name, "share", "higher", f"{text} Boxes.") for name, text in _FIGURES.items()),
-    *(_define(MASK + name, "share", "higher", f"{text} Masks.") for name, text in _FIGURES.items()),
+    *(_define(name, "share", "higher", f"{text} Boxes.") for name, text in FIGURES.items()),
+    *(_define(MASK + name, "share", "higher", f"{text} Masks.") for name, text in FIGURES.items()),
     *(one for prefix in _AGNOSTIC for iou in map(percent, IOUS) for one in _ratio_definitions(prefix, iou)),
     _define("mean_iou", "IoU", "higher", f"Mean IoU of the matched pairs (same class, IoU .{percent(MATCH_IOU)})."),
     _define(

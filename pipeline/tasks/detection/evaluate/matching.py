@@ -45,6 +45,10 @@ class Matches:
     states: States
     matched: Ints
 
+    def at(self, index: int) -> "Matches":
+        """Those at one threshold."""
+        return Matches(states=self.states[index, None], matched=self.matched[index, None])
+
     def in_order_of_rows(self, cells: Cells) -> "Matches":
         """The same with d and the true objects as indices of the dataset."""
         states, matched = np.empty_like(self.states), np.empty_like(self.matched)
@@ -126,21 +130,17 @@ def mask_ious(dataset: Dataset, cells: Cells) -> Floats:
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def match(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area: str = "all") -> Matches:
-    """Match every cell at every threshold. Objects outside the range ``area`` are ignored as COCO ignores them."""
-    matched = np.full((len(thresholds), len(cells.order)), -1, np.int64)
-    return Matches(states=_match(dataset, cells, ious, thresholds, area, matched), matched=matched)
+def match(
+    dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area: str = "all", *, keep_matched: bool = True
+) -> Matches:
+    """Match every cell at every threshold. Objects outside the range ``area`` are ignored as COCO ignores them.
 
-
-def match_states(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area: str) -> States:
-    """`match` without saying what was matched with what: [T, D]."""
-    return _match(dataset, cells, ious, thresholds, area, np.empty((0, 0), np.int64))
-
-
-def _match(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area: str, matched: Ints) -> States:
+    ``matched`` is empty where it is not to be kept.
+    """
     predictions, truths = dataset.predictions, dataset.truths
     outside = _outside(predictions, area)[cells.order]
     states = np.tile(np.where(outside, np.uint8(kernels.IGNORED), np.uint8(kernels.FALSE)), (len(thresholds), 1))
+    matched = np.full((len(thresholds), len(cells.order)) if keep_matched else (0, 0), -1, np.int64)
     crowd = truths.crowd[cells.true_order]
     kernels.match_cells(
         cells.table,
@@ -150,7 +150,7 @@ def _match(dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, are
         np.empty(len(truths), np.bool_),
         (states, matched),
     )
-    return states
+    return Matches(states=states, matched=matched)
 
 
 def _outside(objects: Objects, area: str) -> NDArray[np.bool_]:

@@ -1,8 +1,8 @@
 """Predictions to scores and metrics: COCO's figures, precision and recall, errors by type, and how texts were read.
 
-Everything is a function of the weights of images (`_Figures`): all 1 for the value, 0 outside a slice, and how often a
-resample drew each image for the interval. All metrics of a slice share their resamples. A record with an error counts
-as an answer without objects. The subject is "model"; where some text was cut, a second one says what the first
+Everything is a function of the weights of images (`figures.Figures`): all 1 for the value, 0 outside a slice, and how
+often a resample drew each image for the interval. All metrics of a slice share their resamples. A record with an error
+counts as an answer without objects. The subject is "model"; where some text was cut, a second one says what the first
 would be with its salvaged objects counted in (or left out, where ``use_salvaged`` counts them in).
 """
 
@@ -14,22 +14,30 @@ from typing import Any
 import numpy as np
 
 from pipeline import stats
-from pipeline.contract.metrics import Evaluation, RecordSlice, TableColumn, TableLayout, TableNote, metric_row
+from pipeline.contract.metrics import (
+    Evaluation,
+    Measurements,
+    RecordMetric,
+    RecordSlice,
+    TableColumn,
+    TableLayout,
+    TableNote,
+    metric_row,
+    refuse_mixed,
+)
 from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
 from pipeline.files import Lines, encode
 from pipeline.processors import num_processors
 from pipeline.stats import Floats, Interval
 from pipeline.stats.intervals import PRODUCT_ELEMENTS, draw_records
-from pipeline.tasks.detection.evaluate.average_precision import MIN_CASES, AveragePrecision
-from pipeline.tasks.detection.evaluate.counts import ClassCounts, Looked, count_images, look, percent, ratios
-from pipeline.tasks.detection.evaluate.dataset import Dataset, collect, has_masks
-from pipeline.tasks.detection.evaluate.errors import ERROR_TYPES, MATCH_IOU, ErrorCosts, find_errors
-from pipeline.tasks.detection.evaluate.explain import reading_of
+from pipeline.tasks.detection.evaluate.average_precision import MIN_CASES
+from pipeline.tasks.detection.evaluate.dataset import Dataset, collect
+from pipeline.tasks.detection.evaluate.explain import ERROR_TYPES, MATCH_IOU, percent
+from pipeline.tasks.detection.evaluate.figures import Figures, ratios
 from pipeline.tasks.detection.evaluate.glossary import BY_NAME, GLOSSARY, MASK, STATUSES, UNPARSED
-from pipeline.tasks.detection.evaluate.kernels import KINDS, Ints, Weights
-from pipeline.tasks.detection.evaluate.matching import box_ious, make_cells, mask_ious, match
-from pipeline.tasks.detection.evaluate.records import measure_records
+from pipeline.tasks.detection.evaluate.kernels import Ints, Weights
+from pipeline.tasks.detection.evaluate.reading import reading_of
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import DetectionPrediction, DetectionScore
 from schemas.rows import Metric
@@ -37,6 +45,8 @@ from schemas.rows import Metric
 MODEL, WITH_SALVAGED, WITHOUT_SALVAGED = "model", "with_salvaged", "without_salvaged"
 POOLED = "pooled"  # the statistic of what is taken over the objects of all records together
 _AT = percent(MATCH_IOU)
+_MAIN_FIGURES = ("average_precision", "average_precision_50", "average_precision_75")
+_MAIN_RATIOS = (f"precision_{_AT}", f"recall_{_AT}", f"f1_{_AT}", "mean_iou", "duplicate_rate")
 
 TABLE = TableLayout(
     columns=(
@@ -80,7 +90,7 @@ def evaluate(predictions: Sequence[DetectionPrediction], options: Evaluate) -> E
     main = collect(predictions, reading_of(options))
     order = main.in_order_of_file()
     _check([main.rows[n] for n in order], options)
-    figures = _Figures(main, options.min_score)
+    figures = Figures(main, options.min_score, with_costs=True)
     slices = list(_slices(main.rows, options.slice_by))
     metrics: list[Metric] = []
     for part in slices:
@@ -89,10 +99,38 @@ def evaluate(predictions: Sequence[DetectionPrediction], options: Evaluate) -> E
     if any(row.salvaged for row in main.rows):
         other = collect(predictions, reading_of(options, use_salvaged=not options.use_salvaged))
         subject = WITHOUT_SALVAGED if options.use_salvaged else WITH_SALVAGED
-        metrics += _resampled(_Figures(other, options.min_score), slices[0], subject, options)
+        metrics += _resampled(Figures(other, options.min_score, with_costs=True), slices[0], subject, options)
     metrics += _by_class(figures, options)
-    scores = Lines(lambda: map(encode, _scores(figures.looked, order)), DetectionScore)
+    scores = Lines(lambda: map(encode, _scores(figures, order)), DetectionScore)
     return Evaluation(scores=scores, metrics=metrics)
+
+
+def measure_records(predictions: Sequence[DetectionPrediction], options: Evaluate) -> Measurements:
+    """COCO's figures, precision and recall of all objects together, and the share of texts that were not read.
+
+    Every record is scored: one with an error counts as an answer without objects. Raises UserError when the options ask
+    for what the rows do not have.
+    """
+    figures = Figures(collect(predictions, reading_of(options)), options.min_score)
+    names = [*(prefix + name for prefix in figures.prefixes for name in _MAIN_FIGURES), *_MAIN_RATIOS]
+
+    def pooled(weights: Weights) -> dict[str, Floats]:
+        by_image = np.ascontiguousarray(weights[:, figures.dataset.positions], dtype=np.int32)
+        found = figures.pooled(by_image, rows=len(weights))
+        return {name: found[name] for name in names}
+
+    return Measurements(
+        values={"unparsed_rate": np.array([row.status in UNPARSED for row in predictions], np.float64)},
+        scored=np.ones(len(predictions), np.bool_),
+        metrics=[*(RecordMetric(name, POOLED) for name in names), RecordMetric("unparsed_rate", "rate")],
+        slices={key: [_text((row.metadata or {}).get(key)) for row in predictions] for key in options.slice_by},
+        pooled=pooled,
+        bounds={"unparsed_rate": (0.0, 1.0)},
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def files(options: Evaluate) -> dict[str, str]:
@@ -103,15 +141,7 @@ def files(options: Evaluate) -> dict[str, str]:
 def _check(predictions: Sequence[DetectionPrediction], options: Evaluate) -> None:
     if not predictions:
         raise UserError("there are no predictions to evaluate", remedy="run `baton infer` first")
-    if len({p.id for p in predictions}) < len(predictions):
-        id, count = Counter(p.id for p in predictions).most_common(1)[0]
-        raise UserError(f"the id {id!r} stands {count} times", remedy="keep one prediction for each record")
-    models = sorted({p.model for p in predictions})
-    if len(models) > 1:
-        raise UserError(
-            f"these are predictions of {len(models)} models: {', '.join(models)}",
-            remedy="keep one file for each model, and give each with an --input of its own",
-        )
+    refuse_mixed((p.id for p in predictions), {p.model for p in predictions})
     if all(p.status == "not_run" for p in predictions):
         raise UserError(
             f"the model answered none of {len(predictions)} records",
@@ -121,48 +151,6 @@ def _check(predictions: Sequence[DetectionPrediction], options: Evaluate) -> Non
     for key in options.slice_by:
         if not any(key in (p.metadata or {}) for p in predictions):
             raise UserError(f"no record has {key!r} in its metadata", where="evaluate.slice_by")
-
-
-class _Figures:
-    """All that depends on how often images count, of one dataset: by name, [B] each, NaN where undefined."""
-
-    def __init__(self, dataset: Dataset, min_score: float | None) -> None:
-        self.dataset = dataset
-        self.looked = look(dataset, min_score)
-        counts = count_images(self.looked)
-        self._names, self._counts = list(counts), np.stack(list(counts.values()), axis=1)
-        cells = make_cells(dataset)
-        ious = box_ious(dataset, cells)
-        self._kinds = {"": AveragePrecision(dataset, cells, ious)}
-        answers = dataset.predicted
-        if has_masks([row.gt for row in dataset.rows]) and (has_masks(answers) or not any(answers)):
-            self._kinds[MASK] = AveragePrecision(dataset, cells, mask_ious(dataset, cells))
-        matches = match(dataset, cells, ious, np.array([MATCH_IOU])).in_order_of_rows(cells)
-        self._costs = ErrorCosts(dataset, cells, matches, find_errors(dataset, matches))
-        self._classes = ClassCounts(self.looked)
-
-    def pooled(self, weights: Weights, rows: int = 1) -> dict[str, Floats]:
-        """Figures of all classes together. ``weights[b, n]``: how often image n counts in case b; so many ``rows`` of
-        them at a time are multiplied with the counts, as the last digits depend on it."""
-        found: dict[str, Floats] = {}
-        for prefix, average_precision in self._kinds.items():
-            found |= {prefix + name: value for name, value in average_precision.figures(weights).items()}
-        parts = [weights[first : first + rows] @ self._counts for first in range(0, len(weights), rows)]
-        found |= ratios(dict(zip(self._names, np.concatenate(parts).T, strict=True)))
-        return found | {f"{name}_cost": value for name, value in self._costs.delta(weights).items()}
-
-    def by_class(self, weights: Weights) -> dict[str, Floats]:
-        """Figures of every class of the ground truth: [B, K] each."""
-        found: dict[str, Floats] = {}
-        for prefix, average_precision in self._kinds.items():
-            found |= {prefix + name: value for name, value in average_precision.by_class(weights).items()}
-        return found | self._classes.ratios(weights)
-
-    def counts(self, weights: Weights) -> dict[str, float]:
-        """Sums of counts over the images, with their names in the glossary."""
-        sums = dict(zip(self._names, (weights @ self._counts)[0].tolist(), strict=True))
-        found = {f"{name}_errors": sums[name] for name in ERROR_TYPES}
-        return found | {name: sums[name] for name in ("num_gt", "num_preds", "num_unknown_labels")}
 
 
 def _slices(rows: Sequence[DetectionPrediction], keys: Sequence[str]) -> Iterator[_Slice]:
@@ -207,12 +195,12 @@ def _draws(part: _Slice, num_images: int, options: Evaluate) -> Iterator[Weights
         yield weights[:filled]
 
 
-def _resampled(figures: _Figures, part: _Slice, subject: str, options: Evaluate) -> Iterator[Metric]:
+def _resampled(figures: Figures, part: _Slice, subject: str, options: Evaluate) -> Iterator[Metric]:
     """Figures of a slice with their intervals, and its counts."""
     num_images = len(figures.dataset.rows)
     ones = _weights(part, num_images)
-    value = figures.pooled(ones)
     rows = _num_drawn_together(part)
+    value = figures.pooled(ones, rows)
     drawn = [figures.pooled(weights, rows) for weights in _draws(part, num_images, options)]
     for name in [definition.name for definition in GLOSSARY if definition.name in value]:
         if np.isfinite(value[name][0]):
@@ -259,7 +247,7 @@ def _reading_metrics(dataset: Dataset, part: _Slice, options: Evaluate) -> Itera
                 yield _metric(_Slice(by, value, part.chosen), (name, "count", MODEL), float(count))
 
 
-def _by_class(figures: _Figures, options: Evaluate) -> Iterator[Metric]:
+def _by_class(figures: Figures, options: Evaluate) -> Iterator[Metric]:
     """Figures of every class of the ground truth, with intervals. Their records are the images that have the class."""
     dataset = figures.dataset
     whole = _Slice("all", "all", np.arange(len(dataset.rows)))
@@ -280,13 +268,12 @@ def _by_class(figures: _Figures, options: Evaluate) -> Iterator[Metric]:
                 yield _metric(part, (metric, POOLED, MODEL), _interval(float(values[0, k]), resampled, options))
 
 
-def _scores(looked: Looked, order: Ints) -> Iterator[DetectionScore]:
+def _scores(figures: Figures, order: Ints) -> Iterator[DetectionScore]:
     """One row an image, in the ``order`` of rows."""
-    rows = looked.dataset.rows
-    counts = count_images(looked)
+    counts = figures.by_image
     found = ratios(counts)
     for n in order:
-        row = rows[n]
+        row = figures.dataset.rows[n]
         yield DetectionScore(
             id=f"{row.id}/{MODEL}",
             subject=MODEL,
@@ -307,7 +294,7 @@ _COUNTS = {
     "num_matched": f"true_{_AT}",
     "num_false": f"false_{_AT}",
     "num_repeats": "num_duplicates",
-    **{f"num_{kind}": kind for kind in (*KINDS[1:], "missed")},
+    **{f"num_{kind}": kind for kind in ERROR_TYPES},
 }
 
 

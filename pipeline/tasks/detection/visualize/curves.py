@@ -11,9 +11,9 @@ from pipeline.look import plotting
 from pipeline.look.picture import Picture
 from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate.average_precision import MAX_DETECTIONS, RECALLS
-from pipeline.tasks.detection.evaluate.counts import IOUS, ClassCounts, Looked, percent
 from pipeline.tasks.detection.evaluate.dataset import Dataset
-from pipeline.tasks.detection.evaluate.errors import MATCH_IOU
+from pipeline.tasks.detection.evaluate.explain import IOUS, MATCH_IOU, Looked, percent
+from pipeline.tasks.detection.evaluate.figures import ClassCounts
 from pipeline.tasks.detection.evaluate.kernels import IGNORED, TRUE, States
 from pipeline.tasks.detection.evaluate.matching import COCO_IOUS, box_ious, counted_truths, make_cells, match
 from pipeline.tasks.detection.visualize.looks import counted, one_line

@@ -13,9 +13,9 @@ from pipeline.contract.parts import VisualizePart
 from pipeline.errors import UserError
 from pipeline.look.picture import MOVED, Picture, Section, save_sections
 from pipeline.look.training import SECTION as LEARNING
-from pipeline.tasks.detection.evaluate.counts import Looked, look
 from pipeline.tasks.detection.evaluate.dataset import collect
-from pipeline.tasks.detection.evaluate.explain import explain_looked, reading_of
+from pipeline.tasks.detection.evaluate.explain import Looked, explain_looked, look
+from pipeline.tasks.detection.evaluate.reading import reading_of
 from pipeline.tasks.detection.images import ImageFolder
 from pipeline.tasks.detection.infer.sources import image_limits
 from pipeline.tasks.detection.recipe import Evaluate, Infer, Visualize

@@ -14,9 +14,19 @@ from pipeline.look import plotting
 from pipeline.look.picture import Picture
 from pipeline.look.plotting import words
 from pipeline.stats import Floats
-from pipeline.tasks.detection.evaluate.counts import IOUS, REPEAT_IOU, Looked, count_images, matched_ious, percent
+from pipeline.tasks.detection.evaluate.average_precision import ErrorCosts
 from pipeline.tasks.detection.evaluate.dataset import Dataset
-from pipeline.tasks.detection.evaluate.errors import BACKGROUND_IOU, ERROR_TYPES, MATCH_IOU, ErrorCosts
+from pipeline.tasks.detection.evaluate.explain import (
+    BACKGROUND_IOU,
+    ERROR_TYPES,
+    IOUS,
+    MATCH_IOU,
+    REPEAT_IOU,
+    Looked,
+    count_images,
+    matched_ious,
+    percent,
+)
 from pipeline.tasks.detection.evaluate.glossary import STATUSES
 from pipeline.tasks.detection.evaluate.kernels import FALSE, TRUE, Ints
 from pipeline.tasks.detection.evaluate.matching import Matches, box_ious, counted_truths, make_cells, match

@@ -16,9 +16,9 @@ from pipeline.stats import Floats
 from pipeline.stats.intervals import draw_records
 from pipeline.tasks.detection.evaluate.average_precision import AveragePrecision
 from pipeline.tasks.detection.evaluate.dataset import collect
-from pipeline.tasks.detection.evaluate.explain import reading_of
 from pipeline.tasks.detection.evaluate.kernels import Weights
 from pipeline.tasks.detection.evaluate.matching import box_ious, make_cells
+from pipeline.tasks.detection.evaluate.reading import reading_of
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import DetectionMonitor, DetectionPrediction, DetectionProgress
 

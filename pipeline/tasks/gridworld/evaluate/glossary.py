@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.contract.metrics import MetricDefinition
 from pipeline.errors import UserError
 from pipeline.stats import Floats
 from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldScore
 from pipeline.tasks.gridworld.town.rules import PLACES, REWARDS
-from schemas.rows import Better
 
 Statistic = Literal["mean", "median", "iqm", "rate"]
 Account = GridworldPrediction | GridworldScore
@@ -23,13 +23,9 @@ COMPONENTS = (*REWARDS, "novelty")  # what the environment pays, and what a trai
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measure:
+class Measure(MetricDefinition):
     """One number of one episode (``of``), and the statistics that stand for many episodes."""
 
-    name: str
-    unit: str
-    better: Better
-    definition: str
     of: Callable[[Account], float]
     statistics: tuple[Statistic, ...] = ("mean",)
 

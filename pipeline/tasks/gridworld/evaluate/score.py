@@ -6,7 +6,6 @@ subjects is one of paired records. Records with an error have no score and are l
 counted in the metric num_errors.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from pipeline.contract.metrics import (
     TableColumn,
     TableLayout,
     metric_row,
+    refuse_mixed,
 )
 from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
@@ -69,7 +69,7 @@ _DIFFERENCES = {
     for baseline in BASELINES
 }
 GLOSSARY: tuple[MetricDefinition, ...] = (
-    *(MetricDefinition(name=m.name, unit=m.unit, better=m.better, definition=m.definition) for m in MEASURES),
+    *MEASURES,
     _SHARE,
     *_DIFFERENCES.values(),
     *_COUNTS,
@@ -165,15 +165,8 @@ def measure_records(predictions: Sequence[GridworldPrediction], options: Evaluat
 
 def _check(columns: Columns, predictions: Sequence[GridworldPrediction]) -> None:
     num_records = len(columns.by_record["id"])
-    if len(np.unique(columns.by_record["id"])) < num_records:  # or two ids have the same hash
-        id, count = Counter(p.id for p in predictions).most_common(1)[0]
-        if count > 1:
-            raise UserError(f"the id {id!r} stands {count} times", remedy="keep one prediction for each record")
-    if len(columns.models) > 1:
-        raise UserError(
-            f"these are predictions of {len(columns.models)} models: {', '.join(columns.models)}",
-            remedy="keep one file for each model, and give each with an --input of its own",
-        )
+    repeats = len(np.unique(columns.by_record["id"])) < num_records  # or two ids have the same hash
+    refuse_mixed((p.id for p in predictions) if repeats else (), columns.models)
     if not columns.by_record["scored"].any():
         first = next(iter(predictions))
         raise UserError(

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.tasks.detection.evaluate import average_precision
-from pipeline.tasks.detection.evaluate.average_precision import FIGURES, AveragePrecision
-from pipeline.tasks.detection.evaluate.counts import look
+from pipeline.tasks.detection.evaluate.average_precision import FIGURES, AveragePrecision, ErrorCosts
 from pipeline.tasks.detection.evaluate.dataset import collect
-from pipeline.tasks.detection.evaluate.errors import MATCH_IOU, ErrorCosts, find_errors
-from pipeline.tasks.detection.evaluate.explain import explain
+from pipeline.tasks.detection.evaluate.explain import MATCH_IOU, explain, find_errors, look
 from pipeline.tasks.detection.evaluate.kernels import KINDS
 from pipeline.tasks.detection.evaluate.matching import box_ious, make_cells, match
 from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject, TrueObject

@@ -16,9 +16,8 @@ from pipeline.errors import UserError
 from pipeline.files import write_all
 from pipeline.look import plotting
 from pipeline.look.picture import Picture
-from pipeline.tasks.detection.evaluate.counts import look
 from pipeline.tasks.detection.evaluate.dataset import collect
-from pipeline.tasks.detection.evaluate.explain import explain
+from pipeline.tasks.detection.evaluate.explain import explain, look
 from pipeline.tasks.detection.evaluate.score import evaluate
 from pipeline.tasks.detection.recipe import Evaluate, Visualize
 from pipeline.tasks.detection.rows import DetectionPrediction, DroppedObject

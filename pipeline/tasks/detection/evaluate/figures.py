@@ -1,0 +1,145 @@
+"""All figures of a dataset as functions of the weights of images: average precision, and ratios of what is counted."""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.stats import Floats
+from pipeline.tasks.detection.evaluate import kernels
+from pipeline.tasks.detection.evaluate.average_precision import (
+    AveragePrecision,
+    ErrorCosts,
+)
+from pipeline.tasks.detection.evaluate.dataset import Dataset, has_masks
+from pipeline.tasks.detection.evaluate.explain import (
+    ERROR_TYPES,
+    IOUS,
+    MATCH_IOU,
+    Looked,
+    count_images,
+    look,
+    percent,
+)
+from pipeline.tasks.detection.evaluate.glossary import MASK
+from pipeline.tasks.detection.evaluate.kernels import IGNORED, TRUE, Weights
+from pipeline.tasks.detection.evaluate.matching import (
+    box_ious,
+    counted_truths,
+    make_cells,
+    mask_ious,
+)
+
+
+class Figures:
+    """All that depends on how often images count, of one dataset: by name, [B] each, NaN where undefined.
+
+    ``by_image`` are the counts of each image, [N] by name. What errors cost is left out unless ``with_costs``.
+    """
+
+    def __init__(self, dataset: Dataset, min_score: float | None, *, with_costs: bool = False) -> None:
+        self.dataset = dataset
+        self.looked = look(dataset, min_score)
+        # What errors cost is told of all predictions, whatever the lowest score.
+        whole = look(dataset) if with_costs and min_score is not None else self.looked
+        counts = count_images(self.looked)
+        self._counts = np.stack(list(counts.values()), axis=1)
+        self.by_image = dict(zip(counts, self._counts.T, strict=True))
+        answers = dataset.predicted
+        masks = has_masks([row.gt for row in dataset.rows]) and (has_masks(answers) or not any(answers))
+        cells = make_cells(dataset)
+        ious = {"": box_ious(dataset, cells)} | ({MASK: mask_ious(dataset, cells)} if masks else {})
+        self._kinds = {prefix: AveragePrecision(dataset, cells, these) for prefix, these in ious.items()}
+        self._costs = None
+        if with_costs:
+            matches = whole.by_class.at(IOUS.index(MATCH_IOU))
+            self._costs = ErrorCosts(dataset, cells, matches, whole.errors)
+
+    @property
+    def prefixes(self) -> list[str]:
+        """What stands before the names of average precision: nothing for boxes, `MASK` where masks are compared."""
+        return list(self._kinds)
+
+    @cached_property
+    def _classes(self) -> "ClassCounts":
+        return ClassCounts(self.looked)
+
+    def pooled(self, weights: Weights, rows: int) -> dict[str, Floats]:
+        """Figures of all classes together. ``weights[b, n]``: how often image n counts in case b; so many ``rows`` of
+        them at a time are multiplied with the counts, as the last digits depend on it."""
+        found: dict[str, Floats] = {}
+        for prefix, average_precision in self._kinds.items():
+            found |= {prefix + name: value for name, value in average_precision.figures(weights).items()}
+        parts = [weights[first : first + rows] @ self._counts for first in range(0, len(weights), rows)]
+        found |= ratios(dict(zip(self.by_image, np.concatenate(parts).T, strict=True)))
+        if self._costs is not None:
+            found |= {f"{name}_cost": value for name, value in self._costs.delta(weights).items()}
+        return found
+
+    def by_class(self, weights: Weights) -> dict[str, Floats]:
+        """Figures of every class of the ground truth: [B, K] each."""
+        found: dict[str, Floats] = {}
+        for prefix, average_precision in self._kinds.items():
+            found |= {prefix + name: value for name, value in average_precision.by_class(weights).items()}
+        return found | self._classes.ratios(weights)
+
+    def counts(self, weights: Weights) -> dict[str, float]:
+        """Sums of counts over the images, with their names in the glossary."""
+        sums = dict(zip(self.by_image, (weights @ self._counts)[0].tolist(), strict=True))
+        found = {f"{name}_errors": sums[name] for name in ERROR_TYPES}
+        return found | {name: sums[name] for name in ("num_gt", "num_preds", "num_unknown_labels")}
+
+
+def ratios(sums: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Precision, recall, F1, mean IoU and duplicate rate of sums of `count_images`, NaN where there is nothing to
+    divide by.
+
+    F1 is 2 * true / (predicted + true objects): 0 where all is missed or all is wrong, and undefined only without any
+    object on either side.
+    """
+    found: dict[str, Floats] = {}
+    for prefix in ("", "agnostic_"):
+        for iou in map(percent, IOUS):
+            true, false = sums[f"{prefix}true_{iou}"], sums[f"{prefix}false_{iou}"]
+            found[f"{prefix}precision_{iou}"] = _divide(true, true + false)
+            found[f"{prefix}recall_{iou}"] = _divide(true, sums["num_gt"])
+            found[f"{prefix}f1_{iou}"] = _divide(2.0 * true, true + false + sums["num_gt"])
+    found["mean_iou"] = _divide(sums["iou_sum"], sums[f"true_{percent(MATCH_IOU)}"])
+    found["duplicate_rate"] = _divide(sums["num_duplicates"], sums["num_preds"])
+    return found
+
+
+def _divide(numerator: Floats, denominator: Floats) -> Floats:
+    result = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=result, where=np.asarray(denominator) > 0)
+    return result
+
+
+class ClassCounts:
+    """True and false predictions at IoU 0.5 and true objects of each class, for any weights of the images."""
+
+    def __init__(self, looked: Looked) -> None:
+        dataset = looked.dataset
+        num_classes = dataset.num_true_classes
+        states, labels = looked.by_class.states[IOUS.index(MATCH_IOU)], dataset.predictions.label
+        known = (labels < num_classes) & (states != IGNORED)
+        self._num_classes = num_classes
+        self._image, self._true_image = dataset.predictions.image, dataset.truths.image
+        self._group = np.where(known, 2 * labels + (states == TRUE), -1)
+        self._true_group = np.where(counted_truths(dataset.truths), dataset.truths.label, -1)
+
+    def ratios(self, weights: Weights) -> dict[str, Floats]:
+        """Precision, recall and F1 at IoU 0.5, numbers of objects: [B, K] each."""
+        both = np.zeros((len(weights), 2 * self._num_classes))
+        num_gt = np.zeros((len(weights), self._num_classes))
+        kernels.sum_by_group(weights, self._image, self._group, both)
+        kernels.sum_by_group(weights, self._true_image, self._true_group, num_gt)
+        false, true = both[:, ::2], both[:, 1::2]
+        iou = percent(MATCH_IOU)
+        return {
+            f"precision_{iou}": _divide(true, true + false),
+            f"recall_{iou}": _divide(true, num_gt),
+            f"f1_{iou}": _divide(2.0 * true, true + false + num_gt),
+            "num_gt": num_gt,
+            "num_preds": true + false,
+        }
