@@ -64,23 +64,24 @@ def app(
 
     Example: baton gate gridworld --input new.jsonl --baseline old.jsonl --tolerance wellbeing=2%
     """
-    from pipeline.gate import spec as specs  # these are loaded here: `--help` need not wait for numpy
-    from pipeline.gate.report import write_junit
+    from pipeline.gate.report import write_junit  # these are loaded here: `--help` need not wait for numpy
     from pipeline.gate.run import GateJob, run_gate
+    from pipeline.gate.spec import load_gate, with_flags
 
-    loaded = specs.load_gate(gate, options.task)
-    spec = specs.with_flags(loaded.spec, tolerance, min_effect)
-    baseline = baseline or loaded.baseline
+    loaded, path = load_gate(gate, options.task)
+    spec = with_flags(loaded, tolerance, min_effect)
     if baseline is None:
-        raise UserError("the gate needs a baseline", remedy="give --baseline FILE, or --gate NAME")
-    settings = specs.gate_options(loaded, options.settings)
-    recipe, run_name = replace(options, settings=settings).recipe_or_defaults()
+        if path is None:
+            raise UserError("the gate needs a baseline", remedy="give --baseline FILE, or --gate NAME")
+        baseline = path.parent / (spec.baseline or f"{spec.name}.baseline.json")
+    given = [f"evaluate.{key}={msgspec.json.encode(value).decode()}" for key, value in spec.evaluate.items()]
+    recipe, run_name = replace(options, settings=[*given, *options.settings]).recipe_or_defaults()
     job = GateJob(
         spec=spec,
         options=getattr(recipe, "evaluate", None),
         input=input or options.folder(run_name, "infer") / "predictions.jsonl",
         baseline=baseline,
-        where=str(loaded.path or "the command line"),
+        where=str(path or "the command line"),
     )
     if update:
         return _update(job, options, ask=not yes)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -29,6 +29,7 @@ UPDATE = "baton gate TASK ... --update writes it anew, and shows the difference 
 DIGITS = 12  # hexadecimal, of the predictions' hash, in their file's name
 MODEL = "model"
 NOW, BEFORE = "the predictions", "the baseline"  # what the two sides are called
+T = TypeVar("T")
 _LISTS = ("metrics", "records")  # written a line an item
 _TRUTH = re.compile(f"[0-9a-f]{{{2 * TRUTH_BYTES}}}")
 
@@ -60,7 +61,7 @@ def kind_of(path: Path, task: str) -> str:
     return found.schema
 
 
-def read_metrics(task: Task, path: Path) -> list[BaselineMetric]:
+def read_metrics(task: Task, path: Path) -> dict[Key, BaselineMetric]:
     """The metrics of the model in a metrics.jsonl. Raises UserError for one of several checkpoints."""
     rows = read_all(path, load_part(task.name, RowsPart).metric)
     if any(row.slice_by.partition(",")[0] == "checkpoint" for row in rows):
@@ -69,32 +70,33 @@ def read_metrics(task: Task, path: Path) -> list[BaselineMetric]:
             where=str(path),
             remedy="evaluate the one that is gated by itself: baton evaluate TASK --input predictions.jsonl",
         )
+    names = [name for name in BaselineMetric.__struct_fields__ if name != "metric"]
     found = [
-        BaselineMetric(
-            metric=row.name,
-            statistic=row.statistic,
-            slice_by=row.slice_by,
-            slice_value=row.slice_value,
-            value=row.value,
-            low=row.low,
-            high=row.high,
-            confidence=row.confidence,
-            num_records=row.num_records,
-        )
+        BaselineMetric(metric=row.name, **{name: getattr(row, name) for name in names})
         for row in rows
         if row.subject == MODEL
     ]
     if not found:
         raise UserError("there are no metrics of the model in it", where=str(path))
-    key, count = Counter(map(key_of, found)).most_common(1)[0]
-    if count > 1:
-        raise UserError(f"the metric {'/'.join(key)} stands {count} times", where=str(path))
-    return found
+    if repeated := _most_common(map(key_of, found)):
+        raise UserError(f"the metric {'/'.join(repeated[0])} stands {repeated[1]} times", where=str(path))
+    return by_key(found)
 
 
 def key_of(metric: BaselineMetric) -> Key:
     """What tells a metric from the others."""
-    return metric.metric, metric.statistic, metric.slice_by, metric.slice_value
+    return Key(metric.metric, metric.statistic, metric.slice_by, metric.slice_value)
+
+
+def by_key(metrics: Iterable[BaselineMetric]) -> dict[Key, BaselineMetric]:
+    """Metrics by what tells them apart."""
+    return {key_of(metric): metric for metric in metrics}
+
+
+def _most_common(found: Iterable[T]) -> tuple[T, int] | None:
+    """What is there more than once, and how often; the most frequent of several."""
+    most = Counter(found).most_common(1)
+    return most[0] if most and most[0][1] > 1 else None
 
 
 def plain_options(options: Any) -> Mapping[str, Any]:
@@ -107,7 +109,7 @@ def open_baseline(task: Task, path: Path) -> Opened:
     """A baseline_v1 file; or a predictions.jsonl or metrics.jsonl, taken as one. Raises UserError."""
     if path.name.endswith((".jsonl", ".jsonl.zst")):
         if kind_of(path, task.name) == "metric_v1":
-            metrics = tuple(read_metrics(task, path))
+            metrics = tuple(read_metrics(task, path).values())
             return Opened(path=path, document=Baseline(task=task.name, name=path.stem, metrics=metrics))
         document = Baseline(task=task.name, name=path.stem, metrics=())
         return Opened(path=path, document=document, records=read_records(task, BEFORE, path))
@@ -188,13 +190,12 @@ def read_document(path: Path, task: str) -> Baseline:
 
 def _refuse_inconsistent(document: Baseline, path: Path) -> None:
     """Merged by hand, or edited: what the parts say of each other must be so."""
-    ids = Counter(record.id for record in document.records).most_common(1)
-    keys = Counter(map(key_of, document.metrics)).most_common(1)
+    id, key = _most_common(record.id for record in document.records), _most_common(map(key_of, document.metrics))
     wrong = [record.id for record in document.records if len(record.values) != len(document.columns)]
-    if ids and ids[0][1] > 1:
-        what = f"the id {ids[0][0]!r} stands {ids[0][1]} times in the baseline"
-    elif keys and keys[0][1] > 1:
-        what = f"the metric {'/'.join(keys[0][0])} stands {keys[0][1]} times in the baseline"
+    if id:
+        what = f"the id {id[0]!r} stands {id[1]} times in the baseline"
+    elif key:
+        what = f"the metric {'/'.join(key[0])} stands {key[1]} times in the baseline"
     elif wrong:
         what = f"record {wrong[0]!r} of the baseline does not have {len(document.columns)} values"
     elif document.records and len(document.records) != document.num_records:

@@ -1,14 +1,14 @@
 """Predictions or metrics against a baseline: the change of every check with intervals that hold together."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import hypot
 from statistics import NormalDist
 
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.gate.baseline import UPDATE, Opened, key_of
+from pipeline.gate.baseline import UPDATE, Opened
 from pipeline.gate.resample import (
     MEANS,
     WEIGHT_ELEMENTS,
@@ -72,18 +72,20 @@ def _in_order(records: Records, places: Ints) -> Records:
     )
 
 
-def slices_of(now: Records) -> dict[str, list[str]]:
-    """Values of each key that records can be sliced by, sorted."""
-    found = now.measured.slices
-    return {key: sorted({value for value in values if value is not None}) for key, values in found.items()}
+def keys_of(now: Records) -> list[Key]:
+    """All that can be asked for of records: each metric over all of them, then over the slices by each key, sorted."""
+    places = [(ALL, ALL)]
+    for by, column in now.measured.slices.items():
+        places += [(by, value) for value in sorted({value for value in column if value is not None})]
+    return [Key(metric.name, metric.statistic, *place) for metric in now.measured.metrics for place in places]
 
 
 def refuse_missing_columns(before: Records, checks: Sequence[Checked]) -> None:
     """Raises UserError where the baseline does not hold what a check needs."""
     for checked in checks:
-        pooled = checked.statistic == POOLED
-        if (before.measured.pooled is None) if pooled else (checked.metric not in before.measured.values):
-            what = f"the baseline does not hold {checked.metric}"
+        metric, pooled = checked.key.metric, checked.key.statistic == POOLED
+        if (before.measured.pooled is None) if pooled else (metric not in before.measured.values):
+            what = f"the baseline does not hold {metric}"
             raise UserError(what, where=str(before.path), remedy=UPDATE)
 
 
@@ -97,9 +99,9 @@ def compare_pairs(
     before_value = take(before.measured, checks, members, ones)[0]
     now_value = take(now.measured, checks, members, ones)[0]
     differences = np.zeros(members.shape)
-    means = np.array([checked.statistic in MEANS for checked in checks])
+    means = np.array([checked.key.statistic in MEANS for checked in checks])
     for index in np.flatnonzero(means).tolist():
-        name = checks[index].metric
+        name = checks[index].key.metric
         differences[:, index] = now.measured.values[name] - before.measured.values[name]
     parts, errors = [], []
     for weights in _weights(now, spec):
@@ -127,10 +129,7 @@ def values_alone(now: Records, checks: Sequence[Checked], spec: GateSpec) -> Ite
         low, high = (float(edge) for edge in np.quantile(column, (tail, 1.0 - tail)))
         value = float(points[index])
         yield BaselineMetric(
-            metric=checked.metric,
-            statistic=checked.statistic,
-            slice_by=checked.slice_by,
-            slice_value=checked.slice_value,
+            **checked.key._asdict(),
             value=value,
             low=min(low, value),
             high=max(high, value),
@@ -144,9 +143,9 @@ def _members(now: Records, scored: Bools, checks: Sequence[Checked]) -> Bools:
     columns = []
     for checked in checks:
         within = np.ones(len(scored), np.bool_)
-        if checked.slice_by != ALL:
-            values = now.measured.slices[checked.slice_by]
-            within = np.array([value == checked.slice_value for value in values], np.bool_)
+        if checked.key.slice_by != ALL:
+            values = now.measured.slices[checked.key.slice_by]
+            within = np.array([value == checked.key.slice_value for value in values], np.bool_)
         columns.append(scored & within)
     return np.stack(columns, axis=1)
 
@@ -160,34 +159,12 @@ def _or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """The metrics of one evaluation by (metric, statistic, slice_by, slice_value)."""
-
-    by_key: dict[Key, BaselineMetric]
-
-    @property
-    def available(self) -> list[tuple[str, str]]:
-        """(metric, statistic) over all records."""
-        return [(metric, statistic) for metric, statistic, by, _ in self.by_key if by == ALL]
-
-    @property
-    def slices(self) -> dict[str, list[str]]:
-        """Values of each key that metrics are sliced by."""
-        found: dict[str, dict[str, None]] = {}
-        for _, _, by, value in self.by_key:
-            if by != ALL:
-                found.setdefault(by, {})[value] = None
-        return {key: list(values) for key, values in found.items()}
-
-
-def index(metrics: Sequence[BaselineMetric]) -> Metrics:
-    """Metrics by what tells them apart."""
-    return Metrics({key_of(metric): metric for metric in metrics})
-
-
 def compare_metrics(
-    now: Metrics, before: Metrics, checks: Sequence[Checked], confidence: float, where: str
+    now: Mapping[Key, BaselineMetric],
+    before: Mapping[Key, BaselineMetric],
+    checks: Sequence[Checked],
+    confidence: float,
+    where: str,
 ) -> list[Change]:
     """The change of each check, [low, high] from both intervals, which need not have been taken at one confidence.
 
@@ -197,12 +174,11 @@ def compare_metrics(
     """
     changes = []
     for checked in checks:
-        one = now.by_key.get(checked.key)
-        other = before.by_key.get(checked.key)
+        one, other, name = now.get(checked.key), before.get(checked.key), checked.key.name
         if other is None:
-            raise UserError(f"the baseline does not hold {checked.name}", where=where, remedy=UPDATE)
+            raise UserError(f"the baseline does not hold {name}", where=where, remedy=UPDATE)
         if one is None:
-            raise UserError(f"{checked.name} was not measured", where=where, remedy="evaluate it as the baseline was")
+            raise UserError(f"{name} was not measured", where=where, remedy="evaluate it as the baseline was")
         changes.append(_change(one, other, confidence, len(checks)))
     return changes
 

@@ -35,14 +35,14 @@ def take(measured: Measurements, checks: Sequence[Checked], members: Bools, weig
     pooled: dict[bytes, Mapping[str, Floats]] = {}
     for index, checked in enumerate(checks):
         among = members[:, index]
-        if checked.statistic == POOLED:
+        if checked.key.statistic == POOLED:
             assert measured.pooled is not None
             if among.tobytes() not in pooled:
                 pooled[among.tobytes()] = measured.pooled(np.ascontiguousarray(weights * among, dtype=np.int32))
-            found[:, index] = pooled[among.tobytes()][checked.metric]
+            found[:, index] = pooled[among.tobytes()][checked.key.metric]
         else:
-            values = measured.values[checked.metric][among]
-            found[:, index] = weighted_statistic(values, weights[:, among], checked.statistic)
+            values = measured.values[checked.key.metric][among]
+            found[:, index] = weighted_statistic(values, weights[:, among], checked.key.statistic)
     return found
 
 

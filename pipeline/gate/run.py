@@ -8,27 +8,16 @@ from typing import Any
 
 from pipeline.contract.metrics import MetricDefinition
 from pipeline.errors import UserError
-from pipeline.gate.baseline import NOW, kind_of, open_baseline, plain_options, read_metrics, records_to_keep
-from pipeline.gate.change import (
-    compare_metrics,
-    compare_pairs,
-    index,
-    pair,
-    refuse_missing_columns,
-    slices_of,
-    values_alone,
-)
+from pipeline.gate.baseline import NOW, by_key, kind_of, open_baseline, plain_options, read_metrics, records_to_keep
+from pipeline.gate.change import compare_metrics, compare_pairs, keys_of, pair, refuse_missing_columns, values_alone
 from pipeline.gate.rule import Change, judge, judge_bound
-from pipeline.gate.spec import ALL, Checked, resolve
+from pipeline.gate.spec import Checked, Key, resolve
 from pipeline.records.measured import POOLED, Task
-from pipeline.records.read import Records, read_records
+from pipeline.records.read import read_records
 from schemas.gate import Baseline, Check, GateSpec, Kind, Outcome, Verdict
 
 LEFT_OUT = Checked(
-    metric="records_left_out",
-    statistic="count",
-    slice_by=ALL,
-    slice_value=ALL,
+    key=Key("records_left_out", "count"),
     check=Check(metric="records_left_out"),
     definition=MetricDefinition("records_left_out", "records", "lower", "records that count in no metric"),
 )
@@ -80,7 +69,7 @@ def run_gate(job: GateJob) -> GateReport:
         return _gate_metrics(job)
     opened = open_baseline(job.task, job.baseline)
     now, before = pair(job.task, read_records(job.task, NOW, job.input), opened)
-    checks = _checks(job, now)
+    checks = resolve(job.spec, keys_of(now), job.where)
     refuse_missing_columns(before, checks)
     changes, sizes = compare_pairs(now, before, checks, job.spec)
     report = _report(job.spec, checks, changes, sizes, paired=True)
@@ -97,17 +86,11 @@ def _gate_metrics(job: GateJob) -> GateReport:
             where=f"{job.input}, {job.baseline}",
             remedy="give the predictions behind the metrics: pairs see more",
         )
-    now, before = index(read_metrics(job.task, job.input)), index(opened.document.metrics)
-    shared = [pair for pair in now.available if pair in before.available] if not job.spec.checks else now.available
-    checks = resolve(job.spec, shared, now.slices, job.where)
+    now, before = read_metrics(job.task, job.input), by_key(opened.document.metrics)
+    checks = resolve(job.spec, [key for key in now if job.spec.checks or key in before], job.where)
     changes = compare_metrics(now, before, checks, job.spec.confidence, str(job.baseline))
-    sizes = [now.by_key[checked.key].num_records for checked in checks]
+    sizes = [now[checked.key].num_records for checked in checks]
     return _report(job.spec, checks, changes, sizes, paired=False)
-
-
-def _checks(job: GateJob, now: Records) -> list[Checked]:
-    available = [(metric.name, metric.statistic) for metric in now.measured.metrics]
-    return resolve(job.spec, available, slices_of(now), job.where)
 
 
 def _report(
@@ -145,12 +128,9 @@ def _verdict(
     """``limits`` are the tolerance, or the bound, and the minimum effect; ``more`` are other fields."""
     return Verdict(
         task=spec.task,
-        id=f"{checked.place}/{checked.metric}/{checked.statistic}/{kind}",
+        id=f"{checked.key.place}/{checked.key.metric}/{checked.key.statistic}/{kind}",
         kind=kind,
-        metric=checked.metric,
-        statistic=checked.statistic,
-        slice_by=checked.slice_by,
-        slice_value=checked.slice_value,
+        **checked.key._asdict(),
         unit=checked.definition.unit,
         better=checked.definition.better,
         watch=checked.check.watch,
@@ -184,16 +164,16 @@ def new_baseline(job: GateJob) -> tuple[Baseline, Sequence[Any]]:
     """
     spec = job.spec
     if job.is_metrics:
-        metrics = index(read_metrics(job.task, job.input))
-        kept = {checked.key for checked in resolve(spec, metrics.available, metrics.slices, job.where)}
-        rows = tuple(metric for key, metric in metrics.by_key.items() if key in kept)
+        metrics = read_metrics(job.task, job.input)
+        kept = {checked.key for checked in resolve(spec, metrics, job.where)}
+        rows = tuple(metric for key, metric in metrics.items() if key in kept)
         return Baseline(task=spec.task, name=spec.name, metrics=rows), ()
     now = read_records(job.task, NOW, job.input)
     if not now.measured.scored.any():
         raise UserError("no record counts in any metric: all have errors", where=str(now.path))
-    checks = _checks(job, now)
-    is_pooled = any(checked.statistic == POOLED for checked in checks)
-    columns = () if is_pooled else tuple(dict.fromkeys(checked.metric for checked in checks))
+    checks = resolve(spec, keys_of(now), job.where)
+    is_pooled = any(checked.key.statistic == POOLED for checked in checks)
+    columns = () if is_pooled else tuple(dict.fromkeys(checked.key.metric for checked in checks))
     document = Baseline(
         task=spec.task,
         name=spec.name,

@@ -1,9 +1,10 @@
 """What exactly is checked: the gate's own file, flags, and what there is to check, one metric and slice at a time."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,40 +18,37 @@ from schemas.gate import Check, GateSpec
 
 ALL = "all"
 NUM_DEFAULT = 3  # checks where neither the gate nor the task's table names any
-Key = tuple[str, str, str, str]  # of a value: metric, statistic, slice_by, slice_value
-
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?")
 
 
-@dataclass(frozen=True)
-class LoadedGate:
-    """A validated gate and the file it came from (None: flags alone)."""
+class Key(NamedTuple):
+    """What a value is of: a metric, how it was aggregated, and over which records."""
 
-    spec: GateSpec
-    path: Path | None
+    metric: str
+    statistic: str
+    slice_by: str = ALL
+    slice_value: str = ALL
 
     @property
-    def baseline(self) -> Path | None:
-        """Where its baseline is; None for a gate without a file."""
-        if self.path is None:
-            return None
-        return self.path.parent / (self.spec.baseline or f"{self.spec.name}.baseline.json")
+    def place(self) -> str:
+        """The slice as ids have it: ``all``, ``level=full``."""
+        return ALL if self.slice_by == ALL else f"{self.slice_by}={self.slice_value}"
+
+    @property
+    def name(self) -> str:
+        """As errors have it: ``wellbeing/mean``, ``wellbeing/mean (level full)``."""
+        where = "" if self.slice_by == ALL else f" ({self.slice_by} {self.slice_value})"
+        return f"{self.metric}/{self.statistic}{where}"
 
 
-def load_gate(path_or_name: str | None, task: str) -> LoadedGate:
-    """A gate by path or by name, as `pipeline.recipe.named` finds and checks it; None: the gate of all defaults."""
+def load_gate(path_or_name: str | None, task: str) -> tuple[GateSpec, Path | None]:
+    """A gate by path or by name, as `pipeline.recipe.named` finds and checks it, and its file; None: the gate of all
+    defaults, which has none."""
     check_task(task)
     if path_or_name is None:
-        return LoadedGate(GateSpec(schema="gate_v1", task=task, name="gate"), None)
+        return GateSpec(schema="gate_v1", task=task, name="gate"), None
     path = find_named("gate", path_or_name, task)
-    spec, _ = load_named("gate", path, task, GateSpec)
-    return LoadedGate(spec, path)
-
-
-def gate_options(gate: LoadedGate, settings: Sequence[str]) -> list[str]:
-    """``--set`` texts: the gate's section ``evaluate`` first, flags after it."""
-    given = [f"evaluate.{key}={msgspec.json.encode(value).decode()}" for key, value in gate.spec.evaluate.items()]
-    return [*given, *settings]
+    return load_named("gate", path, task, GateSpec)[0], path
 
 
 def with_flags(spec: GateSpec, tolerances: Sequence[str], min_effects: Sequence[str]) -> GateSpec:
@@ -96,33 +94,14 @@ def limit_of(limit: float | str, baseline: float | None) -> float:
 class Checked:
     """One metric over the records of one slice, and what the gate says of it."""
 
-    metric: str
-    statistic: str
-    slice_by: str
-    slice_value: str
+    key: Key
     check: Check
     definition: MetricDefinition
-
-    @property
-    def key(self) -> Key:
-        """What tells it from other checks."""
-        return self.metric, self.statistic, self.slice_by, self.slice_value
-
-    @property
-    def place(self) -> str:
-        """The slice as ids have it: ``all``, ``level=full``."""
-        return ALL if self.slice_by == ALL else f"{self.slice_by}={self.slice_value}"
 
     @property
     def compares(self) -> bool:
         """Not so where there is nothing to call worse: a bound of the value is all that is asked for then."""
         return self.definition.better != "neither" or self.check.watch == "both"
-
-    @property
-    def name(self) -> str:
-        """As ids and tables have it: ``wellbeing/mean``, ``wellbeing/mean (level full)``."""
-        where = "" if self.slice_by == ALL else f" ({self.slice_by} {self.slice_value})"
-        return f"{self.metric}/{self.statistic}{where}"
 
     def rule(self, spec: GateSpec, baseline: float | None) -> Rule:
         """The rule with limits in the metric's unit."""
@@ -136,15 +115,14 @@ class Checked:
         )
 
 
-def resolve(
-    spec: GateSpec, available: Sequence[tuple[str, str]], slices: Mapping[str, Sequence[str]], where: str
-) -> list[Checked]:
-    """The checks of a gate over what there is: ``available`` are (metric, statistic), ``slices`` the values by key.
+def resolve(spec: GateSpec, known: Collection[Key], where: str) -> list[Checked]:
+    """The checks of a gate over what there is: ``known`` are the values that can be asked for, the main ones first.
 
     Raises UserError for a metric, statistic or slice that there is not, with the nearest; for a metric without a
     direction that is not watched both ways; and for one that is checked twice.
     """
     task = Task(spec.task)
+    available = [(key.metric, key.statistic) for key in known if key.slice_by == ALL]
     found: dict[Key, Checked] = {}
     for check in spec.checks or _usual(task, available):
         definition = task.definition(check.metric, where)
@@ -153,18 +131,11 @@ def resolve(
         if definition.better == "neither" and check.watch != "both" and not bounded:
             what = f"{check.metric} is neither better higher nor lower: nothing to call worse"
             raise UserError(what, where=where, remedy="write `watch: both` to forbid a change either way")
-        for value in _slice_values(check, slices, where):
-            one = Checked(
-                metric=check.metric,
-                statistic=statistic,
-                slice_by=check.slice_by,
-                slice_value=value,
-                check=check,
-                definition=definition,
-            )
-            if one.key in found:
-                raise UserError(f"{one.name} is checked twice", where=where, remedy="put both into one check")
-            found[one.key] = one
+        for value in _slice_values(check, known, where):
+            key = Key(check.metric, statistic, check.slice_by, value)
+            if key in found:
+                raise UserError(f"{key.name} is checked twice", where=where, remedy="put both into one check")
+            found[key] = Checked(key=key, check=check, definition=definition)
     if not found:
         raise UserError("there is nothing to check", where=where, remedy="name metrics under `checks:` of a gate")
     return list(found.values())
@@ -184,14 +155,14 @@ def _statistic(check: Check, available: Sequence[tuple[str, str]], where: str) -
     return check.statistic
 
 
-def _slice_values(check: Check, slices: Mapping[str, Sequence[str]], where: str) -> Sequence[str]:
+def _slice_values(check: Check, known: Collection[Key], where: str) -> Sequence[str]:
     if check.slice_by == ALL:
         return [ALL]
+    slices = list(dict.fromkeys(key.slice_by for key in known if key.slice_by != ALL))
     if check.slice_by not in slices:
-        raise UserError(
-            f"records are not sliced by {check.slice_by!r}", where=where, remedy=nearest(check.slice_by, list(slices))
-        )
-    values = slices[check.slice_by]
+        what = f"records are not sliced by {check.slice_by!r}"
+        raise UserError(what, where=where, remedy=nearest(check.slice_by, slices))
+    values = list(dict.fromkeys(key.slice_value for key in known if key.slice_by == check.slice_by))
     if check.slice_value is None:
         return values
     if check.slice_value not in values:

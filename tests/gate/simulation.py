@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.contract.metrics import Measurements, MetricDefinition
 from pipeline.gate.change import compare_pairs
 from pipeline.gate.rule import judge
-from pipeline.gate.spec import Checked
+from pipeline.gate.spec import Checked, Key
 from pipeline.records.read import Records
 from schemas.gate import Check, GateSpec
 
@@ -42,10 +42,7 @@ def one_run(world: World, spec: GateSpec, random: np.random.Generator) -> list[s
     before, now = (_records(dict(zip(names, values.T, strict=True))) for values in _values(world, random))
     checks = [
         Checked(
-            metric=name,
-            statistic="mean",
-            slice_by="all",
-            slice_value="all",
+            key=Key(name, "mean"),
             check=Check(metric=name),
             definition=MetricDefinition(name=name, unit="", better="higher", definition=""),
         )

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from pipeline.gate.change import compare_metrics, index
+from pipeline.gate.baseline import by_key
+from pipeline.gate.change import compare_metrics
 from pipeline.gate.report import explain
 from pipeline.gate.resample import simultaneous, skewness, studentized, weighted_statistic
 from pipeline.gate.rule import Change, Rule, judge, judge_bound
-from pipeline.gate.spec import resolve
+from pipeline.gate.spec import Key, resolve
 from pipeline.stats import interquartile_mean, mean, median
 from pipeline.stats.intervals import draw_counts
 from schemas.gate import BaselineMetric, GateSpec, Verdict
@@ -159,13 +160,13 @@ def metric(value: float, low: float | None, high: float | None, confidence: floa
 
 def test_two_intervals_make_one_of_the_change() -> None:
     spec = GateSpec(schema="gate_v1", task="gridworld", name="x")
-    checks = resolve(spec, [("wellbeing", "mean")], {}, "here")
-    now, before = index([metric(90, 87, 94)]), index([metric(100, 94, 104)])
+    checks = resolve(spec, [Key("wellbeing", "mean")], "here")
+    now, before = by_key([metric(90, 87, 94)]), by_key([metric(100, 94, 104)])
     (found,) = compare_metrics(now, before, checks, 0.95, "here")
     assert (found.low, found.high) == (pytest.approx(-15.0), pytest.approx(-10 + np.hypot(4, 6)))
-    (wider,) = compare_metrics(index([metric(90, 87, 94, 0.5)]), before, checks, 0.95, "here")
+    (wider,) = compare_metrics(by_key([metric(90, 87, 94, 0.5)]), before, checks, 0.95, "here")
     assert wider.low is not None and wider.low < -15.0  # an interval of 50 % says less
-    (exact,) = compare_metrics(index([metric(90, None, None, None)]), before, checks, 0.95, "here")
+    (exact,) = compare_metrics(by_key([metric(90, None, None, None)]), before, checks, 0.95, "here")
     assert exact.exact
 
 
