@@ -9,13 +9,13 @@ import msgspec
 import numpy as np
 
 from pipeline import stats
-from pipeline.compare.pairs import SWAPS, PairedColumns, Settings, permutation_test, share_as_large
+from pipeline.compare.pairs import SWAPS, PairedColumns, Settings, once, permutation_test, share_as_large
 from pipeline.compare.pooled import PooledFigures
 from pipeline.contract.metrics import MetricDefinition, RecordMetric
 from pipeline.records.join import Joined, Slice
-from pipeline.records.measured import POOLED, Ints, Task
+from pipeline.records.measured import POOLED, Task
 from pipeline.stats import Floats, Interval
-from schemas.comparison import Comparison, Verdict
+from schemas.comparison import Comparison, Mover, Verdict
 from schemas.rows import Better
 
 CHANCE = "probability_of_improvement"
@@ -45,8 +45,6 @@ class Judge:
     definitions: Mapping[str, MetricDefinition]
     settings: Settings
     steps: Mapping[str, int] = field(default_factory=dict)
-    _columns: dict[str, PairedColumns] = field(default_factory=dict)
-    _changes: dict[tuple[str, str], tuple[Ints, Mapping[str, Floats]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pooled = PooledFigures(self.task, self.joined, self.settings)
@@ -54,13 +52,13 @@ class Judge:
     def value(self, label: str, metric: RecordMetric, part: Slice) -> float:
         """The metric of one file over a slice; NaN where it is undefined."""
         if metric.statistic == POOLED:
-            return self.pooled.value(label, metric.name, part.chosen)
+            return self.pooled.value(label, metric.name, part)
         return self.columns(part).value(label, metric.name, metric.statistic)
 
     def resampled(self, label: str, metric: RecordMetric, part: Slice) -> Floats:
         """The same over each resample of the slice: [B]."""
         if metric.statistic == POOLED:
-            return self.pooled.resampled(label, metric.name, part.chosen)
+            return self.pooled.resampled(label, part)[metric.name]
         return self.columns(part).resampled(label, metric.name, metric.statistic)
 
     def interval(self, label: str, metric: RecordMetric, part: Slice) -> Interval | None:
@@ -71,17 +69,15 @@ class Judge:
         found = self.between(value, self.resampled(label, metric, part))
         return found or Interval(value=value, low=value, high=value, confidence=self.settings.confidence, method="none")
 
+    @once
     def columns(self, part: Slice) -> PairedColumns:
         """Values of the records of a slice."""
-        if part.name not in self._columns:
-            chosen = slice(None) if part.chosen is None else part.chosen
-            columns = {
-                label: {name: values[chosen] for name, values in by_name.items()}
-                for label, by_name in self.joined.values.items()
-            }
-            strata = None if self.joined.strata is None else self.joined.strata[chosen]
-            self._columns[part.name] = PairedColumns(columns, strata, self.settings)
-        return self._columns[part.name]
+        chosen = slice(None) if part.chosen is None else part.chosen
+        columns = {
+            label: {name: values[chosen] for name, values in by_name.items()}
+            for label, by_name in self.joined.values.items()
+        }
+        return PairedColumns(columns, None if self.joined.strata is None else self.joined.strata[chosen], self.settings)
 
     def compare(self, pair: tuple[str, str], metric: RecordMetric, part: Slice) -> Comparison | None:
         """One row, not yet adjusted for the others; None where the metric is undefined in a file."""
@@ -89,11 +85,13 @@ class Judge:
         values = self.value(label, metric, part), self.value(baseline, metric, part)
         if not np.isfinite(values).all():
             return None
+        difference = values[0] - values[1]
+        spread = self.resampled(label, metric, part) - self.resampled(baseline, metric, part)
         if metric.statistic == POOLED:
-            found = self._compare_pooled(pair, metric, part, values)
+            tested = self._test_pooled(pair, metric, part, difference)
         else:
-            found = self._compare_values(pair, metric, part, values)
-        return self.row(pair, metric, part, values, found)
+            tested = self._test_values(pair, metric, part)
+        return self.row(pair, metric, part, values, self.interval_of(difference, spread) | tested)
 
     def row(
         self,
@@ -128,17 +126,11 @@ class Judge:
             **found,
         )
 
-    def _compare_values(
-        self, pair: tuple[str, str], metric: RecordMetric, part: Slice, values: tuple[float, float]
-    ) -> dict[str, Any]:
-        label, baseline = pair
+    def _test_values(self, pair: tuple[str, str], metric: RecordMetric, part: Slice) -> dict[str, Any]:
         columns = self.columns(part)
-        ours, theirs = columns.columns[label][metric.name], columns.columns[baseline][metric.name]
-        at = metric.name, metric.statistic
-        resampled = columns.resampled(label, *at) - columns.resampled(baseline, *at)
+        ours, theirs = (columns.columns[label][metric.name] for label in pair)
         p_value, test = permutation_test(ours, theirs, metric.statistic, self.settings)
         return {
-            **self.interval_of(values[0] - values[1], resampled),
             **_by_record(ours, theirs, self.definitions[metric.name].better),
             **_chance(columns.chance_to_beat(pair, metric.name), self.definitions[metric.name].better),
             "p_value": p_value,
@@ -146,28 +138,18 @@ class Judge:
             "verdict": "equal" if np.array_equal(ours, theirs) else "no_difference_shown",
         }
 
-    def _compare_pooled(
-        self, pair: tuple[str, str], metric: RecordMetric, part: Slice, values: tuple[float, float]
+    def _test_pooled(
+        self, pair: tuple[str, str], metric: RecordMetric, part: Slice, difference: float
     ) -> dict[str, Any]:
-        label, baseline = pair
-        observed = values[0] - values[1]
-        ours, theirs = (self.pooled.resampled(name, metric.name, part.chosen) for name in pair)
-        permuted = self.pooled.permuted(label, baseline, part.chosen)[metric.name]
-        differs = self.pooled.differs(label, baseline)
+        permuted = self.pooled.permuted(*pair, part)[metric.name]
+        differs = self.pooled.differs(*pair)
         same = not differs[slice(None) if part.chosen is None else part.chosen].any()
         return {
-            **self.interval_of(observed, ours - theirs),
             **dict.fromkeys(BY_RECORD),
-            "p_value": 1.0 if same else share_as_large(observed, permuted),
+            "p_value": 1.0 if same else share_as_large(difference, permuted),
             "test": SWAPS,
             "verdict": "equal" if same else "no_difference_shown",
         }
-
-    def pooled_changes(self, pair: tuple[str, str]) -> tuple[Ints, Mapping[str, Floats]]:
-        """`PooledFigures.changes` of a pair, which all pooled metrics share."""
-        if pair not in self._changes:
-            self._changes[pair] = self.pooled.changes(*pair)
-        return self._changes[pair]
 
     def interval_of(self, value: float, resampled: Floats) -> dict[str, Any]:
         """The fields of a row that `between` fills."""
@@ -182,6 +164,18 @@ class Judge:
         if len(defined) == 0 or len(defined) < LEAST_DEFINED * len(resampled):
             return None
         return stats.percentile_interval(value, defined, self.settings.bootstrap)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Everything that a comparison says, to be written and drawn. ``train`` holds values over the records that models
+    learned from, by label."""
+
+    judge: Judge
+    comparisons: Sequence[Comparison]
+    movers: Sequence[Mover]
+    notes: list[str]
+    train: Mapping[str, Judge] = field(default_factory=dict)
 
 
 def pairs_of(labels: Sequence[str], baseline: str, *, all_pairs: bool) -> list[tuple[str, str]]:

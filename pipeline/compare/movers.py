@@ -11,6 +11,8 @@ from pipeline.records.measured import POOLED, Ints
 from pipeline.stats import Floats
 from schemas.comparison import Mover
 
+NUM_PICTURES = 6  # records that are drawn: those that moved the main metric most
+
 
 def moved_metrics(metrics: Sequence[RecordMetric]) -> list[RecordMetric]:
     """Of each measure the one that is a sum over records: medians and interquartile means have no single movers."""
@@ -23,7 +25,7 @@ def movers(judge: Judge, pair: tuple[str, str], metric: RecordMetric, most: int)
     joined = judge.joined
     values: tuple[Floats, Floats] | None = None
     if metric.statistic == POOLED:
-        records, changes = judge.pooled_changes(pair)
+        records, changes = judge.pooled.changes(*pair)
         change = changes[metric.name] if len(records) else np.empty(0)
     else:
         columns = joined.values

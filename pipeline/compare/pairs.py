@@ -4,8 +4,10 @@ How resamples are drawn is up to `pipeline.stats`; what makes them shared is tha
 generator, and that what is drawn depends on that state and on the number of records alone, never on the values.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +42,25 @@ class Settings:
         return np.random.default_rng([self.seed, *purpose.encode()])
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+def once(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """A method that finds each answer once: the object keeps it, by what was asked."""
+
+    @wraps(method)
+    def ask(self: S, /, *asked: P.args, **named: P.kwargs) -> R:
+        kept: dict[object, R] = vars(self).setdefault(f"_{method.__name__}_kept", {})
+        key = (asked, *named.items())
+        if key not in kept:
+            kept[key] = method(self, *asked, **named)
+        return kept[key]
+
+    return ask
+
+
 def statistic_of(values: Floats, statistic: str) -> float:
     """The aggregate of ``values[n]``."""
     return float(STATISTICS[statistic](values))
@@ -52,68 +73,56 @@ class PairedColumns:
     columns: Mapping[str, Mapping[str, Floats]]
     strata: Ints | None
     settings: Settings
-    _resampled: dict[tuple[str, str, str], Floats] = field(default_factory=dict)
-    _values: dict[tuple[str, str, str], float] = field(default_factory=dict)
-    _chances: dict[tuple[str, str, str], stats.Interval] = field(default_factory=dict)
 
     @property
     def num_records(self) -> int:
         """N."""
         return len(next(iter(next(iter(self.columns.values())).values())))
 
+    @once
     def value(self, label: str, name: str, statistic: str) -> float:
         """The aggregate of one file."""
-        key = (label, name, statistic)
-        if key not in self._values:
-            self._values[key] = statistic_of(self.columns[label][name], statistic)
-        return self._values[key]
+        return statistic_of(self.columns[label][name], statistic)
 
     def resampled(self, label: str, name: str, statistic: str) -> Floats:
         """The aggregate of one file over each resample, which all files and metrics of a kind share: [B]."""
-        key = (label, name, statistic)
-        if key not in self._resampled:
-            if STATISTICS[statistic] is stats.mean and self.num_records < NUM_LINEAR:
-                self._draw_means()
-            elif STATISTICS[statistic] is stats.median and self.num_records >= NUM_WINDOW:
-                self._draw_medians(name)
-            else:
-                self._resampled[key] = self._draw(self.columns[label][name], STATISTICS[statistic])
-        return self._resampled[key]
+        metric = STATISTICS[statistic]
+        if metric is stats.mean and self.num_records < NUM_LINEAR:
+            return self._means()[label, name]
+        if metric is stats.median and self.num_records >= NUM_WINDOW:
+            return self._medians(name)[label]
+        return self._drawn(label, name, metric)
 
+    @once
     def chance_to_beat(self, pair: tuple[str, str], name: str) -> stats.Interval:
         """How often any record of the first file has more than any of the second, whatever the statistic."""
-        key = (*pair, name)
-        if key not in self._chances:
-            ours, theirs = (self.columns[label][name] for label in pair)
-            generator = self.settings.generator("chances")
-            self._chances[key] = stats.paired_probability_of_improvement_interval(
-                ours, theirs, generator, self.settings.bootstrap, self.strata
-            )
-        return self._chances[key]
+        ours, theirs = (self.columns[label][name] for label in pair)
+        generator, bootstrap = self.settings.generator("chances"), self.settings.bootstrap
+        return stats.paired_probability_of_improvement_interval(ours, theirs, generator, bootstrap, self.strata)
 
-    def _draw(self, values: Floats, metric: Metric) -> Floats:
+    @once
+    def _drawn(self, label: str, name: str, metric: Metric) -> Floats:
         """One column. Given strata (one, if there are none) a resample is drawn record by record, not by rank."""
         strata = np.zeros(self.num_records, np.int64) if self.strata is None else self.strata
         generator = self.settings.generator("records")
-        return stats.resample(values, metric, generator, self.settings.num_resamples, strata)
+        return stats.resample(self.columns[label][name], metric, generator, self.settings.num_resamples, strata)
 
-    def _draw_means(self) -> None:
-        """Means of all columns at once."""
+    @once
+    def _means(self) -> dict[tuple[str, str], Floats]:
+        """Means of all columns at once, by file and metric."""
         keys = [(label, name) for label, by_name in self.columns.items() for name in by_name]
         stacked = np.stack([self.columns[label][name] for label, name in keys], axis=1)
         generator = self.settings.generator("means")
         means = stats.resample_means(stacked, generator, self.settings.num_resamples, self.strata)
-        for column, (label, name) in enumerate(keys):
-            for statistic in ("mean", "rate"):
-                self._resampled[label, name, statistic] = means[:, column]
+        return {key: means[:, column] for column, key in enumerate(keys)}
 
-    def _draw_medians(self, name: str) -> None:
+    @once
+    def _medians(self, name: str) -> dict[str, Floats]:
         """Medians of one metric of all files at once."""
         stacked = np.stack([by_name[name] for by_name in self.columns.values()], axis=1)
         generator = self.settings.generator("medians")
         medians = resample_medians(stacked, generator, self.settings.num_resamples, self.strata)
-        for column, label in enumerate(self.columns):
-            self._resampled[label, name, "median"] = medians[:, column]
+        return {label: medians[:, column] for column, label in enumerate(self.columns)}
 
 
 def permutation_test(ours: Floats, theirs: Floats, statistic: str, settings: Settings) -> tuple[float, str]:

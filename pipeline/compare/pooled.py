@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.compare.pairs import Settings
-from pipeline.records.join import Joined
+from pipeline.compare.pairs import Settings, once
+from pipeline.records.join import Joined, Slice
 from pipeline.records.measured import Ints, Task
 from pipeline.stats import Floats
 from pipeline.stats.intervals import draw_counts
@@ -25,41 +25,35 @@ Pooled = Callable[[Weights], Mapping[str, Floats]]
 
 @dataclass
 class PooledFigures:
-    """Figures of the joined records. ``chosen`` (None: all) are indices of joined records, as slices have them."""
+    """Figures of the joined records, and of those of a slice."""
 
     task: Task
     joined: Joined
     settings: Settings
-    _resampled: dict[tuple[str, bytes | None], Mapping[str, Floats]] = field(default_factory=dict)
-    _permuted: dict[tuple[str, str, bytes | None], Mapping[str, Floats]] = field(default_factory=dict)
-    _different: dict[tuple[str, str], NDArray[np.bool_]] = field(default_factory=dict)
     _together: dict[tuple[str, str], Pooled] = field(default_factory=dict)
 
-    def value(self, label: str, name: str, chosen: Ints | None) -> float:
+    def value(self, label: str, name: str, part: Slice) -> float:
         """The figure of one file; NaN where it is undefined."""
-        return float(self._figures(label, self._ones(chosen)[None])[name][0])
+        return float(self._figures(label, self._ones(part.chosen)[None])[name][0])
 
-    def resampled(self, label: str, name: str, chosen: Ints | None) -> Floats:
-        """The figure of one file over each resample: [B], NaN where it is undefined."""
-        key = (label, None if chosen is None else chosen.tobytes())
-        if key not in self._resampled:
-            self._resampled[key] = _merged(self._figures(label, weights) for weights in self._draws(chosen))
-        return self._resampled[key][name]
+    @once
+    def resampled(self, label: str, part: Slice) -> Mapping[str, Floats]:
+        """The figures of one file over each resample: [B] by name, NaN where one is undefined."""
+        return _merged(self._figures(label, weights) for weights in self._draws(part.chosen))
 
-    def permuted(self, label: str, baseline: str, chosen: Ints | None) -> Mapping[str, Floats]:
+    @once
+    def permuted(self, label: str, baseline: str, part: Slice) -> Mapping[str, Floats]:
         """Differences of the figures after random swaps of records: [P] by name."""
-        key = (label, baseline, None if chosen is None else chosen.tobytes())
-        if key not in self._permuted:
-            together, among = self._pair(label, baseline), self._ones(chosen)
-            generator, found = self.settings.generator("swaps"), []
-            for rows in self._chunks(self.settings.num_pooled_permutations, 4):
-                stays = generator.integers(2, size=(rows, len(among)), dtype=np.int32) * among
-                weights = np.concatenate([np.hstack([stays, among - stays]), np.hstack([among - stays, stays])])
-                figures = together(weights)
-                found.append({name: values[:rows] - values[rows:] for name, values in figures.items()})
-            self._permuted[key] = _merged(found)
-        return self._permuted[key]
+        together, among = self._pair(label, baseline), self._ones(part.chosen)
+        generator, found = self.settings.generator("swaps"), []
+        for rows in self._chunks(self.settings.num_pooled_permutations, 4):
+            stays = generator.integers(2, size=(rows, len(among)), dtype=np.int32) * among
+            weights = np.concatenate([np.hstack([stays, among - stays]), np.hstack([among - stays, stays])])
+            figures = together(weights)
+            found.append({name: values[:rows] - values[rows:] for name, values in figures.items()})
+        return _merged(found)
 
+    @once
     def changes(self, label: str, baseline: str) -> tuple[Ints, Mapping[str, Floats]]:
         """For each record on which the answers differ: its index, and the figures less those with this one answer
         taken from the baseline."""
@@ -79,14 +73,12 @@ class PooledFigures:
             done += rows
         return different, _merged(found)
 
+    @once
     def differs(self, label: str, baseline: str) -> NDArray[np.bool_]:
         """Whether the two answers to each joined record are not the same, whatever the model is called: bool [M]."""
-        key = (label, baseline)
-        if key not in self._different:
-            pairs = zip(self._rows(label), self._rows(baseline), strict=True)
-            found = [one != msgspec.structs.replace(other, model=one.model) for one, other in pairs]
-            self._different[key] = np.array(found, np.bool_)
-        return self._different[key]
+        pairs = zip(self._rows(label), self._rows(baseline), strict=True)
+        found = [one != msgspec.structs.replace(other, model=one.model) for one, other in pairs]
+        return np.array(found, np.bool_)
 
     def _rows(self, label: str) -> list[Any]:
         """The rows of the joined records. Pooled figures have no worst record, so that no file lacks one."""

@@ -12,8 +12,8 @@ import msgspec
 
 from pipeline.compare import page, tables
 from pipeline.compare.families import compare_family, forgetting, overfitting
-from pipeline.compare.judge import Judge, pairs_of
-from pipeline.compare.movers import moved_metrics, movers
+from pipeline.compare.judge import Found, Judge, pairs_of
+from pipeline.compare.movers import NUM_PICTURES, moved_metrics, movers
 from pipeline.compare.pairs import Settings
 from pipeline.errors import UserError
 from pipeline.files import gc_paused, read_all, write_all
@@ -58,21 +58,9 @@ class ComparisonJob:
     all_pairs: bool = False
     on_missing: OnMissing = "refuse"
     num_movers: int = 50
-    num_pictures: int = 6
     with_figures: bool = True
     image_root: Path | None = None
     report: Progress = lambda done, total, facts: None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """Everything that a comparison says, to be written and drawn."""
-
-    judge: Judge
-    comparisons: Sequence[Comparison]
-    movers: Sequence[Mover]
-    notes: Sequence[str]
-    train: Mapping[str, Judge] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,7 +92,7 @@ def config(job: ComparisonJob) -> dict[str, Any]:
         "all_pairs": job.all_pairs,
         "on_missing": job.on_missing,
         "num_movers": job.num_movers,
-        "num_pictures": job.num_pictures,
+        "num_pictures": NUM_PICTURES,
         "with_figures": job.with_figures,
         "training_steps": {**job.steps},
     }
@@ -132,16 +120,20 @@ def show(folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
 def run_comparison(job: ComparisonJob) -> ComparisonOutcome:
     """Compare, write everything, draw everything. Raises UserError."""
     found = compare_files(job)
-    notes = list(found.notes)
     job.report(2, 3, {"drawing": "figures"})
-    figures, moved = _draw(job, found, notes) if job.with_figures else ([], found.movers)
+    figures: Sequence[Figure] = []
+    moved = found.movers
+    if job.with_figures:
+        from pipeline.compare.draw import draw_all  # here: matplotlib takes a while to load
+
+        figures, moved = draw_all(found, job.folder, job.image_root)
     outputs = {name.partition(".")[0]: job.folder / name for name in (COMPARISONS, MOVERS, TABLE, FIGURES, REPORT)}
     write_all(outputs["comparisons"], found.comparisons)
     write_all(outputs["movers"], moved)
     write_all(outputs["figures"], figures)
-    table = tables.markdown(job.task, found.comparisons, moved, notes, by_step=bool(job.steps))
+    table = tables.markdown(job.task, found.comparisons, moved, found.notes, by_step=bool(job.steps))
     write_atomically(outputs["table"], [table.encode()])
-    report = page.page(found.judge, found.comparisons, moved, figures, notes, job.folder)
+    report = page.page(found.judge, found.comparisons, moved, figures, found.notes, job.folder)
     write_atomically(outputs["report"], [report.encode()])
     outputs |= {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
     job.report(3, 3, {})
@@ -151,24 +143,7 @@ def run_comparison(job: ComparisonJob) -> ComparisonOutcome:
         "num_movers": len(moved),
         "num_figures": len(figures),
     }
-    return ComparisonOutcome(outputs=outputs, counts=counts, notes=notes)
-
-
-def _draw(job: ComparisonJob, found: Found, notes: list[str]) -> tuple[Sequence[Figure], Sequence[Mover]]:
-    """Figures, and the movers with the ids of their pictures."""
-    from pipeline.compare.draw import Drawing, draw_all  # here: matplotlib takes a while to load
-
-    drawing = Drawing(
-        judge=found.judge,
-        comparisons=found.comparisons,
-        movers=found.movers,
-        train=found.train,
-        folder=job.folder,
-        num_pictures=job.num_pictures,
-        image_root=job.image_root,
-        note=notes.append,
-    )
-    return draw_all(drawing)
+    return ComparisonOutcome(outputs=outputs, counts=counts, notes=found.notes)
 
 
 def compare_files(job: ComparisonJob) -> Found:

@@ -19,9 +19,9 @@ NUM_SHOWN = 10
 MAX_SLICES = 50  # values of one key; a key with more is a name of records rather than a kind of them
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slice:
-    """Records of a subset: ``chosen`` are indices of joined records, None for all of them."""
+    """Records of a subset: ``chosen`` are indices of joined records, None for all of them. It equals itself alone."""
 
     by: str
     value: str

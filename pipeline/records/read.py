@@ -50,14 +50,14 @@ class Records:
         return self.measured.pooled(whole)
 
     def rows_at(self, task: Task, places: Ints) -> list[Any]:
-        """Predictions of records, read again where they were not kept; None where nothing holds them."""
+        """Predictions of records, read again where they were not kept; None where nothing holds them, and for -1."""
         if self.rows is not None:
-            return [self.rows[place] for place in places.tolist()]
+            return [self.rows[place] if place >= 0 else None for place in places.tolist()]
         if not len(self.lines):
             return [None for _ in places]
-        lines = self.lines[places].tolist()
-        found = rows_at(self.path, task.row_type, lines)
-        return [found[line] for line in lines]
+        lines = [int(self.lines[place]) if place >= 0 else None for place in places.tolist()]
+        found = rows_at(self.path, task.row_type, [line for line in lines if line is not None])
+        return [None if line is None else found[line] for line in lines]
 
 
 def read_records(task: Task, label: str, path: Path, asked: Sequence[str] | None = None) -> Records:
