@@ -43,8 +43,7 @@ class Holder(Struct, frozen=True, kw_only=True):
 
 def this_process(worker: str, lease_s: float = DEFAULT_LEASE_S) -> Holder:
     """This process as a holder of claims."""
-    pid = os.getpid()
-    machine = _machine()
+    pid, machine = os.getpid(), _machine()
     return Holder(
         worker=worker,
         host=socket.gethostname(),
@@ -174,9 +173,7 @@ class Heartbeat:
 
 def _last(folder: Path) -> int:
     """The highest number; 0 where there is no claim."""
-    return (
-        max((int(path.name) for path in folder.iterdir() if path.name.isdigit()), default=0) if folder.is_dir() else 0
-    )
+    return max((int(path.name) for path in folder.iterdir() if path.name.isdigit()), default=0)
 
 
 def _numbered(folder: Path, number: int) -> Path:

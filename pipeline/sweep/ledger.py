@@ -11,16 +11,17 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from pipeline.errors import UserError
 from pipeline.files import Appender, scan
 from pipeline.files.encode import encode
-from pipeline.sweep.claims import Claim, publish
+from pipeline.sweep.claims import Claim, Holder, publish
 from pipeline.sweep.plan import Part
 from schemas.sweep import Cell, Event
 
@@ -81,10 +82,11 @@ class Ledger:
             raise UserError(f"the result does not read: {error}", where=str(path), remedy="remove that file") from error
         return self._results[part.key]
 
-    def append(self, row: Cell) -> None:
-        """Add one row; it is on the disk when this returns."""
+    def append(self, row: Cell, unless: Callable[[], bool] = lambda: False) -> None:
+        """Add one row, unless ``unless()`` says by then not to; it is on the disk when this returns."""
         with self._locked(), Appender(self.path, resume=True) as appender:
-            appender.append(row)
+            if not unless():
+                appender.append(row)
 
     def settle(self, part: Part, row: Cell) -> bool:
         """Publish a result and record it. False, and nothing is recorded, when the part has a result already."""
@@ -92,14 +94,6 @@ class Ledger:
         if not publish(self.folder / part.folder / RESULT, encode(row)):
             return False
         self.append(row)
-        return True
-
-    def fail(self, claim: Claim, row: Cell) -> bool:
-        """Record a failure, unless the claim was lost meanwhile."""
-        with self._locked(), Appender(self.path, resume=True) as appender:
-            if claim.is_lost():
-                return False
-            appender.append(row)
         return True
 
     def complete(self, parts: Iterable[Part]) -> None:
@@ -123,8 +117,8 @@ class Ledger:
             os.close(descriptor)
 
 
-def row_of(part: Part, claim: Claim, event: Event, worker: str, host: str) -> Cell:
-    """A row about an attempt at a part, now."""
+def row_of(part: Part, claim: Claim, event: Event, holder: Holder, **more: Any) -> Cell:
+    """A row about an attempt at a part, now. ``more`` are other fields; without ``folder``, the part's own."""
     return Cell(
         task=part.task,
         id=f"{part.short}/{claim.attempt}/{event}",
@@ -133,8 +127,8 @@ def row_of(part: Part, claim: Claim, event: Event, worker: str, host: str) -> Ce
         label=part.label,
         event=event,
         attempt=claim.attempt,
-        worker=worker,
-        host=host,
+        worker=holder.worker,
+        host=holder.host,
         unix_s=time.time(),
-        folder=part.folder.as_posix(),
+        **{"folder": part.folder.as_posix()} | more,
     )

@@ -8,7 +8,7 @@ Its key is a hash of the content of all that goes into it, so that equal parts a
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -165,7 +165,8 @@ class _Grid:
         for number, (one, short) in enumerate(zip(wanted, labels, strict=True)):
             label, path = one.label or short, Path(one.path)
             content = content_hash(path, self.places.where(("checkpoints", number)))
-            models.append(self._model(label, str(path), content, (), {"model": label}, path=path))
+            model = _Model(label, str(path), content, (), {"model": label})
+            models.append(model if path.is_dir() or path.suffix == MODEL_SUFFIX else self._exported(model))
         return models
 
     def trained(self) -> list[_Model]:
@@ -180,7 +181,7 @@ class _Grid:
                     output = OutputOf(part.key, SELECTED, step)
                     content = f"{part.key}/{checkpoint}"
                     axes: dict[str, Axis] = {"model": name, "train seed": seed, "checkpoint": checkpoint}
-                    models.append(self._model(label, output, content, (part,), axes))
+                    models.append(self._exported(_Model(label, output, content, (part,), axes)))
         return models
 
     def cell(self, model: _Model, settings: Mapping[str, Any]) -> Part:
@@ -215,27 +216,17 @@ class _Grid:
             axes=axes,
         )
 
-    def _model(
-        self,
-        label: str,
-        checkpoint: Argument,
-        content: str,
-        needs: tuple[Part, ...],
-        axes: Mapping[str, Axis],
-        path: Path | None = None,
-    ) -> _Model:
-        """What answers for a checkpoint: itself, if it is a model; else what is exported from it."""
-        if path is not None and (path.is_dir() or path.suffix == MODEL_SUFFIX):
-            return _Model(label, checkpoint, content, needs, axes)
-        key = part_key("export", self.task, {"checkpoint": content}, {})
-        step = Step("export", ("--checkpoint", checkpoint, *self._threads()))
-        export = Part("export", self.task, key, f"export of {label}", (step,), needs)
-        return _Model(label, OutputOf(key, MODEL), key, (export,), axes)
+    def _exported(self, checkpoint: _Model) -> _Model:
+        """What answers for a checkpoint: the model that is exported from it."""
+        key = part_key("export", self.task, {"checkpoint": checkpoint.content}, {})
+        step = Step("export", ("--checkpoint", checkpoint.argument, *self._threads()))
+        export = Part("export", self.task, key, f"export of {checkpoint.label}", (step,), checkpoint.needs)
+        return replace(checkpoint, argument=OutputOf(key, MODEL), content=key, needs=(export,))
 
     def _training(self, training: Training, number: int, seed: int) -> tuple[Part, str]:
         settings = _settings(training.set)
         try:
-            recipe = load_recipe(training.recipe, self.task, settings, seed).recipe
+            recipe = load_recipe(training.recipe, self.task, settings, seed)
         except UserError as error:
             raise error.at(f"{self.places.where(('train', number))} ({error.where})") from error
         alike = [one for one in self.sweep.train if one.recipe == training.recipe and one.label is None]
@@ -285,7 +276,7 @@ class _Grid:
     def _recipe(self, settings: Sequence[str]) -> Any:
         if self.sweep.recipe is None:
             return default_recipe(self.task, (*self.base, *settings))
-        return load_recipe(self.sweep.recipe, self.task, (*self.base, *settings)).recipe
+        return load_recipe(self.sweep.recipe, self.task, (*self.base, *settings))
 
     def _base_flags(self) -> tuple[str, ...]:
         recipe = ("--recipe", self.sweep.recipe) if self.sweep.recipe is not None else ()

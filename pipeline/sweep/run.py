@@ -19,7 +19,6 @@ from pipeline.run.manifest import FILE_NAME, changed_files, load_manifest
 from pipeline.sweep import figures as pictures
 from pipeline.sweep import table
 from pipeline.sweep.forks import warm_runner
-from pipeline.sweep.judge import Judge
 from pipeline.sweep.ledger import Ledger, State
 from pipeline.sweep.plan import Machine, Plan, make_plan
 from pipeline.sweep.workers import Crew, Work, failures_so_far
@@ -69,25 +68,23 @@ def run_sweep(asked: Asked, report: Report) -> SweepOutcome:
         lease_s=asked.lease_s,
         retries=failures_so_far(plan, folder) if asked.retry_failed else {},
         max_cells=asked.max_cells,
+        stop_beaten=asked.stop_beaten,
         report=_told(plan, report),
     )
-    state = _on_ray(work, asked) if asked.engine == "ray" else _here(work, asked)
+    if asked.engine == "ray":
+        state = _on_ray(work, asked.num_workers)
+    else:
+        state = Crew(replace(work, run_stage=warm_runner(asked.task))).run(asked.num_workers)
     work.report(state)
     return summarize(plan, folder, state)
 
 
-def _here(work: Work, asked: Asked) -> State:
-    """Workers in this process."""
-    judge = Judge(work.plan, work.folder) if asked.stop_beaten else None
-    return Crew(replace(work, run_stage=warm_runner(asked.task), judge=judge)).run(asked.num_workers)
-
-
-def _on_ray(work: Work, asked: Asked) -> State:
+def _on_ray(work: Work, num_workers: int) -> State:
     """Workers on the nodes of a Ray cluster, which share this machine's folders. A worker of a node that is lost is
     started anew elsewhere; its cell falls free when its lease has run out."""
     from pipeline.infer.ray import run_everywhere  # here: few sweeps need it
 
-    if asked.max_cells is not None:
+    if work.max_cells is not None:
         raise UserError("--max-cells counts the cells of one process", where="--engine ray", remedy="leave it out")
     ledger = Ledger(work.folder)
 
@@ -95,15 +92,14 @@ def _on_ray(work: Work, asked: Asked) -> State:
         work.report(ledger.state(work.plan.parts))
 
     sent = replace(work, folder=work.folder.resolve(), report=lambda state: None)  # this process tells
-    run_everywhere(_work_on_node, (sent, asked.stop_beaten, Path.cwd()), asked.num_workers, tell)
+    run_everywhere(_work_on_node, (sent, Path.cwd()), num_workers, tell)
     return ledger.state(work.plan.parts)
 
 
-def _work_on_node(work: Work, stop_beaten: bool, folder: Path) -> None:
+def _work_on_node(work: Work, folder: Path) -> None:
     """One worker, in a process that Ray started anywhere; the paths of a sweep are relative to ``folder``."""
     os.chdir(folder)
-    judge = Judge(work.plan, work.folder) if stop_beaten else None
-    Crew(replace(work, judge=judge)).run(1)
+    Crew(work).run(1)
 
 
 def _told(plan: Plan, report: Report) -> Callable[[State], None]:

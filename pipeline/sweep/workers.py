@@ -5,25 +5,22 @@ know of each other through claims and results alone. A worker that finds nothing
 waits: their parts may fall free, and what they make may be what its own next part needs.
 """
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import msgspec
+from typing import Any
 
 from pipeline.sweep.claims import DEFAULT_LEASE_S, Claim, Claims, Heartbeat, this_process
+from pipeline.sweep.judge import Judge
 from pipeline.sweep.ledger import Ledger, State, row_of
 from pipeline.sweep.plan import METRICS, PREDICTIONS, Argument, Part, Plan, Step
 from pipeline.sweep.stage import RunStage, error_of, run_stage, wait_until_free
 from pipeline.sweep.table import main_metrics
 from pipeline.train.steps import training_step
 from schemas.sweep import Cell, Event
-
-if TYPE_CHECKING:
-    from pipeline.sweep.judge import Judge
 
 IDLE_S = 0.5  # between two looks for something to do
 CLAIMS = "claims"
@@ -34,7 +31,7 @@ class Work:
     """A sweep that workers work on.
 
     ``retries`` are the parts whose failure, at that attempt, is tried again. ``max_cells`` limits the cells that this
-    process begins. ``judge`` says why a cell is to be stopped before its end, once it is beaten.
+    process begins. ``stop_beaten``: a cell is stopped before its end, once it is beaten.
     """
 
     plan: Plan
@@ -43,7 +40,7 @@ class Work:
     retries: Mapping[str, int] = field(default_factory=dict)
     max_cells: int | None = None
     run_stage: RunStage = run_stage
-    judge: "Judge | None" = None
+    stop_beaten: bool = False
     report: Callable[[State], None] = lambda state: None
 
 
@@ -88,10 +85,11 @@ class Crew:
         self.ledger = Ledger(work.folder)
         self.ledger.complete(work.plan.parts)
         self.heartbeat = Heartbeat(work.lease_s)
+        self.judge = Judge(work.plan, work.folder) if work.stop_beaten else None
 
     def run(self, num_workers: int) -> State:
         """Work until nothing is left that could be done; returns the state then. Raises what a worker raised."""
-        names = [f"{socket.gethostname()}-{this_process('', 1.0).pid}-{number}" for number in range(num_workers)]
+        names = [f"{socket.gethostname()}-{os.getpid()}-{number}" for number in range(num_workers)]
         threads = [threading.Thread(target=self._guarded, args=(name,), name=name) for name in names]
         with self.heartbeat.running():
             try:
@@ -128,11 +126,8 @@ class Worker:
     """One worker of a crew."""
 
     def __init__(self, crew: Crew, name: str) -> None:
-        self.crew, self.name, self.job = crew, name, crew.work
-        self.ledger = crew.ledger
-        holder = this_process(name, self.job.lease_s)
-        self.host = holder.host
-        self.claims = Claims(self.job.folder / CLAIMS, holder)
+        self.crew, self.job, self.ledger = crew, crew.work, crew.ledger
+        self.claims = Claims(self.job.folder / CLAIMS, this_process(name, self.job.lease_s))
 
     def work(self) -> None:
         """Take part after part until none is left."""
@@ -147,7 +142,7 @@ class Worker:
 
     def _is_parked(self, part: Part, state: State) -> bool:
         """Whether a cell was inferred here, and waits for earlier ones."""
-        judge = self.job.judge
+        judge = self.crew.judge
         return judge is not None and part.key in self.crew.parked and not judge.is_ready(part, state)
 
     def _open(self, state: State) -> Iterator[Part]:
@@ -187,8 +182,7 @@ class Worker:
 
     def _run(self, part: Part, claim: Claim, state: State) -> None:
         attempt = _Attempt(self, part, claim, state)
-        row = msgspec.structs.replace(row_of(part, claim, "started", self.name, self.host), folder=attempt.told)
-        self.ledger.append(row)
+        self.ledger.append(attempt.row("started"))
         try:
             done = attempt.run()
         except Lost:
@@ -198,14 +192,13 @@ class Worker:
             raise
         except _Parked:
             self.crew.parked.add(part.key)
-            waits = "inferred; waits for earlier cells"
-            self.ledger.append(msgspec.structs.replace(attempt.row("interrupted"), note=waits))
+            self.ledger.append(attempt.row("interrupted", note="inferred; waits for earlier cells"))
             return
         except StepFailed as failure:
-            self.ledger.fail(claim, msgspec.structs.replace(attempt.row("failed"), error=str(failure)))
+            self.ledger.append(attempt.row("failed", error=str(failure)), unless=claim.is_lost)
             return
         except Beaten as why:
-            done = msgspec.structs.replace(attempt.row("stopped"), note=str(why))
+            done = attempt.row("stopped", note=str(why))
         if not claim.is_lost():
             self.ledger.settle(part, done)
 
@@ -215,7 +208,7 @@ class _Attempt:
 
     def __init__(self, worker: Worker, part: Part, claim: Claim, state: State) -> None:
         self.worker, self.part, self.claim, self.state = worker, part, claim, state
-        self.job = worker.job
+        self.crew, self.job = worker.crew, worker.job
         self.told = part.folder.as_posix()
         self.folder = self._free_folder()
 
@@ -223,19 +216,14 @@ class _Attempt:
         """Run all steps; the row "finished". Raises Lost, StepFailed, Beaten, or that cell or worker has to stop."""
         for step in self.part.steps:
             self._step(step)
-        row = self.row("finished")
         if self.part.kind != "cell":
-            return row
-        return msgspec.structs.replace(
-            row,
-            step=training_step(self.folder / PREDICTIONS),
-            metrics=main_metrics(self.part.task, self.folder / METRICS),
-        )
+            return self.row("finished")
+        metrics = main_metrics(self.part.task, self.folder / METRICS)
+        return self.row("finished", step=training_step(self.folder / PREDICTIONS), metrics=metrics)
 
-    def row(self, event: Event) -> Cell:
-        """A row about this attempt."""
-        row = row_of(self.part, self.claim, event, self.worker.name, self.worker.host)
-        return msgspec.structs.replace(row, folder=self.told)
+    def row(self, event: Event, **more: Any) -> Cell:
+        """A row about this attempt; ``more`` are other fields."""
+        return row_of(self.part, self.claim, event, self.worker.claims.holder, folder=self.told, **more)
 
     def _step(self, step: Step) -> None:
         self._check()
@@ -244,10 +232,10 @@ class _Attempt:
         why: list[str] = []
 
         def should_end() -> bool:
-            if self.job.judge and step.stage == "infer" and not why:
-                told = self.job.judge(self.part, self.folder / PREDICTIONS, self.worker.crew.state)
+            if self.crew.judge and step.stage == "infer" and not why:
+                told = self.crew.judge(self.part, self.folder / PREDICTIONS, self.crew.state)
                 why.extend([told] if told else [])
-            return bool(why) or self.claim.is_lost() or self.worker.crew.ending.is_set()
+            return bool(why) or self._is_over()
 
         command = [step.stage, self.part.task, *arguments, "--out", str(self.folder / step.stage)]
         code = self.job.run_stage(command, log, should_end)
@@ -261,7 +249,7 @@ class _Attempt:
 
     def _look_back(self) -> None:
         """What the judge would have said while the cell was inferred, had all earlier ones been settled."""
-        judge, state = self.job.judge, self.worker.crew.state()
+        judge, state = self.crew.judge, self.crew.state()
         if judge is None:
             return
         if not judge.is_ready(self.part, state):
@@ -269,11 +257,12 @@ class _Attempt:
         if told := judge.verdict(self.part, self.folder / PREDICTIONS, state):
             raise Beaten(told)
 
+    def _is_over(self) -> bool:
+        return self.claim.is_lost() or self.crew.ending.is_set()
+
     def _check(self) -> None:
-        if self.claim.is_lost():
-            raise Lost
-        if self.worker.crew.ending.is_set():
-            raise _Ended
+        if self._is_over():
+            raise Lost if self.claim.is_lost() else _Ended
 
     def _resolve(self, argument: Argument) -> str:
         if isinstance(argument, str):
@@ -281,9 +270,8 @@ class _Attempt:
         if argument.key is None:
             return str(self.folder / argument.path)
         folder = self.job.folder / self.state.results[argument.key].folder
-        return str(
-            folder / argument.path if argument.step is None else find_checkpoint(folder / "train", argument.step)
-        )
+        at = argument.step
+        return str(folder / argument.path if at is None else find_checkpoint(folder / "train", at))
 
     def _free_folder(self) -> Path:
         """The part's folder; one of this attempt's own when a stage of an earlier attempt does not leave it.
@@ -292,12 +280,8 @@ class _Attempt:
         out of reach, may go on at any time: its folder is left to it.
         """
         folder = self.job.folder / self.told
-
-        def should_end() -> bool:
-            return self.claim.is_lost() or self.worker.crew.ending.is_set()
-
         for step in self.part.steps:
-            if not wait_until_free(folder / step.stage, self.job.lease_s, should_end):
+            if not wait_until_free(folder / step.stage, self.job.lease_s, self._is_over):
                 self.told = f"{self.told}-{self.claim.attempt}"
                 return self.job.folder / self.told
         return folder

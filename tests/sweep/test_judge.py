@@ -153,7 +153,7 @@ def stage(arguments: Sequence[str], log: Path, should_end: Callable[[], bool]) -
 
 def outcomes(folder: Path, num_workers: int, **chosen: Any) -> list[tuple[str, str | None]]:
     plan = grid()
-    work = Work(plan=plan, folder=folder, run_stage=stage, judge=Judge(plan, folder), **chosen)
+    work = Work(plan=plan, folder=folder, run_stage=stage, stop_beaten=True, **chosen)
     Crew(work).run(num_workers)
     return [(result.status, result.note) for result in results_of(plan, Ledger(folder).state(plan.parts))]
 

@@ -154,8 +154,9 @@ def test_a_worker_that_slept_through_its_lease_gives_up(tmp_path: Path, seconds:
 
 def test_a_result_is_published_once_even_when_both_believe_to_have_the_part(tmp_path: Path) -> None:
     one, ledger = part("training"), Ledger(tmp_path)
-    claims = [Claims(tmp_path / name, this_process(name)).take(one.short) for name in ("a", "b")]
-    rows = [row_of(one, claim, "finished", name, "host") for claim, name in zip(claims, "ab", strict=True) if claim]
+    holders = [this_process(name) for name in ("a", "b")]
+    claims = [Claims(tmp_path / holder.worker, holder).take(one.short) for holder in holders]
+    rows = [row_of(one, claim, "finished", who) for claim, who in zip(claims, holders, strict=True) if claim]
     assert [ledger.settle(one, row) for row in rows] == [True, False]
     assert [row.worker for row in ledger.rows()] == ["a"]
 
