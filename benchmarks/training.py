@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def bench_recipe(*settings: str) -> GridworldRecipe:
     """The recipe of level full, learning from the second vector step on, with ``settings`` applied."""
     path = ROOT / "runs/recipes/gridworld/full.yaml"
-    recipe: GridworldRecipe = load_recipe(path, "gridworld", ("train.warmup_steps=256", *settings)).recipe
+    recipe: GridworldRecipe = load_recipe(path, "gridworld", ("train.warmup_steps=256", *settings))
     return recipe
 
 

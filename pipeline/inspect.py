@@ -16,7 +16,7 @@ from pipeline.contract.load import load_part, task_names
 from pipeline.contract.parts import RowsPart
 from pipeline.errors import UserError
 from pipeline.files import head, scan
-from pipeline.files.hashes import sha256_file
+from pipeline.files.hashes import hash_config, sha256_file
 from pipeline.model.container import describe
 from pipeline.recipe.load import load_recipe
 from pipeline.run.manifest import FILE_NAME, load_manifest, verify
@@ -193,11 +193,11 @@ def _recipe(path: Path) -> Finding:
     if task is None:
         raise UserError("this YAML file is no recipe: it does not name its task", where=str(path))
     try:
-        loaded = load_recipe(path, task[1], is_record=True)
+        recipe = load_recipe(path, task[1], is_record=True)
     except UserError as error:
         return Finding(path, "recipe", {"task": task[1]}, (f"{error.what} ({error.where})",))
-    facts = {"task": task[1], "name": loaded.recipe.name, "seed": loaded.recipe.seed, "hash": loaded.hash}
-    return Finding(path, "recipe", {**facts, "description": loaded.recipe.description})
+    facts = {"task": task[1], "name": recipe.name, "seed": recipe.seed, "hash": hash_config(recipe)}
+    return Finding(path, "recipe", {**facts, "description": recipe.description})
 
 
 def _model(path: Path) -> Finding:

@@ -26,7 +26,7 @@ def app(options: Options) -> Result:
 
     Example: baton examples gridworld --recipe demo
     """
-    recipe = options.load_recipe().recipe
+    recipe = options.load_recipe()
     part = load_part(options.task, ExamplesPart)
     folder = options.folder(recipe.name)
     config = stage_config(recipe, "examples", part.recipe_keys)

@@ -10,7 +10,7 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.progress import Style, choose_style
-from pipeline.recipe.load import LoadedRecipe, default_recipe, load_recipe
+from pipeline.recipe.load import default_recipe, load_recipe
 from pipeline.run.folder import StageRequest
 
 # For stages' own parameters: explicit paths, so that a stage can be pointed at files that came from anywhere.
@@ -59,7 +59,7 @@ class Options:
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of numeric libraries in this process.")] = 1
     json: Annotated[bool, typer.Option("--json", help="Print one machine-readable object on stdout.")] = False
 
-    def load_recipe(self, *more_settings: str) -> LoadedRecipe:
+    def load_recipe(self, *more_settings: str) -> Any:
         """The recipe with ``--set``, ``more_settings`` and ``--seed`` applied. Raises UserError."""
         if self.recipe is None:
             raise UserError(f"the {self.stage} stage needs a recipe", remedy=f"baton {self.stage} TASK --recipe NAME")
@@ -70,7 +70,7 @@ class Options:
         do with explicit paths. ``--set``, ``more_settings`` and ``--seed`` are applied to either. Raises UserError.
         """
         if self.recipe is not None:
-            recipe = self.load_recipe(*more_settings).recipe
+            recipe = self.load_recipe(*more_settings)
             return recipe, recipe.name
         return default_recipe(self.task, (*self.settings, *more_settings), self.seed), None
 

@@ -29,20 +29,20 @@ def app(options: Options, resume: ResumeOption = True) -> Result:
     Example: baton train gridworld --recipe demo
     """
     threads = (f"train.num_threads={options.threads}",) if options.threads != 1 else ()
-    loaded = options.load_recipe(*threads)
-    folder = options.folder(loaded.recipe.name)
+    recipe = options.load_recipe(*threads)
+    folder = options.folder(recipe.name)
     request = options.request(
         folder,
-        stage_config(loaded.recipe, "train") | {"device": options.device},
+        stage_config(recipe, "train") | {"device": options.device},
         moved=load_part(options.task, RecipePart).moved,
         writes=WRITES,
-        seed=loaded.recipe.seed,
+        seed=recipe.seed,
         resumable=resume,
     )
     with stage_run(request) as run:
         if not run.up_to_date:
             with stop_on_signal() as stop, progress("train", options.progress_style) as report:
-                job = TrainJob(loaded.recipe, folder, run.resuming, options.device, report, should_stop=stop)
+                job = TrainJob(recipe, folder, run.resuming, options.device, report, should_stop=stop)
                 outcome = load_part(options.task, TrainPart).train(job)
             run.record(outcome.outputs, outcome.counts, outcome.notes)
     return finished("train", run)

@@ -5,39 +5,15 @@ takes the default of ``pipeline/tasks/<task>/recipe.py``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import RecipePart
 from pipeline.errors import UserError
-from pipeline.files.hashes import hash_config
 from pipeline.recipe.explain import Places
 from pipeline.recipe.moved import refuse_old_names, with_new_names
 from pipeline.recipe.named import check_head, checked, find_named, read_named
-
-
-@dataclass(frozen=True)
-class LoadedRecipe:
-    """A validated recipe.
-
-    ``recipe`` is the task's Recipe struct; ``config`` the same as plain JSON types, every default spelled out;
-    ``hash`` the sha256 of its canonical JSON; ``text`` the file as it was read; ``overrides`` the flags applied.
-    """
-
-    recipe: Any
-    path: Path
-    hash: str
-    text: str
-    overrides: tuple[str, ...]
-
-    @property
-    def config(self) -> dict[str, Any]:
-        plain: dict[str, Any] = msgspec.to_builtins(self.recipe)
-        return plain
 
 
 def load_recipe(
@@ -47,19 +23,18 @@ def load_recipe(
     seed: int | None = None,
     *,
     is_record: bool = False,
-) -> LoadedRecipe:
-    """Load a recipe by path (it has a slash or ends in .yaml) or by name (``runs/recipes/<task>/<name>.yaml``).
+) -> Any:
+    """The task's Recipe, by path (it has a slash or ends in .yaml) or by name (``runs/recipes/<task>/<name>.yaml``).
 
     ``overrides`` are texts such as "train.num_steps=1000", whose value is YAML; ``seed`` replaces the recipe's.
     ``is_record``: keys may have the names that they had when it was written. Raises UserError, naming file:line:key or
     the flag, on anything that is not a valid recipe of this task.
     """
     path = find_named("recipe", path_or_name, task)
-    raw, data, places = read_named("recipe", path, task)
+    data, places = read_named("recipe", path, task)
     if is_record:
         data = with_new_names(data, load_part(task, RecipePart).moved)
-    recipe = _checked(data, task, places, overrides, seed)
-    return LoadedRecipe(recipe, path, hash_config(recipe), raw.decode("utf-8-sig"), tuple(overrides))
+    return _checked(data, task, places, overrides, seed)
 
 
 def default_recipe(task: str, overrides: Sequence[str] = (), seed: int | None = None) -> Any:

@@ -38,8 +38,8 @@ def names_of(kind: str, task: str) -> list[str]:
     return sorted({path.stem for runs in RUNS for path in (runs / f"{kind}s" / task).glob("*.yaml")})
 
 
-def read_named(kind: str, path: Path, task: str) -> tuple[bytes, dict[str, Any], Places]:
-    """Such a file as it is, as plain data, and where each value stands. Raises UserError."""
+def read_named(kind: str, path: Path, task: str) -> tuple[dict[str, Any], Places]:
+    """Such a file as plain data, and where each value stands. Raises UserError."""
     from pipeline.recipe.yaml import parse  # here: yaml takes 10 ms to import, and `--help` loads no file
 
     try:
@@ -51,13 +51,13 @@ def read_named(kind: str, path: Path, task: str) -> tuple[bytes, dict[str, Any],
     if not isinstance(document.data, dict):
         what = f"a {kind} is a mapping of keys to values"
         raise UserError(what, where=f"{path}:1", remedy=f"see those in runs/{kind}s")
-    return raw, document.data, Places(str(path), document.lines)
+    return document.data, Places(str(path), document.lines)
 
 
 def load_named(kind: str, path: Path, task: str, struct: type[T]) -> tuple[T, Places]:
     """The checked contents of such a file, and where each value stands. Raises UserError, naming file:line:key."""
     check_task(task)
-    _, data, places = read_named(kind, path, task)
+    data, places = read_named(kind, path, task)
     version = check_head(kind, data, task, struct, places)
     return checked(data, struct, places, f"schemas/generated/{version}.json"), places
 

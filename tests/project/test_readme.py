@@ -60,8 +60,8 @@ def test_every_recipe_that_a_command_names_loads_with_what_it_sets(page: str, li
     if "--recipe" not in words or is_placeholder(words[words.index("--recipe") + 1]) or is_placeholder(words[1]):
         return
     settings = [value for flag, value in pairwise(words) if flag == "--set" and "key=" not in value]
-    loaded = load_recipe(words[words.index("--recipe") + 1], words[1], settings)
-    assert loaded.recipe.task == words[1]
+    recipe = load_recipe(words[words.index("--recipe") + 1], words[1], settings)
+    assert recipe.task == words[1]
 
 
 @pytest.mark.parametrize(("page", "line"), commands("make"))

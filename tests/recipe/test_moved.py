@@ -47,7 +47,7 @@ def test_an_old_key_of_a_flag_is_told_as_a_flag() -> None:
 def test_a_recipe_that_is_a_record_is_read_by_the_new_names(tmp_path: Path) -> None:
     path = tmp_path / "full.recipe.yaml"
     path.write_text(OLD)
-    recipe = load_recipe(path, "detection", is_record=True).recipe
+    recipe = load_recipe(path, "detection", is_record=True)
     assert (recipe.optimizer.type, recipe.optimizer.learning_rate, recipe.train.num_steps) == ("adamw", 0.01, 7)
     assert inspect_artifact(path).problems == ()
 

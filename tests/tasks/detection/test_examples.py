@@ -29,7 +29,7 @@ FEW = ("--set", "examples.num_images=4")
 @pytest.mark.parametrize("name", ["heldout", "unseen"])
 def test_the_shipped_scenes_are_those_that_their_recipe_makes(name: str) -> None:
     rows = read_all(SHIPPED / name / "examples.jsonl", DetectionExample)
-    recipe = load_recipe(name, "detection").recipe
+    recipe = load_recipe(name, "detection")
     assert len(rows) == 500
     for row, made in zip(rows, make_examples(recipe), strict=True):
         assert row == made.example
@@ -73,8 +73,8 @@ def png_pixels(data: bytes) -> np.ndarray:
 
 
 def test_a_longer_set_begins_with_the_shorter_one() -> None:
-    few = list(make_examples(load_recipe("unseen", "detection", ["examples.num_images=3"]).recipe))
-    more = list(make_examples(load_recipe("unseen", "detection", ["examples.num_images=5"]).recipe))
+    few = list(make_examples(load_recipe("unseen", "detection", ["examples.num_images=3"])))
+    more = list(make_examples(load_recipe("unseen", "detection", ["examples.num_images=5"])))
     assert more[:3] == few
     assert [one.example.id for one in few] == ["unseen-1-000000", "unseen-1-000001", "unseen-1-000002"]
 
