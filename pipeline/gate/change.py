@@ -82,9 +82,10 @@ def keys_of(now: Records) -> list[Key]:
 
 def refuse_missing_columns(before: Records, checks: Sequence[Checked]) -> None:
     """Raises UserError where the baseline does not hold what a check needs."""
+    pooled = {metric.name for metric in before.measured.metrics if metric.statistic == POOLED}
     for checked in checks:
-        metric, pooled = checked.key.metric, checked.key.statistic == POOLED
-        if (before.measured.pooled is None) if pooled else (metric not in before.measured.values):
+        metric = checked.key.metric
+        if metric not in (pooled if checked.key.statistic == POOLED else before.measured.values):
             what = f"the baseline does not hold {metric}"
             raise UserError(what, where=str(before.path), remedy=UPDATE)
 

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from pipeline.files import read_all
+from pipeline.tasks.detection.rows import PredictedObject
 from schemas.gate import Verdict
 from tests.conftest import ROOT
 from tests.gate.gate_parts import ANOTHER_SEED, EARLY, Gate, load, save, with_wellbeing
@@ -346,6 +347,26 @@ def test_a_baseline_that_does_not_fit_is_refused(edit: Any, said: str, gate: Gat
     done = gate("--input", ANOTHER_SEED, "--baseline", edited(baseline, edit))
     assert done.code == 2, done.out
     assert said in done.err.replace("\n", " ")
+
+
+def test_a_figure_that_only_the_new_predictions_have_is_asked_of_no_baseline(gate: Gate, tmp_path: Path) -> None:
+    """Masks are compared where predictions have some: a model that now writes polygons has figures of its own."""
+    gate.task = "detection"
+    shape = [100.0, 100.0, 500.0, 100.0, 500.0, 500.0]
+    rows = generate(Kind(seed=3, num_images=6, masks=True))
+    answers = {
+        "before": [{"bbox_2d": (100.0, 100.0, 500.0, 500.0)}] * len(rows),
+        "now": [{"poly": shape}] * len(rows),
+    }
+    paths = {}
+    for name, geometries in answers.items():
+        preds = [[PredictedObject(desc="0", **geometry)] for geometry in geometries]
+        changed = [msgspec.structs.replace(row, preds=one) for row, one in zip(rows, preds, strict=True)]
+        paths[name] = save(tmp_path / f"{name}.jsonl", changed)
+    spec = write_gate(tmp_path / "g.yaml", task="detection", checks=[{"metric": "mask_average_precision"}])
+    done = gate("--gate", spec, "--input", paths["now"], "--baseline", paths["before"])
+    assert done.code == 2
+    assert "the baseline does not hold mask_average_precision" in done.err
 
 
 def test_not_a_number_is_refused(gate: Gate, baseline: Path) -> None:
