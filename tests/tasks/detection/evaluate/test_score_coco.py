@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.contract.jobs import ConvertJob
 from pipeline.files import read_all
-from pipeline.tasks.detection.convert import convert
+from pipeline.tasks.detection.convert.convert import convert
 from pipeline.tasks.detection.evaluate.score import evaluate
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import CocoFields, DetectionPrediction, PredictedObject, TrueObject

@@ -91,4 +91,4 @@ def test_a_line_a_record_without_a_terminal(tmp_path: Path, baton: Baton) -> Non
 def test_the_first_line_chooses_this_view(tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"
     path.write_bytes(encode(ROWS[0]))
-    assert open_recording(path, "detection").part is live_predictions
+    assert open_recording(path, "detection").part is live_predictions.PART.view
