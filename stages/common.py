@@ -31,6 +31,7 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.run.folder import StageRun
+from pipeline.run.memory import limit_memory, memory_error
 from pipeline.run.signals import terminate_as_interrupt
 from schemas.flow import BY_NAME
 from stages.options import SHARED, Options
@@ -155,6 +156,8 @@ def _call(function: Stage, options: Options, values: Mapping[str, Any]) -> int:
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(options.threads)
     try:
+        if options.device == "cpu":  # drivers of other devices reserve more than they use
+            limit_memory()
         with terminate_as_interrupt():
             result = function(options, **values)
         facts = {"stage": options.stage, "status": result.status, **result.facts}
@@ -176,7 +179,8 @@ def _call(function: Stage, options: Options, values: Mapping[str, Any]) -> int:
         status = "error" if known else "bug"
         error = _not_installed(options.stage, missing.name or "") if known else _bug_report(options.stage, missing)
     except Exception as bug:
-        status, error = "bug", _bug_report(options.stage, bug)
+        no_memory = memory_error(bug)
+        status, error = ("error", no_memory) if no_memory else ("bug", _bug_report(options.stage, bug))
     return _fail(options.stage, error, status, json=options.json)
 
 

@@ -8,7 +8,7 @@ from pipeline.contract.jobs import TrainJob
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import RecipePart, TrainPart
 from pipeline.progress import progress
-from pipeline.run.folder import stage_run
+from pipeline.run.folder import StageRun, stage_run
 from pipeline.run.signals import stop_on_signal
 from stages.common import Result, command, finished, main, stage_config
 from stages.options import Options
@@ -24,7 +24,8 @@ ResumeOption = Annotated[
 def app(options: Options, resume: ResumeOption = True) -> Result:
     """Train a model by a recipe.
 
-    Ctrl-C leaves a checkpoint, and the same command goes on from it. `baton follow` shows the training live.
+    Ctrl-C leaves a checkpoint, and the same command goes on from it; with a larger train.num_steps a finished training
+    goes on, too. `baton follow` shows the training live.
 
     Example: baton train gridworld --recipe demo
     """
@@ -38,14 +39,26 @@ def app(options: Options, resume: ResumeOption = True) -> Result:
         writes=WRITES,
         seed=recipe.seed,
         resumable=resume,
+        extends=("train", "num_steps"),
     )
     with stage_run(request) as run:
         if not run.up_to_date:
             with stop_on_signal() as stop, progress("train", options.progress_style) as report:
                 job = TrainJob(recipe, folder, run.resuming, options.device, report, should_stop=stop)
                 outcome = load_part(options.task, TrainPart).train(job)
-            run.record(outcome.outputs, outcome.counts, outcome.notes)
-    return finished("train", run)
+            longer = {} if run.extended_from is None else {"extended_from_steps": run.extended_from}
+            run.record(outcome.outputs, outcome.counts, {**outcome.notes, **longer})
+    return finished("train", run, _lengthened(run))
+
+
+def _lengthened(run: StageRun) -> list[str]:
+    """What to know of a training that was made longer."""
+    if run.extended_from is None:
+        return []
+    line = f"  went on from a training of {run.extended_from:,} steps"
+    if run.notes["depends_on_length"]:
+        return [f"{line}, whose schedule was that of so many: a training of this length from the start differs"]
+    return [f"{line}; it equals one of this length from the start"]
 
 
 if __name__ == "__main__":

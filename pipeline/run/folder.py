@@ -47,7 +47,8 @@ class StageRequest(Struct, frozen=True, kw_only=True):
     called otherwise when older manifests were written: old name to new. ``inputs`` are files by name.
     ``writes`` are glob patterns, relative to ``folder``, of the files the stage writes: a run that starts from nothing
     removes them first, so that a later resume never takes an older run's rows for its own. ``resumable``: the stage can
-    go on with the half-finished files of an earlier run of the same request.
+    go on with the half-finished files of an earlier run of the same request. ``extends`` names a number of ``config``,
+    such as ("train", "num_steps"), by which it goes on with finished files, too, where that number has grown.
     """
 
     stage: str
@@ -62,13 +63,15 @@ class StageRequest(Struct, frozen=True, kw_only=True):
     num_threads: int = 1
     force: bool = False
     resumable: bool = False
+    extends: tuple[str, str] | None = None
 
 
 class StageRun(Struct, kw_only=True):
     """A stage at work. The stage reads the two flags, and fills in outputs, counts and notes as it goes.
 
     ``up_to_date``: everything is there already; do nothing. ``resuming``: go on from the files in ``folder``.
-    ``inputs`` are the files it reads, as they are recorded.
+    ``inputs`` are the files it reads, as they are recorded. ``extended_from`` is the number of ``StageRequest.extends``
+    that the files in ``folder`` were made for, where that was a smaller one.
     """
 
     folder: Path
@@ -76,6 +79,7 @@ class StageRun(Struct, kw_only=True):
     resuming: bool = False
     previous: Manifest | None = None
     inputs: Mapping[str, FileRecord] = {}
+    extended_from: int | None = None
     outputs: dict[str, Path] = {}
     counts: dict[str, int] = {}
     error_counts: dict[str, int] = {}
@@ -193,7 +197,9 @@ def _decide(request: StageRequest, started: Manifest, previous: Manifest | None)
     if request.force:
         return StageRun(folder=folder, previous=previous)
     finished = previous.status == "ok"
-    changes = _changes(started, previous, request.moved)
+    extended_from = _extended_from(request, started, previous)
+    before = previous if extended_from is None else _lengthened(request, started, previous)
+    changes = _changes(started, before, request.moved)
     if finished:
         changes += [f"output {problem}" for problem in changed_files(folder, previous.outputs)]
     if changes:
@@ -203,8 +209,28 @@ def _decide(request: StageRequest, started: Manifest, previous: Manifest | None)
             where=str(folder),
             remedy="--force does it again and replaces what is there; another run name keeps both",
         )
-    resuming = request.resumable and not finished
-    return StageRun(folder=folder, up_to_date=finished, resuming=resuming, previous=previous)
+    up_to_date = finished and extended_from is None
+    resuming = request.resumable and not up_to_date
+    return StageRun(
+        folder=folder, up_to_date=up_to_date, resuming=resuming, previous=previous, extended_from=extended_from
+    )
+
+
+def _extended_from(request: StageRequest, now: Manifest, before: Manifest) -> int | None:
+    """The number of `StageRequest.extends` before, where it has grown and the stage can go on."""
+    if request.extends is None or not request.resumable:
+        return None
+    section, key = request.extends
+    was, wanted = (manifest.config.get(section, {}).get(key) for manifest in (before, now))
+    return was if isinstance(was, int) and isinstance(wanted, int) and was < wanted else None
+
+
+def _lengthened(request: StageRequest, now: Manifest, before: Manifest) -> Manifest:
+    """``before`` as if it had been asked for what ``now`` is."""
+    assert request.extends is not None
+    section, key = request.extends
+    longer = before.config[section] | {key: now.config[section][key]}
+    return msgspec.structs.replace(before, config=before.config | {section: longer})
 
 
 def _changes(now: Manifest, before: Manifest, moved: Mapping[str, str]) -> list[str]:

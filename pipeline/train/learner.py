@@ -28,6 +28,16 @@ def learning_rate(options: Optimizer, schedule: Schedule, update: int, num_updat
     return options.learning_rate * fraction * warmup
 
 
+class Diverged(ArithmeticError):
+    """A loss or its gradient was not finite: nothing that is learnt from it would mean anything."""
+
+    def __init__(self, loss: float, norm: float, update: int, rate: float) -> None:
+        super().__init__(
+            f"the loss of update {update + 1:,} is {loss:g} and the length of its gradient {norm:g}, at learning rate "
+            f"{rate:g}"
+        )
+
+
 class AveragedLearner(Generic[Network]):
     """The network that learns (``online``), its exponential average (``average``), and the optimizer.
 
@@ -60,12 +70,17 @@ class AveragedLearner(Generic[Network]):
         return aligned(array).to(self.device)
 
     def descend(self, loss: Tensor) -> None:
-        """One update of the online network from a loss; the average follows."""
+        """One update of the online network from a loss; the average follows.
+
+        Raises Diverged, with the weights as they were, where the loss or its gradient is not finite.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.update_count)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        nn.utils.clip_grad_norm_(self.weights, self.options.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(self.weights, self.options.max_grad_norm)
+        if not (loss.detach() + norm).isfinite():
+            raise Diverged(float(loss), float(norm), self.update_count, self.learning_rate(self.update_count))
         self.optimizer.step()
         self.update_count += 1
         keep = min(self.options.average_decay, self.update_count / (self.update_count + _AVERAGE_WARMUP))

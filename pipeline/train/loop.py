@@ -9,7 +9,8 @@ A task has the trainer (`Trainer`: its whole state, and how to advance it). `run
 - ``selected.checkpoint_v1``  a copy of the best of them
 - ``resume.checkpoint_v1``    everything that is needed to go on, by `Trainer.save`
 
-A training that was stopped or killed and goes on from there ends in the same bytes.
+A training that was stopped or killed and goes on from there ends in the same bytes. So does a finished one that goes on
+to a larger ``num_steps``, where nothing that it does on the way (the learning rate, for one) depends on that number.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,8 +22,10 @@ from typing import Any
 import torch
 
 from pipeline.contract.jobs import TrainJob, TrainOutcome
+from pipeline.errors import UserError
 from pipeline.files import Appender
 from pipeline.files.atomic import write_atomically
+from pipeline.train.learner import Diverged
 from pipeline.train.tail import Tail
 from pipeline.train.trainer import RESUME, Trainer
 from schemas.recipe import Training
@@ -70,7 +73,7 @@ def run_training(job: TrainJob, make: Callable[[TrainJob], Trainer[Any]]) -> Tra
     return TrainOutcome(
         outputs={"selected": job.folder / SELECTED} | {name: _rows(job, name) for name in _ROWS},
         counts={**counts, **trainer.counts()},
-        notes={**notes, **trainer.notes()},
+        notes={**notes, **trainer.notes(), "depends_on_length": trainer.depends_on_length},
     )
 
 
@@ -95,22 +98,42 @@ def _advance_to_end(job: TrainJob, options: Training, trainer: Trainer[Any], fil
     """Advance, reporting, monitoring and saving on the way."""
     while trainer.step < options.num_steps:
         before = trainer.step
-        trainer.advance(files.progress, files.tail)
-        done = trainer.step >= options.num_steps
+        _advance(job, trainer, files)
         if _passed(trainer.report_every, before, trainer.step):
             files.progress.flush()
             job.report(trainer.step, options.num_steps, trainer.facts())
-        if done or _passed(options.monitor_every, before, trainer.step):
-            files.monitor.append(trainer.monitor())
-            files.monitor.flush()
-        if done:
+        if _passed(options.monitor_every, before, trainer.step):
+            _monitor(trainer, files)
+        if trainer.step >= options.num_steps:
             break
         if job.should_stop():
             trainer.save(files.sync())
             raise KeyboardInterrupt
         if _passed(options.checkpoint_every, before, trainer.step):
             trainer.save(files.sync())
-    trainer.save(files.sync())
+    trainer.save(files.sync())  # before what the end alone adds: a longer training goes on as if it had not ended here
+    trainer.finish(files.progress)
+    if trainer.kept_at != trainer.step:
+        _monitor(trainer, files)
+
+
+def _advance(job: TrainJob, trainer: Trainer[Any], files: _Files) -> None:
+    """One step. Raises UserError where it diverged; what was saved before stays."""
+    try:
+        trainer.advance(files.progress, files.tail)
+    except Diverged as error:
+        good = f"; {trainer.best_checkpoint} is the best before it" if trainer.best_checkpoint else ""
+        raise UserError(
+            f"the training diverged at step {trainer.step:,}: {error}",
+            where=f"{job.folder}{good}",
+            remedy="start anew with a smaller optimizer.learning_rate (a tenth), a longer optimizer.warmup_updates, or "
+            "a smaller optimizer.max_grad_norm: --set optimizer.learning_rate=... --force",
+        ) from error
+
+
+def _monitor(trainer: Trainer[Any], files: _Files) -> None:
+    files.monitor.append(trainer.monitor())
+    files.monitor.flush()
 
 
 def _passed(every: int, before: int, step: int) -> bool:

@@ -18,6 +18,7 @@ from schemas.recipe import Recipe
 from schemas.rows import Monitor
 
 RESUME = "resume.checkpoint_v1"
+_SELECTION = ("best", "best_checkpoint", "kept_at")
 
 Learner = TypeVar("Learner", bound=AveragedLearner[Any])
 
@@ -27,7 +28,8 @@ class Trainer(ABC, Generic[Learner]):
 
     ``report_every`` so many steps the progress display is told. ``plain_state`` names the attributes that are needed to
     go on and are numbers, texts, or lists and dicts of them; a task adds what is none of these to `get_state`.
-    ``best_checkpoint`` is a path in the folder ("" before the first `monitor`), ``best`` what it was selected by.
+    ``best_checkpoint`` is a path in the folder ("" before the first `monitor`), ``best`` what it was selected by;
+    ``kept_at`` is the step of the last checkpoint that was kept.
     """
 
     recipe: Recipe
@@ -38,7 +40,7 @@ class Trainer(ABC, Generic[Learner]):
 
     def __init__(self, job: TrainJob, brain: BrainSpec) -> None:
         self.recipe, self.folder, self.brain = job.recipe, job.folder, brain
-        self.best, self.best_checkpoint = -float("inf"), ""
+        self.best, self.best_checkpoint, self.kept_at = -float("inf"), "", -1
 
     @property
     @abstractmethod
@@ -52,6 +54,9 @@ class Trainer(ABC, Generic[Learner]):
     @abstractmethod
     def monitor(self) -> Monitor:
         """Measure the model as it is, `keep` a checkpoint, and say how it did."""
+
+    def finish(self, progress: Appender) -> None:
+        """Append what is left to say at the end; a training that is made longer goes on as if it had not been said."""
 
     @abstractmethod
     def facts(self) -> Mapping[str, float | str]:
@@ -74,46 +79,67 @@ class Trainer(ABC, Generic[Learner]):
         """``step-00000500``: the id of what is written about this step."""
         return f"step-{self.step:0{self.step_digits}d}"
 
+    @property
+    def _checkpoint_name(self) -> str:
+        return f"checkpoints/{self.step_name.replace('-', '_')}.checkpoint_v1"
+
     def keep(self, selected_by: float) -> str:
         """Write a checkpoint of this moment into the folder, and remember whether it is the best; returns its path."""
-        name = f"checkpoints/{self.step_name.replace('-', '_')}.checkpoint_v1"
+        name = self._checkpoint_name
         if selected_by > self.best:
             self.best, self.best_checkpoint = selected_by, name
         save_checkpoint(self.folder / name, self.checkpoint())
+        self.kept_at = self.step
         return name
+
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether what is done at a step depends on how many there will be."""
+        return self.learner.schedule != "constant"
+
+    def _recipe_facts(self) -> dict[str, Any]:
+        recipe = msgspec.to_builtins(self.recipe)
+        return {"recipe": recipe, "recipe_hash": hashlib.sha256(canonical_json(recipe)).hexdigest()}
 
     def checkpoint(self) -> dict[str, Any]:
         """What is needed to export this moment."""
-        recipe = msgspec.to_builtins(self.recipe)
         return {
             "format": "checkpoint_v1",
             "task": self.recipe.task,
             "step": self.step,
             "brain": msgspec.to_builtins(self.brain),
-            "recipe": recipe,
-            "recipe_hash": hashlib.sha256(canonical_json(recipe)).hexdigest(),
+            **self._recipe_facts(),
             "facts": dict(self.checkpoint_facts()),
             "average_weights": self.learner.average.state_dict(),
         }
 
     def get_state(self) -> dict[str, Any]:
         """All that is needed to go on: tensors, builtins, and dicts of them."""
-        plain = {name: getattr(self, name) for name in (*self.plain_state, "best", "best_checkpoint")}
+        plain = {name: getattr(self, name) for name in (*self.plain_state, *_SELECTION)}
         return self.checkpoint() | self.learner.get_state() | {"trainer": plain}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from what `get_state` returned."""
         self.learner.set_state(state)
-        for name in (*self.plain_state, "best", "best_checkpoint"):
-            setattr(self, name, state["trainer"][name])
+        older = {"kept_at": state["step"]}  # trainings of before it was saved ended with a checkpoint
+        for name, value in (older | state["trainer"]).items():
+            setattr(self, name, value)
 
     def save(self, offsets: dict[str, int]) -> None:
         """Write ``resume.checkpoint_v1``; ``offsets`` are the lengths in bytes of the files written so far."""
         save_checkpoint(self.folder / RESUME, self.get_state() | {"offsets": offsets})
 
     def load(self) -> dict[str, int]:
-        """Go on from `save`; returns the offsets it was given. Raises UserError when the checkpoint does not read."""
+        """Go on from `save`; returns the offsets it was given. Raises UserError when the checkpoint does not read.
+
+        Of a training that ended there, and is longer now, nothing is left that tells of the end.
+        """
         state = load_checkpoint(self.folder / RESUME)
         self.set_state(state)
+        if self.kept_at != self.step:
+            (self.folder / self._checkpoint_name).unlink(missing_ok=True)
+        if state["recipe_hash"] != self._recipe_facts()["recipe_hash"] and not self.depends_on_length:
+            for kept in sorted(self.folder.glob("checkpoints/*.checkpoint_v1")):
+                save_checkpoint(kept, load_checkpoint(kept) | self._recipe_facts())
         offsets: dict[str, int] = state["offsets"]
         return offsets

@@ -34,6 +34,7 @@ class Counting(Trainer[AveragedLearner[Any]]):
 
     step = 0
     report_every = 6
+    depends_on_length = False
 
     def __init__(self, folder: Path) -> None:
         super().__init__(_job(folder), BRAIN)
@@ -46,6 +47,7 @@ class Counting(Trainer[AveragedLearner[Any]]):
     def monitor(self) -> Monitor:
         name = f"checkpoints/{self.step}"
         (self.folder / name).write_text(name)
+        self.kept_at = self.step
         if self.step < 20:
             self.best_checkpoint = name
         self.done.append(f"monitor {self.step}")
@@ -54,11 +56,11 @@ class Counting(Trainer[AveragedLearner[Any]]):
     def save(self, offsets: dict[str, int]) -> None:
         sizes = {name: (self.folder / f"{name}.jsonl").stat().st_size for name in offsets}
         assert offsets == sizes  # all that the checkpoint counts on is in the files
-        (self.folder / RESUME).write_text(json.dumps([self.step, self.best_checkpoint, offsets]))
+        (self.folder / RESUME).write_text(json.dumps([self.step, self.kept_at, self.best_checkpoint, offsets]))
         self.done.append(f"save {self.step}")
 
     def load(self) -> dict[str, int]:
-        self.step, self.best_checkpoint, offsets = json.loads((self.folder / RESUME).read_text())
+        self.step, self.kept_at, self.best_checkpoint, offsets = json.loads((self.folder / RESUME).read_text())
         return offsets
 
     def facts(self) -> dict[str, float | str]:

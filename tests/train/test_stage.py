@@ -103,3 +103,62 @@ def test_another_seed_is_another_training_and_needs_another_name(tmp_path: Path,
     assert baton(*ARGUMENTS, "--seed", "1", "--set", "name=tiny-1").code == 0
     first, second = (tmp_path / f"runs/gridworld/{name}/train/progress.jsonl" for name in ("tiny", "tiny-1"))
     assert first.read_bytes() != second.read_bytes()
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """All files but those that carry the clock, and what goes on behind them."""
+    carry = {"episodes.jsonl", "resume.checkpoint_v1", "manifest.json", ".lock"}
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name not in carry]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize("num_steps", [1024, 1040, 2048])  # saved there, neither saved nor monitored, both
+def test_a_finished_training_goes_on_to_what_a_longer_one_is(num_steps: int, tmp_path: Path, baton: Baton) -> None:
+    def train(name: str, steps: int) -> str:
+        chosen = {"train.num_steps": steps, "optimizer.schedule": "constant"}
+        done = baton(*ARGUMENTS, "--out", str(tmp_path / name), *(f"--set={k}={v}" for k, v in chosen.items()))
+        assert done.code == 0, done.err
+        return done.out
+
+    train("extended", num_steps)
+    told = train("extended", 3072)
+    assert f"went on from a training of {num_steps:,} steps; it equals one of this length" in told
+    assert "up to date" in train("extended", 3072)
+    train("whole", 3072)
+    extended, whole = results(tmp_path / "extended"), results(tmp_path / "whole")
+    assert extended.keys() == whole.keys() and "selected.checkpoint_v1" in whole
+    assert [name for name in whole if whole[name] != extended[name]] == []
+    assert load_manifest(tmp_path / "extended").notes["extended_from_steps"] == num_steps
+
+
+def test_a_longer_training_says_where_its_schedule_was_that_of_a_shorter_one(tmp_path: Path, baton: Baton) -> None:
+    assert baton(*ARGUMENTS, "--set", "train.num_steps=1024").code == 0
+    done = baton(*ARGUMENTS, "--set", "train.num_steps=1280")
+    assert "whose schedule was that of so many: a training of this length from the start differs" in done.out, done.err
+    refused = baton(*ARGUMENTS, "--set", "train.num_steps=1024")
+    assert refused.code == 2 and "train.num_steps: 1280 -> 1024" in refused.err
+    refused = baton(*ARGUMENTS, "--set", "train.num_steps=2048", "--set", "train.num_envs=8")
+    assert refused.code == 2 and "train.num_envs: 16 -> 8" in refused.err and "num_steps" not in refused.err
+
+
+@pytest.mark.parametrize("rate", ["1e30", "1e18"])
+def test_a_training_ends_at_the_first_loss_that_is_not_finite(rate: str, tmp_path: Path, baton: Baton) -> None:
+    done = baton(*ARGUMENTS, "--set", f"optimizer.learning_rate={rate}")
+    assert done.code == 2
+    assert "the training diverged at step " in done.err and "--set optimizer.learning_rate=... --force" in done.err
+    assert load_manifest(tmp_path / "runs" / RUN).status == "error"
+    assert not list((tmp_path / "runs" / RUN).glob("**/*.checkpoint_v1"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "size"),
+    [
+        ("replay.capacity=20000000000", "2.33 TiB"),
+        ("train.num_envs=2000000000", "1.86 TiB"),
+        ("train.monitor_episodes=100000000000", "GiB"),
+    ],
+)
+def test_memory_that_the_machine_does_not_have_is_refused(setting: str, size: str, baton: Baton) -> None:
+    done = baton(*ARGUMENTS, "--set", setting)
+    assert done.code == 2 and "there is not enough memory: Unable to allocate" in done.err and size in done.err
+    assert "GB are available" in done.err

@@ -5,7 +5,7 @@ a stream of random numbers nor a pixel of a photograph (see `photographs`). Grou
 whole: the part of a shape that another one hides belongs to it; the part outside the image does not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -64,7 +64,7 @@ def make_scene(spec: Scenes, split: Split, seed: int, index: int) -> Scene:
 
 
 def make_batch(
-    spec: Scenes, split: Split, seed: int, indices: Iterable[int]
+    spec: Scenes, split: Split, seed: int, indices: Sequence[int]
 ) -> tuple[NDArray[np.uint8], list[list[DrawnShape]]]:
     """Images [B, H, W, 3] and what is drawn on each, of the scenes ``indices``.
 
@@ -72,8 +72,14 @@ def make_batch(
     """
     if len(set(spec.image_sizes)) != 1:
         raise ValueError(f"a batch has one image size, the spec has {spec.image_sizes}")
-    scenes = [make_scene(spec, split, seed, index) for index in indices]
-    return np.stack([scene.image for scene in scenes]), [scene.drawn for scene in scenes]
+    ((width, height),) = set(spec.image_sizes)
+    images = np.empty((len(indices), height, width, 3), np.uint8)  # first, so that a batch too large is refused at once
+    drawn = []
+    for place, index in enumerate(indices):
+        scene = make_scene(spec, split, seed, index)
+        images[place] = scene.image
+        drawn.append(scene.drawn)
+    return images, drawn
 
 
 def _background(spec: Scenes, split: Split, size: tuple[int, int], rng: Random) -> tuple[str, Image.Image]:

@@ -122,21 +122,29 @@ class Trainer(trainer.Trainer[Learner]):
         self.num_summed += 1
         for name in _SUMS:
             self.sums[name] += getattr(losses, name)
-        if self.step % self.train.progress_every == 0 or self.step == self.train.num_steps:
-            means = {name: round(total / self.num_summed, _DIGITS) for name, total in self.sums.items()}
-            progress.append(
-                DetectionProgress(
-                    id=self.step_name,
-                    step=self.step,
-                    loss=means["loss"],
-                    token_loss=means["token_loss"],
-                    dense_loss=means["dense_loss"],
-                    learning_rate=self.learner.learning_rate(self.step - 1),
-                    tokens_seen=self.tokens_seen,
-                    images_seen=self.step * self.train.batch_size,
-                )
+        if self.step % self.train.progress_every == 0:
+            self._report(progress)
+
+    def finish(self, progress: Appender) -> None:
+        """The losses since the last row."""
+        if self.num_summed:
+            self._report(progress)
+
+    def _report(self, progress: Appender) -> None:
+        means = {name: round(total / self.num_summed, _DIGITS) for name, total in self.sums.items()}
+        progress.append(
+            DetectionProgress(
+                id=self.step_name,
+                step=self.step,
+                loss=means["loss"],
+                token_loss=means["token_loss"],
+                dense_loss=means["dense_loss"],
+                learning_rate=self.learner.learning_rate(self.step - 1),
+                tokens_seen=self.tokens_seen,
+                images_seen=self.step * self.train.batch_size,
             )
-            self.sums, self.num_summed = dict.fromkeys(_SUMS, 0.0), 0
+        )
+        self.sums, self.num_summed = dict.fromkeys(_SUMS, 0.0), 0
 
     def _sample(self, tail: Tail) -> None:
         """Let the model write about one monitoring image, the next in turn, and offer that to the tail."""

@@ -86,6 +86,11 @@ class Trainer(trainer.Trainer[Learner]):
         self.loss = 0.0
         self.recent: list[list[float]] = []  # steps and wellbeing of the last episodes
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Prioritized replay corrects for its priorities more and more towards the end."""
+        return super().depends_on_length or self.recipe.replay.type == "prioritized"
+
     def advance(self, progress: Appender, tail: Tail) -> None:
         """One step of every environment, and the updates that are due."""
         train = self.recipe.train

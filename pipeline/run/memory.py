@@ -1,0 +1,53 @@
+"""Memory that a process may not take, because the machine does not have it: told as an error before the machine stalls.
+
+Linux promises more memory than there is, and kills when it is used. A process that may not ask for more than there is
+gets a refusal it can tell, at the array that was too large, before any work.
+"""
+
+import contextlib
+from pathlib import Path
+
+from pipeline.errors import UserError
+
+with contextlib.suppress(ImportError):  # of Unix alone; elsewhere nothing is limited
+    import resource
+
+_CGROUP = Path("/sys/fs/cgroup")
+_TORCH_REFUSAL = "can't allocate memory"  # torch says it with a RuntimeError
+
+
+def available_bytes() -> int | None:
+    """What is free or can be freed, of the machine or of the container; None where the system does not say."""
+    try:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        found = int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+    with contextlib.suppress(OSError, ValueError):  # "max" is no number: the container has no limit
+        limit = int((_CGROUP / "memory.max").read_text())
+        found = min(found, limit - int((_CGROUP / "memory.current").read_text()))
+    return found
+
+
+def limit_memory() -> None:
+    """From here on this process, and each that it starts, gets no more memory than there is now."""
+    available = available_bytes()
+    if available is None:
+        return
+    taken = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    wanted = taken + max(available, 0)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
+def memory_error(error: BaseException) -> UserError | None:
+    """What to tell of a refusal of memory; None for any other error."""
+    if not isinstance(error, MemoryError) and not (isinstance(error, RuntimeError) and _TORCH_REFUSAL in str(error)):
+        return None
+    available = available_bytes()
+    there_is = "" if available is None else f"; {available / 1e9:,.1f} GB are available"
+    what = next((line for line in str(error).splitlines() if line), "the system refused").strip()
+    return UserError(
+        f"there is not enough memory: {what}{there_is}",
+        remedy="with less memory go: a smaller replay, batch, network or number of environments, records or resamples",
+    )
