@@ -18,6 +18,7 @@ from pipeline.contract.parts import ModelPart, UpgradePart
 from pipeline.errors import UserError
 from pipeline.files.hashes import sha256_file
 from pipeline.model.file import open_model, replay_golden, save_model
+from pipeline.model.foreign import refuse_foreign
 
 _V0_KEYS = ("state_dict", "network_type")
 
@@ -82,6 +83,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
             is_zip = file.read(4) == b"PK\x03\x04"
     except OSError as error:
         raise UserError(f"cannot read the checkpoint: {error.strerror}", where=str(path), remedy=_TRAIN) from error
+    refuse_foreign(path)
     try:
         # Mapped, so that a replay memory of hundreds of megabytes is not read for the sake of the weights.
         contents = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip or None)

@@ -18,6 +18,7 @@ from pipeline.errors import UserError
 from pipeline.files import head, scan
 from pipeline.files.hashes import hash_config, sha256_file
 from pipeline.model.container import describe
+from pipeline.model.foreign import refuse_foreign
 from pipeline.recipe.load import load_recipe
 from pipeline.run.manifest import FILE_NAME, load_manifest, verify
 from schemas.flow import BY_NAME
@@ -176,6 +177,7 @@ def _checkpoint(path: Path) -> Finding:
             members = archive.infolist()
     except (zipfile.BadZipFile, EOFError) as error:
         return Finding(path, "checkpoint", {"num_bytes": path.stat().st_size}, (f"not a whole archive: {error}",))
+    refuse_foreign(path)
     if not any(re.fullmatch(r"[^/]+/data\.pkl", member.filename) for member in members):
         raise UserError("this is a zip archive, but no checkpoint", where=str(path), remedy="it was not saved by torch")
     tensors = [member for member in members if re.fullmatch(r"[^/]+/data/\d+", member.filename)]

@@ -38,6 +38,7 @@ import msgspec
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import write_atomically
+from pipeline.model.foreign import refuse_foreign
 
 FORMAT_VERSION = "inference_v1"
 CHUNK_BYTES = 1 << 20
@@ -164,6 +165,7 @@ def _bad(what: str, where: str, remedy: str = _DAMAGED) -> UserError:
 def _read_header(file: mmap.mmap, where: str) -> Header:
     start = file[:8]
     length = int.from_bytes(start, "little")
+    refuse_foreign(Path(where))
     if 8 + length > len(file) and (start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"):
         what = "this is a torch checkpoint or another pickle, not an inference_v1 file; opening it could run code"
         raise _bad(what, where, "if you trust where it comes from: baton export TASK --checkpoint FILE")
