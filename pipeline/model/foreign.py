@@ -1,4 +1,4 @@
-"""Model files of other makers: recognised by how they begin and what they hold, never opened; each with a way that works.
+"""Model files of other makers: recognised by how they begin and what they hold, never opened; told with a way that works.
 
 Without this, infer would send such a file to export, and export back to train.
 """
