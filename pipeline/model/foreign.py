@@ -1,6 +1,6 @@
-"""Model files of other makers: recognised by how they begin and what they hold, never opened; told with a way that works.
+"""Model files of other makers: recognised by how they begin and what they hold, never opened.
 
-Without this, infer would send such a file to export, and export back to train.
+Each is told with a way that works: else infer would send such a file to export, and export back to train.
 """
 
 import re

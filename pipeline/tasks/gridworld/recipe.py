@@ -200,8 +200,9 @@ class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Decoding: ``epsilon`` is the share of random legal actions; the first ``num_traces`` episodes keep every step.
+    """Decoding: ``epsilon`` is the share of random legal actions.
 
+    The first ``num_traces`` episodes keep every step, and so does each that ends in death; with 0, none does.
     ``forget`` empties a recurrent network's memory before every step: what the score loses is what the memory is worth.
     """
 

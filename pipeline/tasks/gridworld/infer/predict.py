@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.contract.jobs import InferJob
 from pipeline.contract.parts import InferPart
 from pipeline.errors import UserError
-from pipeline.tasks.gridworld.infer.rollout import Episode, Scenarios, play
+from pipeline.tasks.gridworld.infer.rollout import Episode, Scenarios, play, play_traced
 from pipeline.tasks.gridworld.model.model import GridworldModel
 from pipeline.tasks.gridworld.recipe import Infer
 from pipeline.tasks.gridworld.rows import GridworldExample, GridworldPrediction
@@ -108,7 +108,8 @@ def predict(job: InferJob) -> Iterator[GridworldPrediction]:
         batch = job.examples[start:stop]
         scenarios = _scenarios(batch, encoding, model.brain, options.seed)
         num_traces = min(max(options.num_traces - start, 0), len(batch))
-        episodes = play(answer, scenarios, epsilon=options.epsilon, num_traces=num_traces)
+        playing = play_traced if options.num_traces else play
+        episodes = playing(answer, scenarios, epsilon=options.epsilon, num_traces=num_traces)
         for example, episode in zip(batch, episodes, strict=True):
             yield _row(example, episode, model, options)
         start = stop

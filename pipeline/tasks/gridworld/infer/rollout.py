@@ -4,8 +4,8 @@ A scenario's episode depends on the model, the scenario and the decoding options
 batch: the town is a function of its seed, and a random action (epsilon) of the scenario's own stream and step.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,11 @@ class Scenarios:
     seeds: NDArray[np.uint64]
     multipliers: NDArray[np.float64]
     streams: NDArray[np.uint64]
+
+    def take(self, chosen: Sequence[int]) -> "Scenarios":
+        """Some of them, in the order of their indices."""
+        at = np.array(chosen)
+        return replace(self, seeds=self.seeds[at], multipliers=self.multipliers[at], streams=self.streams[at])
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,17 @@ def play(answer: Answer, scenarios: Scenarios, *, epsilon: float = 0.0, num_trac
         recorded = recorder.episode(env, account["num_steps"], town.packed[env])
         states = _before(remembered, env, account["num_steps"]) if recorded and remembered else None
         episodes.append(Episode(account, place_positions(town.packed[env], town.level), recorded, states))
+    return episodes
+
+
+def play_traced(answer: Answer, scenarios: Scenarios, *, epsilon: float, num_traces: int) -> list[Episode]:
+    """`play`, with every step of those that died, too: which they are, only playing shows, and again it is the same."""
+    episodes = play(answer, scenarios, epsilon=epsilon, num_traces=num_traces)
+    dead = [n for n, episode in enumerate(episodes) if episode.account["died"] and episode.recorded is None]
+    if dead:
+        again = play(answer, scenarios.take(dead), epsilon=epsilon, num_traces=len(dead))
+        for n, episode in zip(dead, again, strict=True):
+            episodes[n] = episode
     return episodes
 
 

@@ -73,7 +73,19 @@ def _traced(rows: Sequence[GridworldPrediction], note: Callable[[str], None]) ->
             "No prediction has a trace: no single episodes, habits, Q-values or hidden states. "
             "Run infer with infer.num_traces above 0 to see them."
         )
+        return []
+    kept = {row.id for row in traced}
+    for name, row in (("worst", min(rows, key=_wellbeing)), ("best", max(rows, key=_wellbeing))):
+        if row.id not in kept:
+            note(
+                f"The {name} of all episodes, {row.id} (wellbeing {row.wellbeing:,.1f}), has no trace: what is called "
+                f"the {name} below is that of {len(traced):,} traced ones. A larger infer.num_traces keeps it."
+            )
     return traced
+
+
+def _wellbeing(row: GridworldPrediction) -> tuple[float, str]:
+    return row.wellbeing, row.id
 
 
 def _outcome(slices: Sequence[records.Slice]) -> Iterator[Picture]:

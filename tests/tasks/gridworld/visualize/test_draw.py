@@ -163,6 +163,18 @@ def test_without_traces_the_records_are_drawn(rows: list[GridworldPrediction], t
     assert "infer.num_traces" in notes[0]
 
 
+def test_it_says_where_the_worst_and_the_best_have_no_trace(rows: list[GridworldPrediction], tmp_path: Path) -> None:
+    untraced = [
+        replace(rows[0], id="low", wellbeing=-1.0, trace=None),
+        replace(rows[0], id="high", wellbeing=9e9, trace=None),
+    ]
+    _, notes = drawn(tmp_path, [*rows, *untraced], render=RECORDS)
+    assert "The worst of all episodes, low (wellbeing -1.0), has no trace" in notes[0]
+    assert "The best of all episodes, high" in notes[1] and "A larger infer.num_traces keeps it." in notes[1]
+    _, notes = drawn(tmp_path, [row for row in rows if row.trace], render=RECORDS)
+    assert not any("of all episodes" in note for note in notes)
+
+
 def test_one_record_alone(rows: list[GridworldPrediction], tmp_path: Path) -> None:
     slugs, _ = drawn(tmp_path, rows[:1], render=RECORDS)
     assert slugs == [*RECORDS, *HABITS, "trajectories", "visits", "timeline_best", "q_best"]
