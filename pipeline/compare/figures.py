@@ -13,10 +13,9 @@ from pipeline import stats
 from pipeline.compare.judge import Judge
 from pipeline.compare.tables import difference_of, direction_text, metric_text, unit_text
 from pipeline.contract.metrics import MetricDefinition, RecordMetric
-from pipeline.look import plotting
-from pipeline.look.numbers import factor_of
+from pipeline.look import heat_maps, plotting
+from pipeline.look.numbers import end_of, factor_of, words
 from pipeline.look.picture import Picture
-from pipeline.look.plotting import words
 from pipeline.look.training import name_steps
 from pipeline.stats import Floats
 from schemas.comparison import Comparison
@@ -43,7 +42,7 @@ VERDICT_LOOKS: Mapping[str, tuple[str, str, bool]] = {
 
 def short(name: str, length: int = MAX_NAME) -> str:
     """A label that came from the command line, as long as an axis has room for."""
-    return plotting.end_of(name, length)
+    return end_of(name, length)
 
 
 def differences(rows: Sequence[Comparison]) -> Picture:
@@ -294,7 +293,8 @@ def matrix(judge: Judge, rows: Sequence[Comparison]) -> Picture | None:
     num_rows = len(labels) + 1.6 * bool(forgotten)
     canvas = plotting.new_figure(1.2 + 0.42 * num_rows)
     ax = canvas.subplots(1, 1)
-    plotting.heat_map(ax, table, color_map=plotting.PALE_TO_DARK, number=_format(table))
+    texts = [[format(value, _format(table)) if np.isfinite(value) else "" for value in row] for row in table]
+    heat_maps.heat_map(ax, table, color_map=heat_maps.PALE_TO_DARK, texts=texts)
     names = [short(label) for label in labels]
     ticks = [row + 0.5 for row in range(len(labels))]
     if forgotten:
@@ -306,7 +306,7 @@ def matrix(judge: Judge, rows: Sequence[Comparison]) -> Picture | None:
     columns = [f"{words(part.by)}\n{short(part.value, 14)}" for part in parts]
     ax.set_xticks([column + 0.5 for column in range(len(parts))], columns, fontsize=7.5 if len(parts) < 12 else 6)
     ax.xaxis.tick_top()
-    plotting.scale_bar(canvas, ax, _label(definition))
+    heat_maps.scale_bar(canvas, ax, _label(definition))
     caption = (
         f"{_label(definition)} ({direction(definition)}) of each file over the records of each slice, on one scale."
     )

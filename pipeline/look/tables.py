@@ -141,8 +141,7 @@ def all_metrics(metrics: Iterable[Metric], subject: str = MODEL) -> Table:
 def columns_of(rows: Sequence[Sequence[Metric]], layout: TableLayout) -> dict[str, list[Cell]]:
     """The layout's columns. One without any value is left out; in others "-" stands where there is none.
 
-    The first row whose interval has a length, most often the model's, says how many decimals its column shows at
-    least; a cell whose own interval is shorter shows more.
+    All cells of a column have as many decimals as its widest interval supports: a reader compares them.
     """
     columns: dict[str, list[Cell]] = {}
     for column in layout.columns:
@@ -150,9 +149,8 @@ def columns_of(rows: Sequence[Sequence[Metric]], layout: TableLayout) -> dict[st
         values = [m for m in found if m is not None]
         if values:
             known = [decimals for m in values if (decimals := _supported(m)) is not None]
-            least = known[0] if known else _decimals(values[0])
-            cells = [_number(m, max(least, _supported(m) or 0)) if m else "-" for m in found]
-            columns[heading_of(column, values[0])] = cells
+            decimals = min(known) if known else max(map(_decimals, values))
+            columns[heading_of(column, values[0])] = [_number(m, decimals) if m else "-" for m in found]
     return columns
 
 

@@ -71,11 +71,11 @@ class Binned:
 def gather(steps: Any, values: Any, most: int, least: int = 1) -> Binned:
     """Mean and spread of ``values`` [N] over at most ``most`` bins of ``steps`` [N] (ascending), as many rows in each.
 
-    A bin has at least ``least`` rows where there are as many; without any rows, no bin.
+    A bin has at least ``least`` rows, the last one too, so that no spread is one of a few; with fewer rows, no bin.
     """
     steps, values = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    num_bins = int(np.clip(len(steps) // least, 1, most))
-    groups = [group for group in np.array_split(np.arange(len(steps)), num_bins) if len(group)]
+    num_bins = min(len(steps) // least, most)
+    groups = np.array_split(np.arange(len(steps)), num_bins) if num_bins else []
     table = [(steps[g].mean(), values[g].mean(), *np.quantile(values[g], (0.1, 0.9))) for g in groups]
     return Binned(*np.array(table, dtype=np.float64).reshape(-1, 4).T)
 

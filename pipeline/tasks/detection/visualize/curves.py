@@ -83,6 +83,7 @@ def precision_recall(dataset: Dataset) -> Picture:
     frequent = known[np.argsort(-_num_true(dataset)[known], kind="stable")][:MAX_CURVES]
     for index, k in enumerate(frequent):
         _curve(right, curves[k, _AT_50], index, one_line(dataset.classes[k]))
+    _zoom(right, curves[frequent, _AT_50])
     left.set_title("mean over the classes")
     right.set_title(f"the classes at IoU .50{_most_frequent(len(frequent), len(known))}")
     return Picture(
@@ -110,6 +111,13 @@ def _curve(ax: Axes, precision: Floats, index: int, name: str) -> None:
     ax.plot([], [], label=f"{name}: {precision.mean():.3f}", **looks.stroke)
     ax.set(xlim=(0, 1.005), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+
+
+def _zoom(ax: Axes, precision: Floats) -> None:
+    """Leave out what lies below all curves where they would lie on each other at the top."""
+    lowest = precision[precision > 0].min(initial=1.0)
+    floor = max(edge for edge in (0.0, 0.5, 0.8, 0.9) if edge < lowest)
+    ax.set_ylim(floor, 1.0 + 0.03 * (1.0 - floor))
 
 
 def _most_frequent(num_shown: int, number: int) -> str:

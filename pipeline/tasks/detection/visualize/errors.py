@@ -10,9 +10,9 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from pipeline.look import plotting
+from pipeline.look import heat_maps, plotting
+from pipeline.look.numbers import words
 from pipeline.look.picture import Picture
-from pipeline.look.plotting import words
 from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate.average_precision import ErrorCosts
 from pipeline.tasks.detection.evaluate.dataset import Dataset
@@ -36,6 +36,7 @@ from pipeline.tasks.detection.visualize.looks import counted, one_line
 
 MAX_CLASSES = 14  # rows of the table of classes
 NUM_SIZES = 8  # groups of true objects by size
+MIN_GROUP = 10  # true objects of a group: fewer have an interval of half the panel
 MAX_BARS = 12  # repairs, or reasons, of the most frequent ones
 BACKGROUND, LOST, OTHERS = "(background)", "(not found)", "(others)"
 _MEANINGS = {
@@ -61,6 +62,7 @@ def error_types(looked: Looked) -> Picture:
     names = [f"{name}\n{_MEANINGS[name]}" for name in ERROR_TYPES]
     plotting.bars(left, names, [("", [counts[name] for name in ERROR_TYPES], None, plotting.look(0))], ",.0f")
     left.set_title("how many")
+    left.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     _draw_costs(right, np.array([delta[name][0] for name in ERROR_TYPES]))
     return Picture(
         slug="errors",
@@ -134,23 +136,20 @@ def confusion(looked: Looked) -> Picture:
     share = np.divide(table, totals, out=np.full(table.shape, np.nan), where=totals > 0)
     share[-1, -1] = np.nan
     canvas, (ax,) = plotting.new_panels(1.3 + 0.36 * max(len(rows), 4), 1)
-    scale = Normalize(0.0, 1.0)
-    plotting.heat_map(ax, share, color_map=plotting.PALE_TO_DARK, scale=scale)
-    for (row, column), count in np.ndenumerate(table):
-        if count:
-            ink = plotting.ink_on(plotting.PALE_TO_DARK, scale, float(share[row, column]))
-            plotting.write(ax, column + 0.5, row + 0.5, f"{count:,}", color=ink, fontsize=8)
+    counts = np.where(np.isnan(share), "", np.vectorize("{:,}".format)(table))
+    heat_maps.share_map(ax, share, Normalize(0.0, 1.0), counts)
     is_long = max(map(len, columns)) > 8
     slant: dict[str, Any] = {"rotation": 35, "ha": "left"} if is_long and len(columns) > 6 else {}
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
+    ax.xaxis.labelpad = 8
     ax.set_xticks(np.arange(len(columns)) + 0.5, columns, **slant)
     names = [f"{name} ({total:,})" for name, total in zip(rows, totals[:, 0], strict=True)]
     ax.set_yticks(np.arange(len(rows)) + 0.5, names)
     ax.set(xlabel="predicted", ylabel="true")
     ax.axhline(len(rows) - 1, color=plotting.INK, linewidth=1.0)
     ax.axvline(len(columns) - 1, color=plotting.INK, linewidth=1.0)
-    plotting.percent(plotting.scale_bar(canvas, ax, "share of the row").ax.yaxis)
+    plotting.percent(heat_maps.scale_bar(canvas, ax, "share of the row").ax.yaxis)
     return Picture(
         slug="confusion",
         title="Classes taken for others",
@@ -222,9 +221,9 @@ def found_by_size(looked: Looked) -> Picture:
     draw_rates(left, found, group, np.array([side[group == g].mean() for g in np.unique(group)]), markersize=4)
     plotting.percent(left.yaxis, middle.yaxis)
     left.set(xlabel="size: root of the area (pixels)", ylabel="share found", title="by size")
-    crowding = np.bincount(images, minlength=len(dataset.rows))[images]
+    crowding = with_full_end(np.bincount(images, minlength=len(dataset.rows))[images])
     draw_rates(middle, found, crowding, np.unique(crowding).astype(np.float64), markersize=4)
-    middle.set(xlabel="true objects in the image", title="by number of objects")
+    middle.set(xlabel="true objects in the image (at the end: or more)", title="by number of objects")
     middle.xaxis.set_major_locator(MaxNLocator(integer=True))
     ious = matched_ious(looked, at)[states == TRUE]
     plotting.distribution(right, ious, plotting.look(0))
@@ -238,6 +237,11 @@ def found_by_size(looked: Looked) -> Picture:
         "distribution of the IoU of all matches, a mark at the median; the further right, the tighter.",
         canvas=canvas,
     )
+
+
+def with_full_end(values: Ints) -> Ints:
+    """``values`` [N] with the largest made equal, until `MIN_GROUP` are: the last group is no interval of a few."""
+    return np.minimum(values, np.sort(values)[-MIN_GROUP:][:1]) if len(values) else values
 
 
 def reading(rows: Sequence[DetectionPrediction]) -> Picture:

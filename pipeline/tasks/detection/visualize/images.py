@@ -13,8 +13,8 @@ from PIL import Image
 
 from pipeline.contract.jobs import PairDrawJob
 from pipeline.look import plotting
+from pipeline.look.numbers import end_of, words
 from pipeline.look.picture import Picture
-from pipeline.look.plotting import words
 from pipeline.tasks.detection.evaluate import explain
 from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.infer.sources import image_limits
@@ -202,7 +202,7 @@ def _write_heading(canvas: Canvas, image: JudgedImage, at_in: tuple[float, float
     f1 = "no objects" if image.f1 is None else f"F1 {image.f1:.2f}"
     heading = canvas.text(*_share_of(canvas, (*at_in, 0, 0))[:2], "", fontsize=7, ha="left", va="bottom")
     for length in range(20, 0, -1):
-        heading.set_text(f"{image.place}. {plotting.end_of(image.row.id, length)}  {f1}")
+        heading.set_text(f"{image.place}. {end_of(image.row.id, length)}  {f1}")
         if heading.get_window_extent().width <= width_in * plotting.DPI:
             return
 
@@ -218,7 +218,7 @@ def _draw_image(ax: Axes, row: DetectionPrediction, photograph: Image.Image | st
     if isinstance(photograph, str):
         ax.set_facecolor(GROUND)
         text = f"no image: {words(photograph)}" if not brief else "no image"
-        plotting.write(ax, 0.5, 0.5, text, fontsize=7 if brief else 10, color="#5b6474", transform=ax.transAxes)
+        plotting.write(ax, 0.5, 0.5, text, fontsize=7 if brief else 10, color=plotting.SOFT, transform=ax.transAxes)
     else:
         ax.imshow(photograph, extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
     ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.look.plotting import words
+from pipeline.look.numbers import words
 from pipeline.tasks.detection.evaluate import explain
 from pipeline.tasks.detection.evaluate.explain import ExplainedImage, ExplainedObject
 from pipeline.tasks.detection.rows import DetectionPrediction

@@ -1,6 +1,7 @@
 """Pictures of learning: the course of one training, and several checkpoints on the same scenarios."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ MIN_EPISODES = 20  # of a bin; fewer make a mean that only jumps
 def training_pictures(folder: Path, note: Callable[[str], None]) -> Iterator[Picture]:
     """What a training folder shows; what cannot be read is noted and left out."""
     training = read_training(folder, GridworldProgress, GridworldMonitor, note)
+    if 0 < len(training.progress) < MIN_EPISODES:
+        note(f"Fewer than {MIN_EPISODES} training episodes ended: no curves of them.")
+        training = replace(training, progress=[])
     if training.progress or training.monitor:
         yield _training_curves(training)
     if training.monitor:
