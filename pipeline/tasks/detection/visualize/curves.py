@@ -90,7 +90,8 @@ def precision_recall(dataset: Dataset) -> Picture:
         slug="precision_recall",
         title="Precision and recall",
         caption="Precision, interpolated at 101 recalls as COCO does, of the predictions ranked by score. The number "
-        "behind each name is its average precision, the area below the curve. "
+        "behind each name is its average precision, the area below the curve. Where all classes lie high, "
+        "their axis begins above 0. "
         + (
             "Scores differ, so that a curve shows what a threshold would gain."
             if scores_differ(dataset)

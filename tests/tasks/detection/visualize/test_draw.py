@@ -21,9 +21,9 @@ from pipeline.tasks.detection.evaluate.explain import explain, look
 from pipeline.tasks.detection.evaluate.score import evaluate
 from pipeline.tasks.detection.recipe import Evaluate, Visualize
 from pipeline.tasks.detection.rows import DetectionPrediction, DroppedObject
-from pipeline.tasks.detection.visualize.curves import interpolated_precision, precision_curves
+from pipeline.tasks.detection.visualize.curves import interpolated_precision, precision_curves, precision_recall
 from pipeline.tasks.detection.visualize.draw import draw, hash_images, sections
-from pipeline.tasks.detection.visualize.errors import confusion_table
+from pipeline.tasks.detection.visualize.errors import confusion, confusion_table, with_full_end
 from pipeline.tasks.detection.visualize.looks import OBJECT_LOOKS
 from pipeline.tasks.detection.visualize.worst import judge, text_of
 from tests.tasks.detection.visualize.drawing import (
@@ -251,6 +251,37 @@ def test_classes_taken_for_others_are_counted_with_the_background() -> None:
         [0, 1, 2],  # good; half, failed
         [3, 0, 0],  # twice (2), invented
     ]
+
+
+def test_a_confusion_that_never_was_is_a_0_and_what_cannot_be_is_hatched() -> None:
+    def texts(rows: list[DetectionPrediction]) -> list[str]:
+        with plotting.style():
+            return [text.get_text() for text in confusion(look(collect(rows))).canvas.axes[0].texts]
+
+    assert texts(ROWS) == ["3", "1", "1", "0", "1", "2", "3", "0", ""]
+    assert texts(ROWS[:1]) == ["1", "0", "0", "0", "1", "0", "", "", ""]  # nothing false: no row to be a share of
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1] * 20 + [2] * 12 + [7], [1] * 20 + [2] * 13),
+        ([1] * 20 + [3] * 4 + [9] * 6, [1] * 20 + [3] * 10),
+        ([4, 4, 5], [4, 4, 4]),
+        ([], []),
+    ],
+)
+def test_the_last_group_by_number_of_objects_is_full(values: list[int], expected: list[int]) -> None:
+    assert with_full_end(np.array(values, dtype=np.int64)).tolist() == expected
+
+
+@pytest.mark.parametrize(("num_false", "floor"), [(0, 0.9), (4, 0.8), (40, 0.0)])
+def test_classes_that_lie_on_each_other_at_the_top_are_drawn_larger(num_false: int, floor: float) -> None:
+    rows = [row(f"{k:03d}", [true("cat", CAT)], [predicted("cat", CAT)]) for k in range(30)]
+    rows += [row(f"0{k:03d}", [], [predicted("cat", DOG)]) for k in range(num_false)]
+    with plotting.style():
+        right = precision_recall(collect(rows)).canvas.axes[1]
+    assert right.get_ylim()[0] == floor
 
 
 def test_of_many_classes_the_rare_ones_are_taken_together() -> None:
