@@ -279,7 +279,7 @@ def bars(
     The value stands at the end of each bar, beyond its interval (low, high).
     """
     height = 0.8 / max(len(series), 1)
-    limit = 0.0
+    low = high = 0.0
     for k, (label, values, interval, looks) in enumerate(series):
         values = np.asarray(values, dtype=np.float64)
         ends = values if interval is None else np.asarray(interval[1], dtype=np.float64)
@@ -288,10 +288,11 @@ def bars(
         if interval is not None:
             ax.errorbar(values, y, xerr=whiskers(values, interval), fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5)
         for value, end, at in zip(values, ends, y, strict=True):
-            ax.annotate(format(value, number), (end, at), (4, 0), textcoords="offset points", va="center", fontsize=7.5)
-        limit = max(limit, float(ends.max(initial=0.0)))
+            at_end: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7.5}
+            ax.annotate(format(value, number), (max(end, 0.0), at), (4, 0), **at_end)
+        low, high = float(values.min(initial=low)), float(ends.max(initial=high))
     ax.set_yticks(range(len(names)), names)
-    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, (limit or 1.0) * 1.14))
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(1.1 * low, (high or 1.0) * 1.14))
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
     return ax

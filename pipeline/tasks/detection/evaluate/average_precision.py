@@ -38,7 +38,7 @@ RECALLS: Floats = np.linspace(0.0, 1.00, int(np.round((1.00 - 0.0) / 0.01)) + 1,
 MAX_DETECTIONS = 100  # of one class in one image; the rest does not count (COCO)
 MIN_CASES = 8  # of a thread
 _MENDED_BY_MOVING = ("localisation", "classification")
-_AT_50, _AT_75 = 0, 5  # indices of COCO_IOUS
+AT_50, AT_75 = 0, 5  # indices of COCO_IOUS
 
 _AP = (
     "mean over the classes of the ground truth of the precision, interpolated at 101 recalls, of predictions ranked by "
@@ -228,8 +228,8 @@ def _average(ranking: Ranking, weights: Weights) -> Floats:
 def _precisions(precision: Floats) -> dict[str, Floats]:
     return {
         "average_precision": precision.mean(axis=2),
-        "average_precision_50": precision[:, :, _AT_50],
-        "average_precision_75": precision[:, :, _AT_75],
+        "average_precision_50": precision[:, :, AT_50],
+        "average_precision_75": precision[:, :, AT_75],
     }
 
 

@@ -10,7 +10,7 @@ from pipeline import stats
 from pipeline.look import plotting
 from pipeline.look.picture import Picture
 from pipeline.stats import Floats
-from pipeline.tasks.detection.evaluate.average_precision import MAX_DETECTIONS, RECALLS
+from pipeline.tasks.detection.evaluate.average_precision import AT_50, AT_75, MAX_DETECTIONS, RECALLS
 from pipeline.tasks.detection.evaluate.dataset import Dataset
 from pipeline.tasks.detection.evaluate.explain import IOUS, MATCH_IOU, Looked, percent
 from pipeline.tasks.detection.evaluate.figures import ClassCounts
@@ -21,7 +21,6 @@ from pipeline.tasks.detection.visualize.looks import counted, one_line
 MAX_CURVES = 7  # classes with a curve of their own, as many as there are looks that are told apart
 MAX_CLASSES = 16  # classes with bars
 NUM_BINS = 10  # of scores
-_AT_50, _AT_75 = 0, 5  # indices of COCO_IOUS
 
 
 def interpolated_precision(states: States, num_true: int) -> Floats:
@@ -68,22 +67,21 @@ def has_truth(dataset: Dataset) -> bool:
     return bool(counted_truths(dataset.truths).any())
 
 
-def precision_recall(dataset: Dataset) -> Picture:
+def precision_recall(dataset: Dataset, curves: Floats) -> Picture:
     """Precision over recall: the mean over classes at several IoU, and single classes at IoU .50."""
-    curves = precision_curves(dataset)
     known = np.flatnonzero(~np.isnan(curves[:, 0, 0]))
     canvas, (left, right) = plotting.new_panels(4.7, 2)
     for label, lines, index in (
-        ("IoU .50", curves[known, _AT_50], 0),
-        ("IoU .75", curves[known, _AT_75], 1),
+        ("IoU .50", curves[known, AT_50], 0),
+        ("IoU .75", curves[known, AT_75], 1),
         ("mean of .50 to .95", curves[known].mean(axis=1), 2),
     ):
         if len(known):
             _curve(left, lines.mean(axis=0), index, label)
     frequent = known[np.argsort(-_num_true(dataset)[known], kind="stable")][:MAX_CURVES]
     for index, k in enumerate(frequent):
-        _curve(right, curves[k, _AT_50], index, one_line(dataset.classes[k]))
-    _zoom(right, curves[frequent, _AT_50])
+        _curve(right, curves[k, AT_50], index, one_line(dataset.classes[k]))
+    _zoom(right, curves[frequent, AT_50])
     left.set_title("mean over the classes")
     right.set_title(f"the classes at IoU .50{_most_frequent(len(frequent), len(known))}")
     return Picture(
@@ -125,17 +123,16 @@ def _most_frequent(num_shown: int, number: int) -> str:
     return f" ({num_shown} most frequent of {number})" if num_shown < number else ""
 
 
-def by_class(looked: Looked) -> Picture:
+def by_class(looked: Looked, curves: Floats) -> Picture:
     """AP, precision and recall of the classes, the most frequent ones first."""
-    dataset = looked.dataset
-    curves, num_true = precision_curves(dataset), _num_true(dataset)
+    dataset, num_true = looked.dataset, _num_true(looked.dataset)
     ones = np.ones((1, len(dataset.rows)), np.int32)
     found = {name: values[0] for name, values in ClassCounts(looked).ratios(ones).items()}
     known = np.flatnonzero(num_true)
     chosen = known[np.argsort(-num_true[known], kind="stable")][:MAX_CLASSES]
     at = percent(MATCH_IOU)
     shown = {
-        "AP50": curves[chosen, _AT_50].mean(axis=1),
+        "AP50": curves[chosen, AT_50].mean(axis=1),
         f"precision at IoU .{at}": found[f"precision_{at}"][chosen],
         f"recall at IoU .{at}": found[f"recall_{at}"][chosen],
     }

@@ -14,7 +14,6 @@ from pipeline.look import heat_maps, plotting
 from pipeline.look.numbers import words
 from pipeline.look.picture import Picture
 from pipeline.stats import Floats
-from pipeline.tasks.detection.evaluate.average_precision import ErrorCosts
 from pipeline.tasks.detection.evaluate.dataset import Dataset
 from pipeline.tasks.detection.evaluate.explain import (
     BACKGROUND_IOU,
@@ -23,13 +22,13 @@ from pipeline.tasks.detection.evaluate.explain import (
     MATCH_IOU,
     REPEAT_IOU,
     Looked,
-    count_images,
     matched_ious,
     percent,
 )
+from pipeline.tasks.detection.evaluate.figures import Figures
 from pipeline.tasks.detection.evaluate.glossary import STATUSES
 from pipeline.tasks.detection.evaluate.kernels import FALSE, TRUE, Ints
-from pipeline.tasks.detection.evaluate.matching import Matches, box_ious, counted_truths, make_cells, match
+from pipeline.tasks.detection.evaluate.matching import counted_truths
 from pipeline.tasks.detection.rows import DetectionPrediction
 from pipeline.tasks.detection.visualize.curves import draw_rates
 from pipeline.tasks.detection.visualize.looks import counted, one_line
@@ -49,21 +48,19 @@ _MEANINGS = {
 }
 
 
-def error_types(looked: Looked) -> Picture:
+def error_types(figures: Figures) -> Picture:
     """False predictions and missed objects by kind: how many, and what they cost."""
-    dataset = looked.dataset
-    counts = {name: values.sum() for name, values in count_images(looked).items()}
-    cells = make_cells(dataset)
-    matches = match(dataset, cells, box_ious(dataset, cells), np.array([MATCH_IOU])).in_order_of_rows(cells)
-    cost = ErrorCosts(dataset, cells, Matches(states=matches.states, matched=matches.matched), looked.errors)
-    delta = cost.delta(np.ones((1, len(dataset.rows)), np.int32))
+    counts = [figures.by_image[name].sum() for name in ERROR_TYPES]
+    delta = figures.costs.delta(np.ones((1, len(figures.dataset.rows)), np.int32))
+    costs = np.nan_to_num([delta[name][0] for name in ERROR_TYPES])
     canvas = plotting.new_figure(3.3)
     left, right = canvas.subplots(1, 2, sharey=True)
     names = [f"{name}\n{_MEANINGS[name]}" for name in ERROR_TYPES]
-    plotting.bars(left, names, [("", [counts[name] for name in ERROR_TYPES], None, plotting.look(0))], ",.0f")
+    plotting.bars(left, names, [("", counts, None, plotting.look(0))], ",.0f")
     left.set_title("how many")
     left.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    _draw_costs(right, np.array([delta[name][0] for name in ERROR_TYPES]))
+    plotting.bars(right, names, [("", costs, None, plotting.look(1))], "+.3f")
+    right.set_title("what they cost (AP50)")
     return Picture(
         slug="errors",
         title="Kinds of errors",
@@ -73,20 +70,6 @@ def error_types(looked: Looked) -> Picture:
         "and below 0 the errors help more than they harm.",
         canvas=canvas,
     )
-
-
-def _draw_costs(ax: Axes, costs: Floats) -> None:
-    shown = np.nan_to_num(costs)
-    places = np.arange(len(shown))
-    ax.barh(places, shown, 0.72, **plotting.look(1).fill)
-    for place, value in zip(places, shown, strict=True):
-        text: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7.5}
-        ax.annotate(f"{value:+.3f}", (max(value, 0.0), place), (4, 0), **text)
-    low, high = float(shown.min(initial=0.0)), float(shown.max(initial=0.0))
-    ax.set(xlim=(1.1 * low, 1.22 * high if high > 0 else 0.01), title="what they cost (AP50)")
-    ax.axvline(0, color=plotting.FAINT, linewidth=0.8)
-    ax.grid(axis="y", visible=False)
-    ax.tick_params(axis="y", length=0)
 
 
 def confusion_table(looked: Looked) -> tuple[NDArray[np.int64], list[str], list[str]]:
@@ -160,9 +143,8 @@ def confusion(looked: Looked) -> Picture:
     )
 
 
-def repeats(looked: Looked) -> Picture:
+def repeats(counts: Mapping[str, Floats]) -> Picture:
     """How many objects the model names: against the truth, and where most of them stand."""
-    counts = count_images(looked)
     true, predicted = counts["num_gt"], counts["num_preds"]
     canvas, (left, right) = plotting.new_panels(3.9, 2)
     _draw_numbers(left, true, predicted)

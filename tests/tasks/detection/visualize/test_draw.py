@@ -17,7 +17,8 @@ from pipeline.files import write_all
 from pipeline.look import plotting
 from pipeline.look.picture import Picture
 from pipeline.tasks.detection.evaluate.dataset import collect
-from pipeline.tasks.detection.evaluate.explain import explain, look
+from pipeline.tasks.detection.evaluate.explain import look
+from pipeline.tasks.detection.evaluate.figures import Figures
 from pipeline.tasks.detection.evaluate.score import evaluate
 from pipeline.tasks.detection.recipe import Evaluate, Visualize
 from pipeline.tasks.detection.rows import DetectionPrediction, DroppedObject
@@ -25,7 +26,7 @@ from pipeline.tasks.detection.visualize.curves import interpolated_precision, pr
 from pipeline.tasks.detection.visualize.draw import draw, hash_images, sections
 from pipeline.tasks.detection.visualize.errors import confusion, confusion_table, with_full_end
 from pipeline.tasks.detection.visualize.looks import OBJECT_LOOKS
-from pipeline.tasks.detection.visualize.worst import judge, text_of
+from pipeline.tasks.detection.visualize.worst import JudgedImage, judge, text_of
 from tests.tasks.detection.visualize.drawing import (
     CAT,
     DOG,
@@ -53,6 +54,10 @@ def drawn(
     job = DrawJob(predictions={"a": rows}, folder=Path("nowhere"), image_root=root, note=notes.append)
     with plotting.style():
         return {picture.slug: picture for _, found in sections(changed(job, **changes)) for picture in found}, notes
+
+
+def judged_of(rows: Sequence[DetectionPrediction]) -> list[JudgedImage]:
+    return judge(Figures(collect(rows), None))
 
 
 def texts_of(canvas: Canvas) -> str:
@@ -99,7 +104,7 @@ def test_the_same_predictions_give_the_same_pictures(tmp_path: Path) -> None:
 
 
 def test_images_stand_worst_first_and_say_what_is_wrong(tmp_path: Path) -> None:
-    judged = judge(list(explain(ROWS).values()))
+    judged = judged_of(ROWS)
     assert [image.row.id for image in judged] == [
         "wrong class",  # F1 0, one false and one not found
         "invented",  # F1 0, one error each, in the order of the rows
@@ -110,11 +115,11 @@ def test_images_stand_worst_first_and_say_what_is_wrong(tmp_path: Path) -> None:
         "good",
         "nothing",  # nothing to find, nothing said: no F1
     ]
-    assert [image.f1 for image in judged] == pytest.approx([0, 0, 0, 0, 0.5, 2 / 3, 1, None])
+    assert [image.score.f1 for image in judged] == pytest.approx([0, 0, 0, 0, 0.5, 2 / 3, 1, None])
     assert judged[0].errors == ("classification", "not found")
     assert judged[4].errors == ("duplicate", "repeated")
-    scores = {score.image_id: score.f1 for score in evaluate(ROWS, Evaluate(num_resamples=0)).scores}
-    assert {image.row.id: image.f1 for image in judged} == pytest.approx(scores)
+    scores = {score.image_id: score for score in evaluate(ROWS, Evaluate(num_resamples=0)).scores}
+    assert {image.row.id: image.score for image in judged} == scores
 
 
 def test_facts_are_what_the_page_filters_by(tmp_path: Path) -> None:
@@ -205,7 +210,7 @@ def test_of_many_images_a_sheet_goes_from_the_worst_to_the_best(tmp_path: Path) 
     rows = [row(f"r{k}", [true("cat", CAT)], [predicted("cat", (5, 5, 30, 31.0 + k % 20))]) for k in range(45)]
     found, _ = drawn(rows, None, options=Visualize(num_images=1))
     ids = found["spread"].record_ids
-    places = [image.row.id for image in judge(list(explain(rows).values()))]
+    places = [image.row.id for image in judged_of(rows)]
     assert len(ids) == 20
     assert (ids[0], ids[-1]) == (places[0], places[-1])
 
@@ -214,7 +219,7 @@ def test_spans_of_the_text_are_marked_by_what_became_of_them() -> None:
     text = '[{cat}, {dog}, {rope}] and "<b>"'
     preds = [predicted("cat", CAT, span=(1, 6)), predicted("dog", CAT, span=(8, 13))]
     dropped = (DroppedObject(code="line_geometry", span=(15, 21)),)
-    (image,) = judge(list(explain([row("a", [true("cat", CAT)], preds, raw_output=text, dropped=dropped)]).values()))
+    (image,) = judged_of([row("a", [true("cat", CAT)], preds, raw_output=text, dropped=dropped)])
     found = text_of(image)
     assert found is not None
     assert [(text[mark.start : mark.stop], mark.kind, mark.note) for mark in found.marks] == [
@@ -280,7 +285,7 @@ def test_classes_that_lie_on_each_other_at_the_top_are_drawn_larger(num_false: i
     rows = [row(f"{k:03d}", [true("cat", CAT)], [predicted("cat", CAT)]) for k in range(30)]
     rows += [row(f"0{k:03d}", [], [predicted("cat", DOG)]) for k in range(num_false)]
     with plotting.style():
-        right = precision_recall(collect(rows)).canvas.axes[1]
+        right = precision_recall(collect(rows), precision_curves(collect(rows))).canvas.axes[1]
     assert right.get_ylim()[0] == floor
 
 
