@@ -215,7 +215,7 @@ def _figure(figure: Figure, number: int, folder: Path) -> str:
 def _gallery(figures: str, order: str) -> str:
     """Figures that can be filtered and sorted by their facts; the script makes the controls of them."""
     return f"""<div class="gallery" data-order="{_text(order)}">
-<div class="filters"><span class="count" aria-live="polite"></span></div>
+<div class="filters" data-search="Search id and text"><span class="count" aria-live="polite"></span></div>
 <p class="none" hidden>No picture is like that.</p>
 <div class="figures">
 {figures}
@@ -289,7 +289,7 @@ def _records(report: Report) -> str:
     )
     pictures = '<th scope="col" class="left">pictures</th>' if figures else ""
     return f"""<div class="records">
-<div class="filters"><span class="count" aria-live="polite"></span></div>
+<div class="filters" data-search="Search all columns"><span class="count" aria-live="polite"></span></div>
 <div class="scroll"><table><thead><tr>{heads}{pictures}</tr></thead><tbody></tbody></table></div>
 <button type="button" class="more" hidden>Show more</button>
 <noscript>The table of records needs JavaScript.</noscript>

@@ -10,12 +10,12 @@ from pipeline import stats
 from pipeline.look import plotting
 from pipeline.look.picture import Picture
 from pipeline.stats import Floats
-from pipeline.tasks.detection.evaluate.average_precision import AT_50, AT_75, MAX_DETECTIONS, RECALLS
+from pipeline.tasks.detection.evaluate.average_precision import AT_50, AT_75, RECALLS
 from pipeline.tasks.detection.evaluate.dataset import Dataset
 from pipeline.tasks.detection.evaluate.explain import IOUS, MATCH_IOU, Looked, percent
-from pipeline.tasks.detection.evaluate.figures import ClassCounts
+from pipeline.tasks.detection.evaluate.figures import ClassCounts, Figures
 from pipeline.tasks.detection.evaluate.kernels import IGNORED, TRUE, States
-from pipeline.tasks.detection.evaluate.matching import COCO_IOUS, box_ious, counted_truths, make_cells, match
+from pipeline.tasks.detection.evaluate.matching import COCO_IOUS, counted_truths
 from pipeline.tasks.detection.visualize.looks import counted, one_line
 
 MAX_CURVES = 7  # classes with a curve of their own, as many as there are looks that are told apart
@@ -37,22 +37,17 @@ def interpolated_precision(states: States, num_true: int) -> Floats:
     return np.append(highest, 0.0)[place]
 
 
-def precision_curves(dataset: Dataset) -> Floats:
+def precision_curves(figures: Figures) -> Floats:
     """Interpolated precision of boxes: [classes of the truth, COCO_IOUS, 101], NaN for a class with crowds alone.
 
     Its mean over the last axis is the AP that evaluate writes.
     """
-    cells = make_cells(dataset)
-    states = match(dataset, cells, box_ious(dataset, cells), COCO_IOUS).in_order_of_rows(cells).states
-    states[:, cells.order[cells.rank >= MAX_DETECTIONS]] = IGNORED
-    best_first = np.argsort(-dataset.predictions.scores, kind="stable")
-    labels = dataset.predictions.label[best_first]
-    num_true = _num_true(dataset)
-    curves = np.full((dataset.num_true_classes, len(COCO_IOUS), len(RECALLS)), np.nan)
+    line, num_true = figures.boxes.rankings["all"].line, _num_true(figures.dataset)
+    curves = np.full((len(num_true), len(COCO_IOUS), len(RECALLS)), np.nan)
     for k in np.flatnonzero(num_true):
-        members = best_first[labels == k]
+        members = slice(line.starts[k], line.starts[k + 1])
         for t in range(len(COCO_IOUS)):
-            curves[k, t] = interpolated_precision(states[t, members], int(num_true[k]))
+            curves[k, t] = interpolated_precision(line.states[t, members], int(num_true[k]))
     return curves
 
 

@@ -14,7 +14,6 @@ from pipeline.errors import UserError
 from pipeline.look.picture import MOVED, Picture, Section, save_sections
 from pipeline.look.training import SECTION as LEARNING
 from pipeline.tasks.detection.evaluate.dataset import collect
-from pipeline.tasks.detection.evaluate.explain import Looked
 from pipeline.tasks.detection.evaluate.figures import Figures
 from pipeline.tasks.detection.evaluate.reading import reading_of
 from pipeline.tasks.detection.images import ImageFolder
@@ -57,7 +56,7 @@ def sections(job: DrawJob) -> Iterator[Section]:
     evaluate, visualize = job.score_options or Evaluate(), job.options or Visualize()
     figures = Figures(collect(rows, reading_of(evaluate)), evaluate.min_score)
     judged = judge(figures)
-    yield "How good it is", _quality(figures.looked)
+    yield "How good it is", _quality(figures)
     yield "What goes wrong", _errors(figures)
     yield "How the texts were read", [errors.reading(rows)]
     album = images.Album(job.image_root)
@@ -83,13 +82,13 @@ def _drawable(job: DrawJob) -> Sequence[DetectionPrediction]:
     return rows
 
 
-def _quality(looked: Looked) -> Iterator[Picture]:
-    if curves.has_truth(looked.dataset):
-        precision = curves.precision_curves(looked.dataset)
-        yield curves.precision_recall(looked.dataset, precision)
-        yield curves.by_class(looked, precision)
-    if curves.scores_differ(looked.dataset):
-        yield curves.calibration(looked)
+def _quality(figures: Figures) -> Iterator[Picture]:
+    if curves.has_truth(figures.dataset):
+        precision = curves.precision_curves(figures)
+        yield curves.precision_recall(figures.dataset, precision)
+        yield curves.by_class(figures.looked, precision)
+    if curves.scores_differ(figures.dataset):
+        yield curves.calibration(figures.looked)
 
 
 def _errors(figures: Figures) -> Iterator[Picture]:

@@ -114,12 +114,9 @@ def choose_tracks(rows: Sequence[GridworldPrediction]) -> dict[str, Track]:
     traced = sorted((row for row in rows if has_trace(row)), key=lambda row: (row.wellbeing, row.id))
     if not traced:
         return {}
-    chosen = {"best": traced[-1], "median": traced[(len(traced) - 1) // 2], "worst": traced[0]}
-    names: dict[str, str] = {}
-    for name, row in chosen.items():
-        names.setdefault(row.id, name)
-    by_id = {row.id: row for row in chosen.values()}
-    return {name: read_track(by_id[row_id]) for row_id, name in names.items()}
+    chosen = {"worst": traced[0], "median": traced[(len(traced) - 1) // 2], "best": traced[-1]}
+    names = {row.id: name for name, row in chosen.items()}  # of one row the last: the best
+    return {name: read_track(row) for name, row in reversed(chosen.items()) if names[row.id] == name}
 
 
 def draw_town(ax: Axes, row: GridworldPrediction) -> Axes:

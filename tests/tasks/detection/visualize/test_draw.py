@@ -131,12 +131,6 @@ def test_facts_are_what_the_page_filters_by(tmp_path: Path) -> None:
     assert image_of(found, "failed").facts["failure"] == "image_missing"
 
 
-def test_matched_missed_and_false_differ_by_colour_and_by_line() -> None:
-    looks = list(OBJECT_LOOKS.values())
-    assert len({look.color for look in looks}) == len(looks)
-    assert len({look.line for look in looks}) == len(looks)
-
-
 def test_the_truth_is_left_and_the_prediction_right(tmp_path: Path) -> None:
     found, _ = drawn(ROWS, save_images(tmp_path, ROWS))
     half, wrong, cut = (image_of(found, id).canvas for id in ("half", "wrong class", "cut"))
@@ -240,7 +234,7 @@ def test_precision_is_interpolated_as_coco_does() -> None:
 @pytest.mark.parametrize("rows", [ROWS, SCORED, [*ROWS, *SCORED]])
 def test_the_mean_of_a_curve_is_the_average_precision_of_evaluate(rows: list[DetectionPrediction]) -> None:
     metrics = evaluate(rows, Evaluate(num_resamples=0)).metrics
-    curves = precision_curves(collect(rows))
+    curves = precision_curves(Figures(collect(rows), None))
     for index, name in enumerate(collect(rows).classes[: len(curves)]):
         value = {m.name: m.value for m in metrics if (m.slice_by, m.slice_value) == ("class", name)}
         assert curves[index].mean() == pytest.approx(value["average_precision"], abs=1e-12)
@@ -285,7 +279,7 @@ def test_classes_that_lie_on_each_other_at_the_top_are_drawn_larger(num_false: i
     rows = [row(f"{k:03d}", [true("cat", CAT)], [predicted("cat", CAT)]) for k in range(30)]
     rows += [row(f"0{k:03d}", [], [predicted("cat", DOG)]) for k in range(num_false)]
     with plotting.style():
-        right = precision_recall(collect(rows), precision_curves(collect(rows))).canvas.axes[1]
+        right = precision_recall(collect(rows), precision_curves(Figures(collect(rows), None))).canvas.axes[1]
     assert right.get_ylim()[0] == floor
 
 

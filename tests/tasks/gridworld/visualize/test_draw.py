@@ -324,10 +324,6 @@ def test_the_raster_lists_uses_then_walking_and_idleness_then_what_was_in_vain(t
     ]
 
 
-def test_visits_count_the_steps_that_began_in_a_cell(track: Track) -> None:
-    assert episodes.count_visits(track).tolist() == [[1, 0, 0], [0, 0, 0], [0, 4, 0]]
-
-
 def test_cells_never_entered_hold_a_0_and_are_not_hatched(track: Track) -> None:
     with plotting.style():
         ax = episodes.visits({"best": track}).canvas.axes[0]
