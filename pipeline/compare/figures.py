@@ -24,8 +24,6 @@ MAX_PANELS = 6
 MAX_LINES = 8  # looks repeat after eight
 MAX_PAIRS = 4  # of sorted differences
 NUM_THRESHOLDS = 201
-OUTLIERS = 0.005  # share of records at either end of sorted differences for which the axis is not stretched
-NUM_POINTS = 1000  # of a curve of sorted differences
 MAX_FOREST_ROWS = 40
 MAX_NAME = 28  # characters of a label on an axis
 
@@ -200,7 +198,7 @@ def sorted_differences(judge: Judge, rows: Sequence[Comparison]) -> Picture:
     whole = judge.columns(judge.joined.slices[0])
     for ax, (label, baseline) in zip(panels, shown, strict=True):
         difference = whole.columns[label][name] - whole.columns[baseline][name]
-        _draw_sorted(ax, factor_of(definition.unit) * difference, definition.better)
+        plotting.sorted_differences(ax, factor_of(definition.unit) * difference, definition.better)
         ax.set_title(f"{_pair(label, baseline)}\n{_counts(difference, definition.better)}", fontsize=9)
         ax.set_ylabel(_label(definition))
     return Picture(
@@ -223,25 +221,6 @@ def _left_out(shown: Sequence[Any], pairs: Sequence[Any]) -> str:
 def direction(definition: MetricDefinition) -> str:
     """Which way is good."""
     return "no direction" if definition.better == "neither" else f"{definition.better} is better"
-
-
-def _draw_sorted(ax: Axes, difference: Floats, better: str) -> None:
-    ordered = np.sort(difference)
-    chosen = np.unique(np.linspace(0, len(ordered) - 1, min(len(ordered), NUM_POINTS)).round().astype(np.int64))
-    x, y = (chosen + 0.5) / len(ordered), ordered[chosen]
-    if len(y) == 1:
-        x, y = np.array([0.0, 1.0]), np.repeat(y, 2)
-    bad: dict[str, Any] = {"facecolor": plotting.PAPER, "hatch": "////", "edgecolor": plotting.VERMILION}
-    good: dict[str, Any] = {"facecolor": plotting.BLUE, "linewidth": 0}
-    upper, lower = (bad, good) if better == "lower" else (good, bad)
-    ax.fill_between(x, 0, y, where=y >= 0, interpolate=True, **upper)
-    ax.fill_between(x, 0, y, where=y <= 0, interpolate=True, **lower)
-    ax.axhline(0, color=plotting.INK, linewidth=0.9)
-    ax.axhline(float(difference.mean()), color=plotting.INK, linewidth=1.1, linestyle=(0, (5, 3)))
-    ends = [*np.quantile(difference, (OUTLIERS, 1.0 - OUTLIERS)), 0.0, float(difference.mean())]
-    room = 0.15 * (max(ends) - min(ends)) or 1.0
-    ax.set(xlim=(0, 1), ylim=(min(ends) - room, max(ends) + room), xlabel="records, sorted")
-    plotting.percent(ax.xaxis)
 
 
 def _counts(difference: Floats, better: str) -> str:

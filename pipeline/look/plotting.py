@@ -35,6 +35,8 @@ PHOTOGRAPH_QUALITY = 80  # of a WebP: letters and lines have no rims that the ey
 
 FAR_OUT = 3.0  # quartile ranges beyond the quartiles
 LEAST_FILLED = 0.1  # of the square of a scatter, by its cloud
+OUTLIERS = 0.005  # share of records at either end of sorted differences for which the axis is not stretched
+NUM_DIFFERENCES = 1000  # of a curve of sorted differences
 
 INK, SOFT, FAINT, PAPER = "#1f2430", "#5b6474", "#8a8f9c", "#ffffff"
 BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, VERMILION, BLACK = (
@@ -255,6 +257,30 @@ def _square(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([(low + high) / 2 - 0.54 * side, (low + high) / 2 + 0.54 * side])
 
 
+def sorted_differences(ax: Axes, differences: ArrayLike, better: str = "higher") -> Axes:
+    """Differences [N] from the lowest to the highest: filled where they are better, hatched where they are worse.
+
+    At most `NUM_DIFFERENCES` are drawn; the dashed line is their mean. What goes far beyond the others is cut off.
+    """
+    ordered = np.sort(np.asarray(differences, dtype=np.float64))
+    chosen = np.unique(np.linspace(0, len(ordered) - 1, min(len(ordered), NUM_DIFFERENCES)).round().astype(np.int64))
+    x, y = (chosen + 0.5) / len(ordered), ordered[chosen]
+    if len(y) == 1:
+        x, y = np.array([0.0, 1.0]), np.repeat(y, 2)
+    bad: dict[str, Any] = {"facecolor": PAPER, "hatch": "////", "edgecolor": VERMILION}
+    good: dict[str, Any] = {"facecolor": BLUE, "linewidth": 0}
+    upper, lower = (bad, good) if better == "lower" else (good, bad)
+    ax.fill_between(x, 0, y, where=y >= 0, interpolate=True, **upper)
+    ax.fill_between(x, 0, y, where=y <= 0, interpolate=True, **lower)
+    ax.axhline(0, color=INK, linewidth=0.9)
+    ax.axhline(float(ordered.mean()), color=INK, linewidth=1.1, linestyle=(0, (5, 3)))
+    ends = [*np.quantile(ordered, (OUTLIERS, 1.0 - OUTLIERS)), 0.0, float(ordered.mean())]
+    room = 0.15 * (max(ends) - min(ends)) or 1.0
+    ax.set(xlim=(0, 1), ylim=(min(ends) - room, max(ends) + room), xlabel="records, sorted")
+    percent(ax.xaxis)
+    return ax
+
+
 def diagonal(ax: Axes, end: float, label: str = "") -> Axes:
     """A dashed line from 0 to where both axes are `end`: on it x and y are the same."""
     ax.plot([0, end], [0, end], color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label=label)
@@ -291,11 +317,8 @@ def bars(
             at_end: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7.5}
             ax.annotate(format(value, number), (max(end, 0.0), at), (4, 0), **at_end)
         low, high = float(values.min(initial=low)), float(ends.max(initial=high))
-    ax.set_yticks(range(len(names)), names)
-    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(1.1 * low, (high or 1.0) * 1.14))
-    ax.grid(axis="y", visible=False)
-    ax.tick_params(axis="y", length=0)
-    return ax
+    ax.set_xlim(1.1 * low, (high or 1.0) * 1.14)
+    return _name_rows(ax, names)
 
 
 def stacked(ax: Axes, names: Sequence[str], parts: Sequence[tuple[str, ArrayLike, Look]], number: str = ".0%") -> Axes:
@@ -312,8 +335,13 @@ def stacked(ax: Axes, names: Sequence[str], parts: Sequence[tuple[str, ArrayLike
                 box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0} if looks.hatch else None
                 write(ax, left[row] + width / 2, row, format(width, number), fontsize=8, color=ink, bbox=box)
         left += widths
+    ax.set_xlim(0, float(total.max(initial=0.0)) or 1.0)
+    return _name_rows(ax, names)
+
+
+def _name_rows(ax: Axes, names: Sequence[str]) -> Axes:
     ax.set_yticks(range(len(names)), names)
-    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, float(total.max(initial=0.0)) or 1.0))
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
     return ax

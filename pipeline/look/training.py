@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import EngFormatter
 
 from pipeline.errors import UserError
 from pipeline.files import scan
 from pipeline.look import plotting
+from pipeline.look.picture import Picture
 from pipeline.stats import Floats
 
 SECTION = "How it learned"
@@ -107,6 +109,13 @@ def draw_files(
     return value, low, high
 
 
-def have_same_records(files: Mapping[str, Sequence[Any]]) -> bool:
-    """Whether all predictions files answer the same records."""
-    return len({frozenset(row.id for row in rows) for rows in files.values()}) == 1
+def files_picture(title: str, what: str, canvas: Canvas, files: Mapping[str, Sequence[Any]]) -> Picture:
+    """The picture of several predictions files beside each other; ``what`` is drawn of them says the caption."""
+    are_same = len({frozenset(row.id for row in rows) for rows in files.values()}) == 1
+    return Picture(
+        slug="checkpoints",
+        title=title,
+        caption=f"{what} of each predictions file, in the order given, with bootstrap intervals. "
+        f"{'All of them answer' if are_same else 'They do NOT all answer'} the same records.",
+        canvas=canvas,
+    )

@@ -160,8 +160,7 @@ def calibration(looked: Looked) -> Picture:
     edges = np.linspace(min(0.0, scores.min(initial=0.0)), max(1.0, scores.max(initial=1.0)), NUM_BINS + 1)
     places = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, NUM_BINS - 1)
     canvas, (left, below) = plotting.new_panels(4.2, 2)
-    means = np.array([scores[places == place].mean() for place in np.unique(places)])
-    draw_rates(left, right, places, means, label="share that is right")
+    draw_rates(left, right, places, scores, label="share that is right")
     plotting.diagonal(left, 1, "score is the chance")
     left.set(xlabel="score (mean of the group)", ylabel="share that is right", title="is the score right?")
     for label, chosen, looks in (("matched", right, plotting.look(0)), ("false", ~right, plotting.look(1))):
@@ -178,10 +177,12 @@ def calibration(looked: Looked) -> Picture:
     )
 
 
-def draw_rates(ax: Axes, is_hit: NDArray[np.bool_], group: NDArray[Any], x: Floats, **style: Any) -> None:
-    """Share of hits in each group with its 95 % interval, at ``x`` (one for each distinct group, ascending)."""
-    rates = [stats.wilson(int(is_hit[group == g].sum()), int((group == g).sum())) for g in np.unique(group)]
-    value, low, high = np.array([(rate.value, rate.low, rate.high) for rate in rates]).reshape(-1, 3).T
-    error = plotting.whiskers(value, (low, high))
-    ax.errorbar(x, value, error, fmt="o-", color=plotting.BLUE, capsize=3, **style)
+def draw_rates(ax: Axes, is_hit: NDArray[np.bool_], group: NDArray[Any], values: Floats, **style: Any) -> None:
+    """Share of hits in each group with its 95 % interval, at the mean of the group's ``values``."""
+    members = [group == one for one in np.unique(group)]
+    rates = [stats.wilson(int(is_hit[these].sum()), int(these.sum())) for these in members]
+    share, low, high = np.array([(rate.value, rate.low, rate.high) for rate in rates]).reshape(-1, 3).T
+    error = plotting.whiskers(share, (low, high))
+    x = [values[these].mean() for these in members]
+    ax.errorbar(x, share, error, fmt="o-", color=plotting.BLUE, capsize=3, **style)
     ax.set_ylim(0, 1.03)

@@ -200,11 +200,11 @@ def found_by_size(looked: Looked) -> Picture:
     canvas, (left, middle, right) = plotting.new_panels(3.5, 3)
     edges = np.unique(np.quantile(side, np.linspace(0, 1, NUM_SIZES + 1))) if len(side) else np.array([0.0])
     group = np.clip(np.searchsorted(edges, side, side="right") - 1, 0, max(len(edges) - 2, 0))
-    draw_rates(left, found, group, np.array([side[group == g].mean() for g in np.unique(group)]), markersize=4)
+    draw_rates(left, found, group, side, markersize=4)
     plotting.percent(left.yaxis, middle.yaxis)
     left.set(xlabel="size: root of the area (pixels)", ylabel="share found", title="by size")
     crowding = with_full_end(np.bincount(images, minlength=len(dataset.rows))[images])
-    draw_rates(middle, found, crowding, np.unique(crowding).astype(np.float64), markersize=4)
+    draw_rates(middle, found, crowding, crowding.astype(np.float64), markersize=4)
     middle.set(xlabel="true objects in the image (at the end: or more)", title="by number of objects")
     middle.xaxis.set_major_locator(MaxNLocator(integer=True))
     ious = matched_ious(looked, at)[states == TRUE]

@@ -35,7 +35,7 @@ from pipeline.tasks.detection.visualize.looks import (
     one_line,
 )
 from pipeline.tasks.detection.visualize.outlines import Drawn, draw_labels, draw_outlines, outlines_of
-from pipeline.tasks.detection.visualize.worst import ORDER, JudgedImage, facts_of, is_crowd, judge, text_of
+from pipeline.tasks.detection.visualize.worst import ORDER, JudgedImage, facts_of, judge, text_of
 
 PANEL_IN = 4.86  # width of a panel; two fit beside each other
 TALLEST_IN, LOWEST_IN = 5.6, 1.3  # of a panel
@@ -85,7 +85,7 @@ def true_objects(image: JudgedImage, *, labelled: bool = True) -> list[Drawn]:
     row = image.row
     drawn = []
     for index, one in enumerate(row.gt):
-        look = UNCOUNTED if is_crowd(image.explained, index) else FOUND
+        look = UNCOUNTED if one.coco is not None and one.coco.iscrowd == 1 else FOUND
         if look == FOUND and image.explained.matches[index] is None:
             look = NOT_FOUND
         outlines = outlines_of(one, row.gt_coord_mode, (row.width, row.height))

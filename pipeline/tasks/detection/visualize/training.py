@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from pipeline import stats
 from pipeline.look import plotting
 from pipeline.look.picture import Picture
-from pipeline.look.training import Training, draw_files, draw_monitored, have_same_records, name_steps, read_training
+from pipeline.look.training import Training, draw_files, draw_monitored, files_picture, name_steps, read_training
 from pipeline.tasks.detection.evaluate.score import main_figures
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import DetectionMonitor, DetectionPrediction, DetectionProgress
@@ -89,13 +89,7 @@ def checkpoint_curve(predictions: Mapping[str, Sequence[DetectionPrediction]], o
             above: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points", "fontsize": 7.5, "ha": "center"}
             ax.annotate(f"{number:.3f}", (place, end), **above)
         ax.set(ylabel=label, ylim=(0, 1.07), xlim=(-0.4, len(files) - 0.4))
-    return Picture(
-        slug="checkpoints",
-        title="Predictions compared",
-        caption="Average precision of each predictions file, in the order given, with bootstrap intervals over images. "
-        f"{'All of them are' if have_same_records(files) else 'They are NOT all'} of the same images.",
-        canvas=canvas,
-    )
+    return files_picture("Predictions compared", "Average precision", canvas, files)
 
 
 def _ends(found: stats.Interval | float) -> tuple[float, float, float]:

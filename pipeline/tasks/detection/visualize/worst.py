@@ -54,12 +54,6 @@ def _badness(image: JudgedImage) -> tuple[float, int, float]:
     return f1, -image.score.num_false - image.num_not_found, image.score.mean_iou or 0.0
 
 
-def is_crowd(image: ExplainedImage, index: int) -> bool:
-    """Whether a true object is a crowd, which is not asked for."""
-    coco = image.row.gt[index].coco
-    return coco is not None and coco.iscrowd == 1
-
-
 def facts_of(image: JudgedImage) -> dict[str, Fact]:
     """What the report's page filters and sorts by."""
     row = image.row

@@ -167,23 +167,15 @@ def paired(part: Slice) -> Picture:
         slug=f"paired_{part.level}_{part.multiplier:g}".replace(".", "_"),
         title=f"The model against the tuned script: {part.level}, decay x{part.multiplier:g}",
         caption="Both played the same scenarios. Right: the differences in wellbeing, sorted; dark blue where the "
-        "model lives better, hatched where the script does. The mean difference is given with its 95 % bootstrap "
-        "interval.",
+        "model lives better, hatched where the script does. The dashed line is the mean difference, given with its "
+        "95 % bootstrap interval.",
         canvas=canvas,
     )
 
 
 def _draw_differences(ax: Axes, differences: NDArray[np.float64]) -> None:
-    ordered = np.sort(differences)
-    x = (np.arange(len(ordered)) + 0.5) / len(ordered)
-    if len(ordered) == 1:
-        x, ordered = np.array([0.0, 1.0]), np.repeat(ordered, 2)
-    worse: dict[str, Any] = {"facecolor": plotting.PAPER, "hatch": "////", "edgecolor": plotting.VERMILION}
-    ax.fill_between(x, 0, ordered, where=ordered >= 0, color=plotting.BLUE, linewidth=0, interpolate=True)
-    ax.fill_between(x, 0, ordered, where=ordered <= 0, linewidth=0.8, interpolate=True, **worse)
-    ax.axhline(0, color=plotting.INK, linewidth=0.9)
-    ax.set(xlim=(0, 1), xlabel="scenarios, sorted by difference", ylabel="model minus tuned script")
-    plotting.percent(ax.xaxis)
+    plotting.sorted_differences(ax, differences)
+    ax.set(xlabel="scenarios, sorted by difference", ylabel="model minus tuned script")
     text = f"mean difference {differences.mean():+.1f}"
     if len(differences) > 1:
         _, low, high = mean_interval(differences)

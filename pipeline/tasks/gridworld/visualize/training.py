@@ -15,8 +15,8 @@ from pipeline.look.training import (
     Training,
     draw_files,
     draw_monitored,
+    files_picture,
     gather,
-    have_same_records,
     name_steps,
     read_training,
 )
@@ -153,14 +153,8 @@ def checkpoint_curve(predictions: Mapping[str, Sequence[GridworldPrediction]]) -
         ax.axhline(level, color=LOOKS[BAR].color, linestyle=LOOKS[BAR].line, label=subject_name(BAR))
         ax.set(ylabel=f"mean {label}", xlabel="checkpoint")
     plotting.legend_below(canvas, panels[:1])
-    all_same = "All of them play" if have_same_records(files) else "They do NOT all play"
-    return Picture(
-        slug="checkpoints",
-        title="Checkpoints compared",
-        caption="Mean over scenarios of each predictions file, in the order given, with bootstrap intervals. "
-        f"{all_same} the same scenarios. The dashed line is the tuned script on the scenarios of the last one.",
-        canvas=canvas,
-    )
+    what = "Mean over scenarios (dashed: of the tuned script on the scenarios of the last one)"
+    return files_picture("Checkpoints compared", what, canvas, files)
 
 
 def mean_interval(values: Floats) -> tuple[float, float, float]:
