@@ -61,6 +61,7 @@ def error_types(figures: Figures) -> Picture:
     left.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     plotting.bars(right, names, [("", costs, None, plotting.look(1))], "+.3f")
     right.set_title("what they cost (AP50)")
+    right.xaxis.set_major_locator(MaxNLocator(5))
     return Picture(
         slug="errors",
         title="Kinds of errors",

@@ -168,7 +168,7 @@ def paired(part: Slice) -> Picture:
         title=f"The model against the tuned script: {part.level}, decay x{part.multiplier:g}",
         caption="Both played the same scenarios. Right: the differences in wellbeing, sorted; dark blue where the "
         "model lives better, hatched where the script does. The dashed line is the mean difference, given with its "
-        "95 % bootstrap interval.",
+        "95 % bootstrap interval; what goes far beyond the others is cut off.",
         canvas=canvas,
     )
 
