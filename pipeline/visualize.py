@@ -20,7 +20,7 @@ from pipeline.evaluate.run import evaluate_rows
 from pipeline.files import read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.look import tables
-from pipeline.look.numbers import Number
+from pipeline.look.numbers import Number, words
 from pipeline.look.report import Cell, Headline, Records, Report, render
 from pipeline.progress import Report as Progress
 from pipeline.run.folder import StageRun, check_input
@@ -153,7 +153,7 @@ def _report(
         figures=figures,
         facts={"records": f"{len(rows):,}", "model": rows[0].model} | constant,
         headlines=headlines(metrics, layout),
-        tables=[replace(t, names=[name.replace("_", " ") for name in t.names]) for t in found if t.columns],
+        tables=[replace(t, names=[*map(words, t.names)]) for t in found if t.columns],
         footnotes=tables.footnotes(metrics, layout),
         meanings={shown[d.name]: d.definition for d in part.glossary if d.name in shown},
         records=records,
@@ -187,7 +187,7 @@ def headlines(metrics: Sequence[Metric], layout: TableLayout) -> list[Headline]:
                 heading=heading,
                 number=shown["model"],
                 confidence=ours.confidence,
-                against=f"{bar.subject.replace('_', ' ')}: {shown['bar'].text}" if bar else "",
+                against=f"{words(bar.subject)}: {shown['bar'].text}" if bar else "",
                 bar=bar.value if bar else None,
                 limits=(min(0.0, *ends), max(0.0, *ends)),
             )
@@ -207,7 +207,7 @@ def split_columns(rows: Sequence[msgspec.Struct], scores: Sequence[Score] = ()) 
     for name in [name for name in columns if len(rows) > 1 and name != "id" and len(set(columns[name])) == 1]:
         value = columns.pop(name)[0]
         if value is not None:
-            facts[name.replace("_", " ")] = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+            facts[words(name)] = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     columns |= _scored(rows, scores, {*rows[0].__struct_fields__})
     names = sorted(columns, key=lambda name: (name != "id", _is_long(columns[name])))
     table = [[columns[name][n] for name in names] for n in range(min(len(rows), MAX_RECORDS))]

@@ -13,10 +13,9 @@ from pipeline import stats
 from pipeline.compare.judge import Judge
 from pipeline.compare.tables import difference_of, direction_text, metric_text, unit_text
 from pipeline.contract.metrics import MetricDefinition, RecordMetric
-from pipeline.look import plotting
-from pipeline.look.numbers import factor_of
+from pipeline.look import heat_maps, plotting
+from pipeline.look.numbers import end_of, factor_of, words
 from pipeline.look.picture import Picture
-from pipeline.look.plotting import words
 from pipeline.look.training import name_steps
 from pipeline.stats import Floats
 from schemas.comparison import Comparison
@@ -25,8 +24,6 @@ MAX_PANELS = 6
 MAX_LINES = 8  # looks repeat after eight
 MAX_PAIRS = 4  # of sorted differences
 NUM_THRESHOLDS = 201
-OUTLIERS = 0.005  # share of records at either end of sorted differences for which the axis is not stretched
-NUM_POINTS = 1000  # of a curve of sorted differences
 MAX_FOREST_ROWS = 40
 MAX_NAME = 28  # characters of a label on an axis
 
@@ -43,7 +40,7 @@ VERDICT_LOOKS: Mapping[str, tuple[str, str, bool]] = {
 
 def short(name: str, length: int = MAX_NAME) -> str:
     """A label that came from the command line, as long as an axis has room for."""
-    return plotting.end_of(name, length)
+    return end_of(name, length)
 
 
 def differences(rows: Sequence[Comparison]) -> Picture:
@@ -201,7 +198,7 @@ def sorted_differences(judge: Judge, rows: Sequence[Comparison]) -> Picture:
     whole = judge.columns(judge.joined.slices[0])
     for ax, (label, baseline) in zip(panels, shown, strict=True):
         difference = whole.columns[label][name] - whole.columns[baseline][name]
-        _draw_sorted(ax, factor_of(definition.unit) * difference, definition.better)
+        plotting.sorted_differences(ax, factor_of(definition.unit) * difference, definition.better)
         ax.set_title(f"{_pair(label, baseline)}\n{_counts(difference, definition.better)}", fontsize=9)
         ax.set_ylabel(_label(definition))
     return Picture(
@@ -224,25 +221,6 @@ def _left_out(shown: Sequence[Any], pairs: Sequence[Any]) -> str:
 def direction(definition: MetricDefinition) -> str:
     """Which way is good."""
     return "no direction" if definition.better == "neither" else f"{definition.better} is better"
-
-
-def _draw_sorted(ax: Axes, difference: Floats, better: str) -> None:
-    ordered = np.sort(difference)
-    chosen = np.unique(np.linspace(0, len(ordered) - 1, min(len(ordered), NUM_POINTS)).round().astype(np.int64))
-    x, y = (chosen + 0.5) / len(ordered), ordered[chosen]
-    if len(y) == 1:
-        x, y = np.array([0.0, 1.0]), np.repeat(y, 2)
-    bad: dict[str, Any] = {"facecolor": plotting.PAPER, "hatch": "////", "edgecolor": plotting.VERMILION}
-    good: dict[str, Any] = {"facecolor": plotting.BLUE, "linewidth": 0}
-    upper, lower = (bad, good) if better == "lower" else (good, bad)
-    ax.fill_between(x, 0, y, where=y >= 0, interpolate=True, **upper)
-    ax.fill_between(x, 0, y, where=y <= 0, interpolate=True, **lower)
-    ax.axhline(0, color=plotting.INK, linewidth=0.9)
-    ax.axhline(float(difference.mean()), color=plotting.INK, linewidth=1.1, linestyle=(0, (5, 3)))
-    ends = [*np.quantile(difference, (OUTLIERS, 1.0 - OUTLIERS)), 0.0, float(difference.mean())]
-    room = 0.15 * (max(ends) - min(ends)) or 1.0
-    ax.set(xlim=(0, 1), ylim=(min(ends) - room, max(ends) + room), xlabel="records, sorted")
-    plotting.percent(ax.xaxis)
 
 
 def _counts(difference: Floats, better: str) -> str:
@@ -294,7 +272,8 @@ def matrix(judge: Judge, rows: Sequence[Comparison]) -> Picture | None:
     num_rows = len(labels) + 1.6 * bool(forgotten)
     canvas = plotting.new_figure(1.2 + 0.42 * num_rows)
     ax = canvas.subplots(1, 1)
-    plotting.heat_map(ax, table, color_map=plotting.PALE_TO_DARK, number=_format(table))
+    texts = [[format(value, _format(table)) if np.isfinite(value) else "" for value in row] for row in table]
+    heat_maps.heat_map(ax, table, color_map=heat_maps.PALE_TO_DARK, texts=texts)
     names = [short(label) for label in labels]
     ticks = [row + 0.5 for row in range(len(labels))]
     if forgotten:
@@ -306,7 +285,7 @@ def matrix(judge: Judge, rows: Sequence[Comparison]) -> Picture | None:
     columns = [f"{words(part.by)}\n{short(part.value, 14)}" for part in parts]
     ax.set_xticks([column + 0.5 for column in range(len(parts))], columns, fontsize=7.5 if len(parts) < 12 else 6)
     ax.xaxis.tick_top()
-    plotting.scale_bar(canvas, ax, _label(definition))
+    heat_maps.scale_bar(canvas, ax, _label(definition))
     caption = (
         f"{_label(definition)} ({direction(definition)}) of each file over the records of each slice, on one scale."
     )

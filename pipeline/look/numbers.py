@@ -102,6 +102,22 @@ def shortened(names: Sequence[str], length: int) -> list[str]:
     return [found[name] for name in names]
 
 
+def words(key: str) -> str:
+    """A key as words: "luxury_bed" is "luxury bed"."""
+    return key.replace("_", " ")
+
+
+def one_line(text: str) -> str:
+    """A text that came from a model, a file or the command line as a name: one line, and nothing unprintable."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(text.split()))
+
+
+def end_of(text: str, length: int) -> str:
+    """The end of a name as one line: that is where ids and labels differ."""
+    flat = one_line(text)
+    return flat if len(flat) <= length else f"…{flat[1 - length :]}"
+
+
 def num_common(sequences: Sequence[Sequence[Any]]) -> int:
     """How many first items all sequences share."""
     same = [len({*items}) == 1 for items in zip(*sequences, strict=False)]

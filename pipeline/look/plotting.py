@@ -16,14 +16,12 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike, NDArray
@@ -35,7 +33,12 @@ NUM_COLORS = 256  # of the palette of a PNG: about a third of the bytes of true 
 
 PHOTOGRAPH_QUALITY = 80  # of a WebP: letters and lines have no rims that the eye would see
 
-INK, FAINT, PAPER = "#1f2430", "#8a8f9c", "#ffffff"
+FAR_OUT = 3.0  # quartile ranges beyond the quartiles
+LEAST_FILLED = 0.1  # of the square of a scatter, by its cloud
+OUTLIERS = 0.005  # share of records at either end of sorted differences for which the axis is not stretched
+NUM_DIFFERENCES = 1000  # of a curve of sorted differences
+
+INK, SOFT, FAINT, PAPER = "#1f2430", "#5b6474", "#8a8f9c", "#ffffff"
 BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, VERMILION, BLACK = (
     "#0072B2",
     "#E69F00",
@@ -118,20 +121,9 @@ LOOKS: tuple[Look, ...] = (
 )
 
 
-# Pale to dark blue in equal steps of lightness (OKLab, Ottosson 2020): for shares, where little should look little.
-_PALE_TO_DARK = ["#f1f5fa", "#c7daec", "#9ec0dd", "#74a5cd", "#4c8bbb", "#3a6f9d", "#295480", "#193b63", "#0a2348"]
-PALE_TO_DARK = LinearSegmentedColormap.from_list("pale_to_dark", _PALE_TO_DARK)
-
-
 def look(index: int) -> Look:
     """The look of series number `index`; the first is the emphasised one. They repeat after eight."""
     return LOOKS[index % len(LOOKS)]
-
-
-def part_of_map(name: str, low: float, high: float) -> LinearSegmentedColormap:
-    """The part [low, high] of a matplotlib colour map; leaves out ends that are too dark or too light."""
-    colors = colormaps[name](np.linspace(low, high, 256))
-    return LinearSegmentedColormap.from_list(f"{name}_{low:g}_{high:g}", list(map(tuple, colors)))
 
 
 @contextmanager
@@ -233,78 +225,73 @@ def distribution(ax: Axes, values: ArrayLike, look: Look, label: str = "") -> Ax
     return ax
 
 
+def zoom_to_cloud(ax: Axes, x: ArrayLike, y: ArrayLike) -> None:
+    """Limits for a scatter of points [N] whose axes have one scale, and the points outside told at the edge.
+
+    Both axes show all points, from the same number to the same, unless the cloud - all but what lies far out (Tukey
+    1977) - fills less than a tenth of that square: then they show the cloud.
+    """
+    points = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
+    lower, upper = np.quantile(points, (0.25, 0.75), axis=0)
+    reach = FAR_OUT * (upper - lower)
+    cloud = points[((points >= lower - reach) & (points <= upper + reach)).all(axis=1)]
+    limits = _square(np.tile(points.reshape(-1, 1), 2))
+    if 2 * len(cloud) > len(points):
+        choices = (limits, _square(np.tile(cloud.reshape(-1, 1), 2)), _square(cloud))
+        area = float(np.prod(np.ptp(cloud, axis=0)))
+        limits = next((one for one in choices if area >= LEAST_FILLED * float(np.prod(one[1] - one[0]))), choices[-1])
+    ax.set(xlim=limits[:, 0], ylim=limits[:, 1])
+    outside = points[((points < limits[0]) | (points > limits[1])).any(axis=1)]
+    if len(outside):
+        marks: dict[str, Any] = {"markersize": 5, "clip_on": False, "zorder": 4}
+        ax.plot(*np.clip(outside, *limits).T, "D", color=VERMILION, label="outside", **marks)
+        far = outside[np.abs(outside - np.median(points, axis=0)).max(axis=1).argmax()]
+        text = f"{len(outside):,} of {len(points):,} outside,\nthe farthest at ({far[0]:.4g}, {far[1]:.4g})"
+        note(ax, 0.97, 0.05, text)
+
+
+def _square(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The lower left and the upper right corner of a square around points, with some room: [2, 2]."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    side = max(float((high - low).max()), 0.02 * float(np.abs(points).max()), 1e-9)
+    return np.stack([(low + high) / 2 - 0.54 * side, (low + high) / 2 + 0.54 * side])
+
+
+def sorted_differences(ax: Axes, differences: ArrayLike, better: str = "higher") -> Axes:
+    """Differences [N] from the lowest to the highest: filled where they are better, hatched where they are worse.
+
+    At most `NUM_DIFFERENCES` are drawn; the dashed line is their mean. What goes far beyond the others is cut off.
+    """
+    ordered = np.sort(np.asarray(differences, dtype=np.float64))
+    chosen = np.unique(np.linspace(0, len(ordered) - 1, min(len(ordered), NUM_DIFFERENCES)).round().astype(np.int64))
+    x, y = (chosen + 0.5) / len(ordered), ordered[chosen]
+    if len(y) == 1:
+        x, y = np.array([0.0, 1.0]), np.repeat(y, 2)
+    bad: dict[str, Any] = {"facecolor": PAPER, "hatch": "////", "edgecolor": VERMILION}
+    good: dict[str, Any] = {"facecolor": BLUE, "linewidth": 0}
+    upper, lower = (bad, good) if better == "lower" else (good, bad)
+    ax.fill_between(x, 0, y, where=y >= 0, interpolate=True, **upper)
+    ax.fill_between(x, 0, y, where=y <= 0, interpolate=True, **lower)
+    ax.axhline(0, color=INK, linewidth=0.9)
+    ax.axhline(float(ordered.mean()), color=INK, linewidth=1.1, linestyle=(0, (5, 3)))
+    ends = [*np.quantile(ordered, (OUTLIERS, 1.0 - OUTLIERS)), 0.0, float(ordered.mean())]
+    room = 0.15 * (max(ends) - min(ends)) or 1.0
+    ax.set(xlim=(0, 1), ylim=(min(ends) - room, max(ends) + room), xlabel="records, sorted")
+    percent(ax.xaxis)
+    return ax
+
+
 def diagonal(ax: Axes, end: float, label: str = "") -> Axes:
     """A dashed line from 0 to where both axes are `end`: on it x and y are the same."""
     ax.plot([0, end], [0, end], color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label=label)
     return ax
 
 
-def heat_map(
-    ax: Axes,
-    values: NDArray[Any],
-    *,
-    color_map: Any = "cividis",
-    scale: Normalize | None = None,
-    number: str = "",
-) -> Axes:
-    """`values` [rows, columns] as colours, row 0 at the top, NaN as hatched paper; the scale defaults to the extremes.
-
-    With `number` (a format such as ".1f") every cell also shows its value, in black or white, whichever reads better.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    scale = scale or extremes(values)
-    rows, columns = values.shape
-    hatch_missing(ax, (0, 0, columns, rows))
-    colors = color_map if not isinstance(color_map, str) else colormaps[color_map]
-    ax.pcolormesh(np.ma.masked_invalid(values), cmap=colors, norm=scale, edgecolors=PAPER, linewidth=0.6)
-    if number:
-        for (row, column), value in np.ndenumerate(values):
-            if np.isfinite(value):
-                ink = ink_on(colors, scale, float(value))
-                write(ax, column + 0.5, row + 0.5, format(value, number), color=ink, fontsize=7)
-    ax.set(xlim=(0, columns), ylim=(rows, 0))
-    ax.grid(False)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    return ax
-
-
-def extremes(*tables: ArrayLike) -> Normalize:
-    """A colour scale from the lowest to the highest finite value of all tables, for panels that share one."""
-    known = [flat[np.isfinite(flat)] for flat in (np.asarray(table, dtype=np.float64).ravel() for table in tables)]
-    values = np.concatenate(known) if known else np.empty(0)
-    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-    return Normalize(low, high if high > low else low + 1e-9)
-
-
-def hatch_missing(ax: Axes, box: tuple[float, float, float, float]) -> Axes:
-    """Hatched paper on (x, y, width, height): here is no data, which is not the same as zero."""
-    x, y, width, height = box
-    fill: dict[str, Any] = {"facecolor": "#f5f6f8", "edgecolor": "#d3d6dd", "hatch": "////", "linewidth": 0}
-    ax.add_patch(Rectangle((x, y), width, height, zorder=0, **fill))
-    return ax
-
-
 def readable_on(color: Any) -> str:
-    """Black or white ink, by the luminance (Rec. 709) of the colour below."""
-    red, green, blue = (float(c) for c in color[:3])
-    return INK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.5 else PAPER
-
-
-def ink_on(color_map: Any, scale: Normalize, value: float) -> str:
-    """Black or white ink for text on a heat map's cell of that value."""
-    colors = colormaps[color_map] if isinstance(color_map, str) else color_map
-    return readable_on(colors(scale(value)))
-
-
-def scale_bar(figure: Any, axes: Axes | Sequence[Axes], label: str) -> Any:
-    """One colour bar for panels that share a scale, beside the last of them."""
-    panels = [axes] if isinstance(axes, Axes) else list(axes)
-    bar = figure.colorbar(panels[-1].collections[0], ax=panels, pad=0.015, fraction=0.035, aspect=28)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(length=2)
-    bar.set_label(label)
-    return bar
+    """Black or white ink, whichever has the higher contrast on the colour (WCAG 2.2): at least 4.5 on any."""
+    light = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in map(float, color[:3])]
+    luminance = 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2]
+    return BLACK if (luminance + 0.05) ** 2 > 1.05 * 0.05 else PAPER
 
 
 def bars(
@@ -318,7 +305,7 @@ def bars(
     The value stands at the end of each bar, beyond its interval (low, high).
     """
     height = 0.8 / max(len(series), 1)
-    limit = 0.0
+    low = high = 0.0
     for k, (label, values, interval, looks) in enumerate(series):
         values = np.asarray(values, dtype=np.float64)
         ends = values if interval is None else np.asarray(interval[1], dtype=np.float64)
@@ -327,13 +314,11 @@ def bars(
         if interval is not None:
             ax.errorbar(values, y, xerr=whiskers(values, interval), fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5)
         for value, end, at in zip(values, ends, y, strict=True):
-            ax.annotate(format(value, number), (end, at), (4, 0), textcoords="offset points", va="center", fontsize=7.5)
-        limit = max(limit, float(ends.max(initial=0.0)))
-    ax.set_yticks(range(len(names)), names)
-    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, (limit or 1.0) * 1.14))
-    ax.grid(axis="y", visible=False)
-    ax.tick_params(axis="y", length=0)
-    return ax
+            at_end: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7.5}
+            ax.annotate(format(value, number), (max(end, 0.0), at), (4, 0), **at_end)
+        low, high = float(values.min(initial=low)), float(ends.max(initial=high))
+    ax.set_xlim(1.1 * low, (high or 1.0) * 1.14)
+    return _name_rows(ax, names)
 
 
 def stacked(ax: Axes, names: Sequence[str], parts: Sequence[tuple[str, ArrayLike, Look]], number: str = ".0%") -> Axes:
@@ -350,8 +335,13 @@ def stacked(ax: Axes, names: Sequence[str], parts: Sequence[tuple[str, ArrayLike
                 box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0} if looks.hatch else None
                 write(ax, left[row] + width / 2, row, format(width, number), fontsize=8, color=ink, bbox=box)
         left += widths
+    ax.set_xlim(0, float(total.max(initial=0.0)) or 1.0)
+    return _name_rows(ax, names)
+
+
+def _name_rows(ax: Axes, names: Sequence[str]) -> Axes:
     ax.set_yticks(range(len(names)), names)
-    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, float(total.max(initial=0.0)) or 1.0))
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
     return ax
@@ -368,20 +358,10 @@ def write(ax: Axes, x: float, y: float, text: str, **style: Any) -> Text:
     return ax.text(x, y, text, ha="center", va="center", **style)
 
 
-def words(key: str) -> str:
-    """A key as words: "luxury_bed" is "luxury bed"."""
-    return key.replace("_", " ")
-
-
-def one_line(text: str) -> str:
-    """A text that came from a model, a file or the command line as a name: one line, and nothing unprintable."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(text.split()))
-
-
-def end_of(text: str, length: int) -> str:
-    """The end of a name as one line: that is where ids and labels differ."""
-    flat = one_line(text)
-    return flat if len(flat) <= length else f"…{flat[1 - length :]}"
+def note(ax: Axes, x: float, y: float, text: str) -> Text:
+    """A small text on paper whose lower right corner lies at (x, y), shares of the panel."""
+    paper: dict[str, Any] = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
+    return ax.text(x, y, text, ha="right", va="bottom", fontsize=8, bbox=paper, transform=ax.transAxes, zorder=5)
 
 
 def whiskers(values: ArrayLike, interval: tuple[ArrayLike, ArrayLike]) -> NDArray[np.float64]:

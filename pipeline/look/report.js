@@ -65,9 +65,49 @@
   });
 })();
 
+// A bar of filters: each control calls changed; wanted are the words that are chosen, {name: word or null}.
+function filterBar(filters, items, most, changed) {
+  const count = filters.querySelector(".count");
+  function add(label, element) {
+    const wrap = document.createElement("label");
+    wrap.append(label, element);
+    filters.insertBefore(wrap, count);
+    element.addEventListener("input", changed);
+    return element;
+  }
+  function select(label, texts) {
+    const element = document.createElement("select");
+    texts.forEach((text, index) => element.append(new Option(text, String(index))));
+    return add(label, element);
+  }
+  function check(label) {
+    const element = add("", document.createElement("input"));
+    element.type = "checkbox";
+    element.after(label);
+    return element;
+  }
+  function tell(found) {
+    count.textContent = `${found.toLocaleString("en")} of ${items.length.toLocaleString("en")}`;
+  }
+  const search = add("", document.createElement("input"));
+  search.type = "search";
+  search.placeholder = filters.dataset.search;
+  search.setAttribute("aria-label", search.placeholder);
+  const chosen = choice.controls(items).filter(({ values }) => values && values.length <= most).map((control) => {
+    const texts = control.values.map(({ word, count: number }) => `${word === null ? "(none)" : word} (${number})`);
+    return { ...control, element: select(`${control.name} `, ["any", ...texts]) };
+  });
+  const wanted = () => Object.fromEntries(chosen.filter(({ element }) => element.selectedIndex > 0)
+    .map(({ name, values, element }) => [name, values[element.selectedIndex - 1].word]));
+  function clear() {
+    search.value = "";
+    for (const { element } of chosen) element.selectedIndex = 0;
+  }
+  return { matching: () => choice.matching(items, wanted(), search.value), select, check, tell, clear };
+}
+
 document.querySelectorAll(".gallery").forEach(function gallery(box) {
-  const list = box.querySelector(".figures"), filters = box.querySelector(".filters");
-  const count = box.querySelector(".count"), none = box.querySelector(".none");
+  const list = box.querySelector(".figures"), filters = box.querySelector(".filters"), none = box.querySelector(".none");
   const elements = [...list.querySelectorAll("figure")];
   const figures = elements.map((element) => ({
     facts: Object.fromEntries([...element.querySelectorAll(".facts li")].map((li) => [
@@ -76,46 +116,20 @@ document.querySelectorAll(".gallery").forEach(function gallery(box) {
     text: [element.querySelector("h3"), element.querySelector("figcaption"), element.querySelector("pre")]
       .map((part) => part ? part.textContent : "").join("\n"),
   }));
-  const controls = choice.controls(figures);
-
-  function add(label, element) {
-    const wrap = document.createElement("label");
-    wrap.append(label, element);
-    filters.insertBefore(wrap, count);
-    element.addEventListener("input", draw);
-    return element;
-  }
-  function select(label, texts) {
-    const element = document.createElement("select");
-    texts.forEach((text, index) => element.append(new Option(text, String(index))));
-    return add(label, element);
-  }
-  const search = add("", document.createElement("input"));
-  search.type = "search";
-  search.placeholder = "Search id and text";
-  search.setAttribute("aria-label", "Search id and text");
-  const chosen = controls.filter((control) => control.values).map((control) => {
-    const texts = control.values.map(({ word, count: number }) => `${word === null ? "(none)" : word} (${number})`);
-    return { ...control, element: select(`${control.name} `, ["any", ...texts]) };
-  });
+  const bar = filterBar(filters, figures, Infinity, () => draw());
   const orders = [{ name: null, upward: true, text: box.dataset.order || "as listed" }];
-  for (const { name } of controls.filter((control) => !control.values)) {
+  for (const { name } of choice.controls(figures).filter((control) => !control.values)) {
     orders.push({ name, upward: true, text: `${name}, lowest first` }, { name, upward: false, text: `${name}, highest first` });
   }
-  const order = select("order ", orders.map(({ text }) => text));
-  const small = add("", document.createElement("input"));
-  small.type = "checkbox";
-  small.after("small pictures");
+  const order = bar.select("order ", orders.map(({ text }) => text)), small = bar.check("small pictures");
   const reset = document.createElement("button");
   reset.type = "button";
   reset.textContent = "Show all";
-  filters.insertBefore(reset, count);
+  filters.insertBefore(reset, filters.querySelector(".count"));
 
   function draw() {
-    const words = Object.fromEntries(chosen.filter(({ element }) => element.selectedIndex > 0)
-      .map(({ name, values, element }) => [name, values[element.selectedIndex - 1].word]));
     const { name, upward } = orders[order.selectedIndex];
-    const found = choice.ordered(figures, choice.matching(figures, words, search.value), name, upward);
+    const found = choice.ordered(figures, bar.matching(), name, upward);
     elements.forEach((element) => { element.hidden = true; });
     for (const index of found) {
       elements[index].hidden = false;
@@ -124,11 +138,10 @@ document.querySelectorAll(".gallery").forEach(function gallery(box) {
     list.classList.toggle("small", small.checked);
     none.hidden = found.length > 0;
     reset.disabled = found.length === figures.length;
-    count.textContent = `${found.length.toLocaleString("en")} of ${figures.length.toLocaleString("en")}`;
+    bar.tell(found.length);
   }
   function showAll() {
-    search.value = "";
-    for (const { element } of chosen) element.selectedIndex = 0;
+    bar.clear();
     draw();
   }
   reset.addEventListener("click", showAll);
@@ -146,64 +159,27 @@ document.querySelectorAll(".gallery").forEach(function gallery(box) {
   if (!box || !data) return;
   const { columns, rows, figures } = JSON.parse(data.textContent);
   const PAGE = 50, MAX_CHOICES = 12, LONG = 60;
-  const filters = box.querySelector(".filters"), body = box.querySelector("tbody");
-  const count = box.querySelector(".count"), more = box.querySelector(".more"), heads = [...box.querySelectorAll("th")];
-  let shown = PAGE, sorted = -1, upward = true;
-  const wanted = { text: "", pictured: false, values: new Map() };
+  const body = box.querySelector("tbody"), more = box.querySelector(".more"), heads = [...box.querySelectorAll("th")];
+  const hasFigures = Object.keys(figures).length > 0;
+  let shown = PAGE, sorted = null, upward = true;
   const asText = (value) => value === null ? "–" : typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
   // A column looks the same in every row, whatever it lacks there.
   const looks = columns.map((_, k) => {
     if (!rows.some((row) => row[k] !== null && typeof row[k] !== "number")) return "";
     return rows.some((row) => asText(row[k]).length > LONG) ? "text long" : "text";
   });
-
-  function input(label, element, on) {
-    const wrap = document.createElement("label");
-    wrap.append(label, element);
-    element.addEventListener(on, () => { shown = PAGE; draw(); });
-    filters.insertBefore(wrap, count);
-    return element;
-  }
-  const search = input("", document.createElement("input"), "input");
-  search.type = "search";
-  search.placeholder = "Search all columns";
-  search.setAttribute("aria-label", "Search all columns");
-  columns.forEach((column, k) => {
-    const values = [...new Set(rows.map((row) => asText(row[k])))];
-    const words = rows.some((row) => typeof row[k] === "string" || typeof row[k] === "boolean");
-    if (!words || values.length < 2 || values.length > MAX_CHOICES) return;
-    const select = document.createElement("select");
-    for (const value of ["any", ...values.sort()]) select.append(new Option(value, value));
-    input(column + " ", select, "change");
-    wanted.values.set(k, select);
-  });
-  const pictured = Object.keys(figures).length ? input("", document.createElement("input"), "change") : null;
-  if (pictured) {
-    pictured.type = "checkbox";
-    pictured.after("with pictures");
-  }
-
-  function matching() {
-    const text = search.value.trim().toLowerCase();
-    const found = rows.filter((row) => {
-      if (pictured && pictured.checked && !figures[row[0]]) return false;
-      for (const [k, select] of wanted.values) if (select.selectedIndex > 0 && asText(row[k]) !== select.value) return false;
-      return !text || row.some((value) => asText(value).toLowerCase().includes(text));
-    });
-    if (sorted < 0) return found;
-    const sign = upward ? 1 : -1;
-    return found.sort((a, b) => {
-      const x = a[sorted], y = b[sorted];
-      if (x === y) return 0;
-      if (x === null) return 1;
-      if (y === null) return -1;
-      return (typeof x === "number" && typeof y === "number" ? x - y : asText(x) < asText(y) ? -1 : 1) * sign;
-    });
-  }
+  const items = rows.map((row) => ({
+    facts: Object.fromEntries(row.map((value, k) => [columns[k], typeof value === "boolean" ? asText(value) : value])),
+    text: row.map(asText).join("\n"),
+  }));
+  const bar = filterBar(box.querySelector(".filters"), items, MAX_CHOICES, () => { shown = PAGE; draw(); });
+  const pictured = hasFigures ? bar.check("with pictures") : null;
 
   function draw() {
-    const found = matching();
-    body.replaceChildren(...found.slice(0, shown).map((row) => {
+    const chosen = bar.matching().filter((index) => !pictured?.checked || figures[rows[index][0]]);
+    const found = choice.ordered(items, chosen, sorted, upward);
+    body.replaceChildren(...found.slice(0, shown).map((index) => {
+      const row = rows[index];
       const line = document.createElement("tr");
       row.forEach((value, k) => {
         const cell = document.createElement("td");
@@ -213,7 +189,7 @@ document.querySelectorAll(".gallery").forEach(function gallery(box) {
         else cell.textContent = text;
         line.append(cell);
       });
-      if (Object.keys(figures).length) {
+      if (hasFigures) {
         const cell = document.createElement("td");
         cell.className = "text";
         (figures[row[0]] || []).forEach(([number, title], k) => {
@@ -227,15 +203,15 @@ document.querySelectorAll(".gallery").forEach(function gallery(box) {
       }
       return line;
     }));
-    count.textContent = `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")}`;
+    bar.tell(found.length);
     more.hidden = found.length <= shown;
     more.textContent = `Show ${Math.min(PAGE * 4, found.length - shown)} more`;
   }
   heads.forEach((head, k) => {
     const button = head.querySelector("button");
     if (button) button.addEventListener("click", () => {
-      upward = sorted === k ? !upward : true;
-      sorted = k;
+      upward = sorted === columns[k] ? !upward : true;
+      sorted = columns[k];
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", upward ? "ascending" : "descending");
       draw();

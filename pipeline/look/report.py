@@ -193,7 +193,7 @@ def _table(table: Table) -> str:
         )
         lines.append(f'<tr class="{_text(kind)}"><th scope="row">{_text(name)}</th>{values}</tr>')
     return (
-        f'<div class="scroll"><table><caption>{_text(table.title)}</caption>'
+        f'<div class="scroll results"><table><caption>{_text(table.title)}</caption>'
         f'<thead><tr><th scope="col"></th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
     )
 
@@ -206,8 +206,8 @@ def _figure(figure: Figure, number: int, folder: Path) -> str:
     source = f"data:{MEDIA_TYPES[kind]};base64,{base64.b64encode(data).decode()}"
     return f"""<figure id="figure-{number}">
 <h3>{_text(figure.title)} <span class="number">Figure {number}</span></h3>
-<button type="button" class="open" aria-label="Enlarge figure {number}">
-<img src="{source}" alt="{_text(figure.title)}"{_size(data)}></button>
+<div class="frame"><button type="button" class="open" aria-label="Enlarge figure {number}">
+<img src="{source}" alt="{_text(figure.title)}"{_size(data)}></button></div>
 <figcaption>{_text(figure.caption)}</figcaption>{_facts(figure.facts)}{_figure_text(figure.text)}
 </figure>"""
 
@@ -215,7 +215,7 @@ def _figure(figure: Figure, number: int, folder: Path) -> str:
 def _gallery(figures: str, order: str) -> str:
     """Figures that can be filtered and sorted by their facts; the script makes the controls of them."""
     return f"""<div class="gallery" data-order="{_text(order)}">
-<div class="filters"><span class="count" aria-live="polite"></span></div>
+<div class="filters" data-search="Search id and text"><span class="count" aria-live="polite"></span></div>
 <p class="none" hidden>No picture is like that.</p>
 <div class="figures">
 {figures}
@@ -289,7 +289,7 @@ def _records(report: Report) -> str:
     )
     pictures = '<th scope="col" class="left">pictures</th>' if figures else ""
     return f"""<div class="records">
-<div class="filters"><span class="count" aria-live="polite"></span></div>
+<div class="filters" data-search="Search all columns"><span class="count" aria-live="polite"></span></div>
 <div class="scroll"><table><thead><tr>{heads}{pictures}</tr></thead><tbody></tbody></table></div>
 <button type="button" class="more" hidden>Show more</button>
 <noscript>The table of records needs JavaScript.</noscript>

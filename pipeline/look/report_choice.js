@@ -34,13 +34,14 @@ const choice = (function () {
     });
   }
 
-  // The indices by the numbers of one fact, what has none last; equal ones, and all without a name, stay as they are.
+  // The indices by one fact, numbers or words, what has none last; equal ones, and all without a name, stay as they are.
   function ordered(figures, indices, name, upward) {
     const value = (index) => figures[index].facts[name];
     if (name === null) return [...indices].sort((a, b) => a - b);
     return [...indices].sort((a, b) => {
       if (isMissing(value(a)) || isMissing(value(b))) return isMissing(value(a)) - isMissing(value(b)) || a - b;
-      return (upward ? value(a) - value(b) : value(b) - value(a)) || a - b;
+      const [low, high] = upward ? [value(a), value(b)] : [value(b), value(a)];
+      return low < high ? -1 : low > high ? 1 : a - b;
     });
   }
 

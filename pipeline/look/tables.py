@@ -12,7 +12,7 @@ from typing import TextIO
 
 from pipeline.contract.metrics import TableColumn, TableLayout, TableNote
 from pipeline.contract.parts import EvaluatePart
-from pipeline.look.numbers import Number, decimals_of_value, decimals_supported, factor_of, shortened
+from pipeline.look.numbers import Number, decimals_of_value, decimals_supported, factor_of, shortened, words
 from schemas.rows import Metric
 
 MODEL = "model"
@@ -59,7 +59,7 @@ def layout_of(part: EvaluatePart, metrics: Sequence[Metric]) -> TableLayout:
         return part.table
     statistic = {m.name: m.statistic for m in reversed(metrics)}
     names = [definition.name for definition in part.glossary if definition.name in statistic][:NUM_DEFAULT_COLUMNS]
-    columns = [TableColumn(metric=name, statistic=statistic[name], heading=name.replace("_", " ")) for name in names]
+    columns = [TableColumn(metric=name, statistic=statistic[name], heading=words(name)) for name in names]
     return replace(part.table, columns=columns)
 
 
@@ -116,7 +116,7 @@ def slice_tables(metrics: Sequence[Metric], layout: TableLayout) -> list[Table]:
         if m.slice_by != "all" and layout.shows(m):
             by_value.setdefault(m.slice_by, {}).setdefault(m.slice_value, []).append(m)
     for by, values in by_value.items():
-        name = by.replace("_", " ")
+        name = words(by)
         if len(values) > 1 and all(m.subject == MODEL for rows in values.values() for m in rows):
             columns = columns_of(list(values.values()), layout)
             found.append(Table(heading=name, names=list(values), columns=columns, title=f"by {name}"))
@@ -141,8 +141,7 @@ def all_metrics(metrics: Iterable[Metric], subject: str = MODEL) -> Table:
 def columns_of(rows: Sequence[Sequence[Metric]], layout: TableLayout) -> dict[str, list[Cell]]:
     """The layout's columns. One without any value is left out; in others "-" stands where there is none.
 
-    The first row whose interval has a length, most often the model's, says how many decimals its column shows at
-    least; a cell whose own interval is shorter shows more.
+    All cells of a column have as many decimals as its widest interval supports: a reader compares them.
     """
     columns: dict[str, list[Cell]] = {}
     for column in layout.columns:
@@ -150,9 +149,8 @@ def columns_of(rows: Sequence[Sequence[Metric]], layout: TableLayout) -> dict[st
         values = [m for m in found if m is not None]
         if values:
             known = [decimals for m in values if (decimals := _supported(m)) is not None]
-            least = known[0] if known else _decimals(values[0])
-            cells = [_number(m, max(least, _supported(m) or 0)) if m else "-" for m in found]
-            columns[heading_of(column, values[0])] = cells
+            decimals = min(known) if known else max(map(_decimals, values))
+            columns[heading_of(column, values[0])] = [_number(m, decimals) if m else "-" for m in found]
     return columns
 
 
@@ -166,9 +164,9 @@ def footnotes(metrics: Sequence[Metric], layout: TableLayout, label: str = "") -
 
     Sentences that hold for these metrics alone begin with the ``label``, if there is one.
     """
-    lines = [f"{layout.bar} is the bar to pass."] if layout.bar else []
+    lines = [f"{words(layout.bar)} is the bar to pass."] if layout.bar else []
     confidences = sorted({m.confidence for m in metrics if m.confidence is not None})
-    methods = sorted({m.interval.replace("_", " ") for m in metrics if m.interval is not None})
+    methods = sorted({words(m.interval) for m in metrics if m.interval is not None})
     if confidences:
         levels = " and ".join(f"{100 * confidence:g} %" for confidence in confidences)
         lines.append(f"[low, high]: {levels} intervals ({', '.join(methods)}).")

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import EngFormatter
 
 from pipeline.errors import UserError
 from pipeline.files import scan
 from pipeline.look import plotting
+from pipeline.look.picture import Picture
 from pipeline.stats import Floats
 
 SECTION = "How it learned"
@@ -71,11 +73,11 @@ class Binned:
 def gather(steps: Any, values: Any, most: int, least: int = 1) -> Binned:
     """Mean and spread of ``values`` [N] over at most ``most`` bins of ``steps`` [N] (ascending), as many rows in each.
 
-    A bin has at least ``least`` rows where there are as many; without any rows, no bin.
+    A bin has at least ``least`` rows, the last one too, so that no spread is one of a few; with fewer rows, no bin.
     """
     steps, values = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    num_bins = int(np.clip(len(steps) // least, 1, most))
-    groups = [group for group in np.array_split(np.arange(len(steps)), num_bins) if len(group)]
+    num_bins = min(len(steps) // least, most)
+    groups = np.array_split(np.arange(len(steps)), num_bins) if num_bins else []
     table = [(steps[g].mean(), values[g].mean(), *np.quantile(values[g], (0.1, 0.9))) for g in groups]
     return Binned(*np.array(table, dtype=np.float64).reshape(-1, 4).T)
 
@@ -107,6 +109,13 @@ def draw_files(
     return value, low, high
 
 
-def have_same_records(files: Mapping[str, Sequence[Any]]) -> bool:
-    """Whether all predictions files answer the same records."""
-    return len({frozenset(row.id for row in rows) for rows in files.values()}) == 1
+def files_picture(title: str, what: str, canvas: Canvas, files: Mapping[str, Sequence[Any]]) -> Picture:
+    """The picture of several predictions files beside each other; ``what`` is drawn of them says the caption."""
+    are_same = len({frozenset(row.id for row in rows) for rows in files.values()}) == 1
+    return Picture(
+        slug="checkpoints",
+        title=title,
+        caption=f"{what} of each predictions file, in the order given, with bootstrap intervals. "
+        f"{'All of them answer' if are_same else 'They do NOT all answer'} the same records.",
+        canvas=canvas,
+    )

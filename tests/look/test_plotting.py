@@ -4,25 +4,23 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize, to_rgb
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from pipeline.look import plotting
+from pipeline.look.heat_maps import heat_map
 from pipeline.look.plotting import look
 
 DRAWN: dict[str, Callable[[Axes], Axes]] = {
     "band": lambda ax: plotting.band(ax, [0, 1], [1, 2], ([0, 1], [2, 3]), look(0), "a"),
     "staircase": lambda ax: plotting.staircase(ax, [0, 1], [1, 0], ([1, 0], [1, 0]), look(1)),
     "distribution": lambda ax: plotting.distribution(ax, [1, 2, 2], look(2)),
-    "heat_map": lambda ax: plotting.heat_map(ax, np.eye(2), number=".1f"),
-    "hatch_missing": lambda ax: plotting.hatch_missing(ax, (0, 0, 1, 1)),
+    "heat_map": lambda ax: heat_map(ax, np.eye(2), texts=[["1", "0"], ["0", "1"]], is_amount=True),
     "bars": lambda ax: plotting.bars(ax, ["a", "b"], [("x", [1, 2], ([0, 1], [2, 3]), look(0))]),
     "stacked": lambda ax: plotting.stacked(ax, ["a"], [("x", [0.4], look(0)), ("y", [0.6], look(1))]),
     "shade": lambda ax: plotting.shade(ax, [(0, 1)]),
@@ -88,40 +86,6 @@ def test_looks_differ_without_their_colour() -> None:
     assert look(8) == look(0)
 
 
-@pytest.mark.parametrize("name", ["viridis", "cividis", plotting.PALE_TO_DARK])
-def test_colour_maps_keep_their_order_in_greyscale(name: Any) -> None:
-    colors = (colormaps[name] if isinstance(name, str) else name)(np.linspace(0, 1, 64))[:, :3]
-    grey = colors @ [0.2126, 0.7152, 0.0722]
-    assert (np.diff(grey) > 0).all() or (np.diff(grey) < 0).all()
-
-
-def test_text_on_a_heat_map_is_light_on_dark_and_dark_on_light() -> None:
-    scale = Normalize(0, 1)
-    assert plotting.ink_on("viridis", scale, 0.0) == plotting.PAPER
-    assert plotting.ink_on("viridis", scale, 1.0) == plotting.INK
-
-
-def test_a_heat_map_writes_known_cells_and_hatches_the_others(ax: Axes) -> None:
-    plotting.heat_map(ax, np.array([[1.0, np.nan], [2.0, 4.0]]), number=".0f")
-    assert sorted((t.get_text(), t.get_position()) for t in ax.texts) == [
-        ("1", (0.5, 0.5)),
-        ("2", (0.5, 1.5)),
-        ("4", (1.5, 1.5)),
-    ]
-    assert ax.patches[0].get_hatch()
-    assert ax.get_ylim() == (2, 0)  # the first row is at the top
-
-
-def test_a_heat_map_of_nothing_known_is_all_hatched(ax: Axes) -> None:
-    plotting.heat_map(ax, np.full((2, 2), np.nan), number=".0f")
-    assert not ax.texts
-
-
-def test_panels_share_one_scale_over_all_their_values() -> None:
-    scale = plotting.extremes([[1.0, np.nan]], [[-2.0]])
-    assert (scale.vmin, scale.vmax) == (-2.0, 1.0)
-
-
 def test_a_distribution_rises_to_one_and_marks_the_median(ax: Axes) -> None:
     plotting.distribution(ax, [3.0, 1.0, 2.0], look(0))
     steps, median = ax.lines
@@ -144,6 +108,49 @@ def test_parts_of_a_stacked_bar_begin_where_the_one_before_ends(ax: Axes) -> Non
 
 def test_error_bars_never_have_a_negative_length() -> None:
     assert plotting.whiskers([1.0], ([1.0 + 1e-12], [2.0])).tolist() == [[0.0], [1.0]]
+
+
+LINE = np.linspace(0.0, 1.0, 41)
+
+
+@pytest.mark.parametrize(
+    ("far", "low", "high", "told"),
+    [
+        ([(397.0, 243.0)], 403.0, 457.0, "1 of 42 outside,\nthe farthest at (397, 243)"),
+        ([(455.0, 30.0), (100.0, 455.0)], 403.0, 457.0, "2 of 43 outside,\nthe farthest at (455, 30)"),
+        ([], 403.0, 457.0, ""),
+        ([(390.0, 390.0)], 387.4, 457.6, ""),  # near enough: the cloud fills more than a tenth
+    ],
+    ids=["one", "two", "none", "near"],
+)
+def test_a_scatter_zooms_to_its_cloud_and_tells_what_lies_outside(
+    far: list[tuple[float, float]], low: float, high: float, told: str, ax: Axes
+) -> None:
+    """A cloud between 405 and 455 on both axes, as the lives of a model and a script that are alike are."""
+    x, y = np.concatenate(
+        [np.stack([430 + 25 * np.cos(9 * LINE), 430 + 25 * np.sin(9 * LINE)]), np.array(far).reshape(-1, 2).T], axis=1
+    )
+    plotting.zoom_to_cloud(ax, x, y)
+    assert ax.get_xlim() == ax.get_ylim()
+    assert ax.get_xlim() == pytest.approx((low, high), abs=1)
+    assert [text.get_text() for text in ax.texts] == [told] * bool(told)
+    marks = [line for line in ax.lines if line.get_marker() == "D"]
+    assert sum(len(line.get_xdata()) for line in marks) == (len(far) if told else 0)
+    for line in marks:
+        at = np.stack([line.get_xdata(), line.get_ydata()])
+        assert ((at == ax.get_xlim()[0]) | (at == ax.get_xlim()[1])).any(axis=0).all()
+
+
+def test_a_cloud_far_from_the_diagonal_is_shown_where_it_lies(ax: Axes) -> None:
+    plotting.zoom_to_cloud(ax, 470 + 10 * LINE, 300 + 10 * np.sin(9 * LINE))
+    assert ax.get_xlim()[0] > 460 and ax.get_ylim()[1] < 320
+    assert np.ptp(ax.get_xlim()) == pytest.approx(np.ptp(ax.get_ylim()))
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_points_in_one_place_have_room_around_them(number: int, ax: Axes) -> None:
+    plotting.zoom_to_cloud(ax, [200.0] * number, [200.0] * number)
+    assert ax.get_xlim() == ax.get_ylim() == pytest.approx((197.84, 202.16))
 
 
 def test_a_dollar_in_a_name_is_a_dollar(ax: Axes, tmp_path: Path) -> None:

@@ -243,7 +243,3 @@ def test_long_texts_of_records_are_cut_and_numbers_are_short(report: Report) -> 
     assert len(text) == MAX_TEXT
     assert text.endswith("…")
     assert value == 0.12346
-
-
-def test_the_same_report_gives_the_same_text(report: Report) -> None:
-    assert render(report) == render(report)

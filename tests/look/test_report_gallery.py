@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.look.report import MAX_FIGURE_TEXT, Report, render
+from pipeline.look.report import MAX_FIGURE_TEXT, Records, Report, render
 from schemas.rows import Fact, Figure, FigureText, MarkKind, TextMark
 from tests.look.report_views import VIEWS, open_report
 from tests.look.test_report import HOSTILE, Page, figure, png
@@ -89,6 +89,7 @@ def test_figures_are_ordered_by_a_number_with_the_unknown_last() -> None:
     assert choice.ordered(FIGURES, [0, 1, 2, 3], "F1", False) == [0, 3, 1, 2]
     assert choice.ordered(FIGURES, [3, 1], None, True) == [1, 3]
     assert choice.ordered(FIGURES, [3, 2, 0], "num", True) == [0, 2, 3]
+    assert choice.ordered(FIGURES, [0, 1, 2, 3], "status", True) == [1, 0, 2, 3]
 
 
 # The page
@@ -196,3 +197,35 @@ def _enlarge(page: BrowserPage) -> None:
     page.click("dialog [data-go='1']")
     assert page.run("document.querySelector('dialog h3').textContent").startswith("record 3")
     page.click("dialog [data-go='0']")
+
+
+@pytest.mark.skipif("browser" not in VIEWS, reason="no Chromium")
+def test_a_reader_filters_and_sorts_the_table_of_records(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [["a", "ok", 2.5, True], ["b", None, None, False], ["c", "cut", 10.0, True]]
+    given = replace(
+        report_of(tmp_path, [FACTS[0]], record_ids=("c",)), records=Records(["id", "status", "num", "died"], rows)
+    )
+    (tmp_path / "report.html").write_text(render(given))
+    with open_report("browser", tmp_path / "report.html") as view:
+        page = view.page
+        assert page is not None
+
+        def shown() -> str:
+            cells = "[...document.querySelectorAll('.records tbody td:first-child')].map((one) => one.textContent)"
+            return "".join(page.run(cells))
+
+        assert shown() == "abc"
+        page.click(".records th:nth-child(3) button")
+        assert shown() == "acb"  # as numbers, what is unknown last
+        page.click(".records th:nth-child(3) button")
+        assert shown() == "cab"
+        page.click(".records th:nth-child(2) button")
+        assert shown() == "cab"  # by the words of the status
+        page.choose(".records label:nth-of-type(4) select", "yes (2)")
+        assert shown() == "ca"
+        page.type(".records input[type=search]", "10")
+        assert shown() == "c"
+        assert page.run("document.querySelector('.records .count').textContent") == "1 of 3"
+        page.click(".records input[type=checkbox]")
+        assert shown() == "c"
+        assert page.run("document.querySelector('.records tbody a').getAttribute('href')") == "#figure-1"

@@ -67,10 +67,10 @@ METRICS = [
 
 def test_the_main_table_exactly() -> None:
     assert tables.to_text(tables.main_table(METRICS, LAYOUT)).split("\n") == [
-        "subject                            steps              survival %",
-        "model         1,490.2 [1,487.5, 1,493.0]       98.1 [97.1, 98.8]",
-        "random              136.4 [133.1, 139.2]       0.00 [0.00, 0.38]",
-        "script (bar)        500.0 [500.0, 500.0]  100.00 [99.62, 100.00]",
+        "subject                            steps           survival %",
+        "model         1,490.2 [1,487.5, 1,493.0]    98.1 [97.1, 98.8]",
+        "random              136.4 [133.1, 139.2]       0.0 [0.0, 0.4]",
+        "script (bar)        500.0 [500.0, 500.0]  100.0 [99.6, 100.0]",
     ]
 
 
@@ -168,22 +168,31 @@ def test_a_cell_shows_no_more_digits_than_its_interval_supports(
     assert cell(tables.main_table([metric("x", "model", numbers)], layout), "model", "x") == shown
 
 
-def test_the_model_says_how_many_decimals_a_column_shows_at_least() -> None:
+@pytest.mark.parametrize(
+    ("numbers", "shown"),
+    [
+        (
+            [(0.1684, 0.1677, 0.1693), (0.4854, 0.4704, 0.4996), (0.16981, 0.16961, 0.17002)],
+            ["0.168 [0.168, 0.169]", "0.485 [0.470, 0.500]", "0.170 [0.170, 0.170]"],
+        ),
+        (
+            [(455.5, 453.2, 457.6), (19.72, 19.68, 19.77), (73.1, 68.5, 78.0)],
+            ["456 [453, 458]", "20 [20, 20]", "73 [68, 78]"],
+        ),
+        (
+            [(3.75, 3.59, 3.92), (0.0, 0.0, 0.0), (6.04, 6.01, 6.08)],
+            ["3.75 [3.59, 3.92]", "0.00 [0.00, 0.00]", "6.04 [6.01, 6.08]"],
+        ),
+    ],
+    ids=["widest of another", "none supported", "one without a length"],
+)
+def test_the_widest_interval_of_a_column_says_its_decimals(
+    numbers: list[tuple[float, float, float]], shown: list[str]
+) -> None:
     layout = TableLayout(columns=[TableColumn(metric="x", statistic="mean", heading="x")])
-    tight, wide = metric("x", "tight", (0.1234, 0.1232, 0.1236)), metric("x", "wide", (40.0, 10.0, 90.0))
-    exact = metric("x", "exact", (2.0, 2.0, 2.0))
-    table = tables.main_table([tight, wide, exact, metric("x", "model", (3.0, 1.0, 5.0))], layout)
-    assert list(map(str, table.columns["x"])) == [
-        "3.0 [1.0, 5.0]",
-        "0.12340 [0.12320, 0.12360]",
-        "40.0 [10.0, 90.0]",
-        "2.0 [2.0, 2.0]",
-    ]
-    table = tables.main_table([tight, metric("x", "model", (3.0, 3.0, 3.0))], layout)
-    assert list(map(str, table.columns["x"])) == [
-        "3.00000 [3.00000, 3.00000]",
-        "0.12340 [0.12320, 0.12360]",
-    ]
+    subjects = ("model", "random", "script")
+    found = [metric("x", name, given) for name, given in zip(subjects, numbers, strict=True)]
+    assert list(map(str, tables.main_table(found, layout).columns["x"])) == shown
 
 
 @given(st.floats(-1e4, 1e4), st.floats(1e-4, 1e4), st.floats(1e-4, 1e4))
@@ -201,10 +210,10 @@ def test_inputs_beside_each_other_keep_their_order_and_end_in_the_bar() -> None:
     inputs = [Checkpoint("late", 2_000_000, METRICS), Checkpoint("early", None, early)]
     curve = tables.side_by_side(inputs, LAYOUT, one_training=True)
     assert tables.to_text(curve).split("\n") == [
-        "checkpoint         step                       steps              survival %",
-        "late          2,000,000  1,490.2 [1,487.5, 1,493.0]       98.1 [97.1, 98.8]",
-        "early                           100.0 [90.0, 110.0]                       -",
-        "script (bar)                   500.0 [500.0, 500.0]  100.00 [99.62, 100.00]",
+        "checkpoint         step                 steps           survival %",
+        "late          2,000,000  1,490 [1,488, 1,493]    98.1 [97.1, 98.8]",
+        "early                           100 [90, 110]                    -",
+        "script (bar)                   500 [500, 500]  100.0 [99.6, 100.0]",
     ]
     assert list(curve.columns["step"]) == ["2,000,000", "", ""]
     assert "step" not in tables.side_by_side([Checkpoint("early", None, early)], LAYOUT, one_training=False).columns

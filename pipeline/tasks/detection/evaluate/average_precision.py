@@ -38,7 +38,7 @@ RECALLS: Floats = np.linspace(0.0, 1.00, int(np.round((1.00 - 0.0) / 0.01)) + 1,
 MAX_DETECTIONS = 100  # of one class in one image; the rest does not count (COCO)
 MIN_CASES = 8  # of a thread
 _MENDED_BY_MOVING = ("localisation", "classification")
-_AT_50, _AT_75 = 0, 5  # indices of COCO_IOUS
+AT_50, AT_75 = 0, 5  # indices of COCO_IOUS
 
 _AP = (
     "mean over the classes of the ground truth of the precision, interpolated at 101 recalls, of predictions ranked by "
@@ -142,10 +142,13 @@ def line_up(best_first: Ints, labels: Ints, num_classes: int) -> Ints:
 
 
 class AveragePrecision:
-    """The figures of one kind of IoU (boxes or masks), matched once, for any weights of the images."""
+    """The figures of one kind of IoU (boxes or masks), matched once, for any weights of the images.
+
+    ``rankings`` are of the true objects of each of `AREAS`.
+    """
 
     def __init__(self, dataset: Dataset, cells: Cells, ious: Floats) -> None:
-        self._rankings: dict[str, Ranking] = {}
+        self.rankings: dict[str, Ranking] = {}
         label = dataset.predictions.label
         order = line_up(cells.best_first, label, len(dataset.classes))
         place = np.empty_like(order)
@@ -157,12 +160,12 @@ class AveragePrecision:
             if ranks.max(initial=0) >= MAX_DETECTIONS:
                 states = np.where(ranks < MAX_DETECTIONS, states, np.uint8(IGNORED))
             counted = counted_truths(dataset.truths, area)
-            self._rankings[area] = rank(dataset, order, label[order], np.ascontiguousarray(states), counted)
+            self.rankings[area] = rank(dataset, order, label[order], np.ascontiguousarray(states), counted)
         self._ranks = ranks
 
     def by_class(self, weights: Weights) -> dict[str, Floats]:
         """Average precision by class: [B, K] each, NaN for a class that the weighted images do not have."""
-        return _precisions(self._rankings["all"].curves(weights)[0])
+        return _precisions(self.rankings["all"].curves(weights)[0])
 
     def main(self, weights: Weights) -> dict[str, Floats]:
         """AP, AP50 and AP75: [B] each."""
@@ -171,7 +174,7 @@ class AveragePrecision:
     def figures(self, weights: Weights) -> dict[str, Floats]:
         """All of `FIGURES`: [B] each, NaN where there is nothing to find."""
         found: dict[str, Floats] = {}
-        for area, ranking in self._rankings.items():
+        for area, ranking in self.rankings.items():
             precision, recall = ranking.curves(weights)
             recalls = mean_over_classes(recall.mean(axis=2))
             if area == "all":
@@ -228,8 +231,8 @@ def _average(ranking: Ranking, weights: Weights) -> Floats:
 def _precisions(precision: Floats) -> dict[str, Floats]:
     return {
         "average_precision": precision.mean(axis=2),
-        "average_precision_50": precision[:, :, _AT_50],
-        "average_precision_75": precision[:, :, _AT_75],
+        "average_precision_50": precision[:, :, AT_50],
+        "average_precision_75": precision[:, :, AT_75],
     }
 
 

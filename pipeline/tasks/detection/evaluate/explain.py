@@ -4,7 +4,6 @@ The kinds of errors are TIDE's (Bolya et al. 2020). Every false prediction has o
 object is missed when it is neither matched nor would be found by mending a prediction's class or place.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate import kernels
-from pipeline.tasks.detection.evaluate.dataset import Dataset, collect
+from pipeline.tasks.detection.evaluate.dataset import Dataset
 from pipeline.tasks.detection.evaluate.kernels import FALSE, KINDS, TRUE, Ints, States
 from pipeline.tasks.detection.evaluate.matching import Cells, Matches, box_ious, counted_truths, make_cells, match
-from pipeline.tasks.detection.evaluate.reading import reading_of
-from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject
 
 IOUS = (0.3, 0.5)  # at which precision, recall and F1 are taken
@@ -154,17 +151,14 @@ def count_images(looked: Looked) -> dict[str, Floats]:
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainedObject:
-    """``kind`` is "matched", "ignored" (on a crowd) or one of `kernels.KINDS`; ``gt`` is the index of the true object
-    that it matched, in ``row.gt``, or None; ``iou`` the one with it. ``label`` is its class, after folding and
-    synonyms."""
+    """``kind`` is "matched", "ignored" (on a crowd) or one of `kernels.KINDS`; ``iou`` that with its match, 0 without.
+    ``label`` is its class, after folding and synonyms."""
 
     predicted: PredictedObject
     label: str
     score: float
     kind: str
-    gt: int | None
     iou: float
-    is_duplicate: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,41 +172,32 @@ class ExplainedImage:
     matches: tuple[int | None, ...]
 
 
-def explain(rows: Sequence[DetectionPrediction], options: Evaluate | None = None) -> dict[str, ExplainedImage]:
-    """Every row by its id, in the order given, matched at IoU 0.5 by class, as the scores of evaluate are."""
-    options = options or Evaluate()
-    return explain_looked(look(collect(rows, reading_of(options)), options.min_score), rows)
-
-
-def explain_looked(looked: Looked, rows: Sequence[DetectionPrediction]) -> dict[str, ExplainedImage]:
-    """The same from a look that has been taken; ``rows`` say the order."""
+def explain(looked: Looked) -> list[ExplainedImage]:
+    """Every row in the order of the file, matched at IoU 0.5 by class, as the scores of evaluate are."""
     dataset, at = looked.dataset, IOUS.index(MATCH_IOU)
-    edges = np.arange(len(dataset.rows) + 1)
-    starts = np.searchsorted(dataset.predictions.image, edges).tolist()
-    true_starts = np.searchsorted(dataset.truths.image, edges).tolist()
+    edges, sides = np.arange(len(dataset.rows) + 1), (dataset.predictions, dataset.truths)
+    starts, true_starts = (np.searchsorted(side.image, edges).tolist() for side in sides)
     states, matched = looked.by_class.states[at].tolist(), looked.by_class.matched[at].tolist()
     ious, kinds = matched_ious(looked, at).tolist(), looked.errors.kinds.tolist()
     labels, true_labels = dataset.predictions.label.tolist(), dataset.truths.label.tolist()
-    images = {}
+    images = []
     for n, row in enumerate(dataset.rows):
-        first, after, true_first, true_after = starts[n], starts[n + 1], true_starts[n], true_starts[n + 1]
-        matches: list[int | None] = [None] * (true_after - true_first)
-        objects = []
-        for m in range(first, after):
-            gt = matched[m] - true_first if states[m] == 1 else None
-            if gt is not None:
-                matches[gt] = m - first
-            objects.append(
-                ExplainedObject(
-                    predicted=dataset.predicted[n][m - first],
-                    label=dataset.classes[labels[m]],
-                    score=float(dataset.predictions.scores[m]),
-                    kind=KINDS[kinds[m]] if states[m] == FALSE else (MATCHED if gt is not None else IGNORED),
-                    gt=gt,
-                    iou=ious[m],
-                    is_duplicate=bool(looked.is_duplicate[m]),
-                )
+        first, true_first = starts[n], true_starts[n]
+        members, true_members = range(first, starts[n + 1]), range(true_first, true_starts[n + 1])
+        matches: list[int | None] = [None] * len(true_members)
+        for m in members:
+            if states[m] == TRUE:
+                matches[matched[m] - true_first] = m - first
+        objects = [
+            ExplainedObject(
+                predicted=dataset.predicted[n][m - first],
+                label=dataset.classes[labels[m]],
+                score=float(dataset.predictions.scores[m]),
+                kind={TRUE: MATCHED, FALSE: KINDS[kinds[m]]}.get(states[m], IGNORED),
+                iou=ious[m],
             )
-        names = tuple(dataset.classes[true_labels[g]] for g in range(true_first, true_after))
-        images[row.id] = ExplainedImage(row=row, objects=tuple(objects), labels=names, matches=tuple(matches))
-    return {row.id: images[row.id] for row in rows}
+            for m in members
+        ]
+        names = tuple(dataset.classes[true_labels[g]] for g in true_members)
+        images.append(ExplainedImage(row=row, objects=tuple(objects), labels=names, matches=tuple(matches)))
+    return [images[n] for n in dataset.in_order_of_file()]

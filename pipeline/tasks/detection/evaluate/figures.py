@@ -24,6 +24,7 @@ from pipeline.tasks.detection.evaluate.explain import (
 from pipeline.tasks.detection.evaluate.glossary import MASK
 from pipeline.tasks.detection.evaluate.kernels import IGNORED, TRUE, Weights
 from pipeline.tasks.detection.evaluate.matching import (
+    Cells,
     box_ious,
     counted_truths,
     make_cells,
@@ -32,7 +33,8 @@ from pipeline.tasks.detection.evaluate.matching import (
 
 
 class Figures:
-    """All that depends on how often images count, of one dataset: by name, [B] each, NaN where undefined.
+    """All that depends on how often images count, of one dataset: by name, [B] each, NaN where undefined. Each part is
+    computed when it is first asked for.
 
     ``by_image`` are the counts of each image, [N] by name. What errors cost is left out unless ``with_costs``.
     """
@@ -40,20 +42,34 @@ class Figures:
     def __init__(self, dataset: Dataset, min_score: float | None, *, with_costs: bool = False) -> None:
         self.dataset = dataset
         self.looked = look(dataset, min_score)
-        # What errors cost is told of all predictions, whatever the lowest score.
-        whole = look(dataset) if with_costs and min_score is not None else self.looked
+        self._min_score, self._with_costs = min_score, with_costs
         counts = count_images(self.looked)
         self._counts = np.stack(list(counts.values()), axis=1)
         self.by_image = dict(zip(counts, self._counts.T, strict=True))
-        answers = dataset.predicted
-        masks = has_masks([row.gt for row in dataset.rows]) and (has_masks(answers) or not any(answers))
-        cells = make_cells(dataset)
-        ious = {"": box_ious(dataset, cells)} | ({MASK: mask_ious(dataset, cells)} if masks else {})
-        self._kinds = {prefix: AveragePrecision(dataset, cells, these) for prefix, these in ious.items()}
-        self._costs = None
-        if with_costs:
-            matches = whole.by_class.at(IOUS.index(MATCH_IOU))
-            self._costs = ErrorCosts(dataset, cells, matches, whole.errors)
+
+    @cached_property
+    def _cells(self) -> Cells:
+        return make_cells(self.dataset)
+
+    @cached_property
+    def boxes(self) -> AveragePrecision:
+        """Average precision of boxes."""
+        return AveragePrecision(self.dataset, self._cells, box_ious(self.dataset, self._cells))
+
+    @cached_property
+    def _kinds(self) -> dict[str, AveragePrecision]:
+        answers = self.dataset.predicted
+        masks = has_masks([row.gt for row in self.dataset.rows]) and (has_masks(answers) or not any(answers))
+        if not masks:
+            return {"": self.boxes}
+        ious = mask_ious(self.dataset, self._cells)
+        return {"": self.boxes, MASK: AveragePrecision(self.dataset, self._cells, ious)}
+
+    @cached_property
+    def costs(self) -> ErrorCosts:
+        """What errors cost: told of all predictions, whatever the lowest score."""
+        whole = self.looked if self._min_score is None else look(self.dataset)
+        return ErrorCosts(self.dataset, self._cells, whole.by_class.at(IOUS.index(MATCH_IOU)), whole.errors)
 
     @property
     def prefixes(self) -> list[str]:
@@ -72,8 +88,8 @@ class Figures:
             found |= {prefix + name: value for name, value in average_precision.figures(weights).items()}
         parts = [weights[first : first + rows] @ self._counts for first in range(0, len(weights), rows)]
         found |= ratios(dict(zip(self.by_image, np.concatenate(parts).T, strict=True)))
-        if self._costs is not None:
-            found |= {f"{name}_cost": value for name, value in self._costs.delta(weights).items()}
+        if self._with_costs:
+            found |= {f"{name}_cost": value for name, value in self.costs.delta(weights).items()}
         return found
 
     def by_class(self, weights: Weights) -> dict[str, Floats]:

@@ -7,7 +7,7 @@ would be with its salvaged objects counted in (or left out, where ``use_salvaged
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,8 +88,7 @@ def evaluate(predictions: Sequence[DetectionPrediction], options: Evaluate) -> E
     options ask for what the rows do not have.
     """
     main = collect(predictions, reading_of(options))
-    order = main.in_order_of_file()
-    _check([main.rows[n] for n in order], options)
+    _check([main.rows[n] for n in main.in_order_of_file()], options)
     figures = Figures(main, options.min_score, with_costs=True)
     slices = list(_slices(main.rows, options.slice_by))
     metrics: list[Metric] = []
@@ -101,7 +100,7 @@ def evaluate(predictions: Sequence[DetectionPrediction], options: Evaluate) -> E
         subject = WITHOUT_SALVAGED if options.use_salvaged else WITH_SALVAGED
         metrics += _resampled(Figures(other, options.min_score, with_costs=True), slices[0], subject, options)
     metrics += _by_class(figures, options)
-    scores = Lines(lambda: map(encode, _scores(figures, order)), DetectionScore)
+    scores = Lines(lambda: map(encode, score_rows(figures)), DetectionScore)
     return Evaluation(scores=scores, metrics=metrics)
 
 
@@ -155,7 +154,7 @@ def _check(predictions: Sequence[DetectionPrediction], options: Evaluate) -> Non
 
 def _slices(rows: Sequence[DetectionPrediction], keys: Sequence[str]) -> Iterator[_Slice]:
     """All records; then those of each value of each key of the metadata, in order of the values as texts."""
-    yield _Slice("all", "all", np.arange(len(rows)))
+    yield _all_records(len(rows))
     for key in keys:
         groups: dict[str, list[int]] = {}
         for index, row in enumerate(rows):
@@ -163,6 +162,10 @@ def _slices(rows: Sequence[DetectionPrediction], keys: Sequence[str]) -> Iterato
                 groups.setdefault(str((row.metadata or {})[key]), []).append(index)
         for value in sorted(groups):
             yield _Slice(key, value, np.array(groups[value]))
+
+
+def _all_records(number: int) -> _Slice:
+    return _Slice("all", "all", np.arange(number))
 
 
 def _weights(part: _Slice, num_images: int) -> Weights:
@@ -198,22 +201,36 @@ def _draws(part: _Slice, num_images: int, options: Evaluate) -> Iterator[Weights
 def _resampled(figures: Figures, part: _Slice, subject: str, options: Evaluate) -> Iterator[Metric]:
     """Figures of a slice with their intervals, and its counts."""
     num_images = len(figures.dataset.rows)
-    ones = _weights(part, num_images)
     rows = _num_drawn_together(part)
-    value = figures.pooled(ones, rows)
-    drawn = [figures.pooled(weights, rows) for weights in _draws(part, num_images, options)]
+    value, spread = _with_resamples(lambda weights: figures.pooled(weights, rows), part, num_images, options)
     for name in [definition.name for definition in GLOSSARY if definition.name in value]:
         if np.isfinite(value[name][0]):
-            spread = np.concatenate([one[name] for one in drawn]) if drawn else np.empty(0)
-            yield _metric(part, (name, POOLED, subject), _interval(float(value[name][0]), spread, options))
-    for name, count in figures.counts(ones).items():
+            yield _metric(part, (name, POOLED, subject), _interval(float(value[name][0]), spread[name], options))
+    for name, count in figures.counts(_weights(part, num_images)).items():
         yield _metric(part, (name, "count", subject), count)
+
+
+def _with_resamples(
+    figures_of: Callable[[Weights], Mapping[str, Floats]], part: _Slice, num_images: int, options: Evaluate
+) -> tuple[Mapping[str, Floats], dict[str, Floats]]:
+    """Figures of a slice ([1, ...] each), and the same of its resamples ([B, ...] each)."""
+    value = figures_of(_weights(part, num_images))
+    drawn = [figures_of(weights) for weights in _draws(part, num_images, options)]
+    return value, {name: np.concatenate([one[:0], *(found[name] for found in drawn)]) for name, one in value.items()}
+
+
+def main_figures(predictions: Sequence[DetectionPrediction], options: Evaluate) -> dict[str, Interval | float]:
+    """AP, AP50 and AP75 of boxes with their intervals, as `evaluate` gives them; NaN where there is nothing to find."""
+    figures = Figures(collect(predictions, reading_of(options)), options.min_score)
+    num_images = len(figures.dataset.rows)
+    value, spread = _with_resamples(figures.boxes.main, _all_records(num_images), num_images, options)
+    return {name: _interval(float(one[0]), spread[name], options) for name, one in value.items()}
 
 
 def _interval(value: float, spread: Floats, options: Evaluate) -> Interval | float:
     """Resamples in which the figure is undefined (they drew no true object) are left out."""
     spread = spread[np.isfinite(spread)]
-    if not len(spread):
+    if not len(spread) or np.isnan(value):
         return value
     bootstrap = stats.Bootstrap(num_resamples=options.num_resamples, confidence=options.confidence)
     return stats.percentile_interval(value, spread, bootstrap)
@@ -250,10 +267,8 @@ def _reading_metrics(dataset: Dataset, part: _Slice, options: Evaluate) -> Itera
 def _by_class(figures: Figures, options: Evaluate) -> Iterator[Metric]:
     """Figures of every class of the ground truth, with intervals. Their records are the images that have the class."""
     dataset = figures.dataset
-    whole = _Slice("all", "all", np.arange(len(dataset.rows)))
-    value = figures.by_class(_weights(whole, len(dataset.rows)))
-    drawn = [figures.by_class(weights) for weights in _draws(whole, len(dataset.rows), options)]
-    spread = {name: np.concatenate([one[name] for one in drawn]) for name in value} if drawn else {}
+    num_images = len(dataset.rows)
+    value, spread = _with_resamples(figures.by_class, _all_records(num_images), num_images, options)
     counts = ("num_gt", "num_preds")
     for k, name in enumerate(dataset.classes[: dataset.num_true_classes]):
         sides = dataset.truths, dataset.predictions
@@ -264,15 +279,15 @@ def _by_class(figures: Figures, options: Evaluate) -> Iterator[Metric]:
             if metric in counts:
                 yield _metric(part, (metric, "count", MODEL), float(values[0, k]))
             elif np.isfinite(values[0, k]):
-                resampled = spread[metric][:, k] if spread else np.empty(0)
-                yield _metric(part, (metric, POOLED, MODEL), _interval(float(values[0, k]), resampled, options))
+                interval = _interval(float(values[0, k]), spread[metric][:, k], options)
+                yield _metric(part, (metric, POOLED, MODEL), interval)
 
 
-def _scores(figures: Figures, order: Ints) -> Iterator[DetectionScore]:
-    """One row an image, in the ``order`` of rows."""
+def score_rows(figures: Figures) -> Iterator[DetectionScore]:
+    """One row an image, in the order of the file."""
     counts = figures.by_image
     found = ratios(counts)
-    for n in order:
+    for n in figures.dataset.in_order_of_file():
         row = figures.dataset.rows[n]
         yield DetectionScore(
             id=f"{row.id}/{MODEL}",

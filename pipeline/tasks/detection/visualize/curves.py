@@ -10,18 +10,17 @@ from pipeline import stats
 from pipeline.look import plotting
 from pipeline.look.picture import Picture
 from pipeline.stats import Floats
-from pipeline.tasks.detection.evaluate.average_precision import MAX_DETECTIONS, RECALLS
+from pipeline.tasks.detection.evaluate.average_precision import AT_50, AT_75, RECALLS
 from pipeline.tasks.detection.evaluate.dataset import Dataset
 from pipeline.tasks.detection.evaluate.explain import IOUS, MATCH_IOU, Looked, percent
-from pipeline.tasks.detection.evaluate.figures import ClassCounts
+from pipeline.tasks.detection.evaluate.figures import ClassCounts, Figures
 from pipeline.tasks.detection.evaluate.kernels import IGNORED, TRUE, States
-from pipeline.tasks.detection.evaluate.matching import COCO_IOUS, box_ious, counted_truths, make_cells, match
+from pipeline.tasks.detection.evaluate.matching import COCO_IOUS, counted_truths
 from pipeline.tasks.detection.visualize.looks import counted, one_line
 
 MAX_CURVES = 7  # classes with a curve of their own, as many as there are looks that are told apart
 MAX_CLASSES = 16  # classes with bars
 NUM_BINS = 10  # of scores
-_AT_50, _AT_75 = 0, 5  # indices of COCO_IOUS
 
 
 def interpolated_precision(states: States, num_true: int) -> Floats:
@@ -38,22 +37,17 @@ def interpolated_precision(states: States, num_true: int) -> Floats:
     return np.append(highest, 0.0)[place]
 
 
-def precision_curves(dataset: Dataset) -> Floats:
+def precision_curves(figures: Figures) -> Floats:
     """Interpolated precision of boxes: [classes of the truth, COCO_IOUS, 101], NaN for a class with crowds alone.
 
     Its mean over the last axis is the AP that evaluate writes.
     """
-    cells = make_cells(dataset)
-    states = match(dataset, cells, box_ious(dataset, cells), COCO_IOUS).in_order_of_rows(cells).states
-    states[:, cells.order[cells.rank >= MAX_DETECTIONS]] = IGNORED
-    best_first = np.argsort(-dataset.predictions.scores, kind="stable")
-    labels = dataset.predictions.label[best_first]
-    num_true = _num_true(dataset)
-    curves = np.full((dataset.num_true_classes, len(COCO_IOUS), len(RECALLS)), np.nan)
+    line, num_true = figures.boxes.rankings["all"].line, _num_true(figures.dataset)
+    curves = np.full((len(num_true), len(COCO_IOUS), len(RECALLS)), np.nan)
     for k in np.flatnonzero(num_true):
-        members = best_first[labels == k]
+        members = slice(line.starts[k], line.starts[k + 1])
         for t in range(len(COCO_IOUS)):
-            curves[k, t] = interpolated_precision(states[t, members], int(num_true[k]))
+            curves[k, t] = interpolated_precision(line.states[t, members], int(num_true[k]))
     return curves
 
 
@@ -68,28 +62,29 @@ def has_truth(dataset: Dataset) -> bool:
     return bool(counted_truths(dataset.truths).any())
 
 
-def precision_recall(dataset: Dataset) -> Picture:
+def precision_recall(dataset: Dataset, curves: Floats) -> Picture:
     """Precision over recall: the mean over classes at several IoU, and single classes at IoU .50."""
-    curves = precision_curves(dataset)
     known = np.flatnonzero(~np.isnan(curves[:, 0, 0]))
     canvas, (left, right) = plotting.new_panels(4.7, 2)
     for label, lines, index in (
-        ("IoU .50", curves[known, _AT_50], 0),
-        ("IoU .75", curves[known, _AT_75], 1),
+        ("IoU .50", curves[known, AT_50], 0),
+        ("IoU .75", curves[known, AT_75], 1),
         ("mean of .50 to .95", curves[known].mean(axis=1), 2),
     ):
         if len(known):
             _curve(left, lines.mean(axis=0), index, label)
     frequent = known[np.argsort(-_num_true(dataset)[known], kind="stable")][:MAX_CURVES]
     for index, k in enumerate(frequent):
-        _curve(right, curves[k, _AT_50], index, one_line(dataset.classes[k]))
+        _curve(right, curves[k, AT_50], index, one_line(dataset.classes[k]))
+    _zoom(right, curves[frequent, AT_50])
     left.set_title("mean over the classes")
     right.set_title(f"the classes at IoU .50{_most_frequent(len(frequent), len(known))}")
     return Picture(
         slug="precision_recall",
         title="Precision and recall",
         caption="Precision, interpolated at 101 recalls as COCO does, of the predictions ranked by score. The number "
-        "behind each name is its average precision, the area below the curve. "
+        "behind each name is its average precision, the area below the curve. Where all classes lie high, "
+        "their axis begins above 0. "
         + (
             "Scores differ, so that a curve shows what a threshold would gain."
             if scores_differ(dataset)
@@ -112,21 +107,27 @@ def _curve(ax: Axes, precision: Floats, index: int, name: str) -> None:
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
+def _zoom(ax: Axes, precision: Floats) -> None:
+    """Leave out what lies below all curves where they would lie on each other at the top."""
+    lowest = precision[precision > 0].min(initial=1.0)
+    floor = max(edge for edge in (0.0, 0.5, 0.8, 0.9) if edge < lowest)
+    ax.set_ylim(floor, 1.0 + 0.03 * (1.0 - floor))
+
+
 def _most_frequent(num_shown: int, number: int) -> str:
     return f" ({num_shown} most frequent of {number})" if num_shown < number else ""
 
 
-def by_class(looked: Looked) -> Picture:
+def by_class(looked: Looked, curves: Floats) -> Picture:
     """AP, precision and recall of the classes, the most frequent ones first."""
-    dataset = looked.dataset
-    curves, num_true = precision_curves(dataset), _num_true(dataset)
+    dataset, num_true = looked.dataset, _num_true(looked.dataset)
     ones = np.ones((1, len(dataset.rows)), np.int32)
     found = {name: values[0] for name, values in ClassCounts(looked).ratios(ones).items()}
     known = np.flatnonzero(num_true)
     chosen = known[np.argsort(-num_true[known], kind="stable")][:MAX_CLASSES]
     at = percent(MATCH_IOU)
     shown = {
-        "AP50": curves[chosen, _AT_50].mean(axis=1),
+        "AP50": curves[chosen, AT_50].mean(axis=1),
         f"precision at IoU .{at}": found[f"precision_{at}"][chosen],
         f"recall at IoU .{at}": found[f"recall_{at}"][chosen],
     }
@@ -159,8 +160,7 @@ def calibration(looked: Looked) -> Picture:
     edges = np.linspace(min(0.0, scores.min(initial=0.0)), max(1.0, scores.max(initial=1.0)), NUM_BINS + 1)
     places = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, NUM_BINS - 1)
     canvas, (left, below) = plotting.new_panels(4.2, 2)
-    means = np.array([scores[places == place].mean() for place in np.unique(places)])
-    draw_rates(left, right, places, means, label="share that is right")
+    draw_rates(left, right, places, scores, label="share that is right")
     plotting.diagonal(left, 1, "score is the chance")
     left.set(xlabel="score (mean of the group)", ylabel="share that is right", title="is the score right?")
     for label, chosen, looks in (("matched", right, plotting.look(0)), ("false", ~right, plotting.look(1))):
@@ -177,10 +177,12 @@ def calibration(looked: Looked) -> Picture:
     )
 
 
-def draw_rates(ax: Axes, is_hit: NDArray[np.bool_], group: NDArray[Any], x: Floats, **style: Any) -> None:
-    """Share of hits in each group with its 95 % interval, at ``x`` (one for each distinct group, ascending)."""
-    rates = [stats.wilson(int(is_hit[group == g].sum()), int((group == g).sum())) for g in np.unique(group)]
-    value, low, high = np.array([(rate.value, rate.low, rate.high) for rate in rates]).reshape(-1, 3).T
-    error = plotting.whiskers(value, (low, high))
-    ax.errorbar(x, value, error, fmt="o-", color=plotting.BLUE, capsize=3, **style)
+def draw_rates(ax: Axes, is_hit: NDArray[np.bool_], group: NDArray[Any], values: Floats, **style: Any) -> None:
+    """Share of hits in each group with its 95 % interval, at the mean of the group's ``values``."""
+    members = [group == one for one in np.unique(group)]
+    rates = [stats.wilson(int(is_hit[these].sum()), int(these.sum())) for these in members]
+    share, low, high = np.array([(rate.value, rate.low, rate.high) for rate in rates]).reshape(-1, 3).T
+    error = plotting.whiskers(share, (low, high))
+    x = [values[these].mean() for these in members]
+    ax.errorbar(x, share, error, fmt="o-", color=plotting.BLUE, capsize=3, **style)
     ax.set_ylim(0, 1.03)

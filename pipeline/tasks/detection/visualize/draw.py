@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.look.picture import MOVED, Picture, Section, save_sections
 from pipeline.look.training import SECTION as LEARNING
 from pipeline.tasks.detection.evaluate.dataset import collect
-from pipeline.tasks.detection.evaluate.explain import Looked, explain_looked, look
+from pipeline.tasks.detection.evaluate.figures import Figures
 from pipeline.tasks.detection.evaluate.reading import reading_of
 from pipeline.tasks.detection.images import ImageFolder
 from pipeline.tasks.detection.infer.sources import image_limits
@@ -54,10 +54,10 @@ def sections(job: DrawJob) -> Iterator[Section]:
     """Everything there is to draw, one at a time."""
     rows = _drawable(job)
     evaluate, visualize = job.score_options or Evaluate(), job.options or Visualize()
-    looked = look(collect(rows, reading_of(evaluate)), evaluate.min_score)
-    judged = judge(list(explain_looked(looked, rows).values()))
-    yield "How good it is", _quality(looked)
-    yield "What goes wrong", _errors(looked)
+    figures = Figures(collect(rows, reading_of(evaluate)), evaluate.min_score)
+    judged = judge(figures)
+    yield "How good it is", _quality(figures)
+    yield "What goes wrong", _errors(figures)
     yield "How the texts were read", [errors.reading(rows)]
     album = images.Album(job.image_root)
     sheets = _sheets(judged)
@@ -82,21 +82,22 @@ def _drawable(job: DrawJob) -> Sequence[DetectionPrediction]:
     return rows
 
 
-def _quality(looked: Looked) -> Iterator[Picture]:
-    if curves.has_truth(looked.dataset):
-        yield curves.precision_recall(looked.dataset)
-        yield curves.by_class(looked)
-    if curves.scores_differ(looked.dataset):
-        yield curves.calibration(looked)
+def _quality(figures: Figures) -> Iterator[Picture]:
+    if curves.has_truth(figures.dataset):
+        precision = curves.precision_curves(figures)
+        yield curves.precision_recall(figures.dataset, precision)
+        yield curves.by_class(figures.looked, precision)
+    if curves.scores_differ(figures.dataset):
+        yield curves.calibration(figures.looked)
 
 
-def _errors(looked: Looked) -> Iterator[Picture]:
-    if len(looked.dataset.truths) or len(looked.dataset.predictions):
-        yield errors.error_types(looked)
-        yield errors.confusion(looked)
-        yield errors.repeats(looked)
-    if curves.has_truth(looked.dataset):
-        yield errors.found_by_size(looked)
+def _errors(figures: Figures) -> Iterator[Picture]:
+    if len(figures.dataset.truths) or len(figures.dataset.predictions):
+        yield errors.error_types(figures)
+        yield errors.confusion(figures.looked)
+        yield errors.repeats(figures.by_image)
+    if curves.has_truth(figures.dataset):
+        yield errors.found_by_size(figures.looked)
 
 
 def _sheets(judged: Sequence[JudgedImage]) -> list[images.Sheet]:

@@ -10,11 +10,10 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from pipeline.look import plotting
+from pipeline.look import heat_maps, plotting
+from pipeline.look.numbers import words
 from pipeline.look.picture import Picture
-from pipeline.look.plotting import words
 from pipeline.stats import Floats
-from pipeline.tasks.detection.evaluate.average_precision import ErrorCosts
 from pipeline.tasks.detection.evaluate.dataset import Dataset
 from pipeline.tasks.detection.evaluate.explain import (
     BACKGROUND_IOU,
@@ -23,19 +22,20 @@ from pipeline.tasks.detection.evaluate.explain import (
     MATCH_IOU,
     REPEAT_IOU,
     Looked,
-    count_images,
     matched_ious,
     percent,
 )
+from pipeline.tasks.detection.evaluate.figures import Figures
 from pipeline.tasks.detection.evaluate.glossary import STATUSES
 from pipeline.tasks.detection.evaluate.kernels import FALSE, TRUE, Ints
-from pipeline.tasks.detection.evaluate.matching import Matches, box_ious, counted_truths, make_cells, match
+from pipeline.tasks.detection.evaluate.matching import counted_truths
 from pipeline.tasks.detection.rows import DetectionPrediction
 from pipeline.tasks.detection.visualize.curves import draw_rates
 from pipeline.tasks.detection.visualize.looks import counted, one_line
 
 MAX_CLASSES = 14  # rows of the table of classes
 NUM_SIZES = 8  # groups of true objects by size
+MIN_GROUP = 10  # true objects of a group: fewer have an interval of half the panel
 MAX_BARS = 12  # repairs, or reasons, of the most frequent ones
 BACKGROUND, LOST, OTHERS = "(background)", "(not found)", "(others)"
 _MEANINGS = {
@@ -48,20 +48,20 @@ _MEANINGS = {
 }
 
 
-def error_types(looked: Looked) -> Picture:
+def error_types(figures: Figures) -> Picture:
     """False predictions and missed objects by kind: how many, and what they cost."""
-    dataset = looked.dataset
-    counts = {name: values.sum() for name, values in count_images(looked).items()}
-    cells = make_cells(dataset)
-    matches = match(dataset, cells, box_ious(dataset, cells), np.array([MATCH_IOU])).in_order_of_rows(cells)
-    cost = ErrorCosts(dataset, cells, Matches(states=matches.states, matched=matches.matched), looked.errors)
-    delta = cost.delta(np.ones((1, len(dataset.rows)), np.int32))
+    counts = [figures.by_image[name].sum() for name in ERROR_TYPES]
+    delta = figures.costs.delta(np.ones((1, len(figures.dataset.rows)), np.int32))
+    costs = np.nan_to_num([delta[name][0] for name in ERROR_TYPES])
     canvas = plotting.new_figure(3.3)
     left, right = canvas.subplots(1, 2, sharey=True)
     names = [f"{name}\n{_MEANINGS[name]}" for name in ERROR_TYPES]
-    plotting.bars(left, names, [("", [counts[name] for name in ERROR_TYPES], None, plotting.look(0))], ",.0f")
+    plotting.bars(left, names, [("", counts, None, plotting.look(0))], ",.0f")
     left.set_title("how many")
-    _draw_costs(right, np.array([delta[name][0] for name in ERROR_TYPES]))
+    left.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    plotting.bars(right, names, [("", costs, None, plotting.look(1))], "+.3f")
+    right.set_title("what they cost (AP50)")
+    right.xaxis.set_major_locator(MaxNLocator(5))
     return Picture(
         slug="errors",
         title="Kinds of errors",
@@ -71,20 +71,6 @@ def error_types(looked: Looked) -> Picture:
         "and below 0 the errors help more than they harm.",
         canvas=canvas,
     )
-
-
-def _draw_costs(ax: Axes, costs: Floats) -> None:
-    shown = np.nan_to_num(costs)
-    places = np.arange(len(shown))
-    ax.barh(places, shown, 0.72, **plotting.look(1).fill)
-    for place, value in zip(places, shown, strict=True):
-        text: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7.5}
-        ax.annotate(f"{value:+.3f}", (max(value, 0.0), place), (4, 0), **text)
-    low, high = float(shown.min(initial=0.0)), float(shown.max(initial=0.0))
-    ax.set(xlim=(1.1 * low, 1.22 * high if high > 0 else 0.01), title="what they cost (AP50)")
-    ax.axvline(0, color=plotting.FAINT, linewidth=0.8)
-    ax.grid(axis="y", visible=False)
-    ax.tick_params(axis="y", length=0)
 
 
 def confusion_table(looked: Looked) -> tuple[NDArray[np.int64], list[str], list[str]]:
@@ -134,23 +120,20 @@ def confusion(looked: Looked) -> Picture:
     share = np.divide(table, totals, out=np.full(table.shape, np.nan), where=totals > 0)
     share[-1, -1] = np.nan
     canvas, (ax,) = plotting.new_panels(1.3 + 0.36 * max(len(rows), 4), 1)
-    scale = Normalize(0.0, 1.0)
-    plotting.heat_map(ax, share, color_map=plotting.PALE_TO_DARK, scale=scale)
-    for (row, column), count in np.ndenumerate(table):
-        if count:
-            ink = plotting.ink_on(plotting.PALE_TO_DARK, scale, float(share[row, column]))
-            plotting.write(ax, column + 0.5, row + 0.5, f"{count:,}", color=ink, fontsize=8)
+    counts = np.where(np.isnan(share), "", np.vectorize("{:,}".format)(table))
+    heat_maps.share_map(ax, share, Normalize(0.0, 1.0), counts)
     is_long = max(map(len, columns)) > 8
     slant: dict[str, Any] = {"rotation": 35, "ha": "left"} if is_long and len(columns) > 6 else {}
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
+    ax.xaxis.labelpad = 8
     ax.set_xticks(np.arange(len(columns)) + 0.5, columns, **slant)
     names = [f"{name} ({total:,})" for name, total in zip(rows, totals[:, 0], strict=True)]
     ax.set_yticks(np.arange(len(rows)) + 0.5, names)
     ax.set(xlabel="predicted", ylabel="true")
     ax.axhline(len(rows) - 1, color=plotting.INK, linewidth=1.0)
     ax.axvline(len(columns) - 1, color=plotting.INK, linewidth=1.0)
-    plotting.percent(plotting.scale_bar(canvas, ax, "share of the row").ax.yaxis)
+    plotting.percent(heat_maps.scale_bar(canvas, ax, "share of the row").ax.yaxis)
     return Picture(
         slug="confusion",
         title="Classes taken for others",
@@ -161,9 +144,8 @@ def confusion(looked: Looked) -> Picture:
     )
 
 
-def repeats(looked: Looked) -> Picture:
+def repeats(counts: Mapping[str, Floats]) -> Picture:
     """How many objects the model names: against the truth, and where most of them stand."""
-    counts = count_images(looked)
     true, predicted = counts["num_gt"], counts["num_preds"]
     canvas, (left, right) = plotting.new_panels(3.9, 2)
     _draw_numbers(left, true, predicted)
@@ -219,12 +201,12 @@ def found_by_size(looked: Looked) -> Picture:
     canvas, (left, middle, right) = plotting.new_panels(3.5, 3)
     edges = np.unique(np.quantile(side, np.linspace(0, 1, NUM_SIZES + 1))) if len(side) else np.array([0.0])
     group = np.clip(np.searchsorted(edges, side, side="right") - 1, 0, max(len(edges) - 2, 0))
-    draw_rates(left, found, group, np.array([side[group == g].mean() for g in np.unique(group)]), markersize=4)
+    draw_rates(left, found, group, side, markersize=4)
     plotting.percent(left.yaxis, middle.yaxis)
     left.set(xlabel="size: root of the area (pixels)", ylabel="share found", title="by size")
-    crowding = np.bincount(images, minlength=len(dataset.rows))[images]
-    draw_rates(middle, found, crowding, np.unique(crowding).astype(np.float64), markersize=4)
-    middle.set(xlabel="true objects in the image", title="by number of objects")
+    crowding = with_full_end(np.bincount(images, minlength=len(dataset.rows))[images])
+    draw_rates(middle, found, crowding, crowding.astype(np.float64), markersize=4)
+    middle.set(xlabel="true objects in the image (at the end: or more)", title="by number of objects")
     middle.xaxis.set_major_locator(MaxNLocator(integer=True))
     ious = matched_ious(looked, at)[states == TRUE]
     plotting.distribution(right, ious, plotting.look(0))
@@ -238,6 +220,11 @@ def found_by_size(looked: Looked) -> Picture:
         "distribution of the IoU of all matches, a mark at the median; the further right, the tighter.",
         canvas=canvas,
     )
+
+
+def with_full_end(values: Ints) -> Ints:
+    """``values`` [N] with the largest made equal, until `MIN_GROUP` are: the last group is no interval of a few."""
+    return np.minimum(values, np.sort(values)[-MIN_GROUP:][:1]) if len(values) else values
 
 
 def reading(rows: Sequence[DetectionPrediction]) -> Picture:

@@ -13,9 +13,12 @@ from PIL import Image
 
 from pipeline.contract.jobs import PairDrawJob
 from pipeline.look import plotting
+from pipeline.look.numbers import end_of, words
 from pipeline.look.picture import Picture
-from pipeline.look.plotting import words
 from pipeline.tasks.detection.evaluate import explain
+from pipeline.tasks.detection.evaluate.dataset import collect
+from pipeline.tasks.detection.evaluate.figures import Figures
+from pipeline.tasks.detection.evaluate.reading import reading_of
 from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.infer.sources import image_limits
 from pipeline.tasks.detection.recipe import Evaluate, Infer
@@ -32,7 +35,7 @@ from pipeline.tasks.detection.visualize.looks import (
     one_line,
 )
 from pipeline.tasks.detection.visualize.outlines import Drawn, draw_labels, draw_outlines, outlines_of
-from pipeline.tasks.detection.visualize.worst import ORDER, JudgedImage, facts_of, is_crowd, judge, text_of
+from pipeline.tasks.detection.visualize.worst import ORDER, JudgedImage, facts_of, judge, text_of
 
 PANEL_IN = 4.86  # width of a panel; two fit beside each other
 TALLEST_IN, LOWEST_IN = 5.6, 1.3  # of a panel
@@ -82,7 +85,7 @@ def true_objects(image: JudgedImage, *, labelled: bool = True) -> list[Drawn]:
     row = image.row
     drawn = []
     for index, one in enumerate(row.gt):
-        look = UNCOUNTED if is_crowd(image.explained, index) else FOUND
+        look = UNCOUNTED if one.coco is not None and one.coco.iscrowd == 1 else FOUND
         if look == FOUND and image.explained.matches[index] is None:
             look = NOT_FOUND
         outlines = outlines_of(one, row.gt_coord_mode, (row.width, row.height))
@@ -108,24 +111,15 @@ def predicted_objects(image: JudgedImage, *, labelled: bool = True, with_scores:
 def side_by_side(image: JudgedImage, album: Album, *, with_scores: bool) -> Picture:
     """One image twice: with the true objects, and with the predicted ones."""
     row = image.row
-    aspect = _aspect_of(row)
-    height = min(max(PANEL_IN * aspect, LOWEST_IN), TALLEST_IN)
-    width = min(PANEL_IN, max(height / aspect, LOWEST_IN))
-    canvas = plotting.new_figure(height + TITLE_IN + LEGEND_IN, automatic=False)
-    photograph = album.open(row, round(PANEL_IN * plotting.DPI))
-    truth, prediction = true_objects(image), predicted_objects(image, with_scores=with_scores)
-    for left, title, objects in ((0, _truth_title(image), truth), (1, _prediction_title(image), prediction)):
-        middle = (left + 0.5) * plotting.WIDTH_IN / 2
-        ax = canvas.add_axes(_share_of(canvas, (middle - width / 2, LEGEND_IN, width, height)))
-        left_out = _draw_panel(ax, row, photograph, objects)
-        rest = f" ({counted(left_out, 'label')} found no room)" if left_out else ""
-        _write_title(canvas, title + rest, (middle, LEGEND_IN + height), fontsize=9.5)
-    _draw_legend(canvas, {one.look for one in (*truth, *prediction)})
+    panels = [
+        (_truth_title(image), true_objects(image)),
+        (_prediction_title(image), predicted_objects(image, with_scores=with_scores)),
+    ]
     return Picture(
         slug=f"image_{image.place:04d}",
         title=f"{image.place}. {one_line(row.id, 80)}",
         caption=_caption(image),
-        canvas=canvas,
+        canvas=_draw_panels(row, album, panels),
         record_ids=(row.id,),
         facts=facts_of(image),
         text=text_of(image),
@@ -133,17 +127,28 @@ def side_by_side(image: JudgedImage, album: Album, *, with_scores: bool) -> Pict
     )
 
 
-def _draw_panel(ax: Axes, row: DetectionPrediction, photograph: Image.Image | str, objects: Sequence[Drawn]) -> int:
-    """An image with its objects and their labels; returns how many labels found no room."""
-    _draw_image(ax, row, photograph)
-    draw_outlines(ax, objects)
-    return draw_labels(ax, objects)[1]
-
-
-def _write_title(canvas: Canvas, text: str, at_in: tuple[float, float], fontsize: float) -> None:
-    """A title above the middle of a panel's upper edge: a narrow image has one that is wider than itself."""
-    x, y, _, _ = _share_of(canvas, (at_in[0], at_in[1] + 0.07, 0, 0))
-    canvas.text(x, y, text, ha="center", va="bottom", fontsize=fontsize, fontweight="bold")
+def _draw_panels(row: DetectionPrediction, album: Album, panels: Sequence[tuple[str, list[Drawn]]]) -> Canvas:
+    """An image once for each (title, objects), `MAX_COLUMNS` beside each other, and what its lines mean below."""
+    columns = min(len(panels), MAX_COLUMNS)
+    lines = -(-len(panels) // columns)
+    across = min(plotting.WIDTH_IN / columns - EDGE_IN, PANEL_IN)
+    height = min(max(across * _aspect_of(row), LOWEST_IN), TALLEST_IN)
+    width = min(across, max(height / _aspect_of(row), LOWEST_IN))
+    canvas = plotting.new_figure(lines * (height + TITLE_IN) + LEGEND_IN, automatic=False)
+    photograph = album.open(row, round(across * plotting.DPI))
+    for index, (title, objects) in enumerate(panels):
+        line, column = divmod(index, columns)
+        middle = (column + 0.5) * plotting.WIDTH_IN / columns
+        bottom = LEGEND_IN + (lines - 1 - line) * (height + TITLE_IN)
+        ax = canvas.add_axes(_share_of(canvas, (middle - width / 2, bottom, width, height)))
+        _draw_image(ax, row, photograph)
+        draw_outlines(ax, objects)
+        left_out = draw_labels(ax, objects)[1]
+        rest = f" ({counted(left_out, 'label')} found no room)" if left_out else ""
+        x, y, _, _ = _share_of(canvas, (middle, bottom + height + 0.07, 0, 0))
+        canvas.text(x, y, title + rest, ha="center", va="bottom", fontsize=9.5 if columns < 3 else 9, fontweight="bold")
+    _draw_legend(canvas, {one.look for _, objects in panels for one in objects})
+    return canvas
 
 
 class Sheet(NamedTuple):
@@ -199,10 +204,10 @@ def _draw_cell(canvas: Canvas, image: JudgedImage, album: Album, room: tuple[flo
 
 def _write_heading(canvas: Canvas, image: JudgedImage, at_in: tuple[float, float], width_in: float) -> None:
     """Place, id and F1, with no more of the id than there is room for."""
-    f1 = "no objects" if image.f1 is None else f"F1 {image.f1:.2f}"
+    f1 = "no objects" if image.score.f1 is None else f"F1 {image.score.f1:.2f}"
     heading = canvas.text(*_share_of(canvas, (*at_in, 0, 0))[:2], "", fontsize=7, ha="left", va="bottom")
     for length in range(20, 0, -1):
-        heading.set_text(f"{image.place}. {plotting.end_of(image.row.id, length)}  {f1}")
+        heading.set_text(f"{image.place}. {end_of(image.row.id, length)}  {f1}")
         if heading.get_window_extent().width <= width_in * plotting.DPI:
             return
 
@@ -218,7 +223,7 @@ def _draw_image(ax: Axes, row: DetectionPrediction, photograph: Image.Image | st
     if isinstance(photograph, str):
         ax.set_facecolor(GROUND)
         text = f"no image: {words(photograph)}" if not brief else "no image"
-        plotting.write(ax, 0.5, 0.5, text, fontsize=7 if brief else 10, color="#5b6474", transform=ax.transAxes)
+        plotting.write(ax, 0.5, 0.5, text, fontsize=7 if brief else 10, color=plotting.SOFT, transform=ax.transAxes)
     else:
         ax.imshow(photograph, extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
     ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
@@ -248,8 +253,8 @@ def _draw_legend(canvas: Canvas, looks: set[str]) -> None:
 
 
 def _truth_title(image: JudgedImage) -> str:
-    crowds = len(image.row.gt) - image.num_true
-    text = f"truth: {counted(image.num_true, 'object')}"
+    crowds = len(image.row.gt) - image.score.num_gt
+    text = f"truth: {counted(image.score.num_gt, 'object')}"
     text += f" and {counted(crowds, 'crowd')}" if crowds else ""
     return f"{text}, {image.num_not_found} not found" if image.num_not_found else text
 
@@ -257,15 +262,15 @@ def _truth_title(image: JudgedImage) -> str:
 def _prediction_title(image: JudgedImage) -> str:
     if image.row.status == "not_run":
         return f"no prediction: {words(image.row.error or 'not run')}"
-    text = f"prediction: {counted(len(image.explained.objects), 'object')}"
-    return f"{text}, {image.num_false} false" if image.num_false else text
+    text = f"prediction: {counted(image.score.num_preds, 'object')}"
+    return f"{text}, {image.score.num_false} false" if image.score.num_false else text
 
 
 def _caption(image: JudgedImage) -> str:
     """What there is to say of one image in sentences."""
     row = image.row
     parts = [f"{row.error}: {row.error_detail}." if row.error_detail else f"{row.error}."] if row.error else []
-    if row.salvaged and len(image.explained.objects) == len(row.preds):
+    if row.salvaged and image.score.num_preds == len(row.preds):
         parts.append(f"{counted(len(row.salvaged), 'object')} complete before the text was cut, not counted.")
     if row.images:
         parts.append(f"{', '.join(row.images)}, {row.width} x {row.height} pixels.")
@@ -276,11 +281,12 @@ def pair_pictures(job: PairDrawJob) -> Iterator[Picture]:
     """A picture for each image, in the order given."""
     album = Album(job.image_root)
     labels = list(dict.fromkeys(label for record in job.records for label in record))
-    options = job.score_options if isinstance(job.score_options, Evaluate) else None
+    options = job.score_options if isinstance(job.score_options, Evaluate) else Evaluate()
     judged: dict[str, dict[str, JudgedImage]] = {}
     for label in labels:
         rows = [record[label] for record in job.records if label in record]
-        judged[label] = {image.row.id: image for image in judge(list(explain.explain(rows, options).values()))}
+        figures = Figures(collect(rows, reading_of(options)), options.min_score)
+        judged[label] = {image.row.id: image for image in judge(figures)}
     for place, record in enumerate(job.records, start=1):
         yield _draw_record(place, {label: judged[label][row.id] for label, row in record.items()}, album)
     album.tell(job.note, len(job.records))
@@ -289,30 +295,14 @@ def pair_pictures(job: PairDrawJob) -> Iterator[Picture]:
 def _draw_record(place: int, images: Mapping[str, JudgedImage], album: Album) -> Picture:
     """One image: the truth, and a panel for each model."""
     first = next(iter(images.values()))
-    row = first.row
-    columns = min(len(images) + 1, MAX_COLUMNS)
-    lines = -(-(len(images) + 1) // columns)
-    across = plotting.WIDTH_IN / columns - EDGE_IN
-    height = min(max(across * _aspect_of(row), LOWEST_IN), TALLEST_IN)
-    width = min(across, height / _aspect_of(row))
-    canvas = plotting.new_figure(lines * (height + TITLE_IN) + LEGEND_IN, automatic=False)
-    photograph = album.open(row, round(across * plotting.DPI))
-    panels: list[tuple[str, list[Drawn]]] = [(f"truth: {counted(first.num_true, 'object')}", _truth(first))]
+    panels: list[tuple[str, list[Drawn]]] = [(f"truth: {counted(first.score.num_gt, 'object')}", _truth(first))]
     panels += [(_answer_title(label, image), _answer(image)) for label, image in images.items()]
-    for index, (title, objects) in enumerate(panels):
-        line, column = divmod(index, columns)
-        middle = (column + 0.5) * plotting.WIDTH_IN / columns
-        bottom = LEGEND_IN + (lines - 1 - line) * (height + TITLE_IN)
-        ax = canvas.add_axes(_share_of(canvas, (middle - width / 2, bottom, width, height)))
-        _draw_panel(ax, row, photograph, objects)
-        _write_title(canvas, title, (middle, bottom + height), fontsize=9.0)
-    _draw_legend(canvas, {one.look for _, objects in panels for one in objects})
     return Picture(
         slug=f"pair_{place:03d}",
-        title=f"{place}. {one_line(row.id, 80)}",
+        title=f"{place}. {one_line(first.row.id, 80)}",
         caption="; ".join(f"{label}: {_told(image)}" for label, image in images.items()) + ".",
-        canvas=canvas,
-        record_ids=(row.id,),
+        canvas=_draw_panels(first.row, album, panels),
+        record_ids=(first.row.id,),
         shows_photograph=True,
     )
 
@@ -329,9 +319,10 @@ def _answer(image: JudgedImage) -> list[Drawn]:
 
 
 def _answer_title(label: str, image: JudgedImage) -> str:
-    f1 = "" if image.f1 is None else f", F1 {image.f1:.2f}"
-    return f"{one_line(label)}: {counted(len(image.explained.objects), 'object')}{f1}"
+    f1 = "" if image.score.f1 is None else f", F1 {image.score.f1:.2f}"
+    return f"{one_line(label)}: {counted(image.score.num_preds, 'object')}{f1}"
 
 
 def _told(image: JudgedImage) -> str:
-    return f"{image.num_matched} found, {image.num_not_found} not found, {image.num_false} false ({image.row.status})"
+    score = image.score
+    return f"{score.num_matched} found, {image.num_not_found} not found, {score.num_false} false ({score.status})"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipeline.look import plotting
+from pipeline.look import numbers, plotting
 
 FOUND, MATCHED, NOT_FOUND, FALSE, UNCOUNTED = "found", "matched", "not found", "false", "uncounted"
 
@@ -28,7 +28,7 @@ MAX_NAME = 22  # characters of a class name in a label
 
 def one_line(text: str, length: int = MAX_NAME) -> str:
     """A text that came from a model or a file as a name in a picture, cut at its end."""
-    flat = plotting.one_line(text)
+    flat = numbers.one_line(text)
     return flat if len(flat) <= length else f"{flat[: length - 1]}…"
 
 

@@ -11,19 +11,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from pipeline import stats
 from pipeline.look import plotting
 from pipeline.look.picture import Picture
-from pipeline.look.training import Training, draw_files, draw_monitored, have_same_records, name_steps, read_training
-from pipeline.stats import Floats
-from pipeline.stats.intervals import draw_records
-from pipeline.tasks.detection.evaluate.average_precision import AveragePrecision
-from pipeline.tasks.detection.evaluate.dataset import collect
-from pipeline.tasks.detection.evaluate.kernels import Weights
-from pipeline.tasks.detection.evaluate.matching import box_ious, make_cells
-from pipeline.tasks.detection.evaluate.reading import reading_of
+from pipeline.look.training import Training, draw_files, draw_monitored, files_picture, name_steps, read_training
+from pipeline.tasks.detection.evaluate.score import main_figures
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import DetectionMonitor, DetectionPrediction, DetectionProgress
 
 NUM_POINTS = 200  # of a smoothed curve
-NUM_RESAMPLES = 300
 LOSSES = {"loss": "loss", "token_loss": "of the tokens", "dense_loss": "dense"}
 MONITORED = {
     "average_precision": "AP",
@@ -87,47 +80,20 @@ def _draw_losses(ax: Axes, training: Training) -> None:
 def checkpoint_curve(predictions: Mapping[str, Sequence[DetectionPrediction]], options: Evaluate) -> Picture:
     """AP and AP50 of several predictions files, in the order given, with intervals over images."""
     files = {label: rows for label, rows in predictions.items() if rows}
-    figures = {label: _figures(rows, options) for label, rows in files.items()}
+    figures = {label: main_figures(rows, options) for label, rows in files.items()}
     canvas, axes = plotting.new_panels(3.6, 2)
     tilted = max(map(len, files)) * len(files) > 40
     for ax, name, label in zip(axes, ("average_precision", "average_precision_50"), ("AP", "AP50"), strict=True):
-        value, _, high = draw_files(ax, {file: found[name] for file, found in figures.items()}, tilted=tilted)
+        value, _, high = draw_files(ax, {file: _ends(found[name]) for file, found in figures.items()}, tilted=tilted)
         for place, (number, end) in enumerate(zip(value, high, strict=True)):
             above: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points", "fontsize": 7.5, "ha": "center"}
             ax.annotate(f"{number:.3f}", (place, end), **above)
         ax.set(ylabel=label, ylim=(0, 1.07), xlim=(-0.4, len(files) - 0.4))
-    return Picture(
-        slug="checkpoints",
-        title="Predictions compared",
-        caption="Average precision of each predictions file, in the order given, with bootstrap intervals over images. "
-        f"{'All of them are' if have_same_records(files) else 'They are NOT all'} of the same images.",
-        canvas=canvas,
-    )
+    return files_picture("Predictions compared", "Average precision", canvas, files)
 
 
-def _figures(rows: Sequence[DetectionPrediction], options: Evaluate) -> dict[str, tuple[float, float, float]]:
-    """AP and AP50 as (value, low, high); 0 where there is nothing to find."""
-    dataset = collect(rows, reading_of(options))
-    cells = make_cells(dataset)
-    precision = AveragePrecision(dataset, cells, box_ious(dataset, cells))
-    values = precision.main(np.ones((1, len(rows)), np.int32))
-    drawn = [precision.main(weights) for weights in _resamples(len(rows), options.seed)]
-    bootstrap = stats.Bootstrap(num_resamples=NUM_RESAMPLES, confidence=options.confidence)
-    found = {}
-    for name, value in values.items():
-        spread: Floats = np.concatenate([one[name] for one in drawn])
-        spread = spread[np.isfinite(spread)]
-        if not np.isfinite(value[0]) or not len(spread):
-            found[name] = (0.0, 0.0, 0.0)
-            continue
-        interval = stats.percentile_interval(float(value[0]), spread, bootstrap)
-        found[name] = (interval.value, interval.low, interval.high)
-    return found
-
-
-def _resamples(num_images: int, seed: int) -> Iterator[Weights]:
-    generator = np.random.default_rng(seed)
-    for drawn in draw_records(num_images, generator, NUM_RESAMPLES):
-        flat = drawn + np.arange(len(drawn))[:, None] * num_images
-        counts = np.bincount(flat.ravel(), minlength=len(drawn) * num_images)
-        yield counts.reshape(len(drawn), num_images).astype(np.int32)
+def _ends(found: stats.Interval | float) -> tuple[float, float, float]:
+    """(value, low, high); 0 where there is nothing to find, without any length where nothing was resampled."""
+    if isinstance(found, stats.Interval):
+        return found.value, found.low, found.high
+    return (0.0 if np.isnan(found) else found,) * 3

@@ -1,13 +1,14 @@
 """Images in the order in which one wants to look at them: the worst first, with what is right and wrong on each."""
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.look.plotting import words
+from pipeline.look.numbers import words
 from pipeline.tasks.detection.evaluate import explain
 from pipeline.tasks.detection.evaluate.explain import ExplainedImage, ExplainedObject
-from pipeline.tasks.detection.rows import DetectionPrediction
+from pipeline.tasks.detection.evaluate.figures import Figures
+from pipeline.tasks.detection.evaluate.kernels import KINDS
+from pipeline.tasks.detection.evaluate.score import score_rows
+from pipeline.tasks.detection.rows import DetectionPrediction, DetectionScore
 from pipeline.tasks.detection.visualize.looks import NOT_FOUND
 from schemas.rows import Fact, FigureText, TextMark
 
@@ -17,66 +18,40 @@ REPEATED = "repeated"
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedImage:
-    """One image and its counts, as `DetectionScore` has them; ``num_not_found`` are all true objects without a match.
-
-    ``place`` is its place in the order, from 1. ``f1`` is None without any object on either side.
-    """
+    """One image, its row of scores as evaluate writes it, and its ``place`` in the order, from 1."""
 
     explained: ExplainedImage
-    place: int
-    f1: float | None
-    mean_iou: float | None
-    num_true: int
-    num_matched: int
-    num_false: int
-    num_not_found: int
-    errors: tuple[str, ...]
+    score: DetectionScore
+    place: int = 0
 
     @property
     def row(self) -> DetectionPrediction:
         """The prediction."""
         return self.explained.row
 
+    @property
+    def num_not_found(self) -> int:
+        """True objects without a match."""
+        return self.score.num_gt - self.score.num_matched
 
-def judge(images: Sequence[ExplainedImage]) -> list[JudgedImage]:
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """What is wrong, in the words of the report."""
+        kinds = [kind for kind in sorted(KINDS[1:]) if getattr(self.score, f"num_{kind}")]
+        others = {NOT_FOUND: self.num_not_found, REPEATED: self.score.num_repeats}
+        return (*kinds, *(name for name, number in others.items() if number))
+
+
+def judge(figures: Figures) -> list[JudgedImage]:
     """The images, worst first: lowest F1, then most errors, then lowest mean IoU, then as they stood."""
-    found = sorted(map(_judge, images), key=_badness)
+    pairs = zip(explain.explain(figures.looked), score_rows(figures), strict=True)
+    found = sorted((JudgedImage(explained=image, score=score) for image, score in pairs), key=_badness)
     return [replace(image, place=place) for place, image in enumerate(found, start=1)]
 
 
 def _badness(image: JudgedImage) -> tuple[float, int, float]:
-    f1 = 2.0 if image.f1 is None else image.f1
-    return f1, -image.num_false - image.num_not_found, 0.0 if image.mean_iou is None else image.mean_iou
-
-
-def _judge(image: ExplainedImage) -> JudgedImage:
-    kinds = Counter(one.kind for one in image.objects)
-    num_matched = kinds.pop(explain.MATCHED, 0)
-    kinds.pop(explain.IGNORED, None)
-    missing = [g for g, match in enumerate(image.matches) if match is None and not is_crowd(image, g)]
-    num_true, num_false = num_matched + len(missing), sum(kinds.values())
-    ious = [one.iou for one in image.objects if one.kind == explain.MATCHED]
-    total = num_matched + num_false + num_true
-    names = [*sorted(kinds), *([NOT_FOUND] if missing else [])]
-    if any(one.is_duplicate for one in image.objects):
-        names.append(REPEATED)
-    return JudgedImage(
-        explained=image,
-        place=0,
-        f1=2 * num_matched / total if total else None,
-        mean_iou=sum(ious) / len(ious) if ious else None,
-        num_true=num_true,
-        num_matched=num_matched,
-        num_false=num_false,
-        num_not_found=len(missing),
-        errors=tuple(names),
-    )
-
-
-def is_crowd(image: ExplainedImage, index: int) -> bool:
-    """Whether a true object is a crowd, which is not asked for."""
-    coco = image.row.gt[index].coco
-    return coco is not None and coco.iscrowd == 1
+    f1 = 2.0 if image.score.f1 is None else image.score.f1
+    return f1, -image.score.num_false - image.num_not_found, image.score.mean_iou or 0.0
 
 
 def facts_of(image: JudgedImage) -> dict[str, Fact]:
@@ -90,11 +65,11 @@ def facts_of(image: JudgedImage) -> dict[str, Fact]:
         "failure": row.error if row.status == "not_run" else None,
         "repair": tuple(map(words, row.repairs)),
         "dropped": tuple(sorted({words(one.code) for one in row.dropped})),
-        "F1": image.f1,
-        "mean IoU": image.mean_iou,
-        "true objects": image.num_true,
-        "predicted": len(image.explained.objects),
-        "false": image.num_false,
+        "F1": image.score.f1,
+        "mean IoU": image.score.mean_iou,
+        "true objects": image.score.num_gt,
+        "predicted": image.score.num_preds,
+        "false": image.score.num_false,
         "not found": image.num_not_found,
         "characters": len(row.raw_output),
     }

@@ -13,16 +13,16 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
 from numpy.typing import NDArray
 
-from pipeline.look import plotting
+from pipeline.look import heat_maps, plotting
+from pipeline.look.numbers import words
 from pipeline.look.picture import Picture
-from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.rows import GridworldPrediction
 from pipeline.tasks.gridworld.town.events import ending
 from pipeline.tasks.gridworld.town.rules import ACTIONS, INTERACT, METERS, NEEDS, PLACES
 from pipeline.tasks.gridworld.visualize.looks import PLACE_CODES, place_codes
 
 _NUMBERS = ("hour", "underfoot", "use_place", "use_ticks", "action", "completed")  # of a step, as they are in its row
-TIME_COLORS = plotting.part_of_map("viridis", 0.0, 0.9)
+TIME_COLORS = heat_maps.part_of_map("viridis", 0.0, 0.9)
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,9 @@ def choose_tracks(rows: Sequence[GridworldPrediction]) -> dict[str, Track]:
     traced = sorted((row for row in rows if has_trace(row)), key=lambda row: (row.wellbeing, row.id))
     if not traced:
         return {}
-    chosen = {"best": traced[-1], "median": traced[(len(traced) - 1) // 2], "worst": traced[0]}
-    names: dict[str, str] = {}
-    for name, row in chosen.items():
-        names.setdefault(row.id, name)
-    by_id = {row.id: row for row in chosen.values()}
-    return {name: read_track(by_id[row_id]) for row_id, name in names.items()}
+    chosen = {"worst": traced[0], "median": traced[(len(traced) - 1) // 2], "best": traced[-1]}
+    names = {row.id: name for name, row in chosen.items()}  # of one row the last: the best
+    return {name: read_track(row) for name, row in reversed(chosen.items()) if names[row.id] == name}
 
 
 def draw_town(ax: Axes, row: GridworldPrediction) -> Axes:
@@ -190,14 +187,10 @@ def visits(tracks: Mapping[str, Track]) -> Picture:
     scale = LogNorm(1.0, most)
     canvas, panels = plotting.new_panels(3.95 if len(tracks) > 1 else 5.0, len(tracks))
     for ax, (name, track) in zip(panels, tracks.items(), strict=True):
-        table = np.where(counts[name] > 0, counts[name], np.nan)
-        plotting.heat_map(ax, table, color_map="cividis", scale=scale)
+        heat_maps.heat_map(ax, counts[name], scale=scale, texts=label_cells(track.row, counts[name]), is_amount=True)
         ax.set(aspect="equal", xticks=[], yticks=[])
-        codes = place_codes(track.row)
-        for (y, x), count in np.ndenumerate(counts[name]):
-            _label_cell(ax, (x, y), codes.get((x, y), ""), int(count), scale)
         ax.set_title(f"{name}\n{(counts[name] > 0).sum()} of {counts[name].size} cells visited", fontsize=9)
-    bar = plotting.scale_bar(canvas, panels, "steps in the cell")
+    bar = heat_maps.scale_bar(canvas, panels, "steps in the cell")
     ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if t <= most]
     bar.set_ticks(ticks, labels=[str(t) for t in ticks])
     bar.ax.minorticks_off()
@@ -205,8 +198,8 @@ def visits(tracks: Mapping[str, Track]) -> Picture:
     return Picture(
         slug="visits",
         title="Where the time was spent",
-        caption="Number of steps that began in each cell, on a logarithmic colour scale. Hatched cells were never "
-        "entered. Letters mark the places, named below the picture.",
+        caption="Number of steps that began in each cell, on a logarithmic colour scale; pale cells with a 0 were "
+        "never entered. Letters mark the places, named below the picture.",
         canvas=canvas,
         record_ids=tuple(track.row.id for track in tracks.values()),
     )
@@ -219,11 +212,9 @@ def count_visits(track: Track) -> NDArray[np.int64]:
     return table
 
 
-def _label_cell(ax: Axes, cell: tuple[int, int], code: str, count: int, scale: Normalize) -> None:
-    """A place's letters above the count, in an ink that reads on the cell's colour."""
-    x, y = cell[0] + 0.5, cell[1] + 0.5
-    ink = plotting.ink_on("cividis", scale, count) if count else plotting.INK
-    if code:
-        plotting.write(ax, x, y - (0.18 if count else 0.0), code, fontsize=7.5, fontweight="bold", color=ink)
-    if count:
-        plotting.write(ax, x, y + (0.24 if code else 0.0), str(count), fontsize=6.5, color=ink)
+def label_cells(row: GridworldPrediction, texts: NDArray[Any]) -> NDArray[Any]:
+    """``texts`` [size, size], below the letters of the place where there is one."""
+    labels = texts.astype(object)
+    for (x, y), code in place_codes(row).items():
+        labels[y, x] = f"{code}\n{labels[y, x]}".strip()
+    return labels

@@ -9,9 +9,9 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from pipeline.look import plotting
+from pipeline.look import heat_maps, plotting
+from pipeline.look.numbers import words
 from pipeline.look.picture import Picture
-from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.town.rules import HOURS_PER_DAY, INTERACT, LEVELS, METERS, NEEDS, PLACE_TYPES, PLACES
 from pipeline.tasks.gridworld.visualize.episodes import Track
 from pipeline.tasks.gridworld.visualize.timelines import IDLE_ACTIONS
@@ -37,23 +37,19 @@ def activity_by_hour(tracks: Sequence[Track]) -> Picture:
     canvas = plotting.new_figure(1.25 + 0.24 * len(names))
     ax = canvas.subplots()
     scale = PowerNorm(0.5, 0.0, max(float(np.nanmax(shares)), 1e-6))  # so that 2 % and 5 % can be told apart
-    plotting.heat_map(ax, np.where(shares > 0, shares, np.nan), color_map=plotting.PALE_TO_DARK, scale=scale)
-    for (row, hour), share in np.ndenumerate(shares):
-        if share >= 0.005:
-            ink = plotting.ink_on(plotting.PALE_TO_DARK, scale, share)
-            plotting.write(ax, hour + 0.5, row + 0.5, f"{100 * share:.0f}", fontsize=7, color=ink)
+    heat_maps.share_map(ax, shares, scale)
     ax.set_yticks(np.arange(len(names)) + 0.5, [words(name) for name in names])
     ax.set_xticks(np.arange(0, HOURS_PER_DAY, 2) + 0.5, [f"{hour}:00" for hour in range(0, HOURS_PER_DAY, 2)])
     ax.set_xlabel("hour of the day")
     temporal = [track.row.level for track in tracks if track.row.level in LEVELS and LEVELS[track.row.level].temporal]
     if temporal:
         _outline_opening_hours(ax, names)
-    plotting.percent(plotting.scale_bar(canvas, ax, "share of the hour").ax.yaxis)
+    plotting.percent(heat_maps.scale_bar(canvas, ax, "share of the hour").ax.yaxis)
     return Picture(
         slug="hours",
         title="What it does at which hour",
         caption=f"Share of the steps at each hour of the day, in percent, over {len(tracks)} traced episodes. "
-        "Places count while they are used; hatched cells never occurred."
+        f"Places count while they are used. {heat_maps.SHARE_CELLS}"
         + (" Frames are opening hours." if temporal else " On this level places never close."),
         canvas=canvas,
         record_ids=tuple(track.row.id for track in tracks),
@@ -85,21 +81,21 @@ def activity_by_need(tracks: Sequence[Track]) -> Picture:
     places = [p for p in np.argsort(-num_uses, kind="stable") if num_uses[p]]
     counts = np.array([[np.sum((completed == p) & (lowest == need)) for p in places] for need in NEEDS], dtype=float)
     totals = counts.sum(axis=1, keepdims=True)
-    shares = np.where(counts > 0, counts / np.maximum(totals, 1), np.nan)
+    shares = np.where(totals > 0, counts / np.maximum(totals, 1), np.nan)
     canvas = plotting.new_figure(3.3)
     ax = canvas.subplots()
-    plotting.heat_map(ax, shares, color_map=plotting.PALE_TO_DARK, scale=Normalize(0.0, 1.0), number=".0%")
+    heat_maps.share_map(ax, shares, Normalize(0.0, 1.0))
     labels = [f"{METERS[need]} ({int(total)} uses)" for need, total in zip(NEEDS, totals[:, 0], strict=True)]
     ax.set_yticks(np.arange(len(NEEDS)) + 0.5, labels)
     ax.set_xticks(np.arange(len(places)) + 0.5, [words(PLACES[p]).replace(" ", "\n") for p in places], fontsize=8)
     ax.set(xlabel="place used", ylabel="lowest meter at that moment")
-    plotting.percent(plotting.scale_bar(canvas, ax, "share of the uses").ax.yaxis)
+    plotting.percent(heat_maps.scale_bar(canvas, ax, "share of the uses").ax.yaxis)
     return Picture(
         slug="needs",
         title="What it does in which need",
         caption="One row for the meter that was lowest when a use was completed (money is no need), one column a "
         "place; each row adds up to 100 %. An agent that looks after its lowest meter puts its weight where place "
-        "and need belong together.",
+        f"and need belong together. {heat_maps.SHARE_CELLS}",
         canvas=canvas,
         record_ids=tuple(track.row.id for track in tracks),
     )

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from pipeline.look import plotting
+from pipeline.look.numbers import words
 from pipeline.look.picture import Picture
-from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.rows import GridworldPrediction
 from pipeline.tasks.gridworld.town.rules import HOURS_PER_DAY, METERS, NEEDS, PLACES
 from pipeline.tasks.gridworld.visualize.episodes import Track, read_track

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from pipeline.look import plotting
-from pipeline.look.plotting import words
+from pipeline.look.numbers import words
 from pipeline.tasks.gridworld.evaluate.baselines import BAR
 from pipeline.tasks.gridworld.rows import GridworldPrediction
 

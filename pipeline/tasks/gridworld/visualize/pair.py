@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 
 from pipeline.contract.jobs import PairDrawJob
 from pipeline.look import plotting
+from pipeline.look.numbers import words
 from pipeline.look.picture import Picture
-from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.rows import GridworldPrediction
 from pipeline.tasks.gridworld.town.events import ending
 from pipeline.tasks.gridworld.town.rules import ENERGY, HEALTH, METERS, PLACES

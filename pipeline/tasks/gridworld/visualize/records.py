@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 
 from pipeline import stats
 from pipeline.look import plotting
+from pipeline.look.numbers import words
 from pipeline.look.picture import Picture
-from pipeline.look.plotting import words
+from pipeline.stats.curves import SurvivalCurve
 from pipeline.tasks.gridworld.evaluate.baselines import BAR, BASELINES, play_baseline
 from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldScore
 from pipeline.tasks.gridworld.town.events import ending
 from pipeline.tasks.gridworld.town.rules import PLACES
 from pipeline.tasks.gridworld.visualize.looks import LOOKS, MODEL, subject_name
 from pipeline.tasks.gridworld.visualize.training import NUM_RESAMPLES, mean_interval
+
+TOP = 0.95  # share alive at the end from which curves cannot be told apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,24 +76,51 @@ def slice_records(rows: Sequence[GridworldPrediction]) -> list[Slice]:
 
 def survival(slices: Sequence[Slice]) -> Picture:
     """Share alive after each step, the model against the scripts."""
-    canvas, panels = _panels(slices, 4.3)
-    for ax, part in zip(panels, slices, strict=True):
-        for name, lives in part.lives.items():
-            curve = stats.survival_curve(lives.num_steps, lives.died)
+    curves = [
+        {name: stats.survival_curve(lives.num_steps, lives.died) for name, lives in part.lives.items()}
+        for part in slices
+    ]
+    lie_together = any(sum(curve.share[-1] >= TOP for curve in found.values()) > 1 for found in curves)
+    if lie_together:
+        canvas, panels = plotting.new_panels(4.0 if len(slices) == 1 else 3.4 * len(slices), 2 * len(slices), 2)
+        for ax, part, found in zip(panels[1::2], slices, curves, strict=True):
+            draw_deaths(ax, part, found)
+        panels = panels[::2]
+    else:
+        canvas, panels = _panels(slices, 4.3)
+    for ax, part, found in zip(panels, slices, curves, strict=True):
+        for name, curve in found.items():
             interval = (curve.low, curve.high) if name == MODEL else None
             plotting.staircase(ax, curve.times, curve.share, interval, LOOKS[name], subject_name(name))
         ax.set(xlim=(0, part.cap * 1.005), ylim=(0, 1.03), xlabel="step", ylabel="share alive", title=part.title)
         plotting.percent(ax.yaxis)
     plotting.legend_below(canvas, panels[:1])
+    deaths = " Beside it the same deaths on a logarithmic scale, as curves lie on each other at the top."
     return Picture(
         slug="survival",
         title="How long they live",
         caption="The share of scenarios in which each subject is still alive after so many steps (Kaplan-Meier; the "
         "band around the model is the pointwise 95 % interval). Every subject plays the same scenarios. A curve "
         "that stays at the top until the right edge never dies: survival alone cannot tell such subjects apart, "
-        "wellbeing can.",
+        f"wellbeing can.{deaths if lie_together else ''}",
         canvas=canvas,
     )
+
+
+def draw_deaths(ax: Axes, part: Slice, curves: Mapping[str, SurvivalCurve]) -> None:
+    """Share dead after each step, logarithmic down to one of the scenarios and then to none; who never dies by name."""
+    one = 1.0 / len(part.lives[MODEL].died)
+    for name, curve in curves.items():
+        interval = (1.0 - curve.high, 1.0 - curve.low) if name == MODEL else None
+        plotting.staircase(ax, curve.times, 1.0 - curve.share, interval, LOOKS[name])
+    ax.set_yscale("symlog", linthresh=one, linscale=0.5)
+    ticks = [0.0, *(tick for tick in (1e-4, 1e-3, 0.01, 0.1, 1.0) if tick >= one)]
+    ax.set_yticks(ticks, [f"{100 * tick:g}%" for tick in ticks])
+    ax.set(xlim=(0, part.cap * 1.005), ylim=(-0.15 * one, 1.2), xlabel="step", ylabel="share dead (logarithmic)")
+    immortal = [subject_name(name) for name, curve in curves.items() if curve.share[-1] == 1.0]
+    if immortal:
+        plotting.note(ax, 0.99, 0.06, f"never: {', '.join(immortal)}")
+    ax.set_title("those who die")
 
 
 def wellbeing(slices: Sequence[Slice]) -> Picture:
@@ -123,9 +153,11 @@ def paired(part: Slice) -> Picture:
     died = part.lives[MODEL].died
     for chosen, mark, color, label in ((~died, "o", plotting.BLUE, "retired"), (died, "x", plotting.VERMILION, "died")):
         style: dict[str, Any] = {"edgecolors": "none"} if mark == "o" else {"linewidths": 1.2}
-        left.scatter(theirs[chosen], ours[chosen], s=16, marker=mark, color=color, alpha=alpha, label=label, **style)
+        if chosen.any():
+            style |= {"marker": mark, "color": color, "alpha": alpha, "label": label}
+            left.scatter(theirs[chosen], ours[chosen], s=16, **style)
     left.set(xlabel="wellbeing of the tuned script", ylabel="wellbeing of the model", aspect="equal")
-    _zoom(left, np.concatenate([ours, theirs]))
+    plotting.zoom_to_cloud(left, theirs, ours)
     left.set_title("each point is a scenario\nabove the line the model is better", fontsize=9)
     legend = left.legend(loc="upper left", title="the model")
     for handle in legend.legend_handles:
@@ -135,23 +167,15 @@ def paired(part: Slice) -> Picture:
         slug=f"paired_{part.level}_{part.multiplier:g}".replace(".", "_"),
         title=f"The model against the tuned script: {part.level}, decay x{part.multiplier:g}",
         caption="Both played the same scenarios. Right: the differences in wellbeing, sorted; dark blue where the "
-        "model lives better, hatched where the script does. The mean difference is given with its 95 % bootstrap "
-        "interval.",
+        "model lives better, hatched where the script does. The dashed line is the mean difference, given with its "
+        "95 % bootstrap interval; what goes far beyond the others is cut off.",
         canvas=canvas,
     )
 
 
 def _draw_differences(ax: Axes, differences: NDArray[np.float64]) -> None:
-    ordered = np.sort(differences)
-    x = (np.arange(len(ordered)) + 0.5) / len(ordered)
-    if len(ordered) == 1:
-        x, ordered = np.array([0.0, 1.0]), np.repeat(ordered, 2)
-    worse: dict[str, Any] = {"facecolor": plotting.PAPER, "hatch": "////", "edgecolor": plotting.VERMILION}
-    ax.fill_between(x, 0, ordered, where=ordered >= 0, color=plotting.BLUE, linewidth=0, interpolate=True)
-    ax.fill_between(x, 0, ordered, where=ordered <= 0, linewidth=0.8, interpolate=True, **worse)
-    ax.axhline(0, color=plotting.INK, linewidth=0.9)
-    ax.set(xlim=(0, 1), xlabel="scenarios, sorted by difference", ylabel="model minus tuned script")
-    plotting.percent(ax.xaxis)
+    plotting.sorted_differences(ax, differences)
+    ax.set(xlabel="scenarios, sorted by difference", ylabel="model minus tuned script")
     text = f"mean difference {differences.mean():+.1f}"
     if len(differences) > 1:
         _, low, high = mean_interval(differences)
@@ -234,12 +258,6 @@ def difficulty(slices: Sequence[Slice]) -> Picture:
         "difficulty may come apart at another.",
         canvas=canvas,
     )
-
-
-def _zoom(ax: Axes, values: NDArray[np.float64]) -> None:
-    low, high = float(values.min()), float(values.max())
-    margin = max(0.04 * (high - low), 1.0)
-    ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
 
 
 def _panels(slices: Sequence[Slice], height_in: float) -> tuple[Canvas, list[Axes]]:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
 from pipeline.look import plotting
+from pipeline.look.numbers import words
 from pipeline.look.picture import Picture
-from pipeline.look.plotting import words
 from pipeline.tasks.gridworld.town.events import ending
 from pipeline.tasks.gridworld.town.rules import ACTIONS, CASCADE_THRESHOLD, ENERGY, HEALTH, INTERACT, METERS, PLACES
 from pipeline.tasks.gridworld.visualize.episodes import Track

@@ -1,6 +1,7 @@
 """Pictures of learning: the course of one training, and several checkpoints on the same scenarios."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from pipeline.look.training import (
     Training,
     draw_files,
     draw_monitored,
+    files_picture,
     gather,
-    have_same_records,
     name_steps,
     read_training,
 )
@@ -33,6 +34,9 @@ MIN_EPISODES = 20  # of a bin; fewer make a mean that only jumps
 def training_pictures(folder: Path, note: Callable[[str], None]) -> Iterator[Picture]:
     """What a training folder shows; what cannot be read is noted and left out."""
     training = read_training(folder, GridworldProgress, GridworldMonitor, note)
+    if 0 < len(training.progress) < MIN_EPISODES:
+        note(f"Fewer than {MIN_EPISODES} training episodes ended: no curves of them.")
+        training = replace(training, progress=[])
     if training.progress or training.monitor:
         yield _training_curves(training)
     if training.monitor:
@@ -149,14 +153,8 @@ def checkpoint_curve(predictions: Mapping[str, Sequence[GridworldPrediction]]) -
         ax.axhline(level, color=LOOKS[BAR].color, linestyle=LOOKS[BAR].line, label=subject_name(BAR))
         ax.set(ylabel=f"mean {label}", xlabel="checkpoint")
     plotting.legend_below(canvas, panels[:1])
-    all_same = "All of them play" if have_same_records(files) else "They do NOT all play"
-    return Picture(
-        slug="checkpoints",
-        title="Checkpoints compared",
-        caption="Mean over scenarios of each predictions file, in the order given, with bootstrap intervals. "
-        f"{all_same} the same scenarios. The dashed line is the tuned script on the scenarios of the last one.",
-        canvas=canvas,
-    )
+    what = "Mean over scenarios (dashed: of the tuned script on the scenarios of the last one)"
+    return files_picture("Checkpoints compared", what, canvas, files)
 
 
 def mean_interval(values: Floats) -> tuple[float, float, float]:

@@ -3,15 +3,13 @@
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
-from pipeline.look import plotting
+from pipeline.look import heat_maps, plotting
 from pipeline.look.picture import Picture
 from pipeline.tasks.gridworld.town.rules import ACTIONS
-from pipeline.tasks.gridworld.visualize.episodes import Track, place_key
-from pipeline.tasks.gridworld.visualize.looks import place_codes
+from pipeline.tasks.gridworld.visualize.episodes import Track, label_cells, place_key
 
 _ARROWS = ("↑", "↓", "←", "→", "●", "w", "r", "m")  # in the order of ACTIONS
 
@@ -46,10 +44,11 @@ def q_maps(name: str, track: Track) -> Picture:
     left, right = halves
     ax = left.subplots()
     values = mean_by_cell(track, best)
-    plotting.heat_map(ax, values, color_map="viridis", scale=plotting.extremes(values))
-    _mark_best(ax, track, values)
+    arrows = np.array([*_ARROWS, ""])[greedy_by_cell(track)]
+    heat_maps.heat_map(ax, values, color_map="viridis", texts=label_cells(track.row, arrows))
+    ax.set(aspect="equal", xticks=[], yticks=[])
     ax.set_title("Q-value of the best action, and which that was", fontsize=9)
-    plotting.scale_bar(left, ax, "").ax.tick_params(labelsize=8)
+    heat_maps.scale_bar(left, ax, "").ax.tick_params(labelsize=8)
     _draw_costs(right, [mean_by_cell(track, best - track.q[:, action]) for action in range(len(ACTIONS))])
     canvas.supxlabel(place_key([track.row]), fontsize=7.5)
     return Picture(
@@ -71,7 +70,7 @@ def _draw_costs(canvas: Any, costs: list[NDArray[np.float64]]) -> None:
     panels = canvas.subplot_mosaic([["rest", "up", "meditate"], ["left", "interact", "right"], ["wait", "down", "key"]])
     for action, cost in zip(ACTIONS, costs, strict=True):
         ax = panels[action]
-        plotting.heat_map(ax, cost, color_map="cividis_r", scale=scale)
+        heat_maps.heat_map(ax, cost, color_map="cividis_r", scale=scale)
         ax.set(aspect="equal", xticks=[], yticks=[])
         ax.set_title(f"{_ARROWS[ACTIONS.index(action)]} {action}", fontsize=9, pad=3)
     panels["key"].set_axis_off()
@@ -80,21 +79,6 @@ def _draw_costs(canvas: Any, costs: list[NDArray[np.float64]]) -> None:
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8)
     bar.set_label("best Q minus Q\nof this action", fontsize=8.5)
-
-
-def _mark_best(ax: Axes, track: Track, values: NDArray[np.float64]) -> None:
-    ax.set(aspect="equal", xticks=[], yticks=[])
-    codes = place_codes(track.row)
-    scale = plotting.extremes(values)
-    for (y, x), action in np.ndenumerate(greedy_by_cell(track)):
-        ink = plotting.ink_on("viridis", scale, float(values[y, x])) if action >= 0 else plotting.INK
-        code = codes.get((x, y), "")
-        if code:
-            at = y + (0.3 if action >= 0 else 0.5)
-            plotting.write(ax, x + 0.5, at, code, fontsize=7.5, fontweight="bold", color=ink)
-        if action >= 0:
-            at = y + (0.72 if code else 0.5)
-            plotting.write(ax, x + 0.5, at, _ARROWS[action], fontsize=7.5 if code else 9, color=ink)
 
 
 def has_values(track: Track) -> bool:

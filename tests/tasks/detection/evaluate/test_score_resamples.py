@@ -114,13 +114,14 @@ def test_what_became_of_every_object_of_an_image() -> None:
     cat, dog = (100.0, 100.0, 200.0, 200.0), (400.0, 400.0, 600.0, 600.0)
     preds = [PredictedObject(desc=desc, bbox_2d=box) for desc, box in (("dog", dog), ("Cat", cat), ("cat", cat))]
     gt = [TrueObject(desc="cat", bbox_2d=cat), TrueObject(desc="owl", bbox_2d=(700, 700, 800, 800))]
-    image = explain([row("a", gt=gt, preds=preds), row("b")])["a"]
-    assert [(one.label, one.kind, one.gt, one.iou) for one in image.objects] == [
-        ("dog", "background", None, 0.0),
-        ("cat", "matched", 0, 1.0),
-        ("cat", "duplicate", None, 0.0),
+    looked = look(collect([row("a", gt=gt, preds=preds), row("b")]))
+    image = explain(looked)[0]
+    assert [(one.label, one.kind, one.iou) for one in image.objects] == [
+        ("dog", "background", 0.0),
+        ("cat", "matched", 1.0),
+        ("cat", "duplicate", 0.0),
     ]
-    assert [one.is_duplicate for one in image.objects] == [False, False, True]
+    assert looked.is_duplicate.tolist() == [False, False, True]
     assert (image.labels, image.matches) == (("cat", "owl"), (1, None))
 
 

@@ -17,15 +17,16 @@ from pipeline.files import write_all
 from pipeline.look import plotting
 from pipeline.look.picture import Picture
 from pipeline.tasks.detection.evaluate.dataset import collect
-from pipeline.tasks.detection.evaluate.explain import explain, look
+from pipeline.tasks.detection.evaluate.explain import look
+from pipeline.tasks.detection.evaluate.figures import Figures
 from pipeline.tasks.detection.evaluate.score import evaluate
 from pipeline.tasks.detection.recipe import Evaluate, Visualize
 from pipeline.tasks.detection.rows import DetectionPrediction, DroppedObject
-from pipeline.tasks.detection.visualize.curves import interpolated_precision, precision_curves
+from pipeline.tasks.detection.visualize.curves import interpolated_precision, precision_curves, precision_recall
 from pipeline.tasks.detection.visualize.draw import draw, hash_images, sections
-from pipeline.tasks.detection.visualize.errors import confusion_table
+from pipeline.tasks.detection.visualize.errors import confusion, confusion_table, with_full_end
 from pipeline.tasks.detection.visualize.looks import OBJECT_LOOKS
-from pipeline.tasks.detection.visualize.worst import judge, text_of
+from pipeline.tasks.detection.visualize.worst import JudgedImage, judge, text_of
 from tests.tasks.detection.visualize.drawing import (
     CAT,
     DOG,
@@ -53,6 +54,10 @@ def drawn(
     job = DrawJob(predictions={"a": rows}, folder=Path("nowhere"), image_root=root, note=notes.append)
     with plotting.style():
         return {picture.slug: picture for _, found in sections(changed(job, **changes)) for picture in found}, notes
+
+
+def judged_of(rows: Sequence[DetectionPrediction]) -> list[JudgedImage]:
+    return judge(Figures(collect(rows), None))
 
 
 def texts_of(canvas: Canvas) -> str:
@@ -99,7 +104,7 @@ def test_the_same_predictions_give_the_same_pictures(tmp_path: Path) -> None:
 
 
 def test_images_stand_worst_first_and_say_what_is_wrong(tmp_path: Path) -> None:
-    judged = judge(list(explain(ROWS).values()))
+    judged = judged_of(ROWS)
     assert [image.row.id for image in judged] == [
         "wrong class",  # F1 0, one false and one not found
         "invented",  # F1 0, one error each, in the order of the rows
@@ -110,11 +115,11 @@ def test_images_stand_worst_first_and_say_what_is_wrong(tmp_path: Path) -> None:
         "good",
         "nothing",  # nothing to find, nothing said: no F1
     ]
-    assert [image.f1 for image in judged] == pytest.approx([0, 0, 0, 0, 0.5, 2 / 3, 1, None])
+    assert [image.score.f1 for image in judged] == pytest.approx([0, 0, 0, 0, 0.5, 2 / 3, 1, None])
     assert judged[0].errors == ("classification", "not found")
     assert judged[4].errors == ("duplicate", "repeated")
-    scores = {score.image_id: score.f1 for score in evaluate(ROWS, Evaluate(num_resamples=0)).scores}
-    assert {image.row.id: image.f1 for image in judged} == pytest.approx(scores)
+    scores = {score.image_id: score for score in evaluate(ROWS, Evaluate(num_resamples=0)).scores}
+    assert {image.row.id: image.score for image in judged} == scores
 
 
 def test_facts_are_what_the_page_filters_by(tmp_path: Path) -> None:
@@ -124,12 +129,6 @@ def test_facts_are_what_the_page_filters_by(tmp_path: Path) -> None:
     assert facts["error"] == ("classification", "not found")
     assert (facts["status"], facts["F1"], facts["false"], facts["not found"]) == ("ok", 0.0, 1, 1)
     assert image_of(found, "failed").facts["failure"] == "image_missing"
-
-
-def test_matched_missed_and_false_differ_by_colour_and_by_line() -> None:
-    looks = list(OBJECT_LOOKS.values())
-    assert len({look.color for look in looks}) == len(looks)
-    assert len({look.line for look in looks}) == len(looks)
 
 
 def test_the_truth_is_left_and_the_prediction_right(tmp_path: Path) -> None:
@@ -205,7 +204,7 @@ def test_of_many_images_a_sheet_goes_from_the_worst_to_the_best(tmp_path: Path) 
     rows = [row(f"r{k}", [true("cat", CAT)], [predicted("cat", (5, 5, 30, 31.0 + k % 20))]) for k in range(45)]
     found, _ = drawn(rows, None, options=Visualize(num_images=1))
     ids = found["spread"].record_ids
-    places = [image.row.id for image in judge(list(explain(rows).values()))]
+    places = [image.row.id for image in judged_of(rows)]
     assert len(ids) == 20
     assert (ids[0], ids[-1]) == (places[0], places[-1])
 
@@ -214,7 +213,7 @@ def test_spans_of_the_text_are_marked_by_what_became_of_them() -> None:
     text = '[{cat}, {dog}, {rope}] and "<b>"'
     preds = [predicted("cat", CAT, span=(1, 6)), predicted("dog", CAT, span=(8, 13))]
     dropped = (DroppedObject(code="line_geometry", span=(15, 21)),)
-    (image,) = judge(list(explain([row("a", [true("cat", CAT)], preds, raw_output=text, dropped=dropped)]).values()))
+    (image,) = judged_of([row("a", [true("cat", CAT)], preds, raw_output=text, dropped=dropped)])
     found = text_of(image)
     assert found is not None
     assert [(text[mark.start : mark.stop], mark.kind, mark.note) for mark in found.marks] == [
@@ -235,7 +234,7 @@ def test_precision_is_interpolated_as_coco_does() -> None:
 @pytest.mark.parametrize("rows", [ROWS, SCORED, [*ROWS, *SCORED]])
 def test_the_mean_of_a_curve_is_the_average_precision_of_evaluate(rows: list[DetectionPrediction]) -> None:
     metrics = evaluate(rows, Evaluate(num_resamples=0)).metrics
-    curves = precision_curves(collect(rows))
+    curves = precision_curves(Figures(collect(rows), None))
     for index, name in enumerate(collect(rows).classes[: len(curves)]):
         value = {m.name: m.value for m in metrics if (m.slice_by, m.slice_value) == ("class", name)}
         assert curves[index].mean() == pytest.approx(value["average_precision"], abs=1e-12)
@@ -251,6 +250,37 @@ def test_classes_taken_for_others_are_counted_with_the_background() -> None:
         [0, 1, 2],  # good; half, failed
         [3, 0, 0],  # twice (2), invented
     ]
+
+
+def test_a_confusion_that_never_was_is_a_0_and_what_cannot_be_is_hatched() -> None:
+    def texts(rows: list[DetectionPrediction]) -> list[str]:
+        with plotting.style():
+            return [text.get_text() for text in confusion(look(collect(rows))).canvas.axes[0].texts]
+
+    assert texts(ROWS) == ["3", "1", "1", "0", "1", "2", "3", "0", ""]
+    assert texts(ROWS[:1]) == ["1", "0", "0", "0", "1", "0", "", "", ""]  # nothing false: no row to be a share of
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1] * 20 + [2] * 12 + [7], [1] * 20 + [2] * 13),
+        ([1] * 20 + [3] * 4 + [9] * 6, [1] * 20 + [3] * 10),
+        ([4, 4, 5], [4, 4, 4]),
+        ([], []),
+    ],
+)
+def test_the_last_group_by_number_of_objects_is_full(values: list[int], expected: list[int]) -> None:
+    assert with_full_end(np.array(values, dtype=np.int64)).tolist() == expected
+
+
+@pytest.mark.parametrize(("num_false", "floor"), [(0, 0.9), (4, 0.8), (40, 0.0)])
+def test_classes_that_lie_on_each_other_at_the_top_are_drawn_larger(num_false: int, floor: float) -> None:
+    rows = [row(f"{k:03d}", [true("cat", CAT)], [predicted("cat", CAT)]) for k in range(30)]
+    rows += [row(f"0{k:03d}", [], [predicted("cat", DOG)]) for k in range(num_false)]
+    with plotting.style():
+        right = precision_recall(collect(rows), precision_curves(Figures(collect(rows), None))).canvas.axes[1]
+    assert right.get_ylim()[0] == floor
 
 
 def test_of_many_classes_the_rare_ones_are_taken_together() -> None:

@@ -1,6 +1,6 @@
 """The pictures of gridworld: every one from real play, the same every time, and nothing that is missing stops them."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +252,19 @@ def test_half_a_training_is_drawn(missing: str, tmp_path: Path) -> None:
     assert any(missing in note for note in notes)
 
 
+@pytest.mark.parametrize(("num_episodes", "num_points"), [(19, 0), (20, 1), (59, 2)])
+def test_the_last_episodes_of_a_training_are_a_full_bin_or_none(
+    num_episodes: int, num_points: int, tmp_path: Path
+) -> None:
+    notes: list[str] = []
+    with plotting.style():
+        picture, _ = training.training_pictures(write_training(tmp_path / "train", num_episodes, 1), notes.append)
+    lines = {str(line.get_label()): line for ax in picture.canvas.axes for line in ax.lines}
+    line = lines.get("training episodes, exploring (mean, and 10 % to 90 %)")
+    assert (0 if line is None else len(line.get_xdata())) == num_points
+    assert bool(notes) == (num_points == 0)
+
+
 def test_a_torn_training_is_drawn_up_to_the_tear(tmp_path: Path) -> None:
     train = write_training(tmp_path / "train")
     with (train / "progress.jsonl").open("ab") as file:
@@ -323,8 +336,10 @@ def test_the_raster_lists_uses_then_walking_and_idleness_then_what_was_in_vain(t
     ]
 
 
-def test_visits_count_the_steps_that_began_in_a_cell(track: Track) -> None:
-    assert episodes.count_visits(track).tolist() == [[1, 0, 0], [0, 0, 0], [0, 4, 0]]
+def test_cells_never_entered_hold_a_0_and_are_not_hatched(track: Track) -> None:
+    with plotting.style():
+        ax = episodes.visits({"best": track}).canvas.axes[0]
+    assert [text.get_text() for text in ax.texts] == ["Be\n1", "0", "0", "0", "0", "0", "0", "4", "0"]
 
 
 def test_values_by_cell_are_means_over_the_legal_and_known() -> None:
@@ -348,6 +363,76 @@ def test_slices_hold_the_model_first_and_then_the_scripts_by_wellbeing() -> None
     means = [part.lives[name].wellbeing.mean() for name in names[1:]]
     assert means == sorted(means, reverse=True)
     assert part.lives[MODEL].wellbeing.tolist() == [row.wellbeing for row in rows]
+
+
+def slice_of(ends: Mapping[str, Sequence[int]], cap: int = 500) -> records.Slice:
+    """The lives of subjects by when they end; at the ``cap`` they retire."""
+    lives = {
+        name: records.Lives(
+            num_steps=np.array(steps, float),
+            died=np.array(steps) < cap,
+            ending=np.where(np.array(steps) < cap, "died of energy", "retired"),
+            wellbeing=np.array(steps, float),
+            place_uses=np.zeros((len(steps), len(PLACES))),
+        )
+        for name, steps in ends.items()
+    }
+    return records.Slice("full", 1.0, cap, lives)
+
+
+ALL_LIVE, TWO_DIE, NINE_DIE = [500] * 100, [500] * 98 + [300, 400], [500] * 91 + [250] * 9
+
+
+@pytest.mark.parametrize(
+    ("ends", "dead", "never"),
+    [
+        ({MODEL: ALL_LIVE, "tuned_script": ALL_LIVE}, [0.0, 0.0], "never: the model, tuned script"),
+        ({MODEL: TWO_DIE, "tuned_script": ALL_LIVE}, [0.02, 0.0], "never: tuned script"),
+        ({MODEL: TWO_DIE, "tuned_script": [*TWO_DIE[1:], 100], "random": NINE_DIE}, [0.02, 0.03, 0.09], None),
+    ],
+)
+def test_curves_that_lie_on_each_other_at_the_top_show_their_deaths_on_a_logarithmic_scale(
+    ends: dict[str, list[int]], dead: list[float], never: str | None
+) -> None:
+    with plotting.style():
+        picture = records.survival([slice_of(ends)])
+    alive, deaths = picture.canvas.axes
+    assert [line.get_ydata()[-1] for line in alive.lines] == pytest.approx([1 - share for share in dead])
+    assert [line.get_ydata()[-1] for line in deaths.lines] == pytest.approx(dead)
+    assert deaths.get_yscale() == "symlog"
+    places = deaths.transData.transform([(0, share) for share in (0.0, *sorted({*dead} - {0.0}))])[:, 1]
+    assert (np.diff(places) > 8).all()  # pixels apart, so that they are told apart
+    assert [text.get_text() for text in deaths.texts] == ([never] if never else [])
+    assert "logarithmic" in picture.caption
+
+
+def test_curves_that_come_apart_need_no_second_scale() -> None:
+    with plotting.style():
+        picture = records.survival([slice_of({MODEL: TWO_DIE, "tuned_script": NINE_DIE[9:] + [250] * 9})])
+    assert len(picture.canvas.axes) == 1
+    assert "logarithmic" not in picture.caption
+
+
+def test_one_bad_day_does_not_press_all_others_into_a_corner() -> None:
+    ours = [*range(400, 499), 198]
+    with plotting.style():
+        left = records.paired(slice_of({MODEL: ours, "tuned_script": [*range(401, 501)]})).canvas.axes[0]
+    assert left.get_xlim()[0] > 350
+    assert [text.get_text() for text in left.texts] == ["1 of 100 outside,\nthe farthest at (500, 198)"]
+
+
+@pytest.mark.parametrize("draw_habit", [habits.activity_by_hour, habits.activity_by_need])
+def test_a_habit_tells_never_lived_from_never_done_and_from_seldom(draw_habit: Any) -> None:
+    """One use in 300 steps at noon, and no step at any other hour."""
+    seldom = step(action=INTERACT, underfoot=JOB, completed=JOB, hour=12)
+    often = step(action=INTERACT, underfoot=BED, completed=BED, hour=12)
+    tracks = [read_track(prediction([seldom, *[often] * 299, step(hour=12)]))]
+    with plotting.style():
+        ax = draw_habit(tracks).canvas.axes[0]
+    texts = [text.get_text() for text in ax.texts]
+    assert "<.5" in texts and "" in texts
+    if draw_habit is habits.activity_by_hour:
+        assert len(texts) == 3 * 24 and texts.count("") == 3 * 23
 
 
 def test_use_rates_are_uses_over_steps_lived() -> None:
