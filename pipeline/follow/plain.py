@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
+from pipeline.follow.characters import to_ascii, without_controls
 from pipeline.follow.feed import Arrival, Feed, News
 from pipeline.follow.scene import ALL, Filter, FollowPart
-from pipeline.follow.text import to_ascii, without_controls
 
 _WAIT_S = 0.1
 
@@ -47,7 +47,7 @@ def episode_line(part: FollowPart, arrival: Arrival, *, latency: bool) -> str:
 
     ``latency_ms=-`` stands where the line was in the file before the viewer started.
     """
-    parts = [part.summary_line(arrival.summary)]
+    parts = [part.tell(arrival.summary)]
     if arrival.summary.num_dropped_before:
         parts.append(f"({arrival.summary.num_dropped_before} dropped before it)")
     if latency:

@@ -39,7 +39,7 @@ class Toy:
     """The part of a live view that plain lines use."""
 
     @staticmethod
-    def summary_line(summary: Brief) -> str:
+    def tell(summary: Brief) -> str:
         return f"{summary.id} {'died' if summary.died else 'lived'}"
 
 
@@ -164,7 +164,7 @@ def test_few_rows_stay_in_memory(tmp_path: Path) -> None:
 
 def plain_lines(path: Path, options: PlainOptions) -> tuple[list[str], list[str]]:
     out, notes = io.StringIO(), io.StringIO()
-    follow_plain(follow(path), Toy, options, out, notes)  # type: ignore[arg-type]  # it uses summary_line alone
+    follow_plain(follow(path), Toy, options, out, notes)  # type: ignore[arg-type]  # it uses tell alone
     return out.getvalue().splitlines(), notes.getvalue().splitlines()
 
 

@@ -18,9 +18,10 @@ from pipeline.follow.beside import Against, Opinions
 from pipeline.follow.feed import Feed, News
 from pipeline.follow.index import EpisodeIndex
 from pipeline.follow.playback import Playback
-from pipeline.follow.scene import FollowPart, Mark, Scene, Size
+from pipeline.follow.scene import FollowPart, Moment
 from pipeline.follow.terminal.canvas import Canvas
 from pipeline.follow.terminal.frame import KEYS, View, compose, compose_pair
+from pipeline.follow.terminal.text import Size
 
 FRAMES_PER_SECOND = 30
 ROOMY_HEIGHT = 33  # from here on there is room for a panel below the readings, and one is open from the start
@@ -69,6 +70,7 @@ class FollowApp(App[int]):
         self.playback = Playback(self.index, self._num_frames, from_start=watch.from_start)
         self.playback.choice = watch.choice
         self.panel: int | None = None
+        self.num_panels = 0
         self.help_is_open = False
         self.latency_s: float | None = None
         self.num_unplayed = 0
@@ -187,54 +189,47 @@ class FollowApp(App[int]):
     def redraw(self) -> None:
         """Draw the present state."""
         view, size = self._view(), Size(*self._canvas.size)
-        against = self.watched.against
+        against, shown = self.watched.against, self._shown
         if against is None:
-            self._canvas.show(compose(view, size))
+            self._canvas.show(compose(self._at(view, shown.episode, self._history()), size))
             return
-        shown = self._shown
-        first = self._side(replace(view, label=self.watched.label), shown.episode, shown.marks)
+        first = self._at(replace(view, label=self.watched.label), shown.episode, self._history())
         other = replace(view, label=against.label, waiting=shown.other_error)
-        if view.scene is not None:
-            history = [against.summary(summary.id) for summary in view.scene.history]
-            other = replace(other, scene=replace(view.scene, history=history))
-        self._canvas.show(compose_pair((first, self._side(other, shown.other, shown.other_marks)), size))
+        beside = self._at(other, shown.other, [against.summary(summary.id) for summary in self._history()])
+        self._canvas.show(compose_pair((first, beside), size))
 
     def _view(self) -> View:
-        scene = self._scene()
-        at_end = scene is not None and self.playback.at_end and not self._end_was_closed
+        """All but what is shown of the episode, which is loaded here when it is another one than before."""
+        number = self.playback.number
+        if number is not None and self._shown.number != number:
+            self._shown = self._load(number)
+            self._end_was_closed = False
         return View(
-            part=self.part,
             playback=self.playback,
-            scene=scene,
-            marks=self._shown.marks,
-            panel=self.part.end_panel if at_end and self.part.end_panel is not None else self.panel,
+            filters=self.part.filters,
+            panel=self.panel,
             help=self.help_is_open,
             waiting=self.waiting,
             latency_s=self.latency_s,
             losses=self._losses(),
         )
 
-    def _side(self, view: View, episode: Any, marks: tuple[Mark, ...]) -> View:
-        """One of two that are played together: the shorter one stays at its end while the other goes on."""
-        if view.scene is None or episode is None:
-            return replace(view, scene=None)
-        last = self.part.num_frames(view.scene.history[-1]) - 1
-        frame = min(view.scene.frame, last)
-        ended = frame == last and not self._end_was_closed and self.part.end_panel is not None
-        scene = replace(view.scene, episode=episode, frame=frame)
-        return replace(view, scene=scene, marks=marks, panel=self.part.end_panel if ended else self.panel)
-
-    def _scene(self) -> Scene | None:
+    def _history(self) -> list[Any]:
         number = self.playback.number
-        if number is None:
-            return None
-        if self._shown.number != number:
-            self._shown = self._load(number)
-            self._end_was_closed = False
-        if self._shown.episode is None:
-            return None
-        history = self.index.history(number, self.part.num_recent)
-        return Scene(self._shown.episode, self.playback.frame, history, self._shown.opinion)
+        return [] if number is None else self.index.history(number, self.part.num_recent)
+
+    def _at(self, view: View, episode: Any, history: list[Any]) -> View:
+        """The view of an episode at the present frame: of two, the shorter one stays at its end while the other goes
+        on. In the last frame a panel may open by itself."""
+        if episode is None or not history:
+            return view
+        last = self.part.num_frames(history[-1]) - 1
+        frame = min(self.playback.frame, last)
+        scene = self.part.scene(Moment(episode, frame, history, self._shown.opinion))
+        self.num_panels = len(scene.all_panels)
+        opening = [number for number, panel in enumerate(scene.all_panels) if panel.opens_at_end]
+        opens = frame == last and opening and not self._end_was_closed
+        return replace(view, scene=scene, panel=opening[0] if opens else view.panel)
 
     def _load(self, number: int) -> "_Shown":
         try:
@@ -245,7 +240,7 @@ class FollowApp(App[int]):
             return _Shown(number)
         if self._opinions is not None:
             self._opinions.ask(episode)
-        shown = _Shown(number, episode, tuple(self.part.draw_marks(episode)))
+        shown = _Shown(number, episode)
         return shown if self.watched.against is None else self._with_other(shown, row, self.watched.against)
 
     def _with_other(self, shown: "_Shown", row: Any, against: Against) -> "_Shown":
@@ -253,7 +248,7 @@ class FollowApp(App[int]):
             other = against.load(row)
         except UserError as error:
             return replace(shown, other_error=f"{against.label} cannot be shown: {error.what}")
-        return replace(shown, other=other, other_marks=tuple(self.part.draw_marks(other)))
+        return replace(shown, other=other)
 
     def _take_opinion(self) -> None:
         answer = self._opinions.answer() if self._opinions is not None else None
@@ -274,7 +269,7 @@ class FollowApp(App[int]):
 
     def action_panel(self, number: int) -> None:
         """Open a panel, or close it when it is open."""
-        if 1 <= number <= len(self.part.panels):
+        if 1 <= number <= self.num_panels:
             self._end_was_closed = True
             self._open(None if self.panel == number - 1 else number - 1)
 
@@ -282,7 +277,7 @@ class FollowApp(App[int]):
         """Open the next panel; behind the last none."""
         self._end_was_closed = True
         following = 0 if self.panel is None else self.panel + 1
-        self._open(following if following < len(self.part.panels) else None)
+        self._open(following if following < self.num_panels else None)
 
     def action_close_panel(self) -> None:
         """Close the help page, or the panel."""
@@ -332,8 +327,6 @@ class _Shown:
 
     number: int | None = None
     episode: Any = None
-    marks: tuple[Mark, ...] = ()
     opinion: Any = None
     other: Any = None
-    other_marks: tuple[Mark, ...] = ()
     other_error: str = ""
