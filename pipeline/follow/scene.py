@@ -304,7 +304,7 @@ class FollowPart(Part):
 
     ``summary`` is a Struct of the fields kept of every episode of the file, a `Brief`; the rest of a line is skipped.
     An episode is played in ``num_frames`` frames. ``num_recent`` summaries are handed over as history. ``tell`` is an
-    episode in one line.
+    episode in one line. ``plays_progress``: a line of the training's progress is an episode, recorded or not.
     """
 
     HOMES = ("follow.training", "follow")
@@ -314,6 +314,7 @@ class FollowPart(Part):
     tell: Callable[[Any], str] = tell
     filters: Sequence[Filter] = ()
     num_recent: int = 60
+    plays_progress: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

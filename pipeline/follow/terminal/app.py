@@ -22,6 +22,7 @@ from pipeline.follow.scene import FollowPart, Moment
 from pipeline.follow.terminal.canvas import Canvas
 from pipeline.follow.terminal.frame import KEYS, View, compose, compose_pair
 from pipeline.follow.terminal.text import Size
+from pipeline.follow.training import State
 
 FRAMES_PER_SECOND = 30
 ROOMY_HEIGHT = 33  # from here on there is room for a panel below the readings, and one is open from the start
@@ -76,6 +77,7 @@ class FollowApp(App[int]):
         self.num_unplayed = 0
         self.num_unpaired = 0
         self.waiting = ""
+        self.state = State()
         self.error: UserError | None = None
         self._canvas = Canvas(ascii=watch.ascii, color=watch.color)
         self._opinions = None if watch.opinion is None else Opinions(watch.opinion)
@@ -109,13 +111,13 @@ class FollowApp(App[int]):
     # The file. `_read` runs in a thread of its own; what it finds waits in a queue until the next tick.
 
     def _read(self) -> None:
-        feed, waiting = self.watched.feed, ""
+        feed, before = self.watched.feed, News()
         try:
             while not self._stop_reading.is_set():
                 news = feed.poll()
-                if not news.is_empty or news.waiting != waiting:
+                if not news.is_empty or (news.waiting, news.state) != (before.waiting, before.state):
                     self._found.put(news)
-                    waiting = news.waiting
+                    before = news
                 else:
                     feed.wait(WAIT_S)
         except UserError as error:
@@ -144,6 +146,7 @@ class FollowApp(App[int]):
         for arrival in news.arrivals:
             if self._can_be_played(arrival.summary):
                 self.latency_s = self.index.add(*arrival).latency_s
+        self.state = news.state
         self.waiting = news.waiting or self._losses()
         if news.behind_bytes and self.playback.live:
             self.waiting = f"reading the file: {len(self.index):,} episodes so far"
@@ -169,12 +172,14 @@ class FollowApp(App[int]):
 
     def _losses(self) -> str:
         """What of the file is not there to be seen."""
-        unplayed = self.watched.unplayed
-        if not unplayed:
-            return f"trainer dropped {self.index.num_dropped:,}" if len(self.index) else ""
-        parts = [f"{self.num_unplayed:,} {unplayed}"] if self.num_unplayed else []
-        parts += [f"{self.num_unpaired:,} not in the other file"] if self.num_unpaired else []
-        return " · ".join(parts)
+        unplayed, played = self.watched.unplayed, self.state.num_progress if self.part.plays_progress else 0
+        told = {
+            f"recorded {len(self.index):,} of {played:,} played": not unplayed and played > len(self.index) > 0,
+            f"trainer dropped {self.index.num_dropped:,}": not unplayed and len(self.index) > 0,
+            f"{self.num_unplayed:,} {unplayed}": self.num_unplayed > 0 and bool(unplayed),
+            f"{self.num_unpaired:,} not in the other file": self.num_unpaired > 0,
+        }
+        return " · ".join(words for words, applies in told.items() if applies)
 
     # The clock.
 
@@ -212,6 +217,7 @@ class FollowApp(App[int]):
             waiting=self.waiting,
             latency_s=self.latency_s,
             losses=self._losses(),
+            ended=self.state.ended,
         )
 
     def _history(self) -> list[Any]:

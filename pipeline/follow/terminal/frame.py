@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from pipeline.follow.characters import without_controls
-from pipeline.follow.playback import Playback, count
+from pipeline.follow.playback import Playback, count, lateness
 from pipeline.follow.scene import ALL, Filter, Scene, Words
 from pipeline.follow.terminal import theme
 from pipeline.follow.terminal.picture import draw_picture
@@ -81,7 +81,7 @@ _CHART_HEIGHT = 5  # from here on the trend stands below the picture, else it ha
 class View:
     """What is on screen. ``panel`` is the number of the open panel or null; ``waiting`` says what is waited for while
     there is no episode; ``latency_s`` is how late the newest episode arrived; ``losses`` says what is not there to be
-    seen; ``label`` what the recording is called, where there are two."""
+    seen, ``ended`` that no more is to come; ``label`` what the recording is called, where there are two."""
 
     playback: Playback
     scene: Scene | None = None
@@ -91,6 +91,7 @@ class View:
     waiting: str = ""
     latency_s: float | None = None
     losses: str = ""
+    ended: str = ""
     label: str = ""
 
 
@@ -255,26 +256,18 @@ def _timeline(view: View, scene: Scene, width: int) -> Text:
 
 
 def _status(view: View, width: int) -> Text:
-    """The filter, and a notice when there is one; else how late episodes arrive and what is not there to be seen."""
+    """The filter, and a notice when there is one; else how late episodes arrive, or that no more will, and what is not
+    there to be seen."""
     playback = view.playback
     line = Text(f" {_place(playback)} · " if view.label else " ", theme.TEXT)
     if playback.choice != ALL.name:
         line.append(f"filter: {playback.choice} ({playback.index.num_kept(playback.choice):,}) · ", theme.TEXT)
     if playback.notice:
         return fit(line.append(playback.notice, f"bold {theme.ORANGE}"), width)
-    parts = [view.losses] if view.losses else []
-    if playback.num_behind:
-        parts.insert(0, f"{playback.num_behind:,} {'behind' if playback.live else 'further on'}")
-    if view.latency_s is not None:
-        parts.insert(0, f"newest arrived {_duration(max(view.latency_s, 0.0))} after its end")
+    behind = f"{playback.num_behind:,} {'behind' if playback.live else 'further on'}" if playback.num_behind else ""
+    late = lateness(view.latency_s) if view.latency_s is not None else ""
+    parts = filter(None, (view.ended or late, behind, view.losses))
     return fit(line.append(" · ".join(parts), theme.FAINT), width)
-
-
-def _duration(seconds: float) -> str:
-    """``12 ms``, ``3.4 s``, ``5 min``."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _keys(width: int) -> Text:
@@ -307,7 +300,7 @@ def _help(view: View) -> Lines:
 
 def _centred(view: View, size: Size) -> Lines:
     """What is being waited for, in the middle of an empty screen."""
-    words = (view.waiting or "waiting for the first episode", view.playback.notice)
+    words = (view.waiting or "waiting for the first episode", view.ended, view.playback.notice)
     parts = [part for word in words if word for part in wrap(Text(word, theme.TEXT), size.width - 8)]
     lines = [Text.assemble(" " * ((size.width - part.cell_len) // 2), part) for part in parts]
     return [*[Text()] * ((size.height - len(lines)) // 2), *lines]

@@ -117,4 +117,4 @@ def tell_scene(moment: Moment, *facts: str) -> Scene:
     )
 
 
-PART = FollowPart(scene=scene, summary=Summary, num_frames=num_frames, tell=tell, filters=FILTERS)
+PART = FollowPart(scene=scene, summary=Summary, num_frames=num_frames, tell=tell, filters=FILTERS, plays_progress=True)

@@ -1,5 +1,6 @@
 """The screen of the live view with textual's own pilot: what the keys do, and what a growing file does to it."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,6 +19,7 @@ from pipeline.follow.terminal.text import Size
 from pipeline.tasks.gridworld.follow import training as live
 from pipeline.tasks.gridworld.rows import GridworldEpisode
 from tests.follow.screenshot import Moment, take_screenshot
+from tests.follow.test_training import finish
 from tests.tasks.gridworld.literal_rows import episode, meters, step
 
 SMALL = Size(80, 24)
@@ -216,6 +218,33 @@ async def test_a_replaced_file_starts_over_and_says_so(tmp_path: Path) -> None:
         write(tmp_path / "other.jsonl", lives("c")).rename(path)
         await until(pilot, lambda: "episode 1 of 1" in screen(app))
         assert "the file was replaced: starting over" in screen(app)
+
+
+async def test_a_file_that_is_deleted_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "episodes.jsonl", lives("a"))
+    async with running(watch(path)) as (app, pilot):
+        await until(pilot, lambda: "episode 1 of 1" in screen(app))
+        path.unlink()
+        await until(pilot, lambda: "the file was deleted" in screen(app))
+
+
+async def test_a_training_that_ends_is_told_and_how_much_of_it_was_recorded(tmp_path: Path) -> None:
+    path = write(tmp_path / "episodes.jsonl", lives("a"), lives("b"))
+    (tmp_path / "progress.jsonl").write_bytes(b"{}\n" * 5000)
+    async with running(watch(path)) as (app, pilot):
+        await until(pilot, lambda: "recorded 2 of 5,000 played" in screen(app))
+        assert "ended" not in screen(app)
+        finish(tmp_path, "ok")
+        await until(pilot, lambda: "the training has ended" in screen(app))
+
+
+async def test_a_clock_that_is_ahead_is_told_instead_of_a_latency(tmp_path: Path) -> None:
+    path = write(tmp_path / "episodes.jsonl", lives("a"))
+    async with running(watch(path)) as (app, pilot):
+        await until(pilot, lambda: "episode 1 of 1" in screen(app))
+        write(path, lives("b", ended_unix_s=time.time() + 3600))
+        await until(pilot, lambda: "clocks differ by 1 h" in screen(app))
+        assert "newest arrived" not in screen(app)
 
 
 async def test_a_line_that_cannot_be_shown_is_told_and_does_not_stop_the_view(tmp_path: Path) -> None:
