@@ -104,6 +104,16 @@ class Choices(Data, frozen=True, tag="choices"):
     options: tuple[Choice, ...]
     note: Words = NOTHING
 
+    @property
+    def certainty(self) -> tuple[float, float] | None:
+        """How clear the best choice is: its value minus the second best, and that over the range of what is allowed: 0
+        when two are level, 1 when there is no other or all others are equally bad; null where no values are told."""
+        values = sorted((one.value for one in self.options if one.allowed and one.value is not None), reverse=True)
+        if len(values) < 2:
+            return (0.0, 1.0) if values else None
+        spread, margin = values[0] - values[-1], values[0] - values[1]
+        return margin, margin / spread if spread > 0 else 0.0
+
 
 class Table(Data, frozen=True, tag="table"):
     """Rows of short texts. ``align`` has a letter a column, l or r; the columns of ``spare`` are left out first."""

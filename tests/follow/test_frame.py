@@ -76,8 +76,8 @@ def test_readings_show_sign_warning_value_and_change() -> None:
 
 def test_choices_show_what_was_taken_and_what_is_masked() -> None:
     choices = changed(VALUES, options=tuple(changed(one, other=None) for one in VALUES.options))
-    head, up, down, masked = plain(draw_sections([choices], Size(34, 18)))
-    assert head.startswith("Q-VALUES") and head.endswith("sure")
+    head, up, down, masked = plain(draw_sections([choices], Size(40, 18)))
+    assert head.startswith("Q-VALUES") and head.endswith("greedy, sure 100% (+3.000)")
     assert re.fullmatch(r"  up +▊? +1.000", up) and re.fullmatch(r"▶ down +█+ +4.000", down)
     assert masked == "✗ interact masked"
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pipeline.contract.load import find_part, task_names
-from pipeline.follow.scene import Brief, EpisodeBrief, FollowPart, Moment, Reading, Scene, tell
+from pipeline.follow.scene import Brief, Choice, Choices, EpisodeBrief, FollowPart, Moment, Reading, Scene, tell
 from tests.follow.toy import MAP, PHOTO, WHOLE
 from tests.tasks.detection.follow.test_training import episode as sample
 from tests.tasks.detection.follow.test_training import summary as sample_summary
@@ -51,6 +51,28 @@ def test_the_log_is_what_has_happened_so_far() -> None:
     assert [event.text for event in WHOLE.log.events] == ["began", "used the bed", "energy is low"]
     assert [panel.title for panel in WHOLE.all_panels] == ["events", "places", "end"]
     assert Scene(frame=0).all_panels == () and Scene(frame=0, events=()).all_panels[0].title == "events"
+
+
+@pytest.mark.parametrize(
+    ("q", "mask", "margin", "share"),
+    [
+        ([1.0, 2.0, 4.0], [True, True, True], 2.0, 2 / 3),
+        ([1.0, 2.0, 4.0], [True, True, False], 1.0, 1.0),  # the best is masked
+        ([3.0, 3.0, 1.0], [True, True, True], 0.0, 0.0),
+        ([3.0, 3.0], [True, True], 0.0, 0.0),
+        ([3.0, 1.0], [False, True], 0.0, 1.0),
+    ],
+)
+def test_certainty_is_the_margin_over_the_range_of_allowed_values(
+    q: list[float], mask: list[bool], margin: float, share: float
+) -> None:
+    options = zip("abc", q, mask, strict=False)
+    choices = Choices("", tuple(Choice(name=name, value=value, allowed=allowed) for name, value, allowed in options))
+    assert choices.certainty == pytest.approx((margin, share))
+
+
+def test_nobody_is_sure_without_values() -> None:
+    assert Choices("", (Choice(name="a"), Choice(name="b", value=1.0, allowed=False))).certainty is None
 
 
 def test_a_value_is_shown_with_its_unit() -> None:

@@ -80,7 +80,7 @@ VALUES = Choices(
         Choice(name="down", value=4.0, other=2.0, taken=True),
         Choice(name="interact", value=9.0, other=9.0, allowed=False),
     ),
-    note=Words("sure"),
+    note=Words("greedy"),
 )
 METERS = Readings(
     "meters",

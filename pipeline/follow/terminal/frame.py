@@ -55,18 +55,7 @@ KEYS = (
 )
 
 # The line at the bottom, most needed first: what does not fit is left out.
-REMINDERS = (
-    ("?", "help"),
-    ("q", "quit"),
-    ("space", "pause"),
-    (", .", "step"),
-    ("n p", "episode"),
-    ("N", "live"),
-    ("1-6", "panel"),
-    ("f", "filter"),
-    ("+ -", "speed"),
-)
-
+REMINDERS = "? help  q quit  space pause  , . step  n p episode  N live  1-9 panel  f filter  + - speed"
 
 SMALLEST = Size(64, 20)
 _READINGS = Size(34, 18)  # the least room for readings and choices
@@ -215,8 +204,9 @@ def _right(view: View, scene: Scene, size: Size) -> Lines:
     if view.panel is None or view.panel >= len(scene.all_panels):
         return _readings(scene, size)
     if size.height >= _READINGS.height + 1 + _PANEL.height:
-        readings = [*box(_readings(scene, Size(size.width, _READINGS.height + 1)), size.width, _READINGS.height + 1)]
-        return [*readings, Text(), *_panel(view.panel, scene, Size(size.width, size.height - len(readings) - 1))]
+        above = Size(size.width, _READINGS.height + 1)
+        below = _panel(view.panel, scene, Size(size.width, size.height - above.height - 1))
+        return [*box(_readings(scene, above), *above), Text(), *below]
     if size.width >= _READINGS.width + 3 + _PANEL.width:
         left, room = Size(_READINGS.width, size.height), Size(size.width - _READINGS.width - 3, size.height)
         return beside(box(_readings(scene, left), *left), box(_panel(view.panel, scene, room), *room), gap=3)
@@ -272,11 +262,12 @@ def _status(view: View, width: int) -> Text:
 
 def _keys(width: int) -> Text:
     line = Text()
-    for key, what in REMINDERS:
-        gap = "  " if line.cell_len else " "
-        if line.cell_len + len(gap) + len(key) + 1 + len(what) > width:
+    for reminder in REMINDERS.split("  "):
+        key, _, what = reminder.rpartition(" ")
+        part = Text.assemble("  " if line.cell_len else " ", (key, f"bold {theme.TEXT}"), (f" {what}", theme.FAINT))
+        if line.cell_len + part.cell_len > width:
             break
-        line.append(f"{gap}{key}", f"bold {theme.TEXT}").append(f" {what}", theme.FAINT)
+        line.append_text(part)
     return line
 
 

@@ -83,7 +83,7 @@ def _draw_choices(section: Choices, width: int) -> Lines:
     others = {one.name: one.other for one in section.options if one.allowed and one.other is not None}
     best = max(others, key=lambda name: others[name], default="")
     name_width = max((cell_len(one.name) for one in section.options), default=0) + 1
-    lines = _heading(section.title, Words("recorded   model", "muted") if others else section.note, width)
+    lines = _heading(section.title, Words("recorded   model", "muted") if others else _sure(section), width)
     for one in section.options:
         style = f"bold {theme.TEXT}" if one.taken else (theme.TEXT if one.allowed else theme.LINE)
         sign = ("▶", f"bold {theme.BLUE}") if one.taken else (" " if one.allowed else "✗", theme.FAINT)
@@ -96,6 +96,14 @@ def _draw_choices(section: Choices, width: int) -> Lines:
             head.append("masked", theme.LINE)
         lines.append(_with_bar(head, (share, theme.BLUE if one.taken else theme.FAINT), tail, width))
     return lines
+
+
+def _sure(section: Choices) -> Words:
+    """The note, and how sure the choice was."""
+    if section.certainty is None:
+        return section.note
+    margin, share = section.certainty
+    return Words(f"{section.note.text}, sure {share:.0%} (+{margin:.3f})".removeprefix(", "), section.note.tone)
 
 
 def _number(value: float | None, one: Choice) -> str:

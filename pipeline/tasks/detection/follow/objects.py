@@ -49,12 +49,12 @@ def overlap(a: Sequence[float], b: Sequence[float]) -> float:
     return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
-def read_objects(episode: DetectionEpisode) -> tuple[list[Judged], list[Judged]]:
-    """What was written, and the truth. In the order of the text each object takes the free true one of its class that
-    it overlaps most, from IoU 0.5 on."""
+def read_objects(episode: DetectionEpisode, mode: CoordMode) -> tuple[list[Judged], list[Judged]]:
+    """What was written, in coordinates of ``mode``, and the truth. In the order of the text each object takes the free
+    true one of its class that it overlaps most, from IoU 0.5 on."""
     size = episode.width, episode.height
     ious = [
-        [overlap(corners(one, "norm1000", *size), corners(other, episode.gt_coord_mode, *size)) for other in episode.gt]
+        [overlap(corners(one, mode, *size), corners(other, episode.gt_coord_mode, *size)) for other in episode.gt]
         for one in episode.preds
     ]
     partner: dict[int, int] = {}
@@ -67,7 +67,7 @@ def read_objects(episode: DetectionEpisode) -> tuple[list[Judged], list[Judged]]
     for number, one in enumerate(episode.preds):
         iou = ious[number][partner[number]] if number in partner else max(ious[number], default=0.0)
         verdict: Verdict = "right" if number in partner else "wrong"
-        preds.append(_judged(str(number + 1), one, "norm1000", episode, (verdict, iou)))
+        preds.append(_judged(str(number + 1), one, mode, episode, (verdict, iou)))
     found, truths = {place: number for number, place in partner.items()}, []
     for place, true in enumerate(episode.gt):
         iou = ious[found[place]][place] if place in found else max((row[place] for row in ious), default=0.0)

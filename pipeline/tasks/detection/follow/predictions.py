@@ -2,7 +2,6 @@
 
 import base64
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -56,6 +55,7 @@ class Summary(Brief, frozen=True, kw_only=True):
 class Shown(DetectionEpisode, frozen=True, kw_only=True):
     """A prediction as an episode: no training, so no loss; ``no_image`` says why its image is not shown."""
 
+    coord_mode: CoordMode = "norm1000"
     model: str = ""
     no_image: str = ""
 
@@ -82,7 +82,7 @@ def unfold(row: DetectionPrediction, path: Path) -> Shown:
 
 
 def _shown(row: Line | DetectionPrediction) -> Shown:
-    """A row without its image and text. The live view has predictions in thousandths, as models write them."""
+    """A row without its image and text."""
     one = Shown(
         id=row.id,
         step=0,
@@ -92,28 +92,17 @@ def _shown(row: Line | DetectionPrediction) -> Shown:
         image_png="",
         raw_output="",
         status=row.status,
-        preds=[_in_thousandths(pred, row) for pred in row.preds],
+        preds=row.preds,
         gt=row.gt,
         gt_coord_mode=row.gt_coord_mode,
         loss=0.0,
         num_gt=len(row.gt),
         num_preds=len(row.preds),
         num_matched=0,
+        coord_mode=row.coord_mode,
     )
-    return replace(one, num_matched=sum(judged.verdict == "right" for judged in read_objects(one)[0]))
-
-
-def _in_thousandths(pred: PredictedObject, row: Line | DetectionPrediction) -> PredictedObject:
-    if row.coord_mode == "norm1000":
-        return pred
-    sides = row.width, row.height
-
-    def scaled(flat: Sequence[float]) -> list[float]:
-        return [value * 999 / sides[place % 2] for place, value in enumerate(flat)]
-
-    if pred.poly is not None:
-        return replace(pred, poly=scaled(pred.poly))
-    return pred if pred.bbox_2d is None else replace(pred, bbox_2d=tuple(scaled(pred.bbox_2d)))
+    written, _ = read_objects(one, row.coord_mode)
+    return replace(one, num_matched=sum(judged.verdict == "right" for judged in written))
 
 
 def tell(summary: Summary) -> str:
@@ -126,7 +115,8 @@ def scene(moment: Moment) -> Scene:
     """As of a sample of the training, with what is to be said of a record."""
     row: Shown = moment.episode
     missing = (f"no image: {row.no_image}",) if row.no_image else ()
-    return training.tell_scene(moment, row.id, f"F1 {training.f1(row):.2f}", *missing, f"model {row.model}")
+    facts = (row.id, f"F1 {training.f1(row):.2f}", *missing, f"model {row.model}")
+    return training.tell_scene(moment, facts, row.coord_mode)
 
 
 PART = FollowPredictionsPart(

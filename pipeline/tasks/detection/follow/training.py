@@ -22,7 +22,7 @@ from pipeline.follow.scene import (
     prose,
 )
 from pipeline.tasks.detection.follow.objects import SIGNS, TONES, Judged, read_objects
-from pipeline.tasks.detection.rows import DetectionEpisode, Status
+from pipeline.tasks.detection.rows import CoordMode, DetectionEpisode, Status
 
 _WELL_WRITTEN = ("ok", "empty")
 LEGEND: tuple[Line, ...] = (
@@ -77,13 +77,14 @@ def scene(moment: Moment) -> Scene:
     """The image, and the objects written so far; in the last frame the truth."""
     row: DetectionEpisode = moment.episode
     average = "-" if row.average_precision is None else f"{row.average_precision:.3f}"
-    return tell_scene(moment, f"step {row.step:,}", f"loss {row.loss:.3f}", f"best AP {average}", row.id)
+    facts = (f"step {row.step:,}", f"loss {row.loss:.3f}", f"best AP {average}", row.id)
+    return tell_scene(moment, facts, "norm1000")
 
 
-def tell_scene(moment: Moment, *facts: str) -> Scene:
-    """The same under other ``facts``: predictions are shown as samples of a training."""
+def tell_scene(moment: Moment, facts: tuple[str, ...], mode: CoordMode) -> Scene:
+    """The same under other ``facts``, of objects in coordinates of ``mode``: predictions are shown as samples are."""
     row: DetectionEpisode = moment.episode
-    written, truths = read_objects(row)
+    written, truths = read_objects(row, mode)
     is_over = moment.frame > len(written)
     shown = [*written[: moment.frame], *(truths if is_over else [])]
     place = f"object {min(moment.frame, len(written))} of {len(written)}"

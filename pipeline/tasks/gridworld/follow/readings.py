@@ -1,7 +1,6 @@
 """Meters and Q-values: how the agent is, what it expects, how sure it is."""
 
 import math
-from collections.abc import Sequence
 
 from pipeline.follow.scene import NOTHING, Choice, Choices, Moment, Prose, Reading, Readings, Words, prose
 from pipeline.tasks.gridworld.follow.town import METER_TONES
@@ -71,16 +70,6 @@ def _meter(sign: str, meter: int, level: float, rate: float) -> Reading:
     )
 
 
-def read_certainty(q: Sequence[float], mask: Sequence[bool]) -> tuple[float, float]:
-    """How clear the greedy choice among legal actions was: best minus second-best Q-value, and that over the range of
-    them: 0 when two are level, 1 when there is one legal action or all others are equally bad."""
-    legal = sorted((value for value, allowed in zip(q, mask, strict=True) if allowed), reverse=True)
-    if len(legal) < 2:
-        return 0.0, 1.0
-    spread, margin = legal[0] - legal[-1], legal[0] - legal[1]
-    return margin, margin / spread if spread > 0 else 0.0
-
-
 def read_choices(moment: Moment) -> Choices | None:
     """What the network gave for each action, and what a second one gives; null when the episode is over."""
     if moment.frame >= len(moment.episode.trace):
@@ -99,8 +88,7 @@ def read_choices(moment: Moment) -> Choices | None:
     )
     if step.q is None:
         return Choices("actions", options, Words(f"{step.mode}: no Q-values", "muted"))
-    margin, share = read_certainty(step.q, step.mask)
-    return Choices("Q-values", options, Words(f"{step.mode}, sure {share:.0%} (+{margin:.3f})", "muted"))
+    return Choices("Q-values", options, Words(step.mode, "muted"))
 
 
 def read_outcome(episode: GridworldEpisode) -> Prose:

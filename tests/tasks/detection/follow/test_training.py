@@ -131,7 +131,7 @@ def test_each_object_takes_the_best_free_true_one_of_its_class() -> None:
         '[{"bbox_2d":[0,0,499,499],"desc":"circle"},{"bbox_2d":[0,0,480,480],"desc":"circle"},'
         '{"bbox_2d":[500,500,999,999],"desc":"circle"}]'
     )
-    written, truths = read_objects(episode(text))
+    written, truths = read_objects(episode(text), "norm1000")
     assert [one.verdict for one in written] == ["right", "wrong", "wrong"]  # a duplicate, and another class
     assert [one.verdict for one in truths] == ["found", "missed"]
     assert written[0].iou == pytest.approx(1.0, abs=0.01) and written[1].iou > 0.8

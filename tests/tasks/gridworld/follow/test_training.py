@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.follow.scene import Cell, Choice, Moment, Panel, Prose, Reading, Scene, Table, Words
 from pipeline.tasks.gridworld.follow import training as live
-from pipeline.tasks.gridworld.follow.readings import TIERS, projected_death, read_certainty
+from pipeline.tasks.gridworld.follow.readings import TIERS, projected_death
 from pipeline.tasks.gridworld.rows import GridworldEpisode
 from pipeline.tasks.gridworld.town.rules import CASCADES, ENERGY, FITNESS, METERS, MONEY
 from tests.tasks.gridworld.fake_episodes import Play, play
@@ -151,28 +151,12 @@ def test_the_forecast_does_not_tell_the_end_before_it() -> None:
     assert "died" not in told[0] and told[1] == "it died of energy at step 2"
 
 
-@pytest.mark.parametrize(
-    ("q", "mask", "margin", "share"),
-    [
-        ([1.0, 2.0, 4.0], [True, True, True], 2.0, 2 / 3),
-        ([1.0, 2.0, 4.0], [True, True, False], 1.0, 1.0),  # the best is masked
-        ([3.0, 3.0, 1.0], [True, True, True], 0.0, 0.0),
-        ([3.0, 3.0], [True, True], 0.0, 0.0),
-        ([3.0, 1.0], [False, True], 0.0, 1.0),
-    ],
-)
-def test_certainty_is_the_margin_over_the_range_of_legal_values(
-    q: list[float], mask: list[bool], margin: float, share: float
-) -> None:
-    assert read_certainty(q, mask) == pytest.approx((margin, share))
-
-
 def test_choices_have_the_values_of_the_step_and_of_a_second_model() -> None:
     row = episode(step("left", mask=[True] * 4 + [False] + [True] * 3, q=Q, mode="random"))
     shown = scene(row, opinion=[[8.0, 7.0, 6.0, 5.5, 4.5, 3.5, 2.5, 1.5]])
     assert choice(shown, "left") == Choice(name="left", value=3.0, taken=True, other=6.0)
     assert not choice(shown, "interact").allowed
-    assert shown.choices is not None and shown.choices.note.text == "random, sure 14% (+1.000)"
+    assert shown.choices is not None and shown.choices.note.text == "random"
     assert choice(scene(row), "left").other is None
 
 
