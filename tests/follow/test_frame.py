@@ -78,7 +78,7 @@ def test_choices_show_what_was_taken_and_what_is_masked() -> None:
     choices = changed(VALUES, options=tuple(changed(one, other=None) for one in VALUES.options))
     head, up, down, masked = plain(draw_sections([choices], Size(40, 18)))
     assert head.startswith("Q-VALUES") and head.endswith("greedy, sure 100% (+3.000)")
-    assert re.fullmatch(r"  up +▊? +1.000", up) and re.fullmatch(r"▶ down +█+ +4.000", down)
+    assert re.fullmatch(r"  up +█ +1.000", up) and re.fullmatch(r"▶ down +█+ +4.000", down)
     assert masked == "✗ interact masked"
 
 
@@ -146,6 +146,9 @@ def test_a_grid_has_names_signs_and_the_outline_of_what_is_seen() -> None:
         "│                far? │",
         "│                shut │",
     ]
+    assert any("reverse" in str(span.style) for span in draw_picture(GRID, Size(25, 8))[4].spans), (
+        "the agent stands out"
+    )
     small = plain(draw_picture(GRID, Size(16, 6)))
     assert small[1].startswith("│ Nm┌") and "@z" in small[2] and "F?" in small[3]
     assert "long name" in plain(draw_picture(GRID, Size(80, 30)))[2]

@@ -55,7 +55,7 @@ KEYS = (
 )
 
 # The line at the bottom, most needed first: what does not fit is left out.
-REMINDERS = "? help  q quit  space pause  , . step  n p episode  N live  1-9 panel  f filter  + - speed"
+REMINDERS = "? help  q quit  space pause  , . step  n p episode  N live  1-6 panel  f filter  + - speed"
 
 SMALLEST = Size(64, 20)
 _READINGS = Size(34, 18)  # the least room for readings and choices

@@ -90,6 +90,8 @@ def _draw_cell(grid: Grid, one: Cell, size: Size) -> Lines:
         name = _centred(Words(next(fitting, one.names[-1]), one.tone, one.strong), width)
     if one.sign.text:
         sign = _centred(one.sign, width)
+        if one.sign.strong:
+            sign.stylize("reverse")
     elif not one.names and _is_seen(grid, one.x, one.y):
         sign = Text("·".center(width), theme.DIM)
     if size.height == 1:
@@ -143,11 +145,12 @@ def _draw_images(images: Images, size: Size) -> Lines:
 
 def _draw_plane(plane: Plane, size: Size) -> Lines:
     """Two rows of pixels a line where there is an image, with the outlines over them."""
-    scale = min(size.width / plane.width, 2 * size.height / plane.height)
-    small = Size(max(int(plane.width * scale), 1), max(int(plane.height * scale) // 2, 1))
+    width, height = plane.width or 1.0, plane.height or 1.0
+    scale = min(size.width / width, 2 * size.height / height)
+    small = Size(max(int(width * scale), 1), max(int(height * scale) // 2, 1))
     signs: Signs = {}
     for outline in sorted(plane.outlines, key=lambda outline: not outline.dashed):  # the dashed ones below the others
-        signs |= _trace(outline, (small.width / plane.width, small.height / plane.height), small)
+        signs |= _trace(outline, (small.width / width, small.height / height), small)
     if plane.png is None:
         cells = [
             [signs.get((column, line), (" ", "")) for column in range(small.width)] for line in range(small.height)

@@ -25,7 +25,7 @@ TONES: dict[Tone, str] = {
     "good": GREEN,
     "warning": ORANGE,
     "bad": RED,
-    "agent": f"bold reverse {TEXT}",
+    "agent": f"reverse {TEXT}",
     "hue1": "#f0e442",
     "hue2": ORANGE,
     "hue3": BLUE,

@@ -161,7 +161,7 @@ def _coordinates(row: DetectionEpisode, shown: Sequence[Judged]) -> Table:
     """What was written and what is true, in thousandths of the image."""
     rows = []
     for one in shown:
-        edges = (edge * 999 / (row.width, row.height)[place % 2] for place, edge in enumerate(one.box))
+        edges = (edge * 999 / (row.width or 1, row.height or 1)[place % 2] for place, edge in enumerate(one.box))
         numbers = (Words(f"{edge:.0f}") for edge in edges)
         rows.append((Words(one.name, TONES[one.verdict]), *numbers, Words(one.desc, "muted")))
     return Table(tuple(rows), "lrrrrl", heads=("", "left", "top", "right", "bottom", "of 999"))

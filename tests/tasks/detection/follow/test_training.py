@@ -82,6 +82,7 @@ def outlines(shown: Scene) -> tuple[Outline, ...]:
         episode(gt=[TrueObject(desc="square", bbox_2d=(0.0, 0.0, 16.0, 16.0))] * 40),
         episode(width=1, height=1, image_png=png(size=(1, 1))),
         episode(width=200, height=20, image_png=png(size=(200, 20))),
+        episode(width=0, height=0, gt=[]),
     ],
 )
 @pytest.mark.parametrize("panel", [None, 1, 2, 3])
