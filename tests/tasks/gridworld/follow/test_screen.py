@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.files import encode
 from pipeline.follow.feed import Feed
 from pipeline.follow.terminal.app import FollowApp, Watch
-from pipeline.follow.terminal.canvas import Canvas, Tile
+from pipeline.follow.terminal.canvas import Canvas
 from pipeline.follow.terminal.text import Size
 from pipeline.tasks.gridworld.follow import training as live
 from pipeline.tasks.gridworld.rows import GridworldEpisode
@@ -60,10 +59,6 @@ async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
     raise AssertionError("it never became so")
 
 
-def is_showing(app: FollowApp) -> bool:
-    return app.playback.number is not None
-
-
 async def press(pilot: Pilot[int], *keys: str) -> str:
     """Press keys; returns the screen afterwards."""
     await pilot.press(*keys)
@@ -86,15 +81,6 @@ async def test_it_waits_for_a_file_that_does_not_exist_yet_and_then_shows_it(tmp
         assert "METERS" in screen(app)
 
 
-async def test_it_begins_with_the_newest_or_from_the_start(tmp_path: Path) -> None:
-    path = write(tmp_path / "episodes.jsonl", lives("a"), lives("b"), lives("c"))
-    async with running(watch(path)) as (app, pilot):
-        await until(pilot, lambda: "episode 3 of 3" in screen(app))
-    async with running(watch(path, from_start=True)) as (app, pilot):
-        await until(pilot, lambda: "episode 1 of 3" in screen(app))
-        assert "▶ REPLAY" in screen(app)
-
-
 async def test_keys_pause_step_and_go_to_the_ends(tmp_path: Path) -> None:
     path = write(tmp_path / "episodes.jsonl", lives("a", steps=40))
     async with running(watch(path)) as (app, pilot):
@@ -110,14 +96,6 @@ async def test_keys_pause_step_and_go_to_the_ends(tmp_path: Path) -> None:
         assert "step 0 of 500" in await press(pilot, "home")
         assert "▶ REPLAY" in await press(pilot, "space")
         await until(pilot, lambda: app.playback.frame > 0)
-
-
-async def test_keys_change_the_speed(tmp_path: Path) -> None:
-    path = write(tmp_path / "episodes.jsonl", lives("a", steps=40))
-    async with running(watch(path)) as (app, pilot):
-        await until(pilot, lambda: app.playback.number == 0)
-        assert " 20/s" in await press(pilot, "plus")
-        assert " 5/s" in await press(pilot, "minus", "minus")
 
 
 async def test_keys_go_through_the_episodes_and_back_to_live(tmp_path: Path) -> None:
@@ -263,20 +241,6 @@ async def test_a_folder_instead_of_a_file_ends_the_view_with_an_error(tmp_path: 
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: app.error is not None)
     assert "plain file" in str(app.error)
-
-
-async def test_without_colour_no_line_has_any(tmp_path: Path) -> None:
-    path = write(tmp_path / "episodes.jsonl", dies("a"))
-    colored = []
-    for color in (True, False):
-        async with running(watch(path, color=color)) as (app, pilot):
-            await until(pilot, partial(is_showing, app))
-            await press(pilot, "g")
-            strips = [tile.render_line(y) for tile in app.query(Tile) for y in range(SMALL.height)]
-            styles = [segment.style for strip in strips for segment in strip if segment.style]
-            colored.append(any(style.color or style.bgcolor for style in styles))
-            assert any(style.bold for style in styles)
-    assert colored == [True, False]
 
 
 async def test_ascii_has_nothing_else(tmp_path: Path) -> None:
