@@ -14,6 +14,7 @@ import msgspec
 
 from pipeline.contract.load import find_part, task_names
 from pipeline.contract.parts import EvaluatePart, RecipePart, RowsPart
+from pipeline.follow.scene import Scene
 from pipeline.look.tables import Table, to_markdown
 from schemas import comparison
 from schemas.brain import BrainSpec
@@ -118,6 +119,7 @@ def _types() -> Iterator[tuple[str, Any]]:
     yield "gate_v1", GateSpec
     yield "baseline_v1", Baseline
     yield "verdict_v1", Verdict
+    yield "scene_v1", Scene
     yield from comparison.ROW_TYPES.items()
     for task in task_names():
         if rows := find_part(task, RowsPart):

@@ -16,6 +16,7 @@ from pipeline.files.decode import LineDecoder
 from pipeline.files.follow import Follower, SkippedLine, StartedOver
 from pipeline.follow.index import Entry
 from pipeline.follow.scene import FollowPart, FollowPredictionsPart
+from pipeline.follow.training import State, Training
 
 KEPT_EPISODES = 8  # decoded rows that stay in memory: going back and forth does not read the file again
 _RESTARTS = {"truncated": "cut", "replaced": "replaced", "rewritten": "rewritten"}
@@ -35,7 +36,8 @@ class News:
     """What one poll found.
 
     ``restart`` says why the file starts over (before the arrivals); ``skipped`` why lines could not be read;
-    ``behind_bytes`` how much of the file is still to be read; ``waiting`` what is missing while there is no file.
+    ``behind_bytes`` how much of the file is still to be read; ``waiting`` what is missing while there is no file;
+    ``state`` what the training says beside it.
     """
 
     arrivals: list[Arrival] = field(default_factory=list)
@@ -43,6 +45,7 @@ class News:
     skipped: list[str] = field(default_factory=list)
     behind_bytes: int = 0
     waiting: str = ""
+    state: State = field(default_factory=State)
 
     @property
     def is_empty(self) -> bool:
@@ -70,13 +73,14 @@ class Feed:
         self._follower: Follower[Any] = Follower(path, summary_type)
         self._kept: OrderedDict[tuple[int, int], Any] = OrderedDict()
         self._began_unix_s = time.time()
+        self._training = Training(path)
 
     def poll(self) -> News:
         """What has arrived, without waiting. Raises UserError when the path is not a file or cannot be read."""
         items = self._follower.poll()
         arrived_unix_s = time.time()
         if not items and self._follower.offset == 0:
-            return News(waiting=self._missing())
+            return News(waiting=self._missing(), state=self._training.look())
         restart = ""
         if items and isinstance(items[0], StartedOver):
             restart = f"the file was {_RESTARTS[items[0].reason]}"
@@ -90,7 +94,8 @@ class Feed:
                 summary = self._summarize(row)
                 late_s = arrived_unix_s - summary.ended_unix_s if summary.ended_unix_s >= self._began_unix_s else None
                 arrivals.append(Arrival(summary, offset, length, late_s))
-        return News(arrivals, restart, skipped, self._follower.behind_bytes)
+        state = self._training.look()
+        return News(arrivals, restart, skipped, self._follower.behind_bytes, state=state)
 
     def wait(self, timeout_s: float) -> bool:
         """Sleep until there may be something to poll, at most ``timeout_s``."""

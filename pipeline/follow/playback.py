@@ -22,6 +22,7 @@ DEFAULT_SPEED = SPEEDS.index(10)
 CATCH_UP_S = 2.0
 END_HOLD_S = 2.0  # the last frame of an episode stays this long before the next follows
 NOTICE_S = 6.0
+CLOCK_TOLERANCE_S = 1.0  # clocks that are kept by the network agree better than this
 
 
 class Playback:
@@ -171,6 +172,7 @@ class Playback:
 
     def choose(self, choice: str) -> None:
         """Keep to the episodes of a filter. Choosing the filter that is on goes back to all."""
+        self.notice = ""
         self.choice = ALL.name if choice == self.choice else choice
         if self.number is None:
             self.on_news()
@@ -179,6 +181,7 @@ class Playback:
 
     def cycle_filter(self) -> None:
         """Choose the next filter."""
+        self.notice = ""
         names = list(self.index.filters)
         self.choice = names[(names.index(self.choice) + 1) % len(names)]
         if self.number is not None and not self.index.keeps(self.number, self.choice):
@@ -196,7 +199,7 @@ class Playback:
             self._show(newest if following is None else following)
 
     def _go(self, direction: int) -> None:
-        self.live = False
+        self.live, self.notice = False, ""
         if self.number is None:
             return
         step = self.index.after if direction > 0 else self.index.before
@@ -221,6 +224,20 @@ class Playback:
         self.number, self.frame = number, 0
         self._owed_frames = self._held_s = 0.0
         self._catch_up_left_s = CATCH_UP_S
+
+
+def lateness(seconds: float) -> str:
+    """How late an episode came, by two clocks: nothing can be said of it where the trainer's is ahead."""
+    if seconds < -CLOCK_TOLERANCE_S:
+        return f"clocks differ by {duration(-seconds)}"
+    return f"newest arrived {duration(max(seconds, 0.0))} after its end"
+
+
+def duration(seconds: float) -> str:
+    """``12 ms``, ``3.4 s``, ``5 min``, ``2 h``."""
+    if seconds < 120:
+        return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 59.5 * 60 else f"{seconds / 3600:.0f} h"
 
 
 def count(number: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, Done
+from tests.support.terminal import PtyTerminal, wait_for
 from tests.support.zygote import Zygote
 
 RECIPE = "schema: recipe_v1\ntask: fifth\nname: line\n"
@@ -69,6 +70,18 @@ def test_every_record_has_one_prediction_in_order(project: Path) -> None:
 def test_its_picture_is_in_the_report(project: Path) -> None:
     report = (project / "runs/fifth/line/visualize/report.html").read_text()
     assert "Predictions beside the truth" in report
+
+
+def test_its_training_is_drawn_in_the_terminal(project: Path, libraries: Zygote) -> None:
+    (last,) = rows(project / "runs/fifth/line/train/episodes.jsonl")
+    runs = {"BATON_RUNS": str(project / "runs")}
+    terminal = PtyTerminal(libraries, ("follow", "fifth", "--recipe", "line"), size=(80, 24), folder=project, **runs)
+    try:
+        text = wait_for(terminal, f"step {last['step']}")
+    finally:
+        terminal.close()
+    assert "THE LINE" in text and "error" in text and "0.00" in text
+    assert "x" in "".join(line[:40] for line in text.splitlines()[1:18]), "the point is where the model sees it"
 
 
 def test_its_run_is_whole(project: Path, libraries: Zygote) -> None:

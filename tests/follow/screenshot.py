@@ -11,8 +11,8 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.follow.beside import open_against
 from pipeline.follow.feed import open_recording
-from pipeline.follow.scene import Size
 from pipeline.follow.terminal.app import FollowApp, Watch
+from pipeline.follow.terminal.text import Size
 
 TITLE = "baton follow"
 

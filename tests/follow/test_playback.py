@@ -236,6 +236,22 @@ def test_a_filter_that_keeps_nothing_says_so() -> None:
     assert playback.notice == "no episode matches 'deaths' yet"
 
 
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda playback: playback.cycle_filter(),
+        lambda playback: playback.choose("deaths"),
+        lambda playback: playback.previous_episode(),
+    ],
+)
+def test_what_is_done_next_takes_an_old_notice_away(act: Callable[[Playback], None]) -> None:
+    playback = watch(Summary(), Summary())
+    playback.choose("deaths")
+    assert playback.notice == "no episode matches 'deaths' yet"
+    act(playback)
+    assert playback.notice != "no episode matches 'deaths' yet"
+
+
 def test_filters_that_look_back_see_every_episode_in_order() -> None:
     playback = watch(*(Summary(frames=frames) for frames in (5, 3, 7, 7, 9)), from_start=True)
     playback.choose("best so far")

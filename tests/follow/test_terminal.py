@@ -96,6 +96,9 @@ def test_it_follows_a_real_training_from_before_its_start_to_after_its_end(
         count = sum(1 for _ in file)
     wait_for(terminal, f"episode {count} of {count}")
     terminal.type("g")
+    with (tmp_path / "runs/gridworld/tiny/train/progress.jsonl").open("rb") as file:
+        played = sum(1 for _ in file)
+    wait_for(terminal, lambda text: f"recorded {count} of {played} played" in text and "the training has ended" in text)
     wait_for(terminal, "step 0 of 500")
     terminal.type("q")
     assert terminal.exit_code() == 0

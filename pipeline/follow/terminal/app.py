@@ -18,9 +18,11 @@ from pipeline.follow.beside import Against, Opinions
 from pipeline.follow.feed import Feed, News
 from pipeline.follow.index import EpisodeIndex
 from pipeline.follow.playback import Playback
-from pipeline.follow.scene import FollowPart, Mark, Scene, Size
+from pipeline.follow.scene import FollowPart, Moment
 from pipeline.follow.terminal.canvas import Canvas
 from pipeline.follow.terminal.frame import KEYS, View, compose, compose_pair
+from pipeline.follow.terminal.text import Size
+from pipeline.follow.training import State
 
 FRAMES_PER_SECOND = 30
 ROOMY_HEIGHT = 33  # from here on there is room for a panel below the readings, and one is open from the start
@@ -69,11 +71,13 @@ class FollowApp(App[int]):
         self.playback = Playback(self.index, self._num_frames, from_start=watch.from_start)
         self.playback.choice = watch.choice
         self.panel: int | None = None
+        self.num_panels = 0
         self.help_is_open = False
         self.latency_s: float | None = None
         self.num_unplayed = 0
         self.num_unpaired = 0
         self.waiting = ""
+        self.state = State()
         self.error: UserError | None = None
         self._canvas = Canvas(ascii=watch.ascii, color=watch.color)
         self._opinions = None if watch.opinion is None else Opinions(watch.opinion)
@@ -107,13 +111,13 @@ class FollowApp(App[int]):
     # The file. `_read` runs in a thread of its own; what it finds waits in a queue until the next tick.
 
     def _read(self) -> None:
-        feed, waiting = self.watched.feed, ""
+        feed, before = self.watched.feed, News()
         try:
             while not self._stop_reading.is_set():
                 news = feed.poll()
-                if not news.is_empty or news.waiting != waiting:
+                if not news.is_empty or (news.waiting, news.state) != (before.waiting, before.state):
                     self._found.put(news)
-                    waiting = news.waiting
+                    before = news
                 else:
                     feed.wait(WAIT_S)
         except UserError as error:
@@ -142,6 +146,7 @@ class FollowApp(App[int]):
         for arrival in news.arrivals:
             if self._can_be_played(arrival.summary):
                 self.latency_s = self.index.add(*arrival).latency_s
+        self.state = news.state
         self.waiting = news.waiting or self._losses()
         if news.behind_bytes and self.playback.live:
             self.waiting = f"reading the file: {len(self.index):,} episodes so far"
@@ -167,12 +172,14 @@ class FollowApp(App[int]):
 
     def _losses(self) -> str:
         """What of the file is not there to be seen."""
-        unplayed = self.watched.unplayed
-        if not unplayed:
-            return f"trainer dropped {self.index.num_dropped:,}" if len(self.index) else ""
-        parts = [f"{self.num_unplayed:,} {unplayed}"] if self.num_unplayed else []
-        parts += [f"{self.num_unpaired:,} not in the other file"] if self.num_unpaired else []
-        return " · ".join(parts)
+        unplayed, played = self.watched.unplayed, self.state.num_progress if self.part.plays_progress else 0
+        told = {
+            f"recorded {len(self.index):,} of {played:,} played": not unplayed and played > len(self.index) > 0,
+            f"trainer dropped {self.index.num_dropped:,}": not unplayed and len(self.index) > 0,
+            f"{self.num_unplayed:,} {unplayed}": self.num_unplayed > 0 and bool(unplayed),
+            f"{self.num_unpaired:,} not in the other file": self.num_unpaired > 0,
+        }
+        return " · ".join(words for words, applies in told.items() if applies)
 
     # The clock.
 
@@ -187,54 +194,48 @@ class FollowApp(App[int]):
     def redraw(self) -> None:
         """Draw the present state."""
         view, size = self._view(), Size(*self._canvas.size)
-        against = self.watched.against
+        against, shown = self.watched.against, self._shown
         if against is None:
-            self._canvas.show(compose(view, size))
+            self._canvas.show(compose(self._at(view, shown.episode, self._history()), size))
             return
-        shown = self._shown
-        first = self._side(replace(view, label=self.watched.label), shown.episode, shown.marks)
+        first = self._at(replace(view, label=self.watched.label), shown.episode, self._history())
         other = replace(view, label=against.label, waiting=shown.other_error)
-        if view.scene is not None:
-            history = [against.summary(summary.id) for summary in view.scene.history]
-            other = replace(other, scene=replace(view.scene, history=history))
-        self._canvas.show(compose_pair((first, self._side(other, shown.other, shown.other_marks)), size))
+        beside = self._at(other, shown.other, [against.summary(summary.id) for summary in self._history()])
+        self._canvas.show(compose_pair((first, beside), size))
 
     def _view(self) -> View:
-        scene = self._scene()
-        at_end = scene is not None and self.playback.at_end and not self._end_was_closed
+        """All but what is shown of the episode, which is loaded here when it is another one than before."""
+        number = self.playback.number
+        if number is not None and self._shown.number != number:
+            self._shown = self._load(number)
+            self._end_was_closed = False
         return View(
-            part=self.part,
             playback=self.playback,
-            scene=scene,
-            marks=self._shown.marks,
-            panel=self.part.end_panel if at_end and self.part.end_panel is not None else self.panel,
+            filters=self.part.filters,
+            panel=self.panel,
             help=self.help_is_open,
             waiting=self.waiting,
             latency_s=self.latency_s,
             losses=self._losses(),
+            ended=self.state.ended,
         )
 
-    def _side(self, view: View, episode: Any, marks: tuple[Mark, ...]) -> View:
-        """One of two that are played together: the shorter one stays at its end while the other goes on."""
-        if view.scene is None or episode is None:
-            return replace(view, scene=None)
-        last = self.part.num_frames(view.scene.history[-1]) - 1
-        frame = min(view.scene.frame, last)
-        ended = frame == last and not self._end_was_closed and self.part.end_panel is not None
-        scene = replace(view.scene, episode=episode, frame=frame)
-        return replace(view, scene=scene, marks=marks, panel=self.part.end_panel if ended else self.panel)
-
-    def _scene(self) -> Scene | None:
+    def _history(self) -> list[Any]:
         number = self.playback.number
-        if number is None:
-            return None
-        if self._shown.number != number:
-            self._shown = self._load(number)
-            self._end_was_closed = False
-        if self._shown.episode is None:
-            return None
-        history = self.index.history(number, self.part.num_recent)
-        return Scene(self._shown.episode, self.playback.frame, history, self._shown.opinion)
+        return [] if number is None else self.index.history(number, self.part.num_recent)
+
+    def _at(self, view: View, episode: Any, history: list[Any]) -> View:
+        """The view of an episode at the present frame: of two, the shorter one stays at its end while the other goes
+        on. In the last frame a panel may open by itself."""
+        if episode is None or not history:
+            return view
+        last = self.part.num_frames(history[-1]) - 1
+        frame = min(self.playback.frame, last)
+        scene = self.part.scene(Moment(episode, frame, history, self._shown.opinion))
+        self.num_panels = len(scene.all_panels)
+        opening = [number for number, panel in enumerate(scene.all_panels) if panel.opens_at_end]
+        opens = frame == last and opening and not self._end_was_closed
+        return replace(view, scene=scene, panel=opening[0] if opens else view.panel)
 
     def _load(self, number: int) -> "_Shown":
         try:
@@ -245,7 +246,7 @@ class FollowApp(App[int]):
             return _Shown(number)
         if self._opinions is not None:
             self._opinions.ask(episode)
-        shown = _Shown(number, episode, tuple(self.part.draw_marks(episode)))
+        shown = _Shown(number, episode)
         return shown if self.watched.against is None else self._with_other(shown, row, self.watched.against)
 
     def _with_other(self, shown: "_Shown", row: Any, against: Against) -> "_Shown":
@@ -253,7 +254,7 @@ class FollowApp(App[int]):
             other = against.load(row)
         except UserError as error:
             return replace(shown, other_error=f"{against.label} cannot be shown: {error.what}")
-        return replace(shown, other=other, other_marks=tuple(self.part.draw_marks(other)))
+        return replace(shown, other=other)
 
     def _take_opinion(self) -> None:
         answer = self._opinions.answer() if self._opinions is not None else None
@@ -274,7 +275,7 @@ class FollowApp(App[int]):
 
     def action_panel(self, number: int) -> None:
         """Open a panel, or close it when it is open."""
-        if 1 <= number <= len(self.part.panels):
+        if 1 <= number <= self.num_panels:
             self._end_was_closed = True
             self._open(None if self.panel == number - 1 else number - 1)
 
@@ -282,7 +283,7 @@ class FollowApp(App[int]):
         """Open the next panel; behind the last none."""
         self._end_was_closed = True
         following = 0 if self.panel is None else self.panel + 1
-        self._open(following if following < len(self.part.panels) else None)
+        self._open(following if following < self.num_panels else None)
 
     def action_close_panel(self) -> None:
         """Close the help page, or the panel."""
@@ -332,8 +333,6 @@ class _Shown:
 
     number: int | None = None
     episode: Any = None
-    marks: tuple[Mark, ...] = ()
     opinion: Any = None
     other: Any = None
-    other_marks: tuple[Mark, ...] = ()
     other_error: str = ""

@@ -11,8 +11,9 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from pipeline.follow.scene import Lines
-from pipeline.follow.text import GROUND, TEXT, to_ascii, without_controls
+from pipeline.follow.characters import to_ascii, without_controls
+from pipeline.follow.terminal import theme
+from pipeline.follow.terminal.text import Lines
 
 NUM_TILES = 6
 """textual sends a changed line of a widget from its first cell on. So the screen is cut into columns, each a widget of
@@ -49,7 +50,7 @@ class Canvas(Widget):
 
     DEFAULT_CSS = f"""
     Canvas {{ layout: horizontal; width: 100%; height: 100%; }}
-    Canvas.color, Canvas.color > Tile {{ background: {GROUND}; color: {TEXT}; }}
+    Canvas.color, Canvas.color > Tile {{ background: {theme.GROUND}; color: {theme.TEXT}; }}
     """
 
     class Resized(Message):

@@ -10,11 +10,16 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
+from rich.cells import cell_len
 from rich.text import Text
 
-from pipeline.follow.playback import Playback
-from pipeline.follow.scene import ALL, FollowPart, Lines, Mark, Scene, Size
-from pipeline.follow.text import BLUE, FAINT, GREEN, GROUND, LINE, ORANGE, TEXT, beside, box, ends, fit, wrap
+from pipeline.follow.characters import without_controls
+from pipeline.follow.playback import Playback, count, lateness
+from pipeline.follow.scene import ALL, Filter, Scene, Words
+from pipeline.follow.terminal import theme
+from pipeline.follow.terminal.picture import draw_picture
+from pipeline.follow.terminal.sections import draw_sections, draw_trend
+from pipeline.follow.terminal.text import Lines, Size, as_text, beside, box, ends, fit, styled, wrap
 
 
 # Bindings, the line at the bottom and the help page are all made from `KEYS`.
@@ -50,23 +55,14 @@ KEYS = (
 )
 
 # The line at the bottom, most needed first: what does not fit is left out.
-REMINDERS = (
-    ("?", "help"),
-    ("q", "quit"),
-    ("space", "pause"),
-    (", .", "step"),
-    ("n p", "episode"),
-    ("N", "live"),
-    ("1-6", "panel"),
-    ("f", "filter"),
-    ("+ -", "speed"),
-)
-
+REMINDERS = "? help  q quit  space pause  , . step  n p episode  N live  1-6 panel  f filter  + - speed"
 
 SMALLEST = Size(64, 20)
+_READINGS = Size(34, 18)  # the least room for readings and choices
 _PANEL = Size(36, 8)  # the smallest panel that is worth opening beside the readings
 _LABEL = 20  # most characters of what a recording is called
 _SHARED = 2  # lines at the very bottom: status, keys
+_FRESH = 3  # steps for which an event is news
 _CHART_HEIGHT = 5  # from here on the trend stands below the picture, else it has one line
 
 
@@ -74,17 +70,17 @@ _CHART_HEIGHT = 5  # from here on the trend stands below the picture, else it ha
 class View:
     """What is on screen. ``panel`` is the number of the open panel or null; ``waiting`` says what is waited for while
     there is no episode; ``latency_s`` is how late the newest episode arrived; ``losses`` says what is not there to be
-    seen; ``label`` what the recording is called, where there are two."""
+    seen, ``ended`` that no more is to come; ``label`` what the recording is called, where there are two."""
 
-    part: FollowPart
     playback: Playback
     scene: Scene | None = None
-    marks: Sequence[Mark] = ()
+    filters: Sequence[Filter] = ()
     panel: int | None = None
     help: bool = False
     waiting: str = ""
     latency_s: float | None = None
     losses: str = ""
+    ended: str = ""
     label: str = ""
 
 
@@ -115,7 +111,7 @@ def compose_pair(views: tuple[View, View], size: Size) -> Lines:
     if room.width >= 2 * least.width and room.height >= least.height:
         halves = [_watched(view, Size(room.width // 2, room.height)) for view in views]
         # Every line begins with a blank, where the one between the two has its place.
-        rows = [Text.assemble(a, ("│", LINE), b[1:]) for a, b in zip(*halves, strict=True)]
+        rows = [Text.assemble(a, ("│", theme.LINE), b[1:]) for a, b in zip(*halves, strict=True)]
     elif room.width >= least.width and room.height >= 2 * least.height:
         high = room.height // 2
         rows = [*_watched(first, Size(room.width, high)), *_watched(views[1], Size(room.width, room.height - high))]
@@ -131,7 +127,7 @@ def _watched(view: View, size: Size) -> Lines:
     """One recording: header, body, caption, timeline."""
     if view.scene is None:
         return box(_centred(view, size), *size)
-    foot = [_indent(view.part.draw_caption(view.scene, size.width - 2)), _timeline(view, size.width)]
+    foot = [_indent(_caption(view.scene, size.width - 2)), _timeline(view, view.scene, size.width)]
     body = _body(view, view.scene, Size(size.width, size.height - len(foot) - 2))
     return box([_header(view, view.scene, size.width), *body, *foot], *size)
 
@@ -146,14 +142,12 @@ def _indent(line: Text) -> Text:
 
 def _header(view: View, scene: Scene, width: int) -> Text:
     playback = view.playback
-    left = Text.assemble((f" {_place(playback)} ", f"bold {TEXT}"), " ")
+    left = Text.assemble((f" {_place(playback)} ", f"bold {theme.TEXT}"), " ")
     if view.label:
         label = view.label if len(view.label) <= _LABEL else f"…{view.label[1 - _LABEL :]}"
-        left = Text.assemble(" ", (f" {label} ", f"bold {GROUND} on {TEXT}"), "  ")
+        left = Text.assemble(" ", (f" {label} ", f"bold {theme.GROUND} on {theme.TEXT}"), "  ")
     badge = _badge(playback)
-    return ends(
-        left.append_text(_facts(view.part.headline(scene), width - left.cell_len - badge.cell_len - 1)), badge, width
-    )
+    return ends(left.append_text(_facts(scene.headline, width - left.cell_len - badge.cell_len - 1)), badge, width)
 
 
 def _place(playback: Playback) -> str:
@@ -161,62 +155,78 @@ def _place(playback: Playback) -> str:
     return f"episode {number + 1:,} of {len(playback.index):,}"
 
 
-def _facts(headline: Text, room: int) -> Text:
-    """As many of the facts, which stand between dots, as have room."""
-    while headline.cell_len > room and " · " in headline.plain:
-        headline = headline[: headline.plain.rindex(" · ")]
-    return headline
+def _facts(headline: Sequence[str], room: int) -> Text:
+    """As many of the facts as have room, between dots; an ellipsis says that there are more."""
+    facts = [without_controls(fact) for fact in headline]
+    while cell_len(" · ".join(facts)) > room and len(facts) > 1 + (facts[-1] == "…"):
+        facts = [*facts[: -1 - (facts[-1] == "…")], "…"]
+    return Text(" · ".join(facts), theme.TEXT)
+
+
+def _caption(scene: Scene, width: int) -> Text:
+    """The latest event up to this frame, the gravest of several, and how long ago."""
+    past = scene.log.events
+    if not past:
+        return styled(scene.caption)
+    latest = max(past, key=lambda event: (event.frame, event.rank))
+    ago = scene.frame - latest.frame
+    words = styled(Words(latest.text, "plain" if ago <= _FRESH else "muted"))
+    line = Text.assemble((f"{latest.sign} ", f"bold {theme.TONES[latest.tone]}"), words)
+    return ends(line, Text("now" if ago == 0 else f"{count(ago, 'step')} ago", theme.FAINT), width)
 
 
 def _badge(playback: Playback) -> Text:
     if not playback.playing:
-        return Text(" ‖ PAUSED ", f"bold {GROUND} on {ORANGE}")
+        return Text(" ‖ PAUSED ", f"bold {theme.GROUND} on {theme.ORANGE}")
     if playback.live:
-        return Text(" ● LIVE ", f"bold {GROUND} on {GREEN}")
-    return Text(" ▶ REPLAY ", f"bold {GROUND} on {BLUE}")
+        return Text(" ● LIVE ", f"bold {theme.GROUND} on {theme.GREEN}")
+    return Text(" ▶ REPLAY ", f"bold {theme.GROUND} on {theme.BLUE}")
 
 
 def _body(view: View, scene: Scene, size: Size) -> Lines:
     """The lines between header and foot: one more than ``size.height``, for the trend, wherever it stands."""
-    part, least = view.part, view.part.readings_size
-    picture = part.draw_picture(scene, Size(max(size.width - least.width - 3, 1), size.height))
+    picture = draw_picture(scene.picture, Size(max(size.width - _READINGS.width - 3, 1), size.height))
     wide = max((line.cell_len for line in picture), default=0)
     free = size.height - len(picture)
-    beneath = free >= _CHART_HEIGHT
+    beneath = free >= _CHART_HEIGHT and wide >= _READINGS.width
     if beneath:
-        picture = [*box(picture, wide, len(picture)), Text(), *part.draw_trend(scene, Size(wide, free))]
+        picture = [*box(picture, wide, len(picture)), Text(), *draw_trend(scene.trend, Size(wide, free))]
     height = size.height + 1 if beneath else size.height
     right = Size(size.width - wide - 3, height)
     rows = beside(box(picture, wide, height), box(_right(view, scene, right), *right))
     if not beneath:
-        rows += part.draw_trend(scene, Size(size.width - 2, 1))[:1] or [Text()]
+        rows += draw_trend(scene.trend, Size(size.width - 2, 1))[:1] or [Text()]
     return [_indent(row) for row in rows]
 
 
 def _right(view: View, scene: Scene, size: Size) -> Lines:
     """Readings and the open panel: below one another, side by side, or the panel alone."""
-    part, least = view.part, view.part.readings_size
-    if view.panel is None:
-        return part.draw_readings(scene, Size(size.width, min(size.height, least.height + 1)))
-    if size.height >= least.height + 1 + _PANEL.height:
-        readings = [*part.draw_readings(scene, Size(size.width, least.height + 1)), Text()]
-        return [*readings, *_panel(view, scene, Size(size.width, size.height - len(readings)))]
-    if size.width >= least.width + 3 + _PANEL.width:
-        readings = part.draw_readings(scene, Size(least.width, size.height))
-        beside_it = Size(size.width - least.width - 3, size.height)
-        return beside(box(readings, least.width, size.height), box(_panel(view, scene, beside_it), *beside_it), gap=3)
-    return _panel(view, scene, size)
+    if view.panel is None or view.panel >= len(scene.all_panels):
+        return _readings(scene, size)
+    if size.height >= _READINGS.height + 1 + _PANEL.height:
+        above = Size(size.width, _READINGS.height + 1)
+        below = _panel(view.panel, scene, Size(size.width, size.height - above.height - 1))
+        return [*box(_readings(scene, above), *above), Text(), *below]
+    if size.width >= _READINGS.width + 3 + _PANEL.width:
+        left, room = Size(_READINGS.width, size.height), Size(size.width - _READINGS.width - 3, size.height)
+        return beside(box(_readings(scene, left), *left), box(_panel(view.panel, scene, room), *room), gap=3)
+    return _panel(view.panel, scene, size)
 
 
-def _panel(view: View, scene: Scene, size: Size) -> Lines:
-    assert view.panel is not None
-    panel = view.part.panels[view.panel]
-    title = Text.assemble((f"{view.panel + 1} ", FAINT), (panel.title.upper(), f"bold {TEXT}"), " ")
-    head = Text.assemble(title, ("─" * max(size.width - title.cell_len, 0), LINE))
-    return [head, *panel.draw(scene, Size(size.width, size.height - 1))]
+def _readings(scene: Scene, size: Size) -> Lines:
+    """All that always stands beside the picture."""
+    choices = [scene.choices] if scene.choices is not None else []
+    return draw_sections([*scene.readings, *choices, *scene.notes], size)
 
 
-def _timeline(view: View, width: int) -> Text:
+def _panel(number: int, scene: Scene, size: Size) -> Lines:
+    panel = scene.all_panels[number]
+    title = Text.assemble((f"{number + 1} ", theme.FAINT), (panel.title.upper(), f"bold {theme.TEXT}"), " ")
+    head = Text.assemble(title, ("─" * max(size.width - title.cell_len, 0), theme.LINE))
+    return [head, *draw_sections(panel.sections, Size(size.width, size.height - 1))]
+
+
+def _timeline(view: View, scene: Scene, width: int) -> Text:
     """A line from the first frame to the last: played part, position, marks; the speed behind it."""
     playback = view.playback
     speed = f"{playback.speed}/s"
@@ -224,68 +234,64 @@ def _timeline(view: View, width: int) -> Text:
     last = max(playback.num_frames - 1, 1)
     place = min(playback.frame * (room - 1) // last, room - 1)
     signs = ["━" if cell < place else "─" for cell in range(room)]
-    styles = [FAINT if cell < place else LINE for cell in range(room)]
-    for mark in sorted(view.marks, key=lambda mark: mark.rank):
+    styles = [theme.FAINT if cell < place else theme.LINE for cell in range(room)]
+    for mark in sorted((event for event in scene.events or () if event.rank > 0), key=lambda event: event.rank):
         cell = min(mark.frame * (room - 1) // last, room - 1)
-        signs[cell], styles[cell] = mark.glyph, mark.style
-    styles[place] = f"bold reverse {TEXT}"
+        signs[cell], styles[cell] = mark.sign, theme.TONES[mark.tone]
+    styles[place] = f"bold reverse {theme.TEXT}"
     line = Text(" ")
     for style, run in groupby(zip(signs, styles, strict=True), key=itemgetter(1)):
         line.append("".join(sign for sign, _ in run), style)
-    return line.append(f" {speed} ", TEXT)
+    return line.append(f" {speed} ", theme.TEXT)
 
 
 def _status(view: View, width: int) -> Text:
-    """The filter, and a notice when there is one; else how late episodes arrive and what is not there to be seen."""
+    """The filter, and a notice when there is one; else how late episodes arrive, or that no more will, and what is not
+    there to be seen."""
     playback = view.playback
-    line = Text(f" {_place(playback)} · " if view.label else " ", TEXT)
+    line = Text(f" {_place(playback)} · " if view.label else " ", theme.TEXT)
     if playback.choice != ALL.name:
-        line.append(f"filter: {playback.choice} ({playback.index.num_kept(playback.choice):,}) · ", TEXT)
+        line.append(f"filter: {playback.choice} ({playback.index.num_kept(playback.choice):,}) · ", theme.TEXT)
     if playback.notice:
-        return fit(line.append(playback.notice, f"bold {ORANGE}"), width)
-    parts = [view.losses] if view.losses else []
-    if playback.num_behind:
-        parts.insert(0, f"{playback.num_behind:,} {'behind' if playback.live else 'further on'}")
-    if view.latency_s is not None:
-        parts.insert(0, f"newest arrived {_duration(max(view.latency_s, 0.0))} after its end")
-    return fit(line.append(" · ".join(parts), FAINT), width)
-
-
-def _duration(seconds: float) -> str:
-    """``12 ms``, ``3.4 s``, ``5 min``."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+        return fit(line.append(playback.notice, f"bold {theme.ORANGE}"), width)
+    behind = f"{playback.num_behind:,} {'behind' if playback.live else 'further on'}" if playback.num_behind else ""
+    late = lateness(view.latency_s) if view.latency_s is not None else ""
+    parts = filter(None, (view.ended or late, behind, view.losses))
+    return fit(line.append(" · ".join(parts), theme.FAINT), width)
 
 
 def _keys(width: int) -> Text:
     line = Text()
-    for key, what in REMINDERS:
-        gap = "  " if line.cell_len else " "
-        if line.cell_len + len(gap) + len(key) + 1 + len(what) > width:
+    for reminder in REMINDERS.split("  "):
+        key, _, what = reminder.rpartition(" ")
+        part = Text.assemble("  " if line.cell_len else " ", (key, f"bold {theme.TEXT}"), (f" {what}", theme.FAINT))
+        if line.cell_len + part.cell_len > width:
             break
-        line.append(f"{gap}{key}", f"bold {TEXT}").append(f" {what}", FAINT)
+        line.append_text(part)
     return line
 
 
 def _help(view: View) -> Lines:
     """Every key, the panels and filters of the task, and what the signs mean."""
+    scene = view.scene
     general = [(key.shown, key.help) for key in KEYS]
-    panels = [(str(number), f"panel: {panel.title}") for number, panel in enumerate(view.part.panels, start=1)]
-    filters = [(choice.key, f"only {choice.name}, and all again") for choice in view.part.filters]
-    entries = [*general, *panels, *filters]
+    panels = scene.all_panels if scene is not None else ()
+    titles = [(str(number), f"panel: {panel.title}") for number, panel in enumerate(panels, start=1)]
+    entries = [*general, *titles, *((choice.key, f"only {choice.name}, and all again") for choice in view.filters)]
     half = (len(entries) + 1) // 2
-    lines = [Text(" KEYS", f"bold {TEXT}")]
+    lines = [Text(" KEYS", f"bold {theme.TEXT}")]
     for row in range(half):
         line = Text("  ")
         for key, what in entries[row::half]:
-            line.append(f"{key:<6}", f"bold {TEXT}").append(f"{what:<32}", FAINT)
+            line.append(f"{key:<6}", f"bold {theme.TEXT}").append(f"{what:<32}", theme.FAINT)
         lines.append(line)
-    return [*lines, Text(), Text(" SIGNS", f"bold {TEXT}"), *[Text.assemble("  ", line) for line in view.part.legend()]]
+    legend = [Text.assemble("  ", as_text(line)) for line in scene.legend] if scene is not None else []
+    return [*lines, Text(), Text(" SIGNS", f"bold {theme.TEXT}"), *legend] if legend else lines
 
 
 def _centred(view: View, size: Size) -> Lines:
     """What is being waited for, in the middle of an empty screen."""
-    words = [view.waiting or "waiting for the first episode", view.playback.notice]
-    lines = [Text(part.center(size.width), TEXT) for word in words for part in wrap(word, size.width - 8)]
+    words = (view.waiting or "waiting for the first episode", view.ended, view.playback.notice)
+    parts = [part for word in words if word for part in wrap(Text(word, theme.TEXT), size.width - 8)]
+    lines = [Text.assemble(" " * ((size.width - part.cell_len) // 2), part) for part in parts]
     return [*[Text()] * ((size.height - len(lines)) // 2), *lines]

@@ -4,6 +4,14 @@ from pipeline.contract.parts import RowsPart
 from schemas import rows
 
 
+class LineEpisode(rows.Episode, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A point of the training, and the model's answer."""
+
+    x: float
+    y: float
+    predicted: float
+
+
 class LineExample(rows.Example, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A point on the line."""
 
@@ -29,7 +37,7 @@ PART = RowsPart(
     types={
         "progress_v1": rows.Progress,
         "monitor_v1": rows.Monitor,
-        "episode_v1": rows.Episode,
+        "episode_v1": LineEpisode,
         "example_v1": LineExample,
         "prediction_v1": LinePrediction,
         "score_v1": LineScore,

@@ -1,22 +1,18 @@
 """What `baton follow detection` shows of predictions.jsonl: each image with what a model wrote about it."""
 
 import base64
-import dataclasses
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, convert
 from msgspec.structs import replace
 from PIL import Image
-from rich.text import Text
 
-from pipeline.follow.scene import FollowPredictionsPart, Scene
-from pipeline.follow.text import FAINT, TEXT
+from pipeline.follow.scene import Brief, FollowPart, FollowPredictionsPart, Moment, Scene
 from pipeline.run.manifest import image_root_of
 from pipeline.tasks.detection.follow import training
-from pipeline.tasks.detection.follow.outlines import read_outlines
+from pipeline.tasks.detection.follow.objects import read_objects
 from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.infer.sources import image_limits
 from pipeline.tasks.detection.recipe import Infer
@@ -47,31 +43,26 @@ class Line(Struct, frozen=True, kw_only=True):
     gt_coord_mode: CoordMode
 
 
-class Summary(Struct, frozen=True, kw_only=True):
+class Summary(Brief, frozen=True, kw_only=True):
     """What is kept in memory of every line."""
 
-    id: str
     status: Status
     num_gt: int
     num_preds: int
     num_matched: int
-    ended_unix_s: float = 0.0
-    num_dropped_before: int = 0
 
 
 class Shown(DetectionEpisode, frozen=True, kw_only=True):
     """A prediction as an episode: no training, so no loss; ``no_image`` says why its image is not shown."""
 
+    coord_mode: CoordMode = "norm1000"
     model: str = ""
     no_image: str = ""
 
 
 def summarize(line: Line) -> Summary:
     """Counts instead of objects."""
-    one = _shown(line)
-    return Summary(
-        id=one.id, status=one.status, num_gt=one.num_gt, num_preds=one.num_preds, num_matched=one.num_matched
-    )
+    return convert(_shown(line), Summary, from_attributes=True)
 
 
 def unfold(row: DetectionPrediction, path: Path) -> Shown:
@@ -91,7 +82,7 @@ def unfold(row: DetectionPrediction, path: Path) -> Shown:
 
 
 def _shown(row: Line | DetectionPrediction) -> Shown:
-    """A row without its image and text. The live view has predictions in thousandths, as models write them."""
+    """A row without its image and text."""
     one = Shown(
         id=row.id,
         step=0,
@@ -101,45 +92,35 @@ def _shown(row: Line | DetectionPrediction) -> Shown:
         image_png="",
         raw_output="",
         status=row.status,
-        preds=[_in_thousandths(pred, row) for pred in row.preds],
+        preds=row.preds,
         gt=row.gt,
         gt_coord_mode=row.gt_coord_mode,
         loss=0.0,
         num_gt=len(row.gt),
         num_preds=len(row.preds),
         num_matched=0,
+        coord_mode=row.coord_mode,
     )
-    return replace(one, num_matched=sum(outline.verdict == "right" for outline in read_outlines(one)[0]))
+    written, _ = read_objects(one, row.coord_mode)
+    return replace(one, num_matched=sum(judged.verdict == "right" for judged in written))
 
 
-def _in_thousandths(pred: PredictedObject, row: Line | DetectionPrediction) -> PredictedObject:
-    if row.coord_mode == "norm1000":
-        return pred
-    sides = row.width, row.height
-
-    def scaled(flat: Sequence[float]) -> list[float]:
-        return [value * 999 / sides[place % 2] for place, value in enumerate(flat)]
-
-    if pred.poly is not None:
-        return replace(pred, poly=scaled(pred.poly))
-    return pred if pred.bbox_2d is None else replace(pred, bbox_2d=tuple(scaled(pred.bbox_2d)))
-
-
-def summary_line(summary: Summary) -> str:
+def tell(summary: Summary) -> str:
     """One record in one line, for logs."""
     facts = f"wrote {summary.num_preds}  true {summary.num_gt}  matched {summary.num_matched}"
     return f"{summary.id}  {summary.status}  {facts}"
 
 
-def headline(scene: Scene) -> Text:
-    """Facts about the record that hold in all its frames, the most important first."""
-    row: Shown = scene.episode
-    facts = f"{row.id} · F1 {training.f1(row):.2f}" + (f" · no image: {row.no_image}" if row.no_image else "")
-    return Text.assemble((facts, TEXT), (f" · model {row.model}", FAINT))
+def scene(moment: Moment) -> Scene:
+    """As of a sample of the training, with what is to be said of a record."""
+    row: Shown = moment.episode
+    missing = (f"no image: {row.no_image}",) if row.no_image else ()
+    facts = (row.id, f"F1 {training.f1(row):.2f}", *missing, f"model {row.model}")
+    return training.tell_scene(moment, facts, row.coord_mode)
 
 
 PART = FollowPredictionsPart(
-    view=dataclasses.replace(training.PART, summary=Summary, summary_line=summary_line, headline=headline),
+    view=FollowPart(scene=scene, summary=Summary, num_frames=training.num_frames, tell=tell, filters=training.FILTERS),
     line=Line,
     summarize=summarize,
     unplayed="without anything to show",

@@ -3,14 +3,11 @@
 A prediction has all that the views of a training episode draw; what differs is what is told of it in a line.
 """
 
-from dataclasses import replace
 from typing import Literal
 
 import msgspec
-from rich.text import Text
 
-from pipeline.follow.scene import FollowPredictionsPart, Scene
-from pipeline.follow.text import FAINT, TEXT
+from pipeline.follow.scene import FollowPart, FollowPredictionsPart, Moment, Scene
 from pipeline.tasks.gridworld.follow import training
 from pipeline.tasks.gridworld.rows import GridworldPrediction
 
@@ -29,8 +26,6 @@ class Summary(training.Told, frozen=True, kw_only=True):
     """What is kept in memory of every line."""
 
     has_steps: bool
-    ended_unix_s: float = 0.0
-    num_dropped_before: int = 0
 
 
 def summarize(line: Line) -> Summary:
@@ -44,20 +39,19 @@ def num_frames(summary: Summary) -> int:
     return summary.num_steps + 1 if summary.has_steps else 0
 
 
-def headline(scene: Scene) -> Text:
-    """Facts about the record that hold in all its frames, the most important first."""
-    row: GridworldPrediction = scene.episode
-    facts = f"{row.level} x{row.multiplier:g} · {row.id}"
-    return Text.assemble((facts, TEXT), (f" · ε {row.epsilon:.2f} · seed {row.seed} · model {row.model}", FAINT))
+def scene(moment: Moment) -> Scene:
+    """As of a training episode, with what is to be said of a record."""
+    row: GridworldPrediction = moment.episode
+    facts = (row.id, f"ε {row.epsilon:.2f}", f"seed {row.seed}", f"model {row.model}")
+    return training.tell_scene(moment, f"{row.level} x{row.multiplier:g}", *facts)
 
 
 PART = FollowPredictionsPart(
-    view=replace(
-        training.PART,
+    view=FollowPart(
+        scene=scene,
         summary=Summary,
         num_frames=num_frames,
-        summary_line=training.tell,
-        headline=headline,
+        tell=training.tell_more,
         filters=[choice for choice in training.FILTERS if choice.name != "stage changes"],
     ),
     line=Line,

@@ -1,33 +1,19 @@
-"""What `baton follow gridworld` shows: one row of episodes.jsonl as lines of text (the screen: `pipeline.follow`)."""
+"""What `baton follow gridworld` shows: one row of episodes.jsonl as a scene."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from msgspec import Struct
-from rich.text import Text
-
-from pipeline.follow.scene import Filter, FollowPart, Panel, Scene
-from pipeline.follow.text import FAINT, RED, TEXT
-from pipeline.tasks.gridworld.follow.panels import (
-    draw_caption,
-    draw_certificate,
-    draw_events,
-    draw_forecast,
-    draw_marks,
-    draw_places,
-    draw_rewards,
-    draw_visits,
-)
-from pipeline.tasks.gridworld.follow.readings import NUM_RECENT, READINGS_SIZE, draw_readings, draw_trend
-from pipeline.tasks.gridworld.follow.town import ACTION_SIGNS, draw_picture
+from pipeline.follow.scene import Brief, Filter, FollowPart, Line, Moment, Scene, Trend, Words
+from pipeline.tasks.gridworld.follow.panels import events_of, read_panels
+from pipeline.tasks.gridworld.follow.readings import read_choices, read_meters, read_outcome
+from pipeline.tasks.gridworld.follow.town import ACTION_SIGNS, read_picture
 from pipeline.tasks.gridworld.rows import GridworldEpisode
 from pipeline.tasks.gridworld.town.events import ending
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class Told(Brief, frozen=True, kw_only=True):
     """What the line of an episode in the logs says, of a training and of a prediction."""
 
-    id: str
     level: str
     multiplier: float
     num_steps: int
@@ -42,8 +28,6 @@ class Summary(Told, frozen=True, kw_only=True):
     schema: Literal["episode_v1"] = "episode_v1"
     task: Literal["gridworld"] = "gridworld"
     step: int
-    ended_unix_s: float
-    num_dropped_before: int = 0
     stage: int
     epsilon: float
 
@@ -77,13 +61,11 @@ FILTERS: Sequence[Filter] = (
     Filter(key="b", name="best so far", start=_best_so_far),
     Filter(key="c", name="stage changes", start=_stage_changes),
 )
-PANELS: Sequence[Panel] = (
-    Panel("events", draw_events),
-    Panel("visits", draw_visits),
-    Panel("rewards", draw_rewards),
-    Panel("certificate", draw_certificate),
-    Panel("forecast", draw_forecast),
-    Panel("places", draw_places),
+LEGEND: tuple[Line, ...] = (
+    (Words("@", "agent"), Words(" the agent, and the action it takes:")),
+    (Words("  " + "  ".join(f"{sign} {name}" for name, sign in ACTION_SIGNS.items()), "muted"),),
+    (Words("• · its trail   name? not yet seen   shut: closed   ┌ ┐└ ┘ what it sees", "muted"),),
+    (Words("!", "bad", strong=True), Words(" low   ▶ chosen   ✗ masked   ◆ choice of the --model", "muted")),
 )
 
 
@@ -92,12 +74,12 @@ def num_frames(summary: Summary) -> int:
     return summary.num_steps + 1
 
 
-def summary_line(summary: Summary) -> str:
+def tell(summary: Summary) -> str:
     """One episode in one line, for logs."""
-    return tell(summary, f"stage {summary.stage}  epsilon {summary.epsilon:.3f}  ")
+    return tell_more(summary, f"stage {summary.stage}  epsilon {summary.epsilon:.3f}  ")
 
 
-def tell(told: Told, more: str = "") -> str:
+def tell_more(told: Told, more: str = "") -> str:
     """Which episode, what ``more`` is to be said of it, and how it went."""
     went = f"survived {told.num_steps}  wellbeing {told.wellbeing:.1f}  {ending(told)}"
     return f"{told.id}  {told.level} x{told.multiplier:g}  {more}{went}"
@@ -110,40 +92,29 @@ def short_number(number: int) -> str:
     return f"{number / 1000:.0f}k" if number < 1_000_000 else f"{number / 1_000_000:.1f}M"
 
 
-def headline(scene: Scene) -> Text:
-    """Facts about the episode that hold in all its frames, the most important first."""
-    row: GridworldEpisode = scene.episode
-    facts = (
-        f"{row.level} x{row.multiplier:g} · stage {row.stage} · ε {row.epsilon:.2f} · at {short_number(row.step)} steps"
+def scene(moment: Moment) -> Scene:
+    """The town, the meters and what the network expects, of a training episode."""
+    row: GridworldEpisode = moment.episode
+    when = (f"stage {row.stage}", f"ε {row.epsilon:.2f}", f"at {short_number(row.step)} steps")
+    return tell_scene(moment, f"{row.level} x{row.multiplier:g}", *when, f"env {row.env_index}", f"seed {row.seed}")
+
+
+def tell_scene(moment: Moment, *facts: str) -> Scene:
+    """The same under other ``facts``: a prediction has all that is drawn of a training episode."""
+    episode, choices = moment.episode, read_choices(moment)
+    return Scene(
+        frame=moment.frame,
+        picture=read_picture(moment),
+        headline=facts,
+        caption=Words("a new day", "muted"),
+        events=events_of(episode),
+        readings=(read_meters(moment),),
+        choices=choices,
+        notes=() if choices is not None else (read_outcome(episode),),
+        trend=Trend("survived", tuple(summary.num_steps for summary in moment.history), high=episode.cap),
+        panels=read_panels(moment),
+        legend=LEGEND,
     )
-    return Text.assemble((facts, TEXT), (f" · env {row.env_index} · seed {row.seed}", FAINT))
 
 
-def legend() -> list[Text]:
-    """What the signs in the town mean, for the help page."""
-    signs = "  ".join(f"{sign} {name}" for name, sign in ACTION_SIGNS.items())
-    return [
-        Text.assemble(("@", f"reverse {TEXT}"), (" the agent, and the action it takes:", TEXT)),
-        Text(f"  {signs}", FAINT),
-        Text("• · its trail   name? not yet seen   shut: closed   ┌ ┐└ ┘ what it sees", FAINT),
-        Text.assemble(("!", f"bold {RED}"), (" low   ▶ chosen   ✗ masked   ◆ choice of the --model", FAINT)),
-    ]
-
-
-PART = FollowPart(
-    summary=Summary,
-    num_frames=num_frames,
-    summary_line=summary_line,
-    headline=headline,
-    draw_picture=draw_picture,
-    draw_readings=draw_readings,
-    draw_trend=draw_trend,
-    draw_caption=draw_caption,
-    draw_marks=draw_marks,
-    legend=legend,
-    readings_size=READINGS_SIZE,
-    num_recent=NUM_RECENT,
-    filters=FILTERS,
-    panels=PANELS,
-    end_panel=3,  # the certificate opens by itself at the end
-)
+PART = FollowPart(scene=scene, summary=Summary, num_frames=num_frames, tell=tell, filters=FILTERS, plays_progress=True)

@@ -1,5 +1,7 @@
 """Predictions of detection in the live view: the image that infer looked at, what was written, and the truth."""
 
+import base64
+import io
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,13 @@ from pipeline.errors import UserError
 from pipeline.files import encode
 from pipeline.follow.beside import Against
 from pipeline.follow.feed import open_recording
-from pipeline.follow.index import EpisodeIndex
-from pipeline.follow.playback import Playback
-from pipeline.follow.scene import Scene, Size
-from pipeline.follow.terminal.frame import View, compose
+from pipeline.follow.scene import Moment
+from pipeline.follow.terminal.frame import compose
+from pipeline.follow.terminal.text import Size
 from pipeline.tasks.detection.follow import predictions as live_predictions
-from pipeline.tasks.detection.follow.picture import open_image
 from pipeline.tasks.detection.rows import DetectionPrediction
 from tests.conftest import Baton
+from tests.follow.test_frame import view
 from tests.tasks.detection.visualize.drawing import CAT, DOG, ROWS, SIZE, predicted, row, save_images, true
 
 
@@ -28,13 +29,8 @@ def summary(prediction: DetectionPrediction) -> Any:
 
 
 def screen(prediction: DetectionPrediction, path: Path, frame: int) -> str:
-    index = EpisodeIndex(live_predictions.PART.view.filters)
-    index.add(summary(prediction), 0, 1)
-    playback = Playback(index, live_predictions.PART.view.num_frames, from_start=True)
-    playback.show(0, frame)
-    scene = Scene(live_predictions.unfold(prediction, path), frame, index.history(0, 5))
-    lines = compose(View(live_predictions.PART.view, playback, scene), Size(100, 30))
-    return "\n".join(line.plain for line in lines)
+    shown = live_predictions.scene(Moment(live_predictions.unfold(prediction, path), frame, [summary(prediction)]))
+    return "\n".join(line.plain for line in compose(view(shown), Size(100, 30)))
 
 
 def test_what_is_right_and_what_is_missed_is_told_object_by_object(tmp_path: Path) -> None:
@@ -58,7 +54,8 @@ def test_the_image_is_the_one_that_infer_looked_at_made_small(tmp_path: Path) ->
     large = row("a", width=1000, height=500)
     (tmp_path / "images").mkdir()
     Image.new("RGB", (1000, 500), (0, 200, 0)).save(tmp_path / "images/a.png")
-    image = open_image(live_predictions.unfold(large, tmp_path / "predictions.jsonl"))
+    shown = live_predictions.unfold(large, tmp_path / "predictions.jsonl")
+    image = Image.open(io.BytesIO(base64.b64decode(shown.image_png)))
     assert image.size == (256, 128) and image.getpixel((9, 9)) == (0, 200, 0)
 
 

@@ -1,4 +1,4 @@
-"""What detection shows in the live view: rendered lines of literal rows, at 80x24 and other sizes."""
+"""What detection shows in the live view: scenes of literal rows."""
 
 import base64
 import io
@@ -6,21 +6,19 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace as changed
 from PIL import Image
 
 from pipeline.files import encode
-from pipeline.follow.index import EpisodeIndex
-from pipeline.follow.playback import Playback
-from pipeline.follow.scene import Lines, Scene, Size
-from pipeline.follow.terminal.frame import View, compose
-from pipeline.follow.text import to_ascii
+from pipeline.follow.scene import Moment, Outline, Plane, Prose, Scene, Table
+from pipeline.follow.terminal.frame import compose
+from pipeline.follow.terminal.text import Size
 from pipeline.tasks.detection.follow import training as live
-from pipeline.tasks.detection.follow.outlines import overlap, read_outlines
-from pipeline.tasks.detection.follow.picture import draw_picture, open_image
+from pipeline.tasks.detection.follow.objects import overlap, read_objects
 from pipeline.tasks.detection.read_text.parse import parse
 from pipeline.tasks.detection.rows import DetectionEpisode, TrueObject
+from tests.follow.test_frame import view
 
-SIZES = [Size(80, 24), Size(64, 20), Size(100, 30), Size(120, 40), Size(200, 60)]
 TEXT = '[{"bbox_2d":[0,0,499,499],"desc":"circle"},{"bbox_2d":[500,500,999,999],"desc":"star"}]'
 TRUTH = [
     TrueObject(desc="circle", bbox_2d=(0.0, 0.0, 8.0, 8.0)),
@@ -62,33 +60,19 @@ def summary(row: DetectionEpisode) -> live.Summary:
 
 
 def scene(row: DetectionEpisode, frame: int = 0) -> Scene:
-    return Scene(row, frame, [summary(row)])
+    """The scene of a sample that is alone in its file."""
+    return live.scene(Moment(row, frame, [summary(row)]))
 
 
-def screen(row: DetectionEpisode, frame: int = 0, size: Size = SIZES[0], panel: int | None = None) -> str:
-    index = EpisodeIndex(live.FILTERS)
-    index.add(summary(row), offset=0, length=1)
-    playback = Playback(index, live.num_frames)
-    playback.show(0, frame)
-    view = View(live.PART, playback, scene(row, frame), live.draw_marks(row), panel)
-    return "\n".join(plain(compose(view, size)))
-
-
-def plain(lines: Lines) -> list[str]:
-    return [line.plain for line in lines]
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("panel", [None, *range(len(live.PANELS))])
-@pytest.mark.parametrize("frame", range(4))
-def test_every_frame_fits_every_screen(size: Size, panel: int | None, frame: int) -> None:
-    lines = screen(episode(), frame, size, panel).splitlines()
-    assert len(lines) == size.height and all(len(line) <= size.width for line in lines)
+def outlines(shown: Scene) -> tuple[Outline, ...]:
+    assert isinstance(shown.picture, Plane)
+    return shown.picture.outlines
 
 
 @pytest.mark.parametrize(
     "row",
     [
+        episode(),
         episode(text=""),
         episode(text="[]", gt=[]),
         episode(text='[{"bbox_2d":[1,2,3', gt=[]),
@@ -98,39 +82,49 @@ def test_every_frame_fits_every_screen(size: Size, panel: int | None, frame: int
         episode(gt=[TrueObject(desc="square", bbox_2d=(0.0, 0.0, 16.0, 16.0))] * 40),
         episode(width=1, height=1, image_png=png(size=(1, 1))),
         episode(width=200, height=20, image_png=png(size=(200, 20))),
+        episode(width=0, height=0, gt=[]),
     ],
 )
-def test_nothing_in_a_row_breaks_the_screen(row: DetectionEpisode) -> None:
-    for size in SIZES:
+@pytest.mark.parametrize("panel", [None, 1, 2, 3])
+def test_nothing_in_a_row_breaks_the_screen(row: DetectionEpisode, panel: int | None) -> None:
+    for size in (Size(80, 24), Size(64, 20), Size(140, 45)):
         for frame in range(live.num_frames(summary(row))):
-            lines = screen(row, frame, size).splitlines()
-            assert len(lines) == size.height and all(len(line) <= size.width for line in lines)
+            lines = compose(view(changed(scene(row, frame), frame=min(frame, 9)), panel=panel), size)
+            assert [line.cell_len for line in lines] == [size.width] * size.height
 
 
 def test_objects_appear_one_by_one_and_the_truth_in_the_last_frame() -> None:
-    row = episode()
-    assert live.num_frames(summary(row)) == 4
-    shown = [screen(row, frame) for frame in range(4)]
-    assert ["1 ✓ circle" in text for text in shown] == [False, True, True, True]
-    assert ["2 ✗ star" in text for text in shown] == [False, False, True, True]
-    assert ["a ○ circle" in text and "b ● square" in text for text in shown] == [False, False, False, True]
-    assert "2 to find" in shown[0] and "the truth: 1 of 2 found, 2 written" in shown[3]
+    shown = [scene(episode(), frame) for frame in range(live.num_frames(summary(episode())))]
+    written = [[(one.sign, one.name, one.strong) for one in moment.readings[0].values] for moment in shown]
+    assert written[1:3] == [[("1 ✓", "circle", True)], [("1 ✓", "circle", False), ("2 ✗", "star", True)]]
+    truth = [[(one.sign, one.name) for one in moment.readings[1].values] for moment in shown]
+    assert truth == [[], [], [], [("a ○", "circle"), ("b ●", "square")]]
+    assert [moment.readings[1].note.text for moment in shown] == ["2 to find"] * 3 + [""]
+    assert [len(outlines(moment)) for moment in shown] == [0, 1, 2, 4]
+    assert [one.dashed for one in outlines(shown[3])] == [False, False, True, True]
 
 
-def test_the_picture_has_the_colours_of_the_image_and_the_boxes_over_it() -> None:
-    lines = draw_picture(scene(episode(), 3), Size(40, 17))
-    heading, *picture = lines
-    assert heading.plain == "16 x 16 pixels" and len(picture) == 16 and all(len(line) == 32 for line in picture)
-    assert "#c80a14" in str(picture[0].spans[-1].style)  # the upper right corner, where nothing is drawn
-    assert picture[0].plain[:16] == "1" + "─" * 14 + "┐"
-    assert {"│", "─"} <= set("".join(plain(picture)))
+def test_every_object_is_an_event_and_so_is_what_was_missed() -> None:
+    events = scene(episode()).events
+    assert events is not None and [(one.frame, one.sign, one.text) for one in events] == [
+        (1, "✓", "circle, IoU 1.00"),
+        (2, "✗", "star, IoU 1.00"),
+        (3, "●", "the truth: 1 of 2 found, 2 written"),
+    ]
 
 
-def test_written_and_true_outlines_differ_without_colours() -> None:
-    truth = [TrueObject(desc="square", poly=[8.0, 0.0, 15.0, 0.0, 15.0, 7.0])]
-    picture = "".join(plain(draw_picture(scene(episode(gt=truth), 3), Size(40, 17))))
-    assert {"1", "2", "a", "─", "◦"} <= set(picture)
-    assert "◦" not in "".join(plain(draw_picture(scene(episode(gt=truth), 2), Size(40, 17))))
+def test_the_text_is_told_up_to_the_object_that_was_written_last() -> None:
+    first, last = ([(words.tone, words.text) for words in live._text(episode(), frame)] for frame in (1, 3))
+    assert [tone for tone, _ in first] == ["plain", "accent", "muted"]
+    assert first[1][1] == '{"bbox_2d":[0,0,499,499],"desc":"circle"}' and last == [("plain", TEXT)]
+
+
+def test_panels_tell_coordinates_and_mistakes() -> None:
+    (coordinates,), (mistakes,) = (panel.sections for panel in scene(episode(), 3).panels[1:])
+    assert isinstance(coordinates, Table) and isinstance(mistakes, Prose)
+    assert [words.text for words in coordinates.rows[1]] == ["2", "500", "500", "999", "999", "star"]
+    assert [line[0].text for line in mistakes.lines] == ["2 is no star there (IoU 1.00)", "b, a square, is missed"]
+    assert "told when all is written" in str(scene(episode(), 2).panels[2])
 
 
 def test_each_object_takes_the_best_free_true_one_of_its_class() -> None:
@@ -138,7 +132,7 @@ def test_each_object_takes_the_best_free_true_one_of_its_class() -> None:
         '[{"bbox_2d":[0,0,499,499],"desc":"circle"},{"bbox_2d":[0,0,480,480],"desc":"circle"},'
         '{"bbox_2d":[500,500,999,999],"desc":"circle"}]'
     )
-    written, truths = read_outlines(episode(text))
+    written, truths = read_objects(episode(text), "norm1000")
     assert [one.verdict for one in written] == ["right", "wrong", "wrong"]  # a duplicate, and another class
     assert [one.verdict for one in truths] == ["found", "missed"]
     assert written[0].iou == pytest.approx(1.0, abs=0.01) and written[1].iou > 0.8
@@ -155,10 +149,6 @@ def test_each_object_takes_the_best_free_true_one_of_its_class() -> None:
 )
 def test_overlap_is_intersection_over_union(a: Any, b: Any, iou: float) -> None:
     assert overlap(a, b) == pytest.approx(iou)
-
-
-def test_a_damaged_image_is_grey_and_of_its_size() -> None:
-    assert open_image(episode(image_png="!!")).size == (16, 16)
 
 
 def test_filters_find_mistakes_and_malformed_texts() -> None:
@@ -178,11 +168,4 @@ def test_f1_of_an_empty_scene_is_one_only_when_nothing_is_written_properly() -> 
 def test_a_summary_reads_a_line_of_the_tail() -> None:
     row = episode()
     assert msgspec.json.decode(encode(row), type=live.Summary) == summary(row)
-    assert live.summary_line(summary(row)) == (
-        "step-00000050  ok  wrote 2  true 2  matched 1  loss 0.500  best AP 0.250"
-    )
-
-
-def test_in_ascii_nothing_is_a_question_mark() -> None:
-    shown = [to_ascii(line) for line in screen(episode(), 3).splitlines()]
-    assert "?" not in "".join(shown).replace("? help", "")
+    assert live.tell(summary(row)) == ("step-00000050  ok  wrote 2  true 2  matched 1  loss 0.500  best AP 0.250")

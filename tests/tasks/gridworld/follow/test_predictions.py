@@ -11,9 +11,10 @@ from pipeline.follow.beside import Against
 from pipeline.follow.feed import open_recording
 from pipeline.follow.index import EpisodeIndex
 from pipeline.follow.playback import Playback
-from pipeline.follow.scene import Scene, Size
+from pipeline.follow.scene import Moment
 from pipeline.follow.terminal.app import Watch
 from pipeline.follow.terminal.frame import View, compose_pair
+from pipeline.follow.terminal.text import Size
 from pipeline.tasks.gridworld.follow import predictions as live_predictions
 from pipeline.tasks.gridworld.follow import training as live
 from pipeline.tasks.gridworld.rows import GridworldPrediction
@@ -159,7 +160,7 @@ def test_a_pair_fills_the_screen_exactly_or_says_what_it_needs(size: tuple[int, 
     index.add(live_predictions.Summary(**{n: getattr(row, n) for n in NAMES}, has_steps=True), 0, 1)
     playback = Playback(index, live_predictions.num_frames, from_start=True)
     playback.on_news()
-    view = View(live_predictions.PART.view, playback, Scene(row, 2, index.history(0, 5)), label="a")
+    view = View(playback, live_predictions.scene(Moment(row, 2, index.history(0, 5))), label="a")
     lines = compose_pair((view, view), Size(*size))
     assert [line.cell_len for line in lines] == [size[0]] * size[1]
     text = "\n".join(line.plain for line in lines)

@@ -1,8 +1,8 @@
 """The screen of the live view with textual's own pilot: what the keys do, and what a growing file does to it."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from textual.pilot import Pilot
 from pipeline.errors import UserError
 from pipeline.files import encode
 from pipeline.follow.feed import Feed
-from pipeline.follow.scene import Size
 from pipeline.follow.terminal.app import FollowApp, Watch
-from pipeline.follow.terminal.canvas import Canvas, Tile
+from pipeline.follow.terminal.canvas import Canvas
+from pipeline.follow.terminal.text import Size
 from pipeline.tasks.gridworld.follow import training as live
 from pipeline.tasks.gridworld.rows import GridworldEpisode
 from tests.follow.screenshot import Moment, take_screenshot
+from tests.follow.test_training import finish
 from tests.tasks.gridworld.literal_rows import episode, meters, step
 
 SMALL = Size(80, 24)
@@ -58,10 +59,6 @@ async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
     raise AssertionError("it never became so")
 
 
-def is_showing(app: FollowApp) -> bool:
-    return app.playback.number is not None
-
-
 async def press(pilot: Pilot[int], *keys: str) -> str:
     """Press keys; returns the screen afterwards."""
     await pilot.press(*keys)
@@ -84,15 +81,6 @@ async def test_it_waits_for_a_file_that_does_not_exist_yet_and_then_shows_it(tmp
         assert "METERS" in screen(app)
 
 
-async def test_it_begins_with_the_newest_or_from_the_start(tmp_path: Path) -> None:
-    path = write(tmp_path / "episodes.jsonl", lives("a"), lives("b"), lives("c"))
-    async with running(watch(path)) as (app, pilot):
-        await until(pilot, lambda: "episode 3 of 3" in screen(app))
-    async with running(watch(path, from_start=True)) as (app, pilot):
-        await until(pilot, lambda: "episode 1 of 3" in screen(app))
-        assert "▶ REPLAY" in screen(app)
-
-
 async def test_keys_pause_step_and_go_to_the_ends(tmp_path: Path) -> None:
     path = write(tmp_path / "episodes.jsonl", lives("a", steps=40))
     async with running(watch(path)) as (app, pilot):
@@ -108,14 +96,6 @@ async def test_keys_pause_step_and_go_to_the_ends(tmp_path: Path) -> None:
         assert "step 0 of 500" in await press(pilot, "home")
         assert "▶ REPLAY" in await press(pilot, "space")
         await until(pilot, lambda: app.playback.frame > 0)
-
-
-async def test_keys_change_the_speed(tmp_path: Path) -> None:
-    path = write(tmp_path / "episodes.jsonl", lives("a", steps=40))
-    async with running(watch(path)) as (app, pilot):
-        await until(pilot, lambda: app.playback.number == 0)
-        assert " 20/s" in await press(pilot, "plus")
-        assert " 5/s" in await press(pilot, "minus", "minus")
 
 
 async def test_keys_go_through_the_episodes_and_back_to_live(tmp_path: Path) -> None:
@@ -150,9 +130,10 @@ async def test_numbers_open_panels_and_close_them(tmp_path: Path) -> None:
     async with running(watch(path)) as (app, pilot):
         await until(pilot, lambda: app.playback.number == 0)
         await press(pilot, "g")
-        for number, panel in enumerate(live.PANELS, start=1):
-            assert f"{number} {panel.title.upper()} ──" in await press(pilot, str(number))
-        assert "METERS" in await press(pilot, str(len(live.PANELS)))
+        titles = ("EVENTS", "VISITS", "REWARDS", "CERTIFICATE", "FORECAST", "PLACES")
+        for number, title in enumerate(titles, start=1):
+            assert f"{number} {title} ──" in await press(pilot, str(number))
+        assert "METERS" in await press(pilot, str(len(titles)))
         assert "1 EVENTS" in await press(pilot, "tab")
         assert "2 VISITS" in await press(pilot, "tab")
         assert "METERS" in await press(pilot, "escape")
@@ -217,6 +198,33 @@ async def test_a_replaced_file_starts_over_and_says_so(tmp_path: Path) -> None:
         assert "the file was replaced: starting over" in screen(app)
 
 
+async def test_a_file_that_is_deleted_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "episodes.jsonl", lives("a"))
+    async with running(watch(path)) as (app, pilot):
+        await until(pilot, lambda: "episode 1 of 1" in screen(app))
+        path.unlink()
+        await until(pilot, lambda: "the file was deleted" in screen(app))
+
+
+async def test_a_training_that_ends_is_told_and_how_much_of_it_was_recorded(tmp_path: Path) -> None:
+    path = write(tmp_path / "episodes.jsonl", lives("a"), lives("b"))
+    (tmp_path / "progress.jsonl").write_bytes(b"{}\n" * 5000)
+    async with running(watch(path)) as (app, pilot):
+        await until(pilot, lambda: "recorded 2 of 5,000 played" in screen(app))
+        assert "ended" not in screen(app)
+        finish(tmp_path, "ok")
+        await until(pilot, lambda: "the training has ended" in screen(app))
+
+
+async def test_a_clock_that_is_ahead_is_told_instead_of_a_latency(tmp_path: Path) -> None:
+    path = write(tmp_path / "episodes.jsonl", lives("a"))
+    async with running(watch(path)) as (app, pilot):
+        await until(pilot, lambda: "episode 1 of 1" in screen(app))
+        write(path, lives("b", ended_unix_s=time.time() + 3600))
+        await until(pilot, lambda: "clocks differ by 1 h" in screen(app))
+        assert "newest arrived" not in screen(app)
+
+
 async def test_a_line_that_cannot_be_shown_is_told_and_does_not_stop_the_view(tmp_path: Path) -> None:
     broken = encode(lives("b")).replace(b'"hour":12', b'"hour":"noon"')
     path = write(tmp_path / "episodes.jsonl", lives("a"))
@@ -233,20 +241,6 @@ async def test_a_folder_instead_of_a_file_ends_the_view_with_an_error(tmp_path: 
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: app.error is not None)
     assert "plain file" in str(app.error)
-
-
-async def test_without_colour_no_line_has_any(tmp_path: Path) -> None:
-    path = write(tmp_path / "episodes.jsonl", dies("a"))
-    colored = []
-    for color in (True, False):
-        async with running(watch(path, color=color)) as (app, pilot):
-            await until(pilot, partial(is_showing, app))
-            await press(pilot, "g")
-            strips = [tile.render_line(y) for tile in app.query(Tile) for y in range(SMALL.height)]
-            styles = [segment.style for strip in strips for segment in strip if segment.style]
-            colored.append(any(style.color or style.bgcolor for style in styles))
-            assert any(style.bold for style in styles)
-    assert colored == [True, False]
 
 
 async def test_ascii_has_nothing_else(tmp_path: Path) -> None:
