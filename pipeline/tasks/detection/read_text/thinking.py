@@ -1,0 +1,28 @@
+"""What a model thought before it answered: everything up to ``</think>``, and what drafts of an answer stand in it."""
+
+import re
+from typing import NamedTuple
+
+_TAG = re.compile(r"<(/?)think>")
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# A whole object of JSON without objects in it: a tag in one of its texts is a part of that text.
+_OBJECT = re.compile(rf'\{{\s*+(?:{_STRING}\s*+:\s*+(?:{_STRING}|[^"{{}}]*+)\s*+,?+\s*+)++\}}', re.DOTALL)
+
+
+class Thought(NamedTuple):
+    """The answer begins at ``end``; ``is_cut``: there is none, for the text ends while the model thinks."""
+
+    end: int
+    is_cut: bool
+
+
+def thought(text: str) -> Thought:
+    """What of ``text`` was thought. The opening tag may be missing, for many chat templates write it themselves."""
+    end, is_open = 0, False
+    objects = [found.span() for found in _OBJECT.finditer(text)] if "think>" in text else []
+    for tag in _TAG.finditer(text):
+        if not is_open and any(start < tag.start() < stop for start, stop in objects):
+            continue
+        is_open = not tag[1]
+        end = end if is_open else tag.end()
+    return Thought(end, is_open)
