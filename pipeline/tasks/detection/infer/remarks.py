@@ -21,15 +21,17 @@ def remarks(rows: Iterable[DetectionPrediction], recipe: DetectionRecipe) -> lis
     """A sentence for each thing to know, the most telling one last."""
     written = recipe.text_format.resolved()
     unread: list[DetectionPrediction] = []
-    num_points = num_wider = 0
+    num_points = num_wider = num_unread = 0
     for row in rows:
         codes = Counter(one.code for one in row.dropped)
         num_points += codes["point_geometry"]
         if codes["out_of_range"] and written.grid == _WIDER - 1:
             num_wider += _num_found(_parsed(row, replace(written, grid=_WIDER))) - len(row.preds) - len(row.salvaged)
         if row.raw_output.strip() and not (row.preds or row.salvaged or row.status in ("empty", "not_run")):
-            unread.append(row)
-    return [*_about_points(num_points), *_about_grid(num_wider), *_about_presets(unread, recipe.text_format.preset)]
+            num_unread += 1
+            unread += [row] if num_unread <= NUM_TRIED else []
+    about_presets = _about_presets(unread, num_unread, recipe.text_format.preset)
+    return [*_about_points(num_points), *_about_grid(num_wider), *about_presets]
 
 
 def _parsed(row: DetectionPrediction, written: TextFormat) -> Parsed:
@@ -57,10 +59,10 @@ def _about_grid(num: int) -> Iterator[str]:
         )
 
 
-def _about_presets(unread: list[DetectionPrediction], preset: Preset) -> Iterator[str]:
-    """The presets that read the most of the texts in which nothing was read."""
+def _about_presets(unread: list[DetectionPrediction], num_unread: int, preset: Preset) -> Iterator[str]:
+    """The presets that read the most of the texts in which nothing was read, of which there are ``num_unread``."""
     records, objects, points = Counter[Preset](), Counter[Preset](), 0
-    for row in unread[:NUM_TRIED]:
+    for row in unread:
         for name, written in PRESETS.items():
             parsed = _parsed(row, written) if name != preset else None
             if parsed is not None and _num_found(parsed):
@@ -68,7 +70,7 @@ def _about_presets(unread: list[DetectionPrediction], preset: Preset) -> Iterato
                 objects[name] += _num_found(parsed)
             elif parsed is not None and written.form == "points":
                 points += bool(parsed.dropped)
-    among = f" of the first {NUM_TRIED:,}" if len(unread) > NUM_TRIED else ""
+    among = f" of the first {NUM_TRIED:,}" if num_unread > NUM_TRIED else ""
     if points:
         yield f"in {_num(points, 'record')}{among} nothing was read, and points are written, which are no boxes"
     if records:
@@ -76,6 +78,6 @@ def _about_presets(unread: list[DetectionPrediction], preset: Preset) -> Iterato
         ways = [f"{name} ({_num(objects[name], 'object')})" for name in records if records[name] == most]
         which = "; the model that wrote them says which" if len(ways) > 1 else ""
         yield (
-            f"in {_num(len(unread), 'record')} nothing was read; {most:,}{among} would be read with "
+            f"in {_num(num_unread, 'record')} nothing was read; {most:,}{among} would be read with "
             f"--set text_format.preset={' or '.join(ways)}{which}"
         )

@@ -19,6 +19,7 @@ from pipeline.tasks.detection.read_text.thinking import thought
 from pipeline.tasks.detection.read_text.tokens import TokenReader
 from pipeline.tasks.detection.rows import DroppedObject, PredictedObject, Status
 
+_DEFAULT_SCALE = Scale(DEFAULT)
 _REPAIR_ORDER = {name: index for index, name in enumerate(REPAIRS)}
 
 
@@ -58,7 +59,8 @@ def parse(
 def scan(text: str, *, cut: bool = False, written: TextFormat = DEFAULT, size: tuple[int, int] | None = None) -> Parsed:
     """As `parse`, of a `storable` text, and without the decoder."""
     thinking = thought(text)
-    reader = _reader(text, thinking.end, written, size)
+    scale = _DEFAULT_SCALE if written is DEFAULT else Scale(written, size)
+    reader = _reader(text, thinking.end, scale)
     reader.read(cut)
     if thinking.end:
         reader.repairs.add("thinking")
@@ -78,8 +80,8 @@ def scan(text: str, *, cut: bool = False, written: TextFormat = DEFAULT, size: t
     )
 
 
-def _reader(text: str, start: int, written: TextFormat, size: tuple[int, int] | None) -> Scanner | TokenReader:
-    scale = Scale(written, size)
+def _reader(text: str, start: int, scale: Scale) -> Scanner | TokenReader:
+    written = scale.written
     if written.form is not None:
         return TokenReader(text, written.form, scale, start)
     keys = words(written.desc_key, written.box_key, written.poly_key, has_points=written.has_points)

@@ -1,5 +1,6 @@
 """What a model thought before it answered: everything up to ``</think>``, and what drafts of an answer stand in it."""
 
+import bisect
 import re
 from typing import NamedTuple
 
@@ -19,9 +20,12 @@ class Thought(NamedTuple):
 def thought(text: str) -> Thought:
     """What of ``text`` was thought. The opening tag may be missing, for many chat templates write it themselves."""
     end, is_open = 0, False
-    objects = [found.span() for found in _OBJECT.finditer(text)] if "think>" in text else []
+    if "think>" not in text:
+        return Thought(end, is_open)
+    objects = [found.span() for found in _OBJECT.finditer(text)]
     for tag in _TAG.finditer(text):
-        if not is_open and any(start < tag.start() < stop for start, stop in objects):
+        before = bisect.bisect(objects, (tag.start(),)) - 1
+        if not is_open and before >= 0 and tag.start() < objects[before][1]:
             continue
         is_open = not tag[1]
         end = end if is_open else tag.end()

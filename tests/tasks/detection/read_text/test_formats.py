@@ -5,7 +5,7 @@ The formulas beside each answer are those of the family's own pages, which docs/
 # ruff: noqa: RUF001  (the end token of one family looks like this)
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import pytest
 
@@ -277,7 +277,7 @@ def test_y_first_also_holds_for_polygons() -> None:
 
 
 def test_a_centre_and_a_size_may_reach_over_the_edge_by_their_rounding_and_not_by_more() -> None:
-    settings = {"axes": "cxcywh", "grid": 1000}
+    settings: dict[str, Any] = {"axes": "cxcywh", "grid": 1000}
     assert found(said('[{"bbox_2d":[499,500,1000,1000],"desc":"x"}]', **settings)) == [("x", (0.0, 0.0, 639.36, 480.0))]
     assert [one.code for one in said('[{"bbox_2d":[490,500,1000,1000],"desc":"x"}]', **settings).dropped] == [
         "out_of_range"
