@@ -34,31 +34,33 @@ class Frame:
 
         Empty where it is not meant as one, such as a wrapper.
         """
+        code = self._fault()
+        if code is not None:
+            return [code] if code else []
+        name, geometry = self.geometries[0]
+        span = (self.start, self.stop)
+        if not geometry.sizes:
+            return [object_or_code(name, geometry.numbers, self.desc, span, scale, repairs)]
+        repairs.add("several_boxes")
+        return [object_or_code(name, numbers, self.desc, span, scale, repairs) for numbers in geometry.boxes()]
+
+    def _fault(self) -> str | None:
+        """The code of why this is no object, whatever its numbers are; "" when it is not meant as one."""
         if not (self.keys or self.has_numbers):
-            return []
+            return ""
         if self.code is not None:
-            return [self.code]
+            return self.code
         if len(self.geometries) > 1 or self.keys.get(DESC, 0) > 1:
             names = {name for name, _ in self.geometries}
-            return ["both_geometries" if len(names) > 1 else "duplicate_key"]
-        if self.geometries:
-            return self._judge_geometry(*self.geometries[0], scale, repairs)
-        if self.has_child or self.has_empty_list:
-            return []
-        return ["unknown_geometry" if self.has_numbers else "no_geometry"]
-
-    def _judge_geometry(
-        self, name: str, geometry: Geometry, scale: Scale, repairs: set[str]
-    ) -> list[PredictedObject | str]:
+            return "both_geometries" if len(names) > 1 else "duplicate_key"
+        if not self.geometries:
+            if self.has_child or self.has_empty_list:
+                return ""
+            return "unknown_geometry" if self.has_numbers else "no_geometry"
+        name, geometry = self.geometries[0]
         if name in LINES or name in POINTS:
-            return ["line_geometry" if name in LINES else "point_geometry"]
-        if geometry.code or (geometry.sizes and name != BOX):
-            return [geometry.code or "wrong_arity"]
-        if geometry.sizes:
-            repairs.add("several_boxes")
-        each = geometry.boxes() if geometry.sizes else [geometry.numbers]
-        span = (self.start, self.stop)
-        return [object_or_code(name, numbers, self.desc, span, scale, repairs) for numbers in each]
+            return "line_geometry" if name in LINES else "point_geometry"
+        return geometry.code or ("wrong_arity" if geometry.sizes and name != BOX else None)
 
 
 def object_or_code(

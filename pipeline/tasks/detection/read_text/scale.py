@@ -24,6 +24,7 @@ class Scale:
         self.largest = self.far if largest is None else (largest, largest)
         self._offset = 0.5 if written.is_bin else 0.0
         self._is_row_grid = self.far == (NORM_MAX, NORM_MAX) and not written.is_bin
+        self._is_y_first = written.axes == "yxyx"
         self._is_sized = written.axes in ("cxcywh", "xywh")
 
     def to_row(self, name: str, numbers: Sequence[float], repairs: set[str]) -> Sequence[float] | str:
@@ -35,7 +36,7 @@ class Scale:
         count = len(numbers)
         if count != 4 if name == BOX else (count < 6 or count % 2):
             return "wrong_arity"
-        if self.written.axes == "yxyx":
+        if self._is_y_first:
             numbers = [numbers[place ^ 1] for place in range(count)]
         if self._is_outside(numbers, 0.0):
             return "out_of_range"
@@ -48,9 +49,12 @@ class Scale:
         return found if self._is_row_grid or isinstance(found, str) else self._to_norm(found)
 
     def _is_outside(self, numbers: Sequence[float], by: float) -> bool:
-        (far_x, far_y), xs, ys = self.largest, numbers[::2], numbers[1::2]
-        too_far = max(xs) > far_x * (1 + by) or max(ys) > far_y * (1 + by)
-        return too_far or min(xs) < -by * far_x or min(ys) < -by * far_y
+        far_x, far_y = self.largest
+        if far_x == far_y:
+            return min(numbers) < -by * far_x or max(numbers) > far_x * (1 + by)
+        xs, ys = numbers[::2], numbers[1::2]
+        is_before = min(xs) < -by * far_x or min(ys) < -by * far_y
+        return is_before or max(xs) > far_x * (1 + by) or max(ys) > far_y * (1 + by)
 
     def _box(self, numbers: Sequence[float], repairs: set[str]) -> Sequence[float] | str:
         """The corners of a box, in the grid, left and upper one first."""

@@ -22,7 +22,7 @@ class Scanner(Structure):
         if ARGUMENTS in self.text or patterns.JSON_IN_TEXT.match(self.text, self.pos):
             self.text = patterns.ESCAPED_SPACE.sub("  ", self.text)
         self._has_comment_end = True
-        self._num_misses = 0 if self.scale.written == DEFAULT else 3  # the decoder knows the default form alone
+        self._num_misses = 0 if self.scale.written is DEFAULT else 3  # the decoder knows the default form alone
         self._tried_until = 0  # up to here, not all objects are clean
         size = len(self.text)
         while self.pos < size:

@@ -17,11 +17,14 @@ class Thought(NamedTuple):
     is_cut: bool
 
 
+_NOTHING = Thought(0, False)
+
+
 def thought(text: str) -> Thought:
     """What of ``text`` was thought. The opening tag may be missing, for many chat templates write it themselves."""
-    end, is_open = 0, False
     if "think>" not in text:
-        return Thought(end, is_open)
+        return _NOTHING
+    end, is_open = 0, False
     objects = [found.span() for found in _OBJECT.finditer(text)]
     for tag in _TAG.finditer(text):
         before = bisect.bisect(objects, (tag.start(),)) - 1
