@@ -108,7 +108,8 @@ LIST_OF_NUMBERS = re.compile(rf"\[\s*+(?:{_ROUGH_NUMBER}|\[\s*+(?:{_ROUGH_NUMBER
 # Texts
 
 OPENER = re.compile(rf"(\\*+)([{QUOTES}])")
-JSON_IN_TEXT = re.compile(rf"\s*+{_QUOTE}(?:\s|\\[nrt])*+([\[{{])")
+_TEXT_SPACE = r"(?:\s|\\[nrt])*+"
+JSON_IN_TEXT = re.compile(rf"\s*+{_QUOTE}{_TEXT_SPACE}([\[{{])(?={_TEXT_SPACE}(?:[\[{{\]}}]|\\++[{QUOTES}]))")
 ESCAPED_SPACE = re.compile(r"(?<!\\)\\[nrt]")  # of JSON in a text; two characters
 _CLOSERS = (
     {'"': '"', "'": "'"}

@@ -77,7 +77,7 @@ def test_where_nothing_was_read_the_last_line_names_the_presets_that_would_have(
     said = last_line(tmp_path, capsys, [QWEN, QWEN, "[]", "no idea"])
     assert said == (
         "in 3 records nothing was read; 2 would be read with --set text_format.preset=qwen3-vl (2 objects) or "
-        "qwen2.5-vl (2 objects) or glm-v (2 objects); the model that wrote them says which"
+        "preset=qwen2.5-vl (2 objects) or preset=glm-v (2 objects); the model that wrote them says which"
     )
     assert [row.preds for row in predictions(tmp_path / "out")] == [[]] * 4  # told, and not done
 
@@ -86,6 +86,13 @@ def test_where_nothing_was_read_the_last_line_names_the_presets_that_would_have(
     ("text", "settings", "said"),
     [
         (GEMINI, (), "1 would be read with --set text_format.preset=gemini (1 object)"),
+        (GEMINI, ("text_format.preset=gemini", "text_format.grid=99"), "text_format.preset=gemini (1 object)"),
+        (
+            '[{"rect":[0.1,0.1,0.5,0.5],"name":"cat","note":""}]',
+            (),
+            "1 would be read with --set text_format.box_key=rect --set text_format.desc_key=name (1 object), and "
+            "text_format.grid and axes as that model writes them",
+        ),
         (FLORENCE, (), "text_format.preset=florence (1 object)"),
         (FLORENCE, ("text_format.preset=paligemma",), "text_format.preset=florence (1 object)"),
         ('[{"bbox_2d":[1,2,300,400],"desc":"cat"}]', ("text_format.preset=gemini",), "text_format.preset=baton"),

@@ -143,6 +143,8 @@ def test_a_cut_tool_call_holds_what_was_complete() -> None:
         json.dumps([{"bbox_2d": [100, 100, 500, 500], "desc": "cat", "arguments": DRAFT}]),
         json.dumps([{"bbox_2d": [100, 100, 500, 500], "desc": "cat", "note": DRAFT}]),
         json.dumps({"note": DRAFT, "objects": json.loads(ANSWER)}),
+        json.dumps([{"arguments": "{see below", "bbox_2d": [100, 100, 500, 500], "desc": "cat"}]),
+        json.dumps([{"arguments": "[as said]", "bbox_2d": [100, 100, 500, 500], "desc": "cat"}]),
     ],
 )
 def test_json_in_other_texts_stays_text(text: str) -> None:
