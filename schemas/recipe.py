@@ -3,7 +3,8 @@
 A task adds typed sections by inheritance (``pipeline/tasks/<task>/recipe.py``); unknown keys are refused.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
@@ -58,7 +59,12 @@ class Optimizer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Recipe(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What all recipes share. ``name`` is the run's folder name; ``seed`` seeds everything random in the run."""
+    """What all recipes share. ``name`` is the run's folder name; ``seed`` seeds everything random in the run.
+
+    A section named after a stage belongs to that stage alone; ``belongs_to`` says so of sections with other names.
+    """
+
+    belongs_to: ClassVar[Mapping[str, str]] = {}
 
     schema: Literal["recipe_v1"]
     task: str

@@ -80,7 +80,7 @@ def stage_config(recipe: Any, stage: str, keys: Sequence[str] | None = None) -> 
     if "recipe" not in BY_NAME[stage].reads:
         return own
     if keys is None:
-        keys = [key for key in plain if key not in BY_NAME and key != "description"]
+        keys = [key for key in plain if key not in {*BY_NAME, *recipe.belongs_to, "description"}]
     return {key: plain[key] for key in keys} | own
 
 

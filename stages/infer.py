@@ -1,6 +1,7 @@
 """``baton infer``: run a model once over a dataset, one prediction line per record."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from pipeline.contract.jobs import InferJob, Source, SourceRequest
 from pipeline.contract.load import load_part, read_examples
 from pipeline.contract.parts import InferPart, RowsPart
 from pipeline.errors import UserError
+from pipeline.files import read
 from pipeline.infer.run import InferenceCounts, find_source, run_inference
 from pipeline.progress import Report, progress
 from pipeline.run.folder import StageRequest, StageRun, stage_run
@@ -69,6 +71,7 @@ def app(
     source = find_source(
         SourceRequest(
             task=options.task,
+            recipe=recipe,
             options=section,
             examples=examples,
             model=model,
@@ -94,7 +97,17 @@ def app(
             made = {"num_predictions": counts.num_predictions, "num_resumed": counts.num_resumed}
             run.record({"predictions": run.folder / FILE}, made)
             run.error_counts |= counts.error_counts
-    return finished("infer", run)
+            if remarks := _remarks(run.folder / FILE, request.task, recipe):
+                run.notes["remarks"] = remarks
+    notes = run.previous.notes if run.previous and run.up_to_date else run.notes
+    result = finished("infer", run, remarks=notes.get("remarks", []))
+    return replace(result, lines=[*result.lines, *(f"  {remark}" for remark in notes.get("remarks", []))])
+
+
+def _remarks(path: Path, task: str, recipe: Any) -> list[str]:
+    """What the task has to say about the predictions."""
+    remarks = load_part(task, InferPart).remarks
+    return [] if remarks is None else list(remarks(read(path, load_part(task, RowsPart).prediction), recipe))
 
 
 def _job(run: StageRun, request: StageRequest, source: Source, section: Any, report: Report) -> InferJob:

@@ -69,11 +69,12 @@ class ConvertOutcome:
 class SourceRequest:
     """What the user asks infer to answer from, for `SourcesPart.find_source`.
 
-    ``options`` is the section ``infer`` of the recipe. ``model``, ``replay`` and ``image_root`` are paths where they
+    ``options`` is the section ``infer`` of ``recipe``. ``model``, ``replay`` and ``image_root`` are paths where they
     were given; ``run_model()`` is the model file of the run, or raises UserError where there is no run.
     """
 
     task: str
+    recipe: Recipe
     options: Any
     examples: Path
     model: Path | None

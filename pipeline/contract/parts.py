@@ -8,7 +8,7 @@ What a stage hands over and gets back is in `jobs`, what evaluating says in `met
 are beside what they need: `pipeline.follow.scene`, `pipeline.model.onnx`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -160,11 +160,15 @@ class SourcesPart(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class InferPart(Part):
-    """The whole-dataset run, and ``wrap(module, brain, metadata, weights_hash)``, the model behind `load_model`."""
+    """The whole-dataset run, and ``wrap(module, brain, metadata, weights_hash)``, the model behind `load_model`.
+
+    ``remarks(predictions, recipe)``, optional: sentences that a user should read about what was predicted.
+    """
 
     HOMES = ("infer.predict", "infer")
     predict: Callable[[InferJob], Iterator[Prediction]]
     wrap: Callable[["torch.nn.Module", BrainSpec, Mapping[str, Any], str], Model]
+    remarks: Callable[[Iterable[Any], Any], Sequence[str]] | None = None
 
 
 def refuse_to_measure(predictions: Sequence[Any], options: Any) -> Measurements:

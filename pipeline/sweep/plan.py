@@ -264,6 +264,7 @@ class _Grid:
         examples = Path(self.examples[0]) if isinstance(self.examples[0], str) else Path(EXAMPLES)
         request = SourceRequest(
             task=self.task,
+            recipe=self.recipe,
             options=section,
             examples=examples,
             model=path,
@@ -316,7 +317,7 @@ def content_hash(path: Path, where: str) -> str:
 def _training_config(recipe: Any) -> dict[str, Any]:
     """What a training depends on: all of its recipe but its name and the sections of later stages."""
     plain: dict[str, Any] = msgspec.to_builtins(recipe)
-    left_out = ({*BY_NAME} - {"train"}) | {"name", "description"}
+    left_out = ({*BY_NAME, *recipe.belongs_to} - {"train"}) | {"name", "description"}
     return {key: value for key, value in plain.items() if key not in left_out}
 
 

@@ -1,10 +1,13 @@
 """What a detection recipe may say: scenes, network, training, decoding, and what each stage does by default."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from pipeline.contract.parts import RecipePart
+from pipeline.tasks.detection.read_text.formats import PRESETS, Axes, Preset, SwappedCorners, TextFormat
 from schemas import recipe
 from schemas.recipe import (
     Count,
@@ -178,6 +181,47 @@ class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     server: Server = Server()
 
 
+Key = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_\-]*$")]
+
+
+class TextFormatSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the model writes objects: the form of a family (``preset``), and what is otherwise; null is the preset's own.
+
+    Keys are those of objects in JSON. ``axes`` is the order of a box's numbers, ``grid`` the number that stands for the
+    right and the lower edge, or "pixels": of the image as the model saw it, with sides that are multiples of
+    ``image_multiple`` (0: as stored) and ``image_min_pixels`` to ``image_max_pixels`` in all. ``swapped_corners`` says
+    whether a box whose first corner is right of the second, or below it, is dropped, or its corners are put in order.
+    """
+
+    preset: Preset = "baton"
+    desc_key: Key | None = None
+    box_key: Key | None = None
+    poly_key: Key | None = None
+    axes: Axes | None = None
+    grid: Count | Literal["pixels"] | None = None
+    swapped_corners: SwappedCorners | None = None
+    image_multiple: CountOrZero | None = None
+    image_min_pixels: CountOrZero | None = None
+    image_max_pixels: CountOrZero | None = None
+
+    def __post_init__(self) -> None:
+        keys = [name for name in ("desc_key", "box_key", "poly_key") if getattr(self, name) is not None]
+        if keys and PRESETS[self.preset].form is not None:
+            raise ValueError(f"models of preset {self.preset} write tokens and no keys: leave {', '.join(keys)} out")
+        written = self.resolved()
+        names = [name for name in (written.desc_key, written.box_key, written.poly_key) if name is not None]
+        if len(set(names)) < len(names):
+            raise ValueError(f"the keys differ from each other, and these do not: {', '.join(names)}")
+
+    def resolved(self) -> TextFormat:
+        """The preset with what this section says otherwise. With a grid of one's own, numbers may be broken."""
+        said = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        del said["preset"]
+        if self.grid is not None:
+            said |= {"largest": None, "is_bin": False, "is_whole": False}
+        return msgspec.structs.replace(PRESETS[self.preset], **said)
+
+
 class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How predictions are scored; everything else about it is fixed (docs/detection.md).
 
@@ -209,6 +253,8 @@ class Visualize(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class DetectionRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A recipe of task detection."""
 
+    belongs_to: ClassVar[Mapping[str, str]] = {"text_format": "infer"}
+
     task: Literal["detection"] = "detection"
     scenes: Scenes = Scenes()
     examples: Examples = Examples()
@@ -216,6 +262,7 @@ class DetectionRecipe(Recipe, frozen=True, kw_only=True, forbid_unknown_fields=T
     optimizer: Optimizer = Optimizer()
     train: Train = Train()
     infer: Infer = Infer()
+    text_format: TextFormatSection = TextFormatSection()
     evaluate: Evaluate = Evaluate()
     visualize: Visualize = Visualize()
 

@@ -13,7 +13,9 @@ from pipeline.contract.parts import InferPart
 from pipeline.tasks.detection.answers import Answer, Backend, Failure, Outcome, Request, record_seed
 from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.infer.backends import open_backend
-from pipeline.tasks.detection.infer.sources import image_limits, resolve_prompt
+from pipeline.tasks.detection.infer.remarks import remarks
+from pipeline.tasks.detection.infer.sources import image_limits, resolve_prompt, text_format
+from pipeline.tasks.detection.read_text.formats import TextFormat
 from pipeline.tasks.detection.read_text.parse import parse
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction, TokenLogprobs
@@ -42,15 +44,16 @@ def predict(job: InferJob) -> Iterator[DetectionPrediction]:
     Batches begin at multiples of the batch size, wherever a run begins: what is resumed is answered in the same company
     as in a run that nothing disturbed, and so in the same last bits. The answers before ``first_index`` are dropped.
     """
-    options, backend = cast(Infer, job.options), open_backend(job)
+    options, backend, written = cast(Infer, job.options), open_backend(job), text_format(job.source)
     start = job.first_index - job.first_index % backend.batch_size
-    outcomes = backend.answers(_requests(job.examples[start:], options, _images(job, backend)))
+    prompt = resolve_prompt(options.backend, options.prompt, written)
+    outcomes = backend.answers(_requests(job.examples[start:], prompt, options.seed, _images(job, backend)))
     num_errors = 0
     for index, outcome in enumerate(outcomes, start=start):
         if index < job.first_index:
             continue
         example = job.examples[index]
-        row = _row(example, index, outcome, backend.model_of(example.id))
+        row = _row(example, index, outcome, backend.model_of(example.id), written)
         yield row
         num_errors += row.error is not None
         job.report(index + 1, len(job.examples), {"errors": num_errors} if num_errors else {})
@@ -64,11 +67,10 @@ def _images(job: InferJob, backend: Backend) -> ImageFolder | None:
 
 
 def _requests(
-    examples: Sequence[DetectionExample], options: Infer, images: ImageFolder | None
+    examples: Sequence[DetectionExample], prompt: str, decoding_seed: int, images: ImageFolder | None
 ) -> Iterator[Request | Failure]:
-    prompt = resolve_prompt(options.backend, options.prompt)
     for example in examples:
-        seed = record_seed(options.seed, example.id)
+        seed = record_seed(decoding_seed, example.id)
         if not example.images:
             yield Failure("no_image", "the record names no image")
         elif len(example.images) > 1:
@@ -84,7 +86,9 @@ def _requests(
                 yield Request(example.id, picture.image, prompt, seed, picture.file, picture.media_type)
 
 
-def _row(example: DetectionExample, index: int, outcome: Outcome, model: str) -> DetectionPrediction:
+def _row(
+    example: DetectionExample, index: int, outcome: Outcome, model: str, written: TextFormat
+) -> DetectionPrediction:
     facts: dict[str, Any] = {
         "id": example.id,
         "model": model,
@@ -100,12 +104,12 @@ def _row(example: DetectionExample, index: int, outcome: Outcome, model: str) ->
         return DetectionPrediction(
             **facts, raw_output="", status="not_run", preds=[], error=outcome.code, error_detail=outcome.detail
         )
-    return DetectionPrediction(**facts, **_answered(outcome))
+    return DetectionPrediction(**facts, **_answered(outcome, written, (example.width, example.height)))
 
 
-def _answered(answer: Answer) -> dict[str, Any]:
+def _answered(answer: Answer, written: TextFormat, size: tuple[int, int]) -> dict[str, Any]:
     cut = answer.finish == "length"
-    parsed = parse(answer.text, cut=cut)
+    parsed = parse(answer.text, cut=cut, written=written, size=size)
     return {
         "raw_output": parsed.raw_output,
         "cut": cut,
@@ -124,4 +128,4 @@ def _is_finite(tokens: TokenLogprobs | None) -> bool:
     return tokens is None or all(map(math.isfinite, tokens.logprobs))
 
 
-PART = InferPart(predict=predict, wrap=wrap)
+PART = InferPart(predict=predict, wrap=wrap, remarks=remarks)

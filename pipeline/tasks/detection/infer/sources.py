@@ -6,16 +6,20 @@ Here is found what tells whether a run is up to date; nothing is loaded or asked
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
+
+import msgspec
 
 from pipeline.contract.jobs import Source, SourceRequest
 from pipeline.contract.load import read_examples
 from pipeline.contract.parts import SourcesPart
 from pipeline.errors import UserError
 from pipeline.tasks.detection.images import ImageFolder, ImageLimits
-from pipeline.tasks.detection.recipe import Backend, Infer
+from pipeline.tasks.detection.read_text.formats import DEFAULT, Axes, TextFormat
+from pipeline.tasks.detection.recipe import Backend, DetectionRecipe, Infer
 
 # What a model is asked when the recipe says nothing: coordinates, keys and the form of an answer as the parser promises
 # to read them (docs/detection.md).
@@ -25,7 +29,13 @@ FIND_ALL = (
     "(right, bottom). If there is no object, answer []."
 )
 
-DEFAULT_PROMPTS: dict[Backend, str] = {"own": "", "huggingface": FIND_ALL, "server": FIND_ALL, "replay": ""}
+_ASKED: tuple[Backend, ...] = ("huggingface", "server")  # in words; the others know what they are to do
+_AXES: dict[Axes, str] = {
+    "xyxy": "[x1, y1, x2, y2]",
+    "yxyx": "[y1, x1, y2, x2]",
+    "cxcywh": "[center x, center y, width, height]",
+    "xywh": "[x1, y1, width, height]",
+}
 
 # What loading a Hugging Face checkpoint can read. Pickles are not among them: loading one runs code.
 CHECKPOINT_SUFFIXES = (".json", ".jinja", ".model", ".safetensors", ".tiktoken", ".txt")
@@ -35,14 +45,42 @@ def find_source(request: SourceRequest) -> Source:
     """What ``infer.backend`` answers from. Raises UserError when it is not there, or not of this backend."""
     options = cast(Infer, request.options)
     _refuse_flags_of_other_backends(request, options.backend)
-    prompt = resolve_prompt(options.backend, options.prompt)
+    section = cast(DetectionRecipe, request.recipe).text_format
+    written = section.resolved()
+    prompt = resolve_prompt(options.backend, options.prompt, written)
     asked = {"prompt": prompt, "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest()}
-    return _FINDERS[options.backend](request, options, asked)
+    source = _FINDERS[options.backend](request, options, asked)
+    if written == DEFAULT:
+        return source
+    read_as = {"text_format": {"preset": section.preset} | msgspec.to_builtins(written)}
+    return replace(source, config={**source.config, **read_as})
 
 
-def resolve_prompt(backend: Backend, prompt: str) -> str:
-    """``prompt``, or the backend's own where it is empty."""
-    return prompt or DEFAULT_PROMPTS[backend]
+def text_format(source: Source) -> TextFormat:
+    """How the texts of a source are read."""
+    config = source.config.get("text_format")
+    return DEFAULT if config is None else msgspec.convert(config, TextFormat)
+
+
+def resolve_prompt(backend: Backend, prompt: str, written: TextFormat) -> str:
+    """``prompt``, or the backend's own where it is empty: it asks for objects as they are ``written``."""
+    if prompt or backend not in _ASKED:
+        return prompt
+    if written == DEFAULT:
+        return FIND_ALL
+    if written.form is not None:
+        what = "models that write tokens are asked in words of their family's own, and the prompt is empty"
+        raise UserError(what, where="infer.prompt", remedy="--set infer.prompt=TEXT, as the family's pages show it")
+    numbers = "in pixels of the image" if written.grid == "pixels" else _numbers(written.grid)
+    return (
+        "Find all objects in the image. Answer with a JSON list and nothing else. Each entry is "
+        f'{{"{written.box_key}": {_AXES[written.axes]}, "{written.desc_key}": "a short name"}}; coordinates are '
+        f"{numbers}. If there is no object, answer []."
+    )
+
+
+def _numbers(grid: int) -> str:
+    return f"{'whole ' if grid > 1 else ''}numbers from 0 (left, top) to {grid} (right, bottom)"
 
 
 def image_limits(options: Infer) -> ImageLimits:

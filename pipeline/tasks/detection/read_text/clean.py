@@ -6,8 +6,7 @@ from msgspec import UNSET, Meta, MsgspecError, Struct, UnsetType
 from msgspec.json import Decoder
 
 from pipeline.tasks.detection.geometry import NORM_MAX
-from pipeline.tasks.detection.read_text.coordinates import fault
-from pipeline.tasks.detection.read_text.patterns import POLYGON
+from pipeline.tasks.detection.read_text.scale import are_on_one_line
 from pipeline.tasks.detection.rows import PredictedObject
 
 _Coordinate = Annotated[float, Meta(ge=0, le=NORM_MAX)]
@@ -76,4 +75,4 @@ def read_clean(text: str, start: int = 0, stop: int | None = None) -> list[Predi
 def _is_polygon(poly: list[float]) -> bool:
     """Whether six or more numbers in the range are a polygon: mostly its first three points tell."""
     across = (poly[2] - poly[0]) * (poly[5] - poly[1]) - (poly[3] - poly[1]) * (poly[4] - poly[0])
-    return len(poly) % 2 == 0 and (abs(across) > 1e-6 or fault(POLYGON, poly) is None)
+    return len(poly) % 2 == 0 and (abs(across) > 1e-6 or not are_on_one_line(poly))

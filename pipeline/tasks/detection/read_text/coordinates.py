@@ -1,36 +1,43 @@
-"""Coordinates: how they are read out of damaged text, and when they are a box or a polygon."""
+"""Coordinates: how they are read out of damaged text."""
 
+import itertools
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from pipeline.tasks.detection.geometry import NORM_MAX
 from pipeline.tasks.detection.read_text import patterns
-from pipeline.tasks.detection.read_text.patterns import BOX
+from pipeline.tasks.detection.read_text.patterns import Words
 
 
 class Geometry(NamedTuple):
     """The value of a geometry's key, consumed up to ``end``: numbers, or the code of why there are none.
 
-    ``is_missing``: it is no value; null, or the text ends in the middle of it.
+    ``is_missing``: it is no value; null, or the text ends in the middle of it. ``sizes``: how many numbers each of
+    several boxes has, where they stand in a list; empty otherwise.
     """
 
     numbers: list[float]
     code: str | None
     end: int
     is_missing: bool = False
+    sizes: tuple[int, ...] = ()
+
+    def boxes(self) -> list[list[float]]:
+        """The numbers of each of several boxes."""
+        ends = itertools.accumulate(self.sizes)
+        return [self.numbers[end - size : end] for end, size in zip(ends, self.sizes, strict=True)]
 
 
-def read_geometry(text: str, pos: int, repairs: set[str]) -> Geometry:
-    """The coordinates that begin at ``pos``, behind the colon."""
-    return _Numbers(text, pos, repairs).read(pos)
+def read_geometry(text: str, pos: int, repairs: set[str], words: Words) -> Geometry:
+    """The coordinates that begin at ``pos``, behind the colon; ``words`` are the keys that objects have."""
+    return _Numbers(text, pos, repairs, words).read(pos)
 
 
 class _Numbers:
     """One pass over the tokens of what should be a list of numbers."""
 
-    def __init__(self, text: str, pos: int, repairs: set[str]) -> None:
+    def __init__(self, text: str, pos: int, repairs: set[str], words: Words) -> None:
         self.text = text
+        self.words = words
         self.repairs = repairs
         self.numbers: list[float] = []
         self.code: str | None = None
@@ -117,8 +124,8 @@ class _Numbers:
             self.end = token.end()
             return self.num_braces == 0 and self.depth == 0
         is_value = self.num_braces > 0 or (self.last == "open" and self.depth == 0)
-        is_value = is_value and not patterns.IS_KNOWN_KEY.match(self.text, token.end())
-        if not is_value and patterns.IS_OBJECT.match(self.text, token.start()):
+        is_value = is_value and not self.words.is_known_key.match(self.text, token.end())
+        if not is_value and self.words.is_object.match(self.text, token.start()):
             if self.last == "number" and self.end == token.start():
                 self._fault("unfinished")
             return self._stop()
@@ -130,7 +137,7 @@ class _Numbers:
         """Quotes, fences and what is no number: whether the value ends before it or with it."""
         kind, at = token.lastgroup, token.start()
         # Of an object in place of the list, only a known key counts.
-        is_key = patterns.IS_KNOWN_KEY if self.num_braces else patterns.IS_KEY
+        is_key = self.words.is_known_key if self.num_braces else patterns.IS_KEY
         if kind == "fence" or (kind != "other" and is_key.match(self.text, at)):
             return self._stop()
         if kind == "quote":
@@ -157,6 +164,9 @@ class _Numbers:
     def _finished(self) -> Geometry:
         if self.is_quoted:
             self.repairs.add("quoted_numbers")
+        sizes = () if self.num_loose else tuple(self.sublists)
+        if len(sizes) > 1 and 4 in sizes and self.code is None:
+            return Geometry(self.numbers, self.code, self.end, sizes=sizes)
         if self.sublists:
             is_pairs = all(size == 2 for size in self.sublists)
             if self.num_loose or not (is_pairs or len(self.sublists) == 1):
@@ -168,34 +178,3 @@ class _Numbers:
 def floats(text: str) -> list[float]:
     """The numbers that stand in ``text`` with commas between them. (`float` does not strip every space of Unicode.)"""
     return [float(number.strip()) for number in text.split(",")]
-
-
-def fault(name: str, numbers: Sequence[float]) -> str | None:
-    """Why these coordinates are no ``bbox_2d`` or no ``poly``: the first code that holds; None when they are one.
-
-    A polygon may touch or cross itself: COCO's masks are defined for those, too.
-    """
-    count = len(numbers)
-    if count != 4 if name == BOX else (count < 6 or count % 2):
-        return "wrong_arity"
-    if min(numbers) < 0 or max(numbers) > NORM_MAX:
-        return "out_of_range"
-    if name != BOX:
-        return "zero_area" if _are_on_one_line(numbers) else None
-    x1, y1, x2, y2 = numbers
-    if x1 > x2 or y1 > y2:
-        return "swapped_corners"
-    return "zero_area" if x1 == x2 or y1 == y2 else None
-
-
-def _are_on_one_line(points: Sequence[float]) -> bool:
-    """All points [x1, y1, x2, y2, ...] lie on one line, or are one point."""
-    x0, y0 = points[0], points[1]
-    dx = dy = 0.0
-    for x, y in zip(points[2::2], points[3::2], strict=True):
-        # 1e-6: the product of two coordinates is below 1e6, and rounded by less than 1e-9.
-        if abs(dx * (y - y0) - dy * (x - x0)) > 1e-6:
-            return False
-        if dx == dy == 0.0:
-            dx, dy = x - x0, y - y0
-    return True

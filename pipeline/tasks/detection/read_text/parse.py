@@ -10,10 +10,16 @@ of a clean text it makes the same.
 from msgspec import Struct
 
 from pipeline.tasks.detection.read_text.clean import read_clean
-from pipeline.tasks.detection.read_text.codes import ERRORS, REPAIRS
+from pipeline.tasks.detection.read_text.codes import CUT_WHILE_THINKING, ERRORS, REPAIRS
+from pipeline.tasks.detection.read_text.formats import DEFAULT, TextFormat
+from pipeline.tasks.detection.read_text.patterns import words
+from pipeline.tasks.detection.read_text.scale import Scale
 from pipeline.tasks.detection.read_text.scanner import Scanner
+from pipeline.tasks.detection.read_text.thinking import thought
+from pipeline.tasks.detection.read_text.tokens import TokenReader
 from pipeline.tasks.detection.rows import DroppedObject, PredictedObject, Status
 
+_DEFAULT_SCALE = Scale(DEFAULT)
 _REPAIR_ORDER = {name: index for index, name in enumerate(REPAIRS)}
 
 
@@ -34,47 +40,64 @@ class Parsed(Struct, frozen=True, kw_only=True):
     error_detail: str | None = None
 
 
-def parse(text: str, *, cut: bool = False) -> Parsed:
-    """Read the objects out of ``text``. Never raises.
+def parse(
+    text: str, *, cut: bool = False, written: TextFormat = DEFAULT, size: tuple[int, int] | None = None
+) -> Parsed:
+    """Read the objects out of ``text``, which is in the format ``written``. Never raises.
 
     ``cut`` says that the decoder stopped at its limit. It turns an answer in which nothing was found into a truncated
-    one, and changes nothing else: what is complete does not depend on it.
+    one; besides that, only a label of tokens that nothing closes depends on it. ``size`` is the image's width and
+    height in pixels, as stored, for formats whose grid are pixels.
     """
-    preds = read_clean(text)
-    if preds is not None:
-        return Parsed(raw_output=text, status="ok" if preds else "empty", preds=preds)
-    return scan(storable(text), cut=cut)
+    if written is DEFAULT:
+        preds = read_clean(text)
+        if preds is not None:
+            return Parsed(raw_output=text, status="ok" if preds else "empty", preds=preds)
+    return scan(storable(text), cut=cut, written=written, size=size)
 
 
-def scan(text: str, *, cut: bool = False) -> Parsed:
+def scan(text: str, *, cut: bool = False, written: TextFormat = DEFAULT, size: tuple[int, int] | None = None) -> Parsed:
     """As `parse`, of a `storable` text, and without the decoder."""
-    scanner = Scanner(text)
-    scanner.read()
-    status = _status(scanner, cut)
+    thinking = thought(text)
+    scale = _DEFAULT_SCALE if written is DEFAULT else Scale(written, size)
+    reader = _reader(text, thinking.end, scale)
+    reader.read(cut)
+    if thinking.end:
+        reader.repairs.add("thinking")
+        reader.repairs_of_complete.add("thinking")
+    status = "truncated" if thinking.is_cut else _status(reader, text[thinking.end :], cut)
     is_truncated = status == "truncated"
-    repairs = scanner.repairs_of_complete if is_truncated else scanner.repairs
+    repairs = reader.repairs_of_complete if is_truncated else reader.repairs
     return Parsed(
         raw_output=text,
         status=status,
-        preds=[] if is_truncated else scanner.preds,
+        preds=[] if is_truncated else reader.preds,
         repairs=() if status in ("no_json", "empty_output") else tuple(sorted(repairs, key=_REPAIR_ORDER.__getitem__)),
-        dropped=tuple(scanner.dropped),
-        salvaged=tuple(scanner.preds) if is_truncated else (),
+        dropped=tuple(reader.dropped),
+        salvaged=tuple(reader.preds) if is_truncated else (),
         error=status if status in ERRORS else None,
-        error_detail=ERRORS.get(status),
+        error_detail=CUT_WHILE_THINKING if thinking.is_cut else ERRORS.get(status),
     )
 
 
-def _status(scanner: Scanner, cut: bool) -> Status:
-    if scanner.is_truncated:
+def _reader(text: str, start: int, scale: Scale) -> Scanner | TokenReader:
+    written = scale.written
+    if written.form is not None:
+        return TokenReader(text, written.form, scale, start)
+    keys = words(written.desc_key, written.box_key, written.poly_key, has_points=written.has_points)
+    return Scanner(text, keys, scale, start)
+
+
+def _status(reader: Scanner | TokenReader, answer: str, cut: bool) -> Status:
+    if reader.is_truncated:
         return "truncated"
-    if scanner.preds or scanner.dropped:
-        return "repaired" if scanner.repairs else "ok"
-    if scanner.is_empty:
+    if reader.preds or reader.dropped:
+        return "repaired" if reader.repairs else "ok"
+    if reader.is_empty:
         return "empty"
     if cut:
         return "truncated"
-    return "no_json" if scanner.text.strip("\ufeff \t\r\n") else "empty_output"
+    return "no_json" if answer.strip("\ufeff \t\r\n") else "empty_output"
 
 
 def storable(text: str) -> str:

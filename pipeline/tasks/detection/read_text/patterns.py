@@ -8,9 +8,10 @@ import functools
 import re
 from typing import NamedTuple
 
-DESC, BOX, POLYGON = "desc", "bbox_2d", "poly"
+DESC, BOX, POLYGON = "desc", "bbox_2d", "poly"  # what a key is for, and what it is called by default
 LINES = ("line", "line_2d", "polyline")
-KNOWN = (DESC, BOX, POLYGON, *LINES)  # the keys that an object of an answer has
+POINTS = ("point_2d", "point")
+ARGUMENTS = "arguments"  # of a tool call: their value is JSON, often written into a JSON string
 FENCE = "```"
 
 # Pieces
@@ -19,7 +20,6 @@ DOUBLE = '"“”„‟＂«»'
 SINGLE = "'‘’‚‛＇´`"
 QUOTES = DOUBLE + SINGLE
 _QUOTE = rf"\\*+[{QUOTES}]"  # backslashes stand before it in JSON that was written into a JSON string
-_KNOWN_NAME = f"(?:{'|'.join(KNOWN)})"
 _NAME = r"[A-Za-z_][\w\-]*+"
 _COMMENT_START = r"//|/\*|\#"
 _LINE_COMMENT = r"(?://|\#)[^\n{}\[\]]*+"  # it ends at a bracket, too: lines may have been joined
@@ -34,9 +34,9 @@ def _key(name: str, quote: str, *, is_bare: bool) -> str:
     return rf"(?:{quote}\s*+{name}\s*+(?:{quote})?+|{name}\s*+{quote}{bare})\s*+[:=]"
 
 
-def _object_start(quote: str, *, is_bare: bool) -> str:
+def _object_start(known: str, quote: str, *, is_bare: bool) -> str:
     """The beginning of an object: its brace and a known key, or any key in quotes."""
-    return rf"\{{\s*+(?:{_key(_KNOWN_NAME, quote, is_bare=is_bare)}|{_key(_NAME, quote, is_bare=False)})"
+    return rf"\{{\s*+(?:{_key(known, quote, is_bare=is_bare)}|{_key(_NAME, quote, is_bare=False)})"
 
 
 _JSON_KEY = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+:'  # a key of valid JSON, whatever its characters
@@ -45,9 +45,7 @@ _ANY_KEY = rf"(?:{_key(_NAME, _QUOTE, is_bare=True)}|{_JSON_KEY})"
 # Keys, and what else stands in lists and objects
 
 IS_KEY = re.compile(_ANY_KEY, re.DOTALL)
-IS_KNOWN_KEY = re.compile(_key(_KNOWN_NAME, _QUOTE, is_bare=True))
 IS_QUOTED_KEY = re.compile(rf"{_key(_NAME, _QUOTE, is_bare=False)}|{_JSON_KEY}", re.DOTALL)
-IS_OBJECT = re.compile(_object_start(_QUOTE, is_bare=True))
 KEY = re.compile(rf"({_QUOTE})?+\s*+({_NAME})\s*+({_QUOTE})?+\s*+([:=])?+")
 KEY_BEHIND_BRACKET = re.compile(rf"\]\s*+,\s*+(?:{_QUOTE})?+({_NAME})(?:{_QUOTE})?+\s*+:")
 LOOKS_LIKE_VALUE = re.compile(rf"{_QUOTE}|[\[(0-9\-<]")
@@ -110,6 +108,9 @@ LIST_OF_NUMBERS = re.compile(rf"\[\s*+(?:{_ROUGH_NUMBER}|\[\s*+(?:{_ROUGH_NUMBER
 # Texts
 
 OPENER = re.compile(rf"(\\*+)([{QUOTES}])")
+_TEXT_SPACE = r"(?:\s|\\[nrt])*+"
+JSON_IN_TEXT = re.compile(rf"\s*+{_QUOTE}{_TEXT_SPACE}([\[{{])(?={_TEXT_SPACE}(?:[\[{{\]}}]|\\++[{QUOTES}]))")
+ESCAPED_SPACE = re.compile(r"(?<!\\)\\[nrt]")  # of JSON in a text; two characters
 _CLOSERS = (
     {'"': '"', "'": "'"}
     | dict.fromkeys(DOUBLE.replace('"', ""), DOUBLE)
@@ -122,36 +123,53 @@ BODY = {  # from behind an opening quote to the next one that could close it
 }
 # JSON written into a JSON string: \"desc\":\"cat\". Four backslashes are one in the text, three escape a quote.
 ESCAPED_CLOSER = re.compile(rf"(?<!\\)(?:\\{{4}})*+(\\{{1,2}}[{QUOTES}])")
-# A text without its closing quote: plain characters, behind which the object ends or goes on. No quote stands between
-# them, so that a valid text is none of these.
-UNCLOSED = {
-    opener: re.compile(
-        rf"[^{QUOTES}{{}}\[\]\\,:=\n]++"
-        rf"(?=,\s*+[{kind}]{_KNOWN_NAME}[{kind}]\s*+[:=]|\}}\s*+(?:,\s*+)?+\{{\s*+[{kind}])"
-    )
-    for kind in (DOUBLE, SINGLE)
-    for opener in kind
-}
-# Where keys have no quotes, what looks like the next key or object inside a text tells that its quote is missing.
-BARE_BOUNDARY = re.compile(rf"(?:\}}\s*+(?:,\s*+)?+\{{|,)\s*+{_KNOWN_NAME}\s*+[:=]")
-KNOWN_KEY_IN_QUOTES = re.compile(rf"{_QUOTE}\s*+{_KNOWN_NAME}\s*+{_QUOTE}\s*+[:=]")
-QUOTE_AND_KNOWN_KEY = re.compile(rf"{_QUOTE}\s*+{_KNOWN_NAME}\s*+[:=]")
 COLON = re.compile(r"\s*+:")
 TRAILING_COMMA = re.compile(r",\s*+[}\]]")
 ENDS_LIST_TEXT = re.compile(rf"\s*+(?:[,\]}}]|\Z|{FENCE}|{_COMMENT_START})")
 ENDS_VALUE = re.compile(rf"\s*+(?:[}}\]]|\Z|,\s*+(?:\{{|{_ANY_KEY}))", re.DOTALL)
 
 
-def _follow(quote: str, *, is_bare: bool) -> str:
+def _follow(known: str, quote: str, *, is_bare: bool) -> str:
     """What may stand behind the quote that closes a value, in an answer that writes such quotes."""
     after_comma = rf"[}}\]{{]|{_key(_NAME, quote, is_bare=is_bare)}|{_COMMENT_START}|\Z"
     return (
-        rf"\s*+(?:[}}\]]|\Z|,\s*+(?:{after_comma})|{_key(_KNOWN_NAME, quote, is_bare=True)}"
-        rf"|{quote}{_NAME}{quote}\s*+[:=]|{FENCE}|{_COMMENT_START}|{_object_start(quote, is_bare=is_bare)})"
+        rf"\s*+(?:[}}\]]|\Z|,\s*+(?:{after_comma})|{_key(known, quote, is_bare=True)}"
+        rf"|{quote}{_NAME}{quote}\s*+[:=]|{FENCE}|{_COMMENT_START}|{_object_start(known, quote, is_bare=is_bare)})"
     )
 
 
-CAN_FOLLOW = re.compile(rf"{_follow(_QUOTE, is_bare=True)}|\s*+[,{{]\s*+{_JSON_KEY}", re.DOTALL)
+class Words:
+    """The keys that objects of an answer have, and the patterns that depend on them.
+
+    ``kinds`` says of each key what it is for: DESC, BOX, POLYGON, or one of LINES and POINTS, which are called so.
+    """
+
+    def __init__(self, desc: str, box: str, poly: str | None, *, has_points: bool) -> None:
+        named = {desc: DESC, box: BOX} | ({poly: POLYGON} if poly else {})
+        others = (*LINES, *(POINTS if has_points else ()))
+        self.kinds = named | {name: name for name in others if name not in named}
+        known = f"(?:{'|'.join(map(re.escape, self.kinds))})"
+        self.known = known
+        self.is_known_key = re.compile(_key(known, _QUOTE, is_bare=True))
+        self.is_object = re.compile(_object_start(known, _QUOTE, is_bare=True))
+        self.known_key_in_quotes = re.compile(rf"{_QUOTE}\s*+{known}\s*+{_QUOTE}\s*+[:=]")
+        self.quote_and_known_key = re.compile(rf"{_QUOTE}\s*+{known}\s*+[:=]")
+        # Where keys have no quotes, what looks like the next key or object inside a text tells that a quote is missing.
+        self.bare_boundary = re.compile(rf"(?:\}}\s*+(?:,\s*+)?+\{{|,)\s*+{known}\s*+[:=]")
+        self.can_follow = re.compile(rf"{_follow(known, _QUOTE, is_bare=True)}|\s*+[,{{]\s*+{_JSON_KEY}", re.DOTALL)
+        # A text without its closing quote: plain characters, behind which the object ends or goes on. No quote stands
+        # between them, so that a valid text is none of these.
+        self.unclosed = {
+            opener: re.compile(
+                rf"[^{QUOTES}{{}}\[\]\\,:=\n]++"
+                rf"(?=,\s*+[{kind}]{known}[{kind}]\s*+[:=]|\}}\s*+(?:,\s*+)?+\{{\s*+[{kind}])"
+            )
+            for kind in (DOUBLE, SINGLE)
+            for opener in kind
+        }
+
+
+words = functools.cache(Words)
 
 
 class Style(NamedTuple):
@@ -170,16 +188,17 @@ class Style(NamedTuple):
 
 
 @functools.cache
-def style(kinds: str, is_bare: bool, is_escaped: bool) -> Style:
-    """Of an answer whose quotes are ``kinds``; keys have none (``is_bare``); all of them have backslashes."""
+def style(known: str, kinds: str, is_bare: bool, is_escaped: bool) -> Style:
+    """Of an answer whose keys are ``known`` and whose quotes are ``kinds``; keys have none (``is_bare``); all of them
+    have backslashes."""
     quote = rf"\\++[{kinds}]" if is_escaped else f"[{kinds}]"
-    start = _object_start(quote, is_bare=is_bare)
+    start = _object_start(known, quote, is_bare=is_bare)
     quotes = rf"\\++[{kinds}]?+" if is_escaped else rf"\\.|[{kinds}]"
     return Style(
-        mark=re.compile(rf"{quotes}|[{{}},\[\]]|(?<![\w.]){_KNOWN_NAME}\s*+[:=]", re.DOTALL),
+        mark=re.compile(rf"{quotes}|[{{}},\[\]]|(?<![\w.]){known}\s*+[:=]", re.DOTALL),
         closer=re.compile(rf"(?:\\{{4}})*+(\\{{1,2}}[{kinds}])" if is_escaped else rf"({quote})"),
-        follow=re.compile(_follow(quote, is_bare=is_bare)),
-        known_key=re.compile(rf"{quote}\s*+{_KNOWN_NAME}\s*+{quote}\s*+[:=]"),
+        follow=re.compile(_follow(known, quote, is_bare=is_bare)),
+        known_key=re.compile(rf"{quote}\s*+{known}\s*+{quote}\s*+[:=]"),
         object_start=re.compile(start),
         comma_key=re.compile(rf",\s*+(?:{_key(_NAME, quote, is_bare=is_bare)}|{start})"),
         after_brace=re.compile(rf"\s*+(?:\}}|{FENCE}|(?:,\s*+)?+(?:\]|{start}))|[ \t]*+\n"),

@@ -5,21 +5,24 @@ import re
 from pipeline.tasks.detection.read_text import patterns, strings
 from pipeline.tasks.detection.read_text.clean import read_clean
 from pipeline.tasks.detection.read_text.coordinates import Geometry, floats, read_geometry
+from pipeline.tasks.detection.read_text.formats import DEFAULT
 from pipeline.tasks.detection.read_text.objects import Frame
-from pipeline.tasks.detection.read_text.patterns import BOX, DESC, FENCE, KNOWN, LINES, POLYGON
+from pipeline.tasks.detection.read_text.patterns import ARGUMENTS, BOX, DESC, FENCE, LINES, POINTS, POLYGON
 from pipeline.tasks.detection.read_text.structure import COMMA, OPENED, VALUE, Structure
 
 
 class Scanner(Structure):
     """What one text holds: `read` fills the attributes of `Structure`."""
 
-    def read(self) -> None:
-        """Read all of it. Never raises."""
+    def read(self, cut: bool = False) -> None:
+        """Read all of it. Never raises. What JSON holds does not depend on whether the decoder ``cut`` it."""
         if self.text.startswith("\ufeff"):
             self.repairs.add("bom")
-            self.pos = 1
+            self.pos = max(self.pos, 1)
+        if ARGUMENTS in self.text or patterns.JSON_IN_TEXT.match(self.text, self.pos):
+            self.text = patterns.ESCAPED_SPACE.sub("  ", self.text)
         self._has_comment_end = True
-        self._num_misses = 0
+        self._num_misses = 0 if self.scale.written is DEFAULT else 3  # the decoder knows the default form alone
         self._tried_until = 0  # up to here, not all objects are clean
         size = len(self.text)
         while self.pos < size:
@@ -111,7 +114,7 @@ class Scanner(Structure):
 
     def _is_key_in_list(self, pos: int) -> bool:
         """A known key, which no list has; or any key, where an object is around the list for it to belong to."""
-        if patterns.IS_KNOWN_KEY.match(self.text, pos):
+        if self.words.is_known_key.match(self.text, pos):
             return True
         return self._is_list_in_object() and bool(patterns.IS_QUOTED_KEY.match(self.text, pos))
 
@@ -121,7 +124,7 @@ class Scanner(Structure):
 
     def _key_in_list(self, pos: int) -> None:
         """The list around it lacks its bracket, or an object in the list its brace."""
-        is_known = patterns.IS_KNOWN_KEY.match(self.text, pos)
+        is_known = self.words.is_known_key.match(self.text, pos)
         is_value = self._is_list_in_object() and not self._frames[-1].has_child and self._last != OPENED
         if is_value or not is_known:
             self.repairs.add("closing_bracket")
@@ -180,6 +183,8 @@ class Scanner(Structure):
             self._stray_list_end(frame, char)
         elif char == "`" and self.text.startswith(FENCE, pos):
             self._close_all()
+        elif pos == frame.quote[0]:
+            self.pos = frame.stop = frame.quote[1]
         elif char and not self._comment(char):
             self._key(frame)
 
@@ -212,7 +217,8 @@ class Scanner(Structure):
         behind = patterns.KEY_BEHIND_BRACKET.match(self.text, self.pos)
         if behind is None or not frame.is_in_list or len(self._stack) <= 2:
             return behind is not None
-        return behind[1] in KNOWN and behind[1] not in frame.keys
+        kind = self.words.kinds.get(behind[1])
+        return kind is not None and kind not in frame.keys
 
     def _usual(self, frame: Frame) -> bool:
         """Take in a key with its value that one pattern matches whole. False, and nothing done, where none does. This
@@ -221,19 +227,20 @@ class Scanner(Structure):
         if field is None:
             return False
         opening, name, closing, value, numbers, comma, scalar, brace = field.groups()
-        if numbers and name != DESC:
-            self._usual_numbers(frame, name, numbers, bool(comma), field.end())
-        elif scalar and name not in KNOWN:
+        kind = self.words.kinds.get(name)
+        if numbers and kind != DESC:
+            self._usual_numbers(frame, kind, numbers, bool(comma), field.end())
+        elif scalar and kind is None:
             pass
-        elif numbers or scalar or name in (BOX, POLYGON) or not self._usual_text(frame, field, name):
+        elif numbers or scalar or kind in (BOX, POLYGON) or not self._usual_text(frame, field, name):
             return False
         elif value[0] != '"':
             self.repairs.add("quotes")
         if opening != '"' or closing != '"':
             self.repairs.add("quotes")
         self._need_comma()
-        if name in KNOWN:
-            frame.keys[name] = frame.keys.get(name, 0) + 1
+        if kind is not None:
+            frame.keys[kind] = frame.keys.get(kind, 0) + 1
         frame.key, frame.key_quote = name, opening or closing
         self.pos = field.end()
         if brace:
@@ -244,15 +251,17 @@ class Scanner(Structure):
             self._last = COMMA
         return True
 
-    def _usual_numbers(self, frame: Frame, name: str, numbers: str, has_comma: bool, end: int) -> None:
+    def _usual_numbers(self, frame: Frame, kind: str | None, numbers: str, has_comma: bool, end: int) -> None:
         if has_comma:
             self.repairs.add("trailing_comma")
-        if name in KNOWN:
-            frame.geometries.append((name, Geometry(floats(numbers), None, end)))
+        if kind is not None:
+            frame.geometries.append((kind, Geometry(floats(numbers), None, end)))
         else:
             frame.has_numbers = True
 
     def _usual_text(self, frame: Frame, field: re.Match[str], name: str) -> bool:
+        if name == ARGUMENTS:
+            return False
         start, stop = field.start(4) + 1, field.end(4) - 1
         content = self.original[start:stop]
         # What looks like a key in a text may be one, where keys have no quotes.
@@ -261,7 +270,7 @@ class Scanner(Structure):
         self._texts.append((start, stop))
         if "\\" in content:
             content = strings.unescape(content, self.repairs)
-        if name == DESC:
+        if self.words.kinds.get(name) == DESC:
             frame.desc = content
         return True
 
@@ -272,7 +281,9 @@ class Scanner(Structure):
         # The quote behind a backslash may be a part of the key: "a\\" is the JSON string of two characters.
         if (not colon or (opening == '"' and closing.startswith("\\"))) and self._any_key(frame):
             return
-        if key is None or not (colon or (name in KNOWN and patterns.LOOKS_LIKE_VALUE.match(self.text, key.end()))):
+        if key is None or not (
+            colon or (name in self.words.kinds and patterns.LOOKS_LIKE_VALUE.match(self.text, key.end()))
+        ):
             self._junk()
             return
         if not (opening == closing == '"' and key.end(1) == key.start(2) and key.end(2) == key.start(3)):
@@ -299,24 +310,38 @@ class Scanner(Structure):
         self.pos = pos
         char = self._next()
         self._last = VALUE
-        frame.key = name
-        if name in KNOWN:
-            frame.keys[name] = frame.keys.get(name, 0) + 1
-        if name in (BOX, POLYGON) or (name in LINES and char in ("[", "(", "<")):
+        frame.key, kind = name, self.words.kinds.get(name)
+        if kind is not None:
+            frame.keys[kind] = frame.keys.get(kind, 0) + 1
+        if kind in (BOX, POLYGON) or (kind in (*LINES, *POINTS) and char in ("[", "(", "<")):
             geometry = self._geometry(frame, self.repairs)
             if not geometry.is_missing:
-                frame.geometries.append((name, geometry))
-        elif name != DESC and patterns.LIST_OF_NUMBERS.match(self.text, self.pos):
+                frame.geometries.append((kind, geometry))
+        elif kind != DESC and patterns.LIST_OF_NUMBERS.match(self.text, self.pos):
             self._other_numbers(frame)
         elif char == "[" or char == "{":
             self._open(char)
-        elif name == DESC:
+        elif kind == DESC:
             frame.desc = self._desc(frame)
+        elif name == ARGUMENTS and self._json_in_text(frame):
+            self._open(self.text[self.pos])
         else:
             self._text(frame)
 
+    def _json_in_text(self, frame: Frame) -> bool:
+        """Go to the bracket that the text at the current offset begins with. False, and nothing done, for other texts
+        and for objects of the answer."""
+        found = None if frame.keys or frame.has_numbers else patterns.JSON_IN_TEXT.match(self.text, self.pos)
+        opener = patterns.OPENER.match(self.text, self.pos)
+        if found is None or opener is None:
+            return False
+        frame.quote = strings.closing_quote(self.text, opener) or frame.quote
+        self.repairs.add("escapes")
+        self.pos = found.start(1)
+        return True
+
     def _geometry(self, frame: Frame, repairs: set[str]) -> Geometry:
-        geometry = read_geometry(self.text, self.pos, repairs)
+        geometry = read_geometry(self.text, self.pos, repairs, self.words)
         self.pos = frame.stop = geometry.end
         return geometry
 
@@ -348,7 +373,7 @@ class Scanner(Structure):
         if (scalar := self._scalar(pos)) is not None:
             self.pos = frame.stop = scalar.end()
             return None
-        text = strings.text_value(self.text, pos, frame.key_quote)
+        text = strings.text_value(self.text, pos, frame.key_quote, self.words)
         self.pos = frame.stop = text.end
         if text.is_cut:
             return None

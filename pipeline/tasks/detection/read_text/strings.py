@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from pipeline.tasks.detection.read_text import patterns
-from pipeline.tasks.detection.read_text.patterns import DOUBLE, QUOTES, SINGLE
+from pipeline.tasks.detection.read_text.patterns import DOUBLE, QUOTES, SINGLE, Words
 
 
 class Text(NamedTuple):
@@ -27,42 +27,44 @@ class Text(NamedTuple):
     is_clean: bool = False
 
 
-def text_value(text: str, pos: int, key_quote: str) -> Text:
+def text_value(text: str, pos: int, key_quote: str, words: Words) -> Text:
     """The text that is the value of a key and begins at ``pos``, with a quote or without one.
 
     The first quote of the same kind ends it when what stands behind that quote can stand behind a value: so a valid
     JSON string is always read as what it is, whatever is in it. Only when that fails, quotes that stand unescaped
-    in the text, and quotes that are missing, are thought of. ``key_quote`` is the quote around the key, "" for none.
+    in the text, and quotes that are missing, are thought of. ``key_quote`` is the quote around the key, "" for none;
+    ``words`` are the keys that objects have.
     """
     opener = patterns.OPENER.match(text, pos)
     if opener is None:
-        style = patterns.style(QUOTES, not key_quote, key_quote.startswith("\\"))
+        style = patterns.style(words.known, QUOTES, not key_quote, key_quote.startswith("\\"))
         return _scan(text, pos, style, is_bare=True)
     start = opener.end()
-    closer = _closer(text, opener)
-    unclosed = patterns.UNCLOSED[opener[2]].match(text, start)
+    closer = closing_quote(text, opener)
+    unclosed = words.unclosed[opener[2]].match(text, start)
     if unclosed is not None and not (closer and patterns.ENDS_VALUE.match(text, closer[1])):
         return Text(start, unclosed.end(), unclosed.end(), is_closed=False)
     if closer is not None:
-        boundary = None if key_quote else patterns.BARE_BOUNDARY.search(text, start, closer[0])
+        boundary = None if key_quote else words.bare_boundary.search(text, start, closer[0])
         if boundary is not None:
             return Text(start, boundary.start(), boundary.start(), is_closed=False)
-        if patterns.CAN_FOLLOW.match(text, closer[1]) and not (key_quote and _opens_key(text, closer[0])):
+        if words.can_follow.match(text, closer[1]) and not (key_quote and _opens_key(text, closer[0], words)):
             return Text(start, *closer, is_clean=opener[0] == '"')
     kinds = "".join(kind for kind in (DOUBLE, SINGLE) if opener[2] in kind or (key_quote and key_quote[-1] in kind))
-    return _scan(text, start, patterns.style(kinds, not key_quote, bool(opener[1])), is_bare=False)
+    style = patterns.style(words.known, kinds, not key_quote, bool(opener[1]))
+    return _scan(text, start, style, is_bare=False)
 
 
 def quoted(text: str, pos: int, follow: re.Pattern[str]) -> Text | None:
     """From the quote at ``pos`` to the next one of its kind, where ``follow`` stands behind that; None otherwise."""
     opener = patterns.OPENER.match(text, pos)
-    closer = None if opener is None else _closer(text, opener)
+    closer = None if opener is None else closing_quote(text, opener)
     if opener is None or closer is None or not follow.match(text, closer[1]):
         return None
     return Text(opener.end(), *closer, is_clean=opener[0] == '"')
 
 
-def _closer(text: str, opener: re.Match[str]) -> tuple[int, int] | None:
+def closing_quote(text: str, opener: re.Match[str]) -> tuple[int, int] | None:
     """Where the next quote that could close ``opener`` begins and ends."""
     if not opener[1]:
         body = patterns.BODY[opener[2]].match(text, opener.end())
@@ -73,12 +75,12 @@ def _closer(text: str, opener: re.Match[str]) -> tuple[int, int] | None:
     return None if closer is None else closer.span(1)
 
 
-def _opens_key(text: str, at: int) -> bool:
+def _opens_key(text: str, at: int, words: Words) -> bool:
     """The quote at ``at`` rather opens a known key than closes a text: the key's other quote is there, or a brace or a
     comma stands before it."""
-    if patterns.KNOWN_KEY_IN_QUOTES.match(text, at):
+    if words.known_key_in_quotes.match(text, at):
         return True
-    if not patterns.QUOTE_AND_KNOWN_KEY.match(text, at):
+    if not words.quote_and_known_key.match(text, at):
         return False
     while text[at - 1].isspace():
         at -= 1

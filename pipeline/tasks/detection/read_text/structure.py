@@ -1,24 +1,27 @@
 """What is open at a place of an answer, and what was found up to there."""
 
 from pipeline.tasks.detection.read_text.objects import Frame
-from pipeline.tasks.detection.read_text.patterns import LOOKS_LIKE_JSON, ODD, plain_width
+from pipeline.tasks.detection.read_text.patterns import LOOKS_LIKE_JSON, ODD, Words, plain_width
+from pipeline.tasks.detection.read_text.scale import Scale
 from pipeline.tasks.detection.rows import DroppedObject, PredictedObject
 
 OPENED, VALUE, COMMA = range(3)  # what came last in the innermost bracket
 
 
 class Structure:
-    """Open brackets, objects and repairs of one text. Offsets are characters of the text.
+    """Open brackets, objects and repairs of one text, from ``start`` on. Offsets are characters of the text.
 
     The stack holds what is open: a list is the offset of its bracket (a million brackets cost a million integers), an
     object is a `Frame`. Whatever closes an object - its own brace, or the next thing that cannot be inside it - has it
     judged; only the end of the text does not, for the object may have been cut there.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, words: Words, scale: Scale, start: int = 0) -> None:
         self.original = text
         self.text = plain_width(text)
-        self.pos = 0
+        self.words = words
+        self.scale = scale
+        self.pos = start
         self.preds: list[PredictedObject] = []
         self.dropped: list[DroppedObject] = []
         self.repairs: set[str] = set()
@@ -34,7 +37,7 @@ class Structure:
         self._lists: set[int] = set()  # lists that hold objects
         self._others: list[tuple[str, int, int, int]] = []  # code, start, stop, list: dropped if that holds objects
         self._is_list_closed = False
-        self._texts: list[tuple[int, int]] = []  # prose and texts: their characters are no punctuation
+        self._texts: list[tuple[int, int]] = [(0, start)]  # prose and texts: their characters are no punctuation
 
     def _is_in_list(self) -> bool:
         return bool(self._stack) and isinstance(self._stack[-1], int)
@@ -53,15 +56,16 @@ class Structure:
         """Judge the object on top of the stack, whose end is known."""
         frame = self._frames.pop()
         self._stack.pop()
-        found = frame.judge()
+        found = frame.judge(self.scale, self.repairs)
         around = self._stack[-1] if self._stack else None
         is_answer = isinstance(around, int) and (not self._frames or self._frames[-1].key == "objects")
-        if frame.has_child and isinstance(found, PredictedObject):
+        if frame.has_child and any(isinstance(one, PredictedObject) for one in found):
             self.repairs.add("nested_objects")
-        if found is not None and (frame.keys or is_answer):
-            self._place(found, frame.start, frame.stop)
+        if found and (frame.keys or is_answer):
+            for one in found:
+                self._place(one, frame.start, frame.stop)
         elif isinstance(around, int) and not frame.has_child:
-            code = found if isinstance(found, str) else "no_geometry"
+            code = found[0] if found and isinstance(found[0], str) else "no_geometry"
             self._others.append((code, frame.start, frame.stop, around))
         if self._frames:
             self._frames[-1].stop = frame.stop

@@ -15,6 +15,7 @@ from pipeline import load_model
 from pipeline.errors import UserError
 from pipeline.run.manifest import load_manifest
 from pipeline.tasks.detection.answers import FAILURES, Answer, Failure, Request, in_batches, record_seed
+from pipeline.tasks.detection.read_text.formats import DEFAULT
 from pipeline.tasks.detection.rows import DetectionPrediction
 from tests.conftest import ROOT
 from tests.tasks.detection.input_records import CAT, errors, predictions, run_infer, write_lines, write_records
@@ -254,7 +255,7 @@ def test_a_replay_needs_neither_torch_nor_transformers(tmp_path: Path) -> None:
 def test_any_text_is_kept_in_a_row(text: str, tmp_path: Path) -> None:
     from pipeline.tasks.detection.infer.predict import _answered
 
-    row = msgspec.json.encode(_answered(Answer(text)))
+    row = msgspec.json.encode(_answered(Answer(text), DEFAULT, (8, 8)))
     assert json.loads(row)["raw_output"].replace("\ufffd", "?") == text.replace("\ud800", "?")
 
 

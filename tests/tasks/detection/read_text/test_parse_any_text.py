@@ -238,6 +238,7 @@ REPEATED = (
     '{"bbox_2d":[1,2,3,4],"desc":"cat',
     "/* ", '{"desc":"a" "', "{'a':'", "[1,", '{"desc":"a","bbox_2d":[1,2,3,4]', '{"desc":"a","bbox_2d":[1,2,3,0]},',
     '{"bbox_2d":[1,2,3,4],"parts":[', "\u00a0", "，", "<|coord_1|>", "\\\"",
+    "<think>", "</think>", '{"a":1}</think>', '{"a":"b"', '{"arguments":"[', '{"arguments":"\\n[1,', "\\n",
 )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from collections import Counter
 
 import pytest
 
+from pipeline.tasks.detection.read_text.formats import TextFormat
 from pipeline.tasks.detection.read_text.parse import parse
-from tests.tasks.detection.read_text.answers import BOX, Thing, written
+from tests.tasks.detection.read_text.answers import BOX, Answer, Thing, written
 from tests.tasks.detection.read_text.damage import KINDS, combination, make
 from tests.tasks.detection.read_text.judging import judge
 
@@ -57,3 +58,41 @@ def test_a_cut_answer_holds_what_ends_before_the_cut() -> None:
     assert (answer.complete(), answer.ends_inside()) == ([], True)
     answer.cut_at = start
     assert (answer.complete(), answer.ends_inside()) == ([], False)
+
+
+def renamed(answer: Answer) -> str:
+    """The text of an answer whose objects have other keys."""
+    for part in answer.parts:
+        if part.role in ("key.geometry", "key.desc"):
+            part.text = KEYS.get(part.text, part.text)
+        elif part.role == "fixed":
+            for old, new in KEYS.items():
+                part.text = part.text.replace(f'"{old}":', f'"{new}":')
+    return answer.text()
+
+
+KEYS = {"desc": "title", "bbox_2d": "box_2d", "poly": "outline"}
+RENAMED = TextFormat(desc_key="title", box_key="box_2d", poly_key="outline")
+
+
+@pytest.mark.parametrize("kind", ["none", *KINDS])
+def test_with_keys_of_ones_own_damage_costs_as_little(kind: str) -> None:
+    for number in range(ANSWERS_OF_A_KIND // 4):
+        rng = random.Random(f"renamed {kind} {number}")
+        answer = make((kind,) if kind in KINDS else (), rng)
+        text = renamed(answer)
+        wrong = judge(answer, parse(text, cut=answer.is_cut, written=RENAMED))
+        assert not set(wrong) - {"complete"}, (number, text)
+
+
+@pytest.mark.parametrize(
+    "thought", ["<think>a [draft] {</think>", 'maybe [{"bbox_2d":[1,2,3,4],"desc":"x"}]</think>\n']
+)
+def test_a_thought_before_a_damaged_answer_changes_nothing_of_it(thought: str) -> None:
+    for number in range(ANSWERS_OF_A_KIND):
+        rng = random.Random(f"thought {number}")
+        answer = make(combination(rng), rng)
+        answer.before = thought + answer.before.lstrip("\ufeff")
+        wrong = judge(answer, parse(answer.text(), cut=answer.is_cut))
+        if answer.cut_at is None or answer.cut_at > len(thought):
+            assert not set(wrong) - {"complete"}, (number, answer.text())

@@ -3,34 +3,45 @@
 import re
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from pipeline.tasks.detection.read_text.codes import DROP_CODES, ERRORS, REPAIRS
+from pipeline.tasks.detection.read_text.formats import PRESETS
 from pipeline.tasks.detection.read_text.parse import parse
+from pipeline.tasks.detection.recipe import TextFormatSection
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "model-texts.md").read_text()
 EXAMPLE = re.compile(r"(`+) ?(.*?) ?\1")
 
 
-def rows(heading: str) -> Iterator[tuple[str, str, str]]:
-    """Name, meaning and example of each row of the table below ``heading``."""
-    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+def cells(section: str) -> Iterator[list[str]]:
+    """The cells of each row of the tables in ``section`` that begins with a name."""
     for line in section.splitlines():
         if line.startswith("| `"):
-            name, meaning, example = (
-                cell.strip(" ").replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]
-            )
-            found = EXAMPLE.fullmatch(example)
-            yield name.strip("`"), meaning, found[2] if found else ""
+            yield [cell.strip(" ").replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def rows(heading: str) -> Iterator[tuple[str, str, str]]:
+    """Name, meaning and example of each row of the table below ``heading``."""
+    for name, meaning, example in cells(PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]):
+        found = EXAMPLE.fullmatch(example)
+        yield name.strip("`"), meaning, found[2] if found else ""
 
 
 STATUSES, REPAIR_ROWS, CODE_ROWS = (list(rows(heading)) for heading in ("Statuses", "Repairs", "Dropped objects"))
+FORMATS = PAGE.split("\n## Other forms: `text_format`\n")[1].split("\n## ")[0]
+PRESET_TABLE, KEY_TABLE, WORD_TABLE = (
+    list(cells(part)) for part in re.split("\nWhat differs|\nCodes and repairs", FORMATS)
+)
 
 
 def test_the_page_has_all_words_and_says_what_they_mean() -> None:
-    assert {name: meaning for name, meaning, _ in REPAIR_ROWS} == REPAIRS
-    assert {name: meaning for name, meaning, _ in CODE_ROWS} == DROP_CODES
+    of_formats = {name.strip("`"): meaning for name, meaning, _, _ in WORD_TABLE}
+    repairs = {name: meaning for name, meaning, _ in REPAIR_ROWS}
+    assert repairs | {"swapped_corners": of_formats.pop("swapped_corners")} == REPAIRS
+    assert {name: meaning for name, meaning, _ in CODE_ROWS} | of_formats == DROP_CODES
     errors = {name: meaning.removeprefix("an error: ") for name, meaning, _ in STATUSES}
     assert {name: errors[name] for name in ERRORS} == ERRORS
     assert set(errors) == {"ok", "repaired", "empty", *ERRORS}
@@ -51,6 +62,20 @@ def test_the_example_of_a_repair_needs_it(name: str, meaning: str, text: str) ->
 @pytest.mark.parametrize(("name", "meaning", "text"), CODE_ROWS)
 def test_the_example_of_a_code_is_dropped_with_it(name: str, meaning: str, text: str) -> None:
     assert [one.code for one in parse(text).dropped] == [name]
+
+
+@pytest.mark.parametrize(("name", "meaning", "setting", "example"), WORD_TABLE)
+def test_the_example_of_a_format_has_its_word(name: str, meaning: str, setting: str, example: str) -> None:
+    key, _, value = setting.strip("`").partition("=")
+    parsed = parse(example.strip("`"), written=msgspec.convert({key: value}, TextFormatSection).resolved())
+    assert name.strip("`") in (*parsed.repairs, *(one.code for one in parsed.dropped))
+
+
+def test_the_page_has_all_presets_and_keys_of_a_format() -> None:
+    assert [row[0].strip("`") for row in PRESET_TABLE] == list(PRESETS)
+    assert all("http" in row[4] for row in PRESET_TABLE[1:])
+    named = [name for row in KEY_TABLE for name in re.findall("[a-z_]+", row[0])]
+    assert named == list(TextFormatSection.__struct_fields__)
 
 
 def test_the_code_on_the_page_gives_what_stands_below_it() -> None:

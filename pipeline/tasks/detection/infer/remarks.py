@@ -1,0 +1,112 @@
+"""What a user should know about texts of which little or nothing was read: which preset or setting would read them.
+
+Nothing is guessed and no row changes: each way is tried on the texts, and told with what it would have found.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import product
+
+from msgspec.structs import replace
+
+from pipeline.tasks.detection.read_text.formats import PRESETS, TextFormat
+from pipeline.tasks.detection.read_text.parse import Parsed, parse
+from pipeline.tasks.detection.recipe import DetectionRecipe
+from pipeline.tasks.detection.rows import DetectionPrediction
+
+NUM_TRIED = 1000  # texts: a dozen presets take about 2 ms for each
+NUM_KEYS = 5  # of each kind, of a text
+_WIDER = 1000  # the grid that many models write, 0 to 1000
+_ANY = 10**9  # a grid that holds whatever was written
+_BOX = re.compile(r'"([A-Za-z_]\w{0,30})"\s*+:\s*+\[\s*+(?:-?[0-9.]++\s*+,\s*+){3}-?[0-9.]++\s*+\]')
+_TEXT = re.compile(r'"([A-Za-z_]\w{0,30})"\s*+:\s*+"')
+
+
+def remarks(rows: Iterable[DetectionPrediction], recipe: DetectionRecipe) -> list[str]:
+    """A sentence for each thing to know, the most telling one last."""
+    written = recipe.text_format.resolved()
+    unread: list[DetectionPrediction] = []
+    num_points = num_wider = num_unread = 0
+    for row in rows:
+        codes = Counter(one.code for one in row.dropped)
+        num_points += codes["point_geometry"]
+        if codes["out_of_range"] and written.grid == _WIDER - 1:
+            num_wider += _num_found(_parsed(row, replace(written, grid=_WIDER))) - len(row.preds) - len(row.salvaged)
+        if row.raw_output.strip() and not (row.preds or row.salvaged or row.status in ("empty", "not_run")):
+            num_unread += 1
+            unread += [row] if num_unread <= NUM_TRIED else []
+    return [*_about_points(num_points), *_about_grid(num_wider), *_about_unread(unread, num_unread, written)]
+
+
+def _parsed(row: DetectionPrediction, written: TextFormat) -> Parsed:
+    return parse(row.raw_output, cut=row.cut, written=written, size=(row.width, row.height))
+
+
+def _num_found(parsed: Parsed) -> int:
+    return len(parsed.preds) + len(parsed.salvaged)
+
+
+def _num(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _about_points(num: int) -> Iterator[str]:
+    if num:
+        yield f"{_num(num, 'point')} dropped: a point has no extent; ask the model for boxes"
+
+
+def _about_grid(num: int) -> Iterator[str]:
+    if num:
+        yield (
+            f"{_num(num, 'object')} touching {_WIDER}, which lies outside of a grid of 0 to {_WIDER - 1}: "
+            f"--set text_format.grid={_WIDER} reads {'it' if num == 1 else 'them'}"
+        )
+
+
+def _about_unread(unread: list[DetectionPrediction], num_unread: int, written: TextFormat) -> Iterator[str]:
+    """How the most of the texts would be read in which nothing was, of which there are ``num_unread``."""
+    records, objects, points = Counter[str](), Counter[str](), 0
+    for row in unread:
+        for name, other in PRESETS.items():
+            parsed = _parsed(row, other) if other != written else None
+            if parsed is not None and _num_found(parsed):
+                records[f"preset={name}"] += 1
+                objects[f"preset={name}"] += _num_found(parsed)
+            elif parsed is not None and other.form == "points":
+                points += bool(parsed.dropped)
+    among = f" of the first {NUM_TRIED:,}" if num_unread > NUM_TRIED else ""
+    if points:
+        yield f"in {_num(points, 'record')}{among} nothing was read, and points are written, which are no boxes"
+    behind = "; the model that wrote them says which"
+    if not records:
+        _count_by_keys(unread, written, records, objects)
+        behind = ", and text_format.grid and axes as that model writes them"
+    if records:
+        most = max(records.values())
+        ways = [f"{way} ({_num(objects[way], 'object')})" for way in records if records[way] == most]
+        yield (
+            f"in {_num(num_unread, 'record')} nothing was read; {most:,}{among} would be read with "
+            f"--set text_format.{' or '.join(ways)}{behind if len(ways) > 1 or 'preset' not in ways[0] else ''}"
+        )
+
+
+def _count_by_keys(
+    unread: list[DetectionPrediction], written: TextFormat, records: Counter[str], objects: Counter[str]
+) -> None:
+    """Which keys of the texts hold four numbers and which a text, where no family writes such ones."""
+    for row in unread:
+        for box_key, desc_key in product(_first(_BOX, row.raw_output), _first(_TEXT, row.raw_output)):
+            if box_key == desc_key or (box_key, desc_key) == (written.box_key, written.desc_key):
+                continue
+            other = TextFormat(box_key=box_key, desc_key=desc_key, poly_key=None, grid=_ANY, swapped_corners="order")
+            found = _num_found(_parsed(row, other))
+            if found:
+                way = f"box_key={box_key} --set text_format.desc_key={desc_key}"
+                records[way] += 1
+                objects[way] += found
+
+
+def _first(pattern: re.Pattern[str], text: str) -> list[str]:
+    """The first few keys that ``pattern`` finds."""
+    return list(dict.fromkeys(pattern.findall(text)))[:NUM_KEYS]
