@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.errors import UserError
+from pipeline.tasks.detection.pixels import UnknownRange, as_rgb, is_plain
 
 # What models take and people have. Formats that PIL hands to other programs (EPS to Ghostscript), and those whose
 # decoders few have looked at, are left out.
@@ -56,7 +57,10 @@ class ImageFolder:
         self.root, self.limits = root.resolve(), limits
 
     def path(self, name: str) -> Path:
-        """Where an image lies, links followed. Raises ImageError when that is outside of the root, or nothing."""
+        """Where an image lies, links followed; ``sub\\x.png`` also as sub/x.png.
+
+        Raises ImageError when that is outside of the root, or nothing.
+        """
         if not name or "\0" in name:
             raise ImageError("image_missing", f"{name!r} is no path")
         if Path(name).is_absolute():
@@ -64,6 +68,8 @@ class ImageFolder:
         try:
             path = (self.root / name).resolve(strict=True)
         except (OSError, RuntimeError):  # not there, a name too long, a loop of links
+            if "\\" in name:  # a path of Windows
+                return self.path(name.replace("\\", "/"))
             path = Path(os.path.normpath(self.root / name))
             if path.is_relative_to(self.root):
                 raise ImageError("image_missing", f"{name!r} is not there") from None
@@ -123,7 +129,9 @@ class ImageFolder:
             if opened.size != size:
                 raise ImageError("image_size_differs", _difference(name, opened, size))
             try:
-                image = opened.convert("RGB")
+                image = as_rgb(opened)
+            except UnknownRange as unknown:
+                raise ImageError("image_range_unknown", f"{name!r}: {unknown}; store it with 8 bits") from None
             except Exception as error:
                 raise _unreadable(name, error) from None
             return Picture(image, data, Image.MIME.get(opened.format or "", "application/octet-stream"))
@@ -149,6 +157,14 @@ def orientation(data: bytes) -> int:
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             return _orientation(opened)
+
+
+def shows_the_same(data: bytes) -> bool:
+    """Whether any program sees in the bytes of a file what `Picture.image` holds: nothing to turn, and 8 bits."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            return _orientation(opened) == 1 and is_plain(opened)
 
 
 def _orientation(opened: Image.Image) -> int:
