@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.contract.jobs import ConvertJob
+from pipeline.contract.jobs import ConvertJob, OnBad
 from pipeline.contract.load import find_part
 from pipeline.contract.parts import ConvertPart
 from pipeline.errors import UserError
@@ -25,6 +25,12 @@ AnnotationsOption = Annotated[
 ResultsOption = Annotated[
     Path | None, typer.Option("--results", metavar="FILE", help="Predictions in the other format, with --from.")
 ]
+OnBadOption = Annotated[
+    OnBad,
+    typer.Option(
+        "--on-bad", help="Entries that are wrong, all of which are listed: refuse the file, or go on without."
+    ),
+]
 
 
 @command("convert", shared=("task", "out", "force", "json"))
@@ -35,6 +41,7 @@ def app(
     rows: RowsOption = None,
     annotations: AnnotationsOption = None,
     results: ResultsOption = None,
+    on_bad: OnBadOption = "refuse",
 ) -> Result:
     """Rows from the files of other tools, and back. Nothing is rounded, and what came from a file goes back as it was.
 
@@ -51,13 +58,14 @@ def app(
         raise UserError("convert does not know where to write", remedy="give --out FOLDER")
     given = {"input": rows, "annotations": annotations, "results": results}
     files = {key: path for key, path in given.items() if path is not None}
-    config = {"direction": direction, "format": name}
+    config = {"direction": direction, "format": name, "on_bad": on_bad}
     request = options.request(options.out, config, inputs=files, writes=tuple(part.files))
     with stage_run(request) as run:
         if not run.up_to_date:
-            outcome = part.convert(ConvertJob(direction, name, files, options.out))
-            run.record(outcome.outputs, outcome.counts)
-    return finished("convert", run)
+            outcome = part.convert(ConvertJob(direction, name, files, options.out, on_bad))
+            run.record(outcome.outputs, outcome.counts, {"notes": list(outcome.notes)} if outcome.notes else {})
+    notes = (run.previous or run if run.up_to_date else run).notes.get("notes", [])
+    return finished("convert", run, [f"  {note}" for note in notes], notes=notes)
 
 
 def _asked(part: ConvertPart, source: str | None, target: str | None) -> tuple[Literal["from", "to"], str]:

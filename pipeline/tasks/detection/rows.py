@@ -40,7 +40,7 @@ class CocoFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     """
 
     id: int | None = None
-    category_id: int
+    category_id: int | str
     bbox: tuple[Number, Number, Number, Number] | None = None
     segmentation: list[list[Number]] | Rle | None = None
     area: Number | None = None

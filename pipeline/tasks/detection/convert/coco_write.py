@@ -32,13 +32,13 @@ class Categories:
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = [dict(entry) for entry in entries]
-        self._names = {entry["id"]: entry["name"] for entry in entries}
-        self._exact: dict[str, int] = {}
-        self._folded: dict[str, int] = {}
+        self._names: dict[int | str, str] = {entry["id"]: entry["name"] for entry in entries}
+        self._exact: dict[str, int | str] = {}
+        self._folded: dict[str, int | str] = {}
         for entry in self.entries:
             self._learn(entry["id"], entry["name"])
 
-    def keep(self, category: int, desc: str) -> int:
+    def keep(self, category: int | str, desc: str) -> int | str:
         """The id that a converted object brings along. Raises UserError when it means another class here."""
         name = self._names.get(category)
         if name is None:
@@ -48,19 +48,25 @@ class Categories:
             raise UserError(what, where="coco.category_id", remedy="convert rows of one COCO file at a time")
         return category
 
-    def find(self, desc: str) -> int:
+    def find(self, desc: str) -> int | str:
         """The id of the category with this name: exactly, else but for case and space, else a new one."""
         for table, key in ((self._exact, desc), (self._folded, fold(desc))):
             if key in table:
                 return table[key]
-        return self._add(max(self._names, default=0) + 1, desc)
+        return self._add(self._next(), desc)
 
-    def _add(self, category: int, name: str) -> int:
+    def _next(self) -> int | str:
+        """An id behind the last, and of the type that the others have."""
+        numbers = [int(id) for id in self._names if isinstance(id, int) or id.isdecimal()]
+        number = max(numbers, default=0) + 1
+        return str(number) if any(isinstance(id, str) for id in self._names) else number
+
+    def _add(self, category: int | str, name: str) -> int | str:
         self.entries.append({"id": category, "name": name})
         self._learn(category, name)
         return category
 
-    def _learn(self, category: int, name: str) -> None:
+    def _learn(self, category: int | str, name: str) -> None:
         self._names[category] = name
         self._exact.setdefault(name, category)
         self._folded.setdefault(fold(name), category)

@@ -1,5 +1,6 @@
 """Rows of detection from COCO files, and back: ``baton convert detection``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from pipeline.files import head, read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.files.encode import encode
 from pipeline.files.hashes import sha256_file
-from pipeline.tasks.detection.convert.coco_read import read_annotations, read_results
+from pipeline.tasks.detection.convert.bad import LISTING, Findings
+from pipeline.tasks.detection.convert.coco_read import CocoFile, read_annotations, read_results
 from pipeline.tasks.detection.convert.coco_write import to_documents
 from pipeline.tasks.detection.infer.read import read_examples
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction
@@ -18,7 +20,7 @@ from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction
 EXAMPLES, PREDICTIONS, HEADER = "examples.jsonl", "predictions.jsonl", "dataset.json"
 ANNOTATIONS, RESULTS = "annotations.json", "results.json"
 FORMATS = ("coco",)
-FILES = (EXAMPLES, PREDICTIONS, HEADER, ANNOTATIONS, RESULTS)
+FILES = (EXAMPLES, PREDICTIONS, HEADER, ANNOTATIONS, RESULTS, LISTING)
 
 
 def convert(job: ConvertJob) -> ConvertOutcome:
@@ -31,18 +33,31 @@ def convert(job: ConvertJob) -> ConvertOutcome:
 
 def _from_coco(job: ConvertJob) -> ConvertOutcome:
     _refuse(job, "input", "--from coco reads --annotations and --results")
-    truth = read_annotations(_needed(job, "annotations", "images are known from it: --annotations FILE"))
-    outputs = {"examples": job.folder / EXAMPLES, "dataset": job.folder / HEADER}
-    counts = {"num_images": write_all(outputs["examples"], truth.examples)}
-    counts["num_annotations"] = sum(len(example.objects) for example in truth.examples)
-    _write(outputs["dataset"], truth.header)
+    findings = Findings()
+    truth = read_annotations(_needed(job, "annotations", "images are known from it: --annotations FILE"), findings)
+    predictions = None
     if "results" in job.files:
         path = job.files["results"]
-        predictions = read_results(path, truth, model=sha256_file(path)[:16])
+        predictions = read_results(path, truth, sha256_file(path)[:16], findings)
+    outputs, counts = findings.settle(job.folder, job.on_bad)
+    outputs |= {"examples": job.folder / EXAMPLES, "dataset": job.folder / HEADER}
+    counts["num_images"] = write_all(outputs["examples"], truth.examples)
+    counts["num_annotations"] = sum(len(example.objects) for example in truth.examples)
+    _write(outputs["dataset"], truth.header)
+    if predictions is not None:
         outputs["predictions"] = job.folder / PREDICTIONS
         write_all(outputs["predictions"], predictions)
         counts["num_results"] = sum(len(prediction.preds) for prediction in predictions)
-    return ConvertOutcome(outputs, counts)
+    return ConvertOutcome(outputs, counts, _notes(truth, counts))
+
+
+def _notes(truth: CocoFile, counts: Mapping[str, int]) -> list[str]:
+    notes = []
+    if truth.num_keypoints:
+        notes.append(f"{truth.num_keypoints:,} annotations have keypoints: kept as they are, and no metric reads them")
+    if "num_bad_polygon" in counts:
+        notes.append(f"{counts['num_bad_polygon']:,} entries lost their polygons, and those with a box have it alone")
+    return notes
 
 
 def _to_coco(job: ConvertJob) -> ConvertOutcome:
@@ -50,10 +65,12 @@ def _to_coco(job: ConvertJob) -> ConvertOutcome:
     records = _records(_needed(job, "input", "give the rows to convert: --input FILE"))
     if not records:
         raise UserError("there are no records in it", where=str(job.files["input"]))
-    header = read_annotations(job.files["annotations"]).header if "annotations" in job.files else None
+    findings = Findings()
+    header = read_annotations(job.files["annotations"], findings).header if "annotations" in job.files else None
+    outputs, counts = findings.settle(job.folder, job.on_bad)
     document, results = to_documents(records, header)
-    outputs = {"annotations": job.folder / ANNOTATIONS}
-    counts = {"num_images": len(records), "num_annotations": len(document["annotations"])}
+    outputs |= {"annotations": job.folder / ANNOTATIONS}
+    counts |= {"num_images": len(records), "num_annotations": len(document["annotations"])}
     _write(outputs["annotations"], document)
     if isinstance(records[0], DetectionPrediction):
         outputs["results"] = job.folder / RESULTS
