@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 import errno
 import inspect
+import io
 import json as jsonlib
 import os
 import sys
@@ -199,12 +200,20 @@ def main(app: typer.Typer, arguments: Sequence[str] | None = None) -> NoReturn:
 def run_command(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run a stage's app and return its exit code. The command line itself is checked here, the rest in the stage."""
     stage = app.info.name or ""
+    _escape_what_cannot_be_shown()
     try:
         return int(app(args=list(arguments), prog_name=f"baton {stage}", standalone_mode=False) or 0)
     except typer.TyperException as wrong:
         message = wrong.format_message().strip().rstrip(".")
         error = UserError(message[:1].lower() + message[1:], remedy=f"baton {stage} --help")
         return _fail(stage, error, "error", json="--json" in arguments)
+
+
+def _escape_what_cannot_be_shown() -> None:
+    """A path that the encoding of stdout or stderr has no letters for is printed with escapes, and stops nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _resume_hint(stage: str) -> str | None:

@@ -52,7 +52,8 @@ class ConvertJob:
 
     ``direction`` is "from" (that format to our rows) or "to" (our rows to that format). ``files`` may hold "input"
     (rows), "annotations" (the truth in the other format) and "results" (predictions in it). ``on_bad`` says what
-    happens to entries that are wrong: all of them are told, and then refused or left out.
+    happens to entries that are wrong: all of them are told, and then refused or left out. ``split`` is the part of a
+    data set that is meant, None all of it.
     """
 
     direction: Literal["from", "to"]
@@ -60,6 +61,7 @@ class ConvertJob:
     files: Mapping[str, Path]
     folder: Path
     on_bad: OnBad = "refuse"
+    split: str | None = None
 
 
 @dataclass(frozen=True)

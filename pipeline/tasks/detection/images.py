@@ -146,7 +146,7 @@ def _unreadable(name: str, error: Exception) -> ImageError:
 
 def _difference(name: str, opened: Image.Image, size: tuple[int, int]) -> str:
     detail = f"{name!r} is {opened.width}x{opened.height}, the record says {size[0]}x{size[1]}"
-    if _orientation(opened) in _TURNED and opened.size == (size[1], size[0]):
+    if orientation_of(opened) in _TURNED and opened.size == (size[1], size[0]):
         detail += "; its EXIF orientation asks to turn it, which is not done: store it turned"
     return detail
 
@@ -156,7 +156,7 @@ def orientation(data: bytes) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            return _orientation(opened)
+            return orientation_of(opened)
 
 
 def shows_the_same(data: bytes) -> bool:
@@ -164,10 +164,11 @@ def shows_the_same(data: bytes) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            return _orientation(opened) == 1 and is_plain(opened)
+            return orientation_of(opened) == 1 and is_plain(opened)
 
 
-def _orientation(opened: Image.Image) -> int:
+def orientation_of(opened: Image.Image) -> int:
+    """`orientation` of an image that is open."""
     try:
         found = opened.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a damaged EXIF block says nothing; what it raises depends on where it is damaged

@@ -49,6 +49,14 @@ class CocoFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     extra: dict[str, Any] | None = None
 
 
+class YoloFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a line of a YOLO data set said, the way back to the same file: the class, and the numbers of a box (x, y of
+    its middle, width, height) or of a polygon, in shares of the image."""
+
+    class_id: int
+    values: list[float]
+
+
 class TrueObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One object of the ground truth: ``desc`` and exactly one of ``bbox_2d`` and ``poly``."""
 
@@ -56,6 +64,7 @@ class TrueObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     bbox_2d: Box | None = None
     poly: list[float] | None = None
     coco: CocoFields | None = None
+    yolo: YoloFields | None = None
 
 
 class PredictedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -71,6 +80,7 @@ class PredictedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     score: float = field(default_factory=lambda: 1.0)  # a factory: 1.0 is written too, all other defaults are left out
     span: tuple[int, int] | None = None
     coco: CocoFields | None = None
+    yolo: YoloFields | None = None
 
 
 class DroppedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

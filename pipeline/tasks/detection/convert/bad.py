@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -24,9 +25,12 @@ KINDS = {
     "id_twice": "an id stands once",
     "no_name": "a category has a name",
     "bad_image_size": "width and height of an image are whole numbers of pixels, from 1",
+    "bad_image": "an image can be opened, and its EXIF does not ask to turn it",
     "unknown_image": "an image with this id is in the file, and not left out itself",
     "unknown_category": "a category with this id is in the file, and not left out itself",
     "no_score": "a result has a score",
+    "wrong_line": "a line is `class x y w h` or `class x1 y1 x2 y2 x3 y3 ...`, a confidence behind predictions",
+    "out_of_range": "coordinates are shares of the image, from 0 to 1",
     "no_geometry": "there is a bbox or a segmentation",
     "negative_size": "a box is [x, y, width, height], with a width and a height of at least 0",
     "negative_area": "an area is at least 0",
@@ -54,9 +58,17 @@ class Bad(Struct, frozen=True, kw_only=True):
     id: int | str | None
 
 
+class Position(Protocol):
+    """Where an entry stands: in ``path``, at what ``entry`` calls it."""
+
+    @property
+    def path(self) -> Path: ...
+    def entry(self, field: str = "") -> str: ...
+
+
 @dataclass(frozen=True)
 class Place:
-    """Where an entry of a list stands in a file."""
+    """Where an entry of a list stands in a JSON file."""
 
     path: Path
     name: str
@@ -74,14 +86,14 @@ class Findings:
     bad: list[Bad] = field(default_factory=list)
 
     @contextmanager
-    def at(self, place: Place, id: object = None) -> Iterator[None]:
+    def at(self, place: Position, id: object = None) -> Iterator[None]:
         """What is `Wrong` within is noted, and the rest of the block left out."""
         try:
             yield
         except Wrong as wrong:
             self.note(place, id, wrong)
 
-    def note(self, place: Place, id: object, wrong: Wrong) -> None:
+    def note(self, place: Position, id: object, wrong: Wrong) -> None:
         """One more bad entry."""
         name = id if isinstance(id, int | str) else None
         entry = place.entry(wrong.field)

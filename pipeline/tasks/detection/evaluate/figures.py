@@ -29,6 +29,7 @@ from pipeline.tasks.detection.evaluate.matching import (
     make_cells,
     mask_ious,
 )
+from pipeline.tasks.detection.recipe import Evaluate
 
 
 class Figures:
@@ -37,7 +38,8 @@ class Figures:
     ``by_image`` are the counts of each image, [N] by name. What errors cost is left out unless ``with_costs``.
     """
 
-    def __init__(self, dataset: Dataset, min_score: float | None, *, with_costs: bool = False) -> None:
+    def __init__(self, dataset: Dataset, options: Evaluate, *, with_costs: bool = False) -> None:
+        min_score = options.min_score
         self.dataset = dataset
         self.looked = look(dataset, min_score)
         # What errors cost is told of all predictions, whatever the lowest score.
@@ -49,7 +51,8 @@ class Figures:
         masks = has_masks([row.gt for row in dataset.rows]) and (has_masks(answers) or not any(answers))
         cells = make_cells(dataset)
         ious = {"": box_ious(dataset, cells)} | ({MASK: mask_ious(dataset, cells)} if masks else {})
-        self._kinds = {prefix: AveragePrecision(dataset, cells, these) for prefix, these in ious.items()}
+        sizes = options.size_ranges
+        self._kinds = {prefix: AveragePrecision(dataset, cells, these, sizes) for prefix, these in ious.items()}
         self._costs = None
         if with_costs:
             matches = whole.by_class.at(IOUS.index(MATCH_IOU))

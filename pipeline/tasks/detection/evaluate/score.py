@@ -90,7 +90,7 @@ def evaluate(predictions: Sequence[DetectionPrediction], options: Evaluate) -> E
     main = collect(predictions, reading_of(options))
     order = main.in_order_of_file()
     _check([main.rows[n] for n in order], options)
-    figures = Figures(main, options.min_score, with_costs=True)
+    figures = Figures(main, options, with_costs=True)
     slices = list(_slices(main.rows, options.slice_by))
     metrics: list[Metric] = []
     for part in slices:
@@ -99,7 +99,7 @@ def evaluate(predictions: Sequence[DetectionPrediction], options: Evaluate) -> E
     if any(row.salvaged for row in main.rows):
         other = collect(predictions, reading_of(options, use_salvaged=not options.use_salvaged))
         subject = WITHOUT_SALVAGED if options.use_salvaged else WITH_SALVAGED
-        metrics += _resampled(Figures(other, options.min_score, with_costs=True), slices[0], subject, options)
+        metrics += _resampled(Figures(other, options, with_costs=True), slices[0], subject, options)
     metrics += _by_class(figures, options)
     scores = Lines(lambda: map(encode, _scores(figures, order)), DetectionScore)
     return Evaluation(scores=scores, metrics=metrics)
@@ -111,7 +111,7 @@ def measure_records(predictions: Sequence[DetectionPrediction], options: Evaluat
     Every record is scored: one with an error counts as an answer without objects. Raises UserError when the options ask
     for what the rows do not have.
     """
-    figures = Figures(collect(predictions, reading_of(options)), options.min_score)
+    figures = Figures(collect(predictions, reading_of(options)), options)
     names = [*(prefix + name for prefix in figures.prefixes for name in _MAIN_FIGURES), *_MAIN_RATIOS]
 
     def pooled(weights: Weights) -> dict[str, Floats]:

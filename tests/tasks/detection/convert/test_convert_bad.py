@@ -243,6 +243,9 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+OF_YOLO = ("bad_image", "wrong_line", "out_of_range")
+
+
 def with_faults(num_images: int) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
     """A file with one bad annotation of each kind in a hundred, and results with two kinds; and both without them, by
     hand: a bad polygon costs the polygon alone."""
@@ -295,7 +298,8 @@ def test_every_kind_of_fault_is_told_with_what_is_expected(tmp_path: Path) -> No
     truth["categories"].append({"id": 4, "name": " "})
     truth["images"].append({"id": 5, "width": 0, "height": 480})
     error = said(tmp_path, truth, found)
-    assert all(f"{kind}: " in error.what and expected in error.what for kind, expected in KINDS.items())
+    of_coco = {kind: expected for kind, expected in KINDS.items() if kind not in OF_YOLO}
+    assert all(f"{kind}: " in error.what and expected in error.what for kind, expected in of_coco.items())
 
 
 def test_what_refers_to_something_that_is_left_out_is_left_out_too(tmp_path: Path) -> None:
