@@ -28,6 +28,10 @@ ResultsOption = Annotated[
 SplitOption = Annotated[
     str | None, typer.Option("--split", metavar="NAME", help="Part of a data set that has several, such as val.")
 ]
+CopiedImagesOption = Annotated[
+    Path | None,
+    typer.Option("--image-root", metavar="FOLDER", help="Where the images are that are to be in the data set."),
+]
 OnBadOption = Annotated[
     OnBad,
     typer.Option(
@@ -45,6 +49,7 @@ def app(
     annotations: AnnotationsOption = None,
     results: ResultsOption = None,
     split: SplitOption = None,
+    image_root: CopiedImagesOption = None,
     on_bad: OnBadOption = "refuse",
 ) -> Result:
     """Rows from the files of other tools, and back. Nothing is rounded, and what came from a file goes back as it was.
@@ -64,7 +69,7 @@ def app(
         raise UserError("convert does not know where to write", remedy="give --out FOLDER")
     given = {"input": rows, "annotations": annotations, "results": results}
     files = {key: path for key, path in given.items() if path is not None}
-    job = ConvertJob(direction, name, files, options.out, on_bad, split)
+    job = ConvertJob(direction, name, files, options.out, on_bad, split, image_root)
     config = {"direction": direction, "format": name, "on_bad": on_bad, "split": split} | dict(part.depends(job))
     inputs = {key: path for key, path in files.items() if not path.is_dir()}
     request = options.request(options.out, config, inputs=inputs, writes=tuple(part.files))

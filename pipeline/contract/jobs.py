@@ -53,7 +53,7 @@ class ConvertJob:
     ``direction`` is "from" (that format to our rows) or "to" (our rows to that format). ``files`` may hold "input"
     (rows), "annotations" (the truth in the other format) and "results" (predictions in it). ``on_bad`` says what
     happens to entries that are wrong: all of them are told, and then refused or left out. ``split`` is the part of a
-    data set that is meant, None all of it.
+    data set that is meant, None all of it; ``image_root`` is the folder of the images that are to be in one.
     """
 
     direction: Literal["from", "to"]
@@ -62,6 +62,7 @@ class ConvertJob:
     folder: Path
     on_bad: OnBad = "refuse"
     split: str | None = None
+    image_root: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ far edges at ``width`` and ``height``) or "norm1000" (0 to 999 over the same ext
 inferred from values. Boxes are [x1, y1, x2, y2], polygons are flat [x1, y1, x2, y2, x3, y3, ...].
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from pipeline.contract.parts import RowsPart
 from schemas import rows
@@ -16,7 +16,10 @@ TASK = "detection"
 TRUTH = ("images", "width", "height", "gt", "gt_coord_mode")  # of a prediction: what it was asked, and is judged by
 CoordMode = Literal["pixel", "norm1000"]
 Box = tuple[float, float, float, float]
-Number = int | float
+MOST = 10**18  # of a number in a COCO file: far beyond all images, and no sum of such numbers is infinite
+Number = Annotated[int, Meta(ge=-MOST, le=MOST)] | Annotated[float, Meta(ge=-MOST, le=MOST)]
+MAX_SIDE_PX = 1_000_000
+Side = Annotated[int, Meta(ge=1, le=MAX_SIDE_PX)]
 Status = Literal["ok", "repaired", "empty", "truncated", "empty_output", "no_json", "not_run"]
 
 
@@ -102,8 +105,8 @@ class DetectionExample(rows.Example, frozen=True, kw_only=True, forbid_unknown_f
 
     task: Literal["detection"] = "detection"
     images: list[str]
-    width: int
-    height: int
+    width: Side
+    height: Side
     objects: list[TrueObject]
     image_id: str | int | None = None
     coord_mode: CoordMode = "pixel"
@@ -123,8 +126,8 @@ class DetectionPrediction(rows.Prediction, frozen=True, kw_only=True, forbid_unk
     task: Literal["detection"] = "detection"
     image_id: str | int
     images: list[str]
-    width: int
-    height: int
+    width: Side
+    height: Side
     coord_mode: CoordMode = "norm1000"
     raw_output: str
     cut: bool = False

@@ -22,17 +22,16 @@ from pipeline.files.explain import split_message
 from pipeline.tasks.detection.convert import rle
 from pipeline.tasks.detection.convert.bad import Findings, Place, Wrong
 from pipeline.tasks.detection.rows import (
+    MAX_SIDE_PX,
     Box,
     CocoFields,
     DetectionExample,
     DetectionPrediction,
-    Number,
     PredictedObject,
     Rle,
     TrueObject,
 )
 
-MAX_SIDE_PX = 1_000_000
 MAX_CORNER_PX = 2 * MAX_SIDE_PX  # of a polygon: drawing it costs memory for its length
 LISTS = ("images", "annotations", "categories")
 KEPT = ("id", "category_id", "bbox", "segmentation", "area", "iscrowd")  # keys that `CocoFields` has under their name
@@ -177,7 +176,8 @@ def _converted(value: Any, kind: Any, field: str = "") -> Any:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         what, below = split_message(error)
-        raise Wrong("wrong_type", what, field or below) from None
+        beyond = " <= " in what or " >= " in what  # only numbers have such bounds
+        raise Wrong("too_large" if beyond else "wrong_type", what, field or below) from None
 
 
 def _categories(entries: Sequence[Any], path: Path, findings: Findings) -> dict[Id, dict[str, Any]]:
@@ -288,36 +288,26 @@ def _check(coco: CocoFields) -> None:
     """Raises Wrong where there is no geometry, or sizes are negative."""
     if coco.bbox is None and not coco.segmentation:
         raise Wrong("no_geometry", "there is neither a bbox nor a segmentation")
-    if coco.bbox is not None and min(_floats(coco.bbox)[2:]) < 0:
+    if coco.bbox is not None and min(coco.bbox[2:]) < 0:
         what = f"the box [x, y, width, height] {list(coco.bbox)} has a negative size"
         raise Wrong("negative_size", what, "bbox")
-    if coco.area is not None and _floats([coco.area])[0] < 0:
+    if coco.area is not None and coco.area < 0:
         raise Wrong("negative_area", f"the area {coco.area} is negative", "area")
 
 
 def _shape(coco: CocoFields) -> tuple[Box | None, list[float] | None]:
     """What stands for an object outside COCO: its polygon where it is one, else its box."""
     if not isinstance(coco.segmentation, Rle) and coco.segmentation and len(coco.segmentation) == 1:
-        return None, _floats(coco.segmentation[0])
+        return None, [float(value) for value in coco.segmentation[0]]
     if coco.bbox is not None:
-        x, y, width, height = _floats(coco.bbox)
+        x, y, width, height = map(float, coco.bbox)
         values = [x, y, x + width, y + height]
     elif isinstance(coco.segmentation, Rle):
         return rle.box_of_mask(coco.segmentation), None
     else:
-        points = _floats(list(chain.from_iterable(coco.segmentation or ())))
+        points = [float(value) for value in chain.from_iterable(coco.segmentation or ())]
         values = [min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])]
     return (values[0], values[1], values[2], values[3]), None
-
-
-def _floats(values: Sequence[Number]) -> list[float]:
-    try:
-        found = [float(value) for value in values]
-    except OverflowError:
-        found = [float("inf")]
-    if not all(abs(value) < 1e18 for value in found):
-        raise Wrong("too_large", "a number is beyond all images")
-    return found
 
 
 def _example(image: Image, extra: dict[str, Any], objects: list[TrueObject]) -> DetectionExample:

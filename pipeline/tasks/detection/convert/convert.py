@@ -1,5 +1,6 @@
 """Rows of detection from COCO files and YOLO data sets, and back: ``baton convert detection``."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from pipeline.tasks.detection.convert.coco_read import CocoFile, read_annotation
 from pipeline.tasks.detection.convert.coco_write import to_documents
 from pipeline.tasks.detection.convert.yolo_read import digest, read_data_yaml
 from pipeline.tasks.detection.convert.yolo_write import write_folder
+from pipeline.tasks.detection.images import ImageFolder
 from pipeline.tasks.detection.infer.read import read_examples
+from pipeline.tasks.detection.infer.sources import image_limits
+from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction
 
 EXAMPLES, PREDICTIONS, HEADER = "examples.jsonl", "predictions.jsonl", "dataset.json"
@@ -30,6 +34,8 @@ YOLO_FILES = (
     "labels/**/*.txt",
     "*/labels/**/*.txt",
     "predictions/**/*.txt",
+    "images/**/*",
+    "*/images/**/*",
 )
 FORMATS = ("coco", "yolo")
 FILES = (EXAMPLES, PREDICTIONS, HEADER, ANNOTATIONS, RESULTS, LISTING, *YOLO_FILES)
@@ -41,13 +47,20 @@ def convert(job: ConvertJob) -> ConvertOutcome:
 
     Raises UserError when a file that is needed was not given, or does not hold what it should.
     """
-    if job.format == "coco" and job.split is not None:
-        raise UserError("a COCO file has no splits", remedy="leave --split out")
+    if job.split is not None and (job.direction, job.format) != ("from", "yolo"):
+        raise UserError("--split is for --from yolo alone", remedy="leave it out")
+    if job.image_root is not None and (job.direction, job.format) != ("to", "yolo"):
+        raise UserError("--image-root is for --to yolo alone", where=str(job.image_root), remedy="leave it out")
     return _CONVERSIONS[job.direction, job.format](job)
 
 
 def depends(job: ConvertJob) -> dict[str, str]:
-    """A hash of the files of a data set that is a folder."""
+    """A hash of the files of a data set that is a folder, or of the images that are to be in one."""
+    images = _images(job)
+    if images is not None and "input" in job.files:
+        names = [name for record in _records(job.files["input"]) for name in record.images]
+        hashes = "".join(f"{name}\0{images.sha256(name)}\n" for name in names)
+        return {"images_sha256": hashlib.sha256(hashes.encode()).hexdigest()}
     if (job.direction, job.format) != ("from", "yolo") or "annotations" not in job.files:
         return {}
     return {"files_sha256": digest(read_data_yaml(job.files["annotations"]), job.split, job.files.get("results"))}
@@ -81,7 +94,12 @@ def _to_yolo(job: ConvertJob) -> ConvertOutcome:
     _refuse(job, "results", "--to yolo writes them: give rows with --input")
     records = _records(_needed(job, "input", "give the rows to convert: --input FILE"))
     data = read_data_yaml(job.files["annotations"]) if "annotations" in job.files else None
-    return write_folder(records, job.folder, data)
+    return write_folder(records, job.folder, data, _images(job))
+
+
+def _images(job: ConvertJob) -> ImageFolder | None:
+    """The images that a data set is to have."""
+    return ImageFolder(job.image_root, image_limits(Infer())) if job.image_root is not None else None
 
 
 def _from_coco(job: ConvertJob) -> ConvertOutcome:

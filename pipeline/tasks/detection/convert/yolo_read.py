@@ -6,6 +6,7 @@ confidence behind that. The numbers as they were written are kept in the object'
 """
 
 import hashlib
+import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,8 +109,8 @@ def _listed(data: DataYaml, split: str) -> Iterator[str]:
             what, remedy = f"the images of split {split!r} are not there", f"check {said!r}, and `path`"
             raise UserError(what, where=str(place), remedy=remedy)
         for image in images:
-            resolved = image.parent.resolve() / image.name
-            if not resolved.is_relative_to(data.root):
+            resolved = Path(os.path.normpath(image))
+            if not resolved.is_relative_to(data.root) or "\0" in image.name:
                 raise UserError(f"{image} lies outside of the data set", where=str(data.path), remedy="move it into it")
             yield resolved.relative_to(data.root).as_posix()
 
@@ -134,24 +135,26 @@ def digest(data: DataYaml, split: str | None, results: Path | None) -> str:
 def read_examples(data: DataYaml, split: str | None, findings: Findings) -> list[DetectionExample]:
     """An example an image, in the order of splits and paths; its id is the path. What is bad is left out, and noted.
 
-    An image without a file of labels has no objects.
+    An image without a file of labels has no objects. One that is in several splits is one example, of "train+val".
     """
-    examples: dict[str, DetectionExample] = {}
+    splits: dict[str, dict[str, None]] = {}
     for name, image in images_of(data, split):
-        place = Line(data.root / image, 0)
-        with findings.at(place, image):
-            if image in examples:
-                raise Wrong("id_twice", f"the image is in the splits {examples[image].metadata} and {name}")
+        splits.setdefault(image, {})[name] = None
+    examples = []
+    for image, names in splits.items():
+        with findings.at(Line(data.root / image, 0), image):
             width, height = _size(data.root / image)
             objects = [
                 TrueObject(desc=data.names[yolo.class_id], bbox_2d=box, poly=poly, yolo=yolo)
                 for yolo, box, poly, _ in _objects(data.root / label_file(image), data, (width, height), findings)
             ]
-            examples[image] = DetectionExample(
-                id=image, images=[image], width=width, height=height, objects=objects, image_id=image,
-                metadata={"split": name},
+            examples.append(
+                DetectionExample(
+                    id=image, images=[image], width=width, height=height, objects=objects, image_id=image,
+                    metadata={"split": "+".join(names)},
+                )
             )  # fmt: skip
-    return list(examples.values())
+    return examples
 
 
 def read_results(

@@ -1,9 +1,10 @@
-"""Rows to YOLO data sets: data.yaml, lists of images, and files of labels and predictions. Images are not copied.
+"""Rows to YOLO data sets: data.yaml, lists of images, files of labels and predictions, and images where asked for.
 
 What came from such a set goes back with the numbers that it had; everything else becomes shares of the image.
 """
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -14,14 +15,20 @@ from pipeline.files.atomic import write_atomically
 from pipeline.tasks.detection.convert.coco_write import Categories, Record, preds_of, truth_of
 from pipeline.tasks.detection.convert.yolo_read import SPLITS, DataYaml, label_file
 from pipeline.tasks.detection.geometry import corners, to_pixels
+from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.rows import CoordMode, DetectionPrediction, PredictedObject, TrueObject
 
 Thing = TrueObject | PredictedObject
 
 
-def write_folder(records: Sequence[Record], folder: Path, data: DataYaml | None) -> ConvertOutcome:
+def write_folder(
+    records: Sequence[Record], folder: Path, data: DataYaml | None, images: ImageFolder | None = None
+) -> ConvertOutcome:
     """The data set that the rows say; ``data`` has the numbers of its classes, and where it names them all, it is
-    copied. Raises UserError where rows contradict one another."""
+    copied. Images are copied from ``images``.
+
+    Raises UserError where rows contradict one another, or an image is not there.
+    """
     known = {} if data is None else data.names
     classes = Categories([{"id": id, "name": name} for id, name in known.items()], first_id=0)
     for record in records:  # first of all: a new class must not take the number of an old one
@@ -30,7 +37,6 @@ def write_folder(records: Sequence[Record], folder: Path, data: DataYaml | None)
             if thing.yolo is not None:
                 classes.keep(thing.yolo.class_id, thing.desc)
     outputs: dict[str, Path] = {}
-    lists: dict[str, list[str]] = {}
     lost: Counter[str] = Counter()
     for record in records:
         image, labels = _places(record)
@@ -41,17 +47,35 @@ def write_folder(records: Sequence[Record], folder: Path, data: DataYaml | None)
         if isinstance(record, DetectionPrediction):
             name = "predictions/" + "/".join(part for part in PurePosixPath(labels).parts if part != "labels")
             outputs[name] = _write(folder / name, _lines(record.preds, record, record.coord_mode, classes, lost))
-        lists.setdefault(_split(record), []).append(f"./{image}")
-    if data is not None and len(classes.entries) == len(known):
-        outputs["data.yaml"] = _write(folder / "data.yaml", [data.path.read_text("utf-8-sig").removesuffix("\n")])
-    else:
-        lists.setdefault("train", lists.get("val", []))  # Ultralytics asks for both
-        lists.setdefault("val", lists["train"])
-        outputs |= {f"{name}.txt": _write(folder / f"{name}.txt", lists[name]) for name in SPLITS if name in lists}
-        outputs["data.yaml"] = _write(folder / "data.yaml", _data_yaml(list(lists), classes))
-    notes = ["images are not copied: put them below the folder, where data.yaml says"]
+        if images is not None:
+            outputs[image] = _copy(record.images[0], folder / image, images)
+    outputs |= _write_description(records, folder, classes, data)
+    notes = [] if images else ["images are not copied: --image-root FOLDER says where they are"]
     notes += [f"{count:,} {what}" for what, count in lost.items()]
     return ConvertOutcome(outputs, {"num_images": len(records)}, notes)
+
+
+def _write_description(
+    records: Sequence[Record], folder: Path, classes: Categories, data: DataYaml | None
+) -> dict[str, Path]:
+    """data.yaml: that of the set which the rows came from, as it was, else a new one with lists of images."""
+    if data is not None and len(classes.entries) == len(data.names) and all(_is_in(record, data) for record in records):
+        return {"data.yaml": _write(folder / "data.yaml", [data.path.read_text("utf-8-sig").removesuffix("\n")])}
+    lists: dict[str, list[str]] = {}
+    for record in records:
+        for split in _splits(record):
+            lists.setdefault(split, []).append(f"./{_places(record)[0]}")
+    lists.setdefault("train", lists.get("val", lists.get("test", [])))  # Ultralytics asks for both
+    lists.setdefault("val", lists["train"])
+    written = {f"{name}.txt": _write(folder / f"{name}.txt", lists[name]) for name in SPLITS if name in lists}
+    return written | {"data.yaml": _write(folder / "data.yaml", _data_yaml(list(lists), classes))}
+
+
+def _is_in(record: Record, data: DataYaml) -> bool:
+    """Whether the record is an image in a folder that ``data`` names."""
+    image = PurePosixPath(record.images[0])
+    folders = [PurePosixPath(said.removeprefix("../")) for split in data.splits.values() for said in split]
+    return any(image.is_relative_to(one) for one in folders)
 
 
 def _places(record: Record) -> tuple[str, str]:
@@ -65,9 +89,9 @@ def _places(record: Record) -> tuple[str, str]:
     return image, label_file(image)
 
 
-def _split(record: Record) -> str:
-    split = (record.metadata or {}).get("split")
-    return split if split in SPLITS else "val"
+def _splits(record: Record) -> list[str]:
+    said = str((record.metadata or {}).get("split", "")).split("+")
+    return [split for split in SPLITS if split in said] or ["val"]
 
 
 def _lines(
@@ -108,6 +132,17 @@ def _data_yaml(splits: Sequence[str], classes: Categories) -> list[str]:
     numbers = range(max(names, default=-1) + 1)  # without gaps, as readers ask for
     listed = [f"  {n}: {json.dumps(names.get(n, f'class {n}'), ensure_ascii=False)}" for n in numbers]
     return [*(f"{name}: {name}.txt" for name in SPLITS if name in splits), "names:", *listed]
+
+
+def _copy(name: str, path: Path, images: ImageFolder) -> Path:
+    try:
+        source = images.path(name)
+    except ImageError as error:
+        remedy = "check --image-root; without it no images are copied"
+        raise UserError(error.detail, where=str(images.root), remedy=remedy) from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, path)
+    return path
 
 
 def _write(path: Path, lines: Sequence[str]) -> Path:

@@ -350,8 +350,8 @@ BROKEN = {
     "counts with a long number": ("annotations", 2, masked("o" * 99 + "0"), "annotations[2].segmentation.counts"),
     "counts cut off": ("annotations", 2, masked("o"), "annotations[2].segmentation.counts"),
     "counts of other characters": ("annotations", 2, masked("\u00e9 "), "annotations[2].segmentation.counts"),
-    "a sum beyond all floats": ("annotations", 2, boxed([1e308, 0, 1e308, 1]), "annotations[2]"),
-    "a number beyond all floats": ("annotations", 2, boxed([10**400, 0, 1, 1]), "annotations[2]"),
+    "a sum beyond all floats": ("annotations", 2, boxed([1e308, 0, 1e308, 1]), "annotations[2].bbox[0]"),
+    "a number beyond all floats": ("annotations", 2, boxed([10**400, 0, 1, 1]), "annotations[2].bbox[0]"),
 }  # fmt: skip
 
 

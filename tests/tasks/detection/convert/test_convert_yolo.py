@@ -129,6 +129,23 @@ def test_splits_are_found_in_every_form(yaml: str, labels: str, tmp_path: Path) 
     assert [(one.id, one.objects[0].desc) for one in found] == [("train/images/a.png", "dog")]
 
 
+def test_an_image_of_two_splits_is_one_row_and_of_both_again(tmp_path: Path) -> None:
+    yaml = "train: images/val\nval: images/val\n" + NAMES
+    rows = from_yolo(data_set(tmp_path / "set", {"val/a": ["0 0.5 0.5 1 1"]}, yaml), tmp_path / "rows")
+    assert [one.metadata for one in examples(rows)] == [{"split": "train+val"}]
+    back = to_yolo(rows / "examples.jsonl", tmp_path / "back")
+    assert (back / "train.txt").read_text() == (back / "val.txt").read_text() == "./images/val/a.png\n"
+
+
+def test_a_data_yaml_is_copied_only_where_it_leads_to_the_images(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "set", LABELS)
+    row = {"images": ["b.png"], "width": 9, "height": 9, "objects": [{"desc": "Dog", "bbox_2d": [0, 0, 9, 9]}]}
+    write_all(tmp_path / "own.jsonl", [row])
+    out = to_yolo(tmp_path / "own.jsonl", tmp_path / "out", data)
+    assert (out / "labels/b.txt").read_text() == "1 0.5 0.5 1.0 1.0\n"  # the number that data.yaml has for it
+    assert "val: val.txt" in (out / "data.yaml").read_text()
+
+
 # Predictions and figures
 
 
@@ -316,3 +333,18 @@ def test_the_command_sees_that_a_file_of_labels_changed(baton: Baton, tmp_path: 
     )
     done = baton(*back)
     assert done.code == 0 and "images are not copied" in done.out
+
+
+def test_a_data_set_with_its_images_comes_back_whole(baton: Baton, tmp_path: Path) -> None:
+    data = data_set(tmp_path / "set", LABELS)
+    (tmp_path / "set/labels/train/c.txt").touch()  # no file and an empty one say the same
+    rows = from_yolo(data, tmp_path / "rows")
+    arguments = ("convert", "detection", "--to", "yolo", "--input", rows / "examples.jsonl", "--annotations", data,
+                 "--image-root", tmp_path / "set", "--out", tmp_path / "back")  # fmt: skip
+    done = baton(*arguments)
+    assert done.code == 0 and "not copied" not in done.out, done.err
+    assert "up to date" in baton(*arguments).out
+    again = from_yolo(tmp_path / "back", tmp_path / "again")
+    assert (again / "examples.jsonl").read_bytes() == (rows / "examples.jsonl").read_bytes()
+    (tmp_path / "set/images/val/a.png").unlink()
+    assert baton(*arguments, "--force").code == 2
