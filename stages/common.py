@@ -31,6 +31,7 @@ import msgspec
 import typer
 
 from pipeline.errors import UserError
+from pipeline.files.foreign import is_utf_8
 from pipeline.run.folder import StageRun
 from pipeline.run.signals import terminate_as_interrupt
 from schemas.flow import BY_NAME
@@ -201,6 +202,10 @@ def run_command(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run a stage's app and return its exit code. The command line itself is checked here, the rest in the stage."""
     stage = app.info.name or ""
     _escape_what_cannot_be_shown()
+    for text in arguments:
+        if not is_utf_8(text):
+            error = UserError("this is not UTF-8, and manifests are", where=text, remedy="rename the file or folder")
+            return _fail(stage, error, "error", json="--json" in arguments)
     try:
         return int(app(args=list(arguments), prog_name=f"baton {stage}", standalone_mode=False) or 0)
     except typer.TyperException as wrong:

@@ -60,6 +60,15 @@ def refuse_foreign(start: bytes, source: str) -> None:
             raise UserError("this is a text in UTF-16, not in UTF-8", where=source, remedy=remedy)
 
 
+def is_utf_8(name: str) -> bool:
+    """Whether rows and manifests can hold the name of a file: systems allow names that are not UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def latin_1(text: bytes, error: UnicodeDecodeError, source: str) -> Fault:
     """What is wrong with a text that is not UTF-8. ``error`` was raised by decoding the whole of it."""
     if _CONTROLS.search(text):

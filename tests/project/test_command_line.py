@@ -62,6 +62,13 @@ def test_a_path_beyond_ascii_is_shown_with_escapes_and_stops_nothing(name: str, 
     assert done.code == 2 and f"{shown}/none.json" in done.err
 
 
+def test_a_path_that_is_not_utf_8_is_refused_in_words(baton: Baton, tmp_path: Path) -> None:
+    done = baton(
+        "convert", "detection", "--from", "coco", "--annotations", tmp_path / "a\udce9.json", "--out", tmp_path
+    )
+    assert done.code == 2 and "this is not UTF-8" in done.err
+
+
 # help and dispatch
 
 

@@ -111,9 +111,10 @@ def encode(given: Segmentation, width: int, height: int) -> dict[str, Any]:
     from hotcoco import mask
 
     try:
-        encoded = mask.fr_py_objects(given, height, width)
+        if isinstance(given, dict):
+            encoded: dict[str, Any] = mask.fr_py_objects(given, height, width)
+            return encoded
+        return mask.merge(mask.fr_py_objects(given, height, width))
     except (ValueError, OverflowError) as error:
         remedy = "convert the COCO file again: its masks are checked then"
         raise UserError(f"a segmentation is no mask: {error}", where="coco.segmentation", remedy=remedy) from None
-    found: dict[str, Any] = encoded if isinstance(given, dict) else mask.merge(encoded)
-    return found

@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.files.foreign import BOM, refuse_foreign
+from pipeline.files.foreign import BOM, is_utf_8, refuse_foreign
 from pipeline.recipe.yaml import parse
 from pipeline.tasks.detection.convert.bad import Findings, Wrong
 from pipeline.tasks.detection.images import FORMATS, orientation_of
@@ -112,6 +112,8 @@ def _listed(data: DataYaml, split: str) -> Iterator[str]:
             resolved = Path(os.path.normpath(image))
             if not resolved.is_relative_to(data.root) or "\0" in image.name:
                 raise UserError(f"{image} lies outside of the data set", where=str(data.path), remedy="move it into it")
+            if not is_utf_8(resolved.name):
+                raise UserError("the name of an image is not UTF-8", where=str(resolved), remedy="rename it")
             yield resolved.relative_to(data.root).as_posix()
 
 
@@ -123,10 +125,10 @@ def label_file(image: str) -> str:
 
 
 def digest(data: DataYaml, split: str | None, results: Path | None) -> str:
-    """sha256 over all that rows are made of besides data.yaml."""
+    """sha256 over all that rows are made of."""
     hashed = hashlib.sha256()
     files = [data.root / name for _, image in images_of(data, split) for name in (image, label_file(image))]
-    for path in [*files, *sorted(results.glob("*.txt") if results else ())]:
+    for path in [data.path, *files, *sorted(results.glob("*.txt") if results else ())]:
         content = path.read_bytes() if path.is_file() else b""
         hashed.update(f"{path.name} {len(content)}\n".encode(errors="surrogateescape") + content)
     return hashed.hexdigest()

@@ -16,7 +16,7 @@ from pipeline.tasks.detection.convert.bad import KINDS, Bad
 from pipeline.tasks.detection.evaluate.score import evaluate
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import CocoFields, DetectionExample, DetectionPrediction
-from tests.conftest import Baton
+from tests.conftest import ROOT, Baton
 from tests.tasks.detection.convert.test_convert import figures, from_coco, to_coco, write
 from tests.tasks.detection.evaluate.coco_oracle import our_stats
 
@@ -300,6 +300,11 @@ def test_every_kind_of_fault_is_told_with_what_is_expected(tmp_path: Path) -> No
     error = said(tmp_path, truth, found)
     of_coco = {kind: expected for kind, expected in KINDS.items() if kind not in OF_YOLO}
     assert all(f"{kind}: " in error.what and expected in error.what for kind, expected in of_coco.items())
+
+
+def test_the_page_names_every_kind_of_fault() -> None:
+    page = (ROOT / "docs/detection.md").read_text()
+    assert [kind for kind in KINDS if f"`{kind}`" not in page] == []
 
 
 def test_what_refers_to_something_that_is_left_out_is_left_out_too(tmp_path: Path) -> None:
