@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 import errno
 import inspect
+import io
 import json as jsonlib
 import os
 import sys
@@ -30,6 +31,7 @@ import msgspec
 import typer
 
 from pipeline.errors import UserError
+from pipeline.files.foreign import is_utf_8
 from pipeline.run.folder import StageRun
 from pipeline.run.memory import limit_memory, memory_error
 from pipeline.run.signals import terminate_as_interrupt
@@ -203,12 +205,24 @@ def main(app: typer.Typer, arguments: Sequence[str] | None = None) -> NoReturn:
 def run_command(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run a stage's app and return its exit code. The command line itself is checked here, the rest in the stage."""
     stage = app.info.name or ""
+    _escape_what_cannot_be_shown()
+    for text in arguments:
+        if not is_utf_8(text):
+            error = UserError("this is not UTF-8, and manifests are", where=text, remedy="rename the file or folder")
+            return _fail(stage, error, "error", json="--json" in arguments)
     try:
         return int(app(args=list(arguments), prog_name=f"baton {stage}", standalone_mode=False) or 0)
     except typer.TyperException as wrong:
         message = wrong.format_message().strip().rstrip(".")
         error = UserError(message[:1].lower() + message[1:], remedy=f"baton {stage} --help")
         return _fail(stage, error, "error", json="--json" in arguments)
+
+
+def _escape_what_cannot_be_shown() -> None:
+    """A path that the encoding of stdout or stderr has no letters for is printed with escapes, and stops nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _resume_hint(stage: str) -> str | None:

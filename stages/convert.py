@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.contract.jobs import ConvertJob
+from pipeline.contract.jobs import ConvertJob, OnBad
 from pipeline.contract.load import find_part
 from pipeline.contract.parts import ConvertPart
 from pipeline.errors import UserError
@@ -23,7 +23,20 @@ AnnotationsOption = Annotated[
     ),
 ]
 ResultsOption = Annotated[
-    Path | None, typer.Option("--results", metavar="FILE", help="Predictions in the other format, with --from.")
+    Path | None, typer.Option("--results", metavar="PATH", help="Predictions in the other format, with --from.")
+]
+SplitOption = Annotated[
+    str | None, typer.Option("--split", metavar="NAME", help="Part of a data set that has several, such as val.")
+]
+CopiedImagesOption = Annotated[
+    Path | None,
+    typer.Option("--image-root", metavar="FOLDER", help="Where the images are that are to be in the data set."),
+]
+OnBadOption = Annotated[
+    OnBad,
+    typer.Option(
+        "--on-bad", help="Entries that are wrong, all of which are listed: refuse the file, or go on without."
+    ),
 ]
 
 
@@ -35,10 +48,15 @@ def app(
     rows: RowsOption = None,
     annotations: AnnotationsOption = None,
     results: ResultsOption = None,
+    split: SplitOption = None,
+    image_root: CopiedImagesOption = None,
+    on_bad: OnBadOption = "refuse",
 ) -> Result:
     """Rows from the files of other tools, and back. Nothing is rounded, and what came from a file goes back as it was.
 
     Example: baton convert detection --from coco --annotations instances.json --results results.json --out rows
+
+    Example: baton convert detection --from yolo --annotations data.yaml --split val --results predictions --out rows
 
     Example: baton convert detection --to coco --input predictions.jsonl --out files
     """
@@ -51,13 +69,16 @@ def app(
         raise UserError("convert does not know where to write", remedy="give --out FOLDER")
     given = {"input": rows, "annotations": annotations, "results": results}
     files = {key: path for key, path in given.items() if path is not None}
-    config = {"direction": direction, "format": name}
-    request = options.request(options.out, config, inputs=files, writes=tuple(part.files))
+    job = ConvertJob(direction, name, files, options.out, on_bad, split, image_root)
+    config = {"direction": direction, "format": name, "on_bad": on_bad, "split": split} | dict(part.depends(job))
+    inputs = {key: path for key, path in files.items() if not path.is_dir()}
+    request = options.request(options.out, config, inputs=inputs, writes=tuple(part.files))
     with stage_run(request) as run:
         if not run.up_to_date:
-            outcome = part.convert(ConvertJob(direction, name, files, options.out))
-            run.record(outcome.outputs, outcome.counts)
-    return finished("convert", run)
+            outcome = part.convert(job)
+            run.record(outcome.outputs, outcome.counts, {"notes": list(outcome.notes)} if outcome.notes else {})
+    notes = (run.previous or run if run.up_to_date else run).notes.get("notes", [])
+    return finished("convert", run, [f"  {note}" for note in notes], notes=notes)
 
 
 def _asked(part: ConvertPart, source: str | None, target: str | None) -> tuple[Literal["from", "to"], str]:

@@ -43,26 +43,35 @@ class WithFiles:
     files: Mapping[str, bytes]
 
 
+OnBad = Literal["refuse", "skip"]
+
+
 @dataclass(frozen=True)
 class ConvertJob:
     """What convert hands to a task: ``files`` by the name of their option, to or from ``format``, into ``folder``.
 
     ``direction`` is "from" (that format to our rows) or "to" (our rows to that format). ``files`` may hold "input"
-    (rows), "annotations" (the truth in the other format) and "results" (predictions in it).
+    (rows), "annotations" (the truth in the other format) and "results" (predictions in it). ``on_bad`` says what
+    happens to entries that are wrong: all of them are told, and then refused or left out. ``split`` is the part of a
+    data set that is meant, None all of it; ``image_root`` is the folder of the images that are to be in one.
     """
 
     direction: Literal["from", "to"]
     format: str
     files: Mapping[str, Path]
     folder: Path
+    on_bad: OnBad = "refuse"
+    split: str | None = None
+    image_root: Path | None = None
 
 
 @dataclass(frozen=True)
 class ConvertOutcome:
-    """What a conversion wrote: files by name, and counts for the manifest."""
+    """What a conversion wrote: files by name, counts for the manifest, and sentences about what it left alone."""
 
     outputs: Mapping[str, Path]
     counts: Mapping[str, int]
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -224,13 +224,16 @@ class ConvertPart(Part):
     """Rows from and to the files of other tools; optional. No torch.
 
     ``formats`` are the formats by name; ``files`` are glob patterns of what a conversion may write, rows included.
-    Raises UserError when a file is not what it should be, or cannot be told in the other format.
+    ``depends(job)`` are facts about what else the rows are made of, such as a hash of the files of a folder: they join
+    the configuration, so that a change of them outdates the conversion. Raises UserError when a file is not what it
+    should be, or cannot be told in the other format.
     """
 
     HOMES = ("convert.convert", "convert")
     formats: Sequence[str]
     files: Sequence[str]
     convert: Callable[[ConvertJob], ConvertOutcome]
+    depends: Callable[[ConvertJob], Mapping[str, Any]] = lambda job: {}
 
 
 SecondOpinion = Callable[[Any], Sequence[Any]]

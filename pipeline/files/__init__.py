@@ -5,6 +5,7 @@
 - `StoredRows`, `Lines`: sequences of rows that are read, or made, as they are iterated
 - `gc_paused`: for work that makes and keeps as many objects as there are rows
 - `Appender`, `write_all`: whole lines only, resumable; or all at once, beside the place and renamed
+- `foreign`: what a file is that is no such text; `document.read_json`: files of one JSON document
 - `pipeline.files.follow.Follower`: rows of a file that is still being written (imported by itself)
 
 A file that is being written, or whose writer was killed, ends in a torn line. `scan` returns the rows before it, the

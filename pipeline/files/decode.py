@@ -1,6 +1,5 @@
 """Blocks of lines to typed rows. A block goes through one C call; only when that fails is each line looked at."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,11 +9,12 @@ import orjson
 
 from pipeline.errors import UserError
 from pipeline.files.blocks import CutShort
-from pipeline.files.explain import explain, invalid_row, stated
+from pipeline.files.explain import explain, invalid_row, one_document, stated
+from pipeline.files.foreign import BOM, why_not_json
 from schemas import upgrades
 
-_PLACE = re.compile(r"\(byte (\d+)\)$")  # at the end of what msgspec says
-_NO_NUMBER = re.compile(rb"-?(?:NaN|Infinity)")
+# What decoders raise on a text that they cannot take.
+UNREADABLE = (msgspec.DecodeError, orjson.JSONDecodeError, UnicodeDecodeError, RecursionError)
 
 
 class BrokenLine(UserError):
@@ -74,8 +74,9 @@ class LineDecoder:
     def line(self, line: bytes) -> Any:
         """One row of one line (newline or not), the line after those counted so far.
 
-        Raises msgspec.DecodeError when the line is not JSON, UserError when it is not a valid row.
+        Raises one of `UNREADABLE` when the line is not JSON, UserError when it is not a valid row.
         """
+        line = line.removeprefix(BOM)
         try:
             return self._decoder.decode(line)
         except msgspec.ValidationError as error:
@@ -85,7 +86,7 @@ class LineDecoder:
         """Decode a block of whole lines in one call. False, and nothing done, when a line of it needs a closer look."""
         try:
             rows = _objects(block) if self.row_type is dict else self._decoder.decode_lines(block)
-        except (msgspec.DecodeError, orjson.JSONDecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return False
         num_lines = block.count(b"\n")
         if len(rows) != num_lines:  # blank lines, two values on a line, or one value over several lines
@@ -103,29 +104,26 @@ class LineDecoder:
             line = block[start:end]
             if newline < 0 and not self._accept_unfinished:
                 self._broken("the last line has no newline", block[end:])
-            if line.strip():
+            text = line.removeprefix(BOM)
+            if text.strip():
+                if not self.num_lines and (problem := one_document(text, self.path)):
+                    raise problem
                 try:
-                    into.append(self.line(line))
-                except msgspec.DecodeError as error:
-                    self._refuse_no_number(line, str(error))
-                    self._broken(str(error), block[end:])
-                except UnicodeDecodeError as error:
-                    self._broken(f"not UTF-8: {error.reason}", block[end:])
+                    into.append(self.line(text))
+                except UNREADABLE as error:
+                    self._refuse(text, error, block[end:])
             self.num_lines += 1
             self.good_bytes += len(line)
             start = end
 
-    def _refuse_no_number(self, line: bytes, reason: str) -> None:
-        """A whole line of a writer that does not know JSON's numbers is no damage, and reads no better another time."""
-        place = _PLACE.search(reason)
-        start = int(place[1]) if place else 0
-        found = _NO_NUMBER.match(line, start - line[:start].endswith(b"-")) if start else None
-        if found and line.endswith(b"\n"):
-            raise UserError(
-                f"{found[0].decode()} stands for a number, which JSON does not have",
-                where=f"{self.path}:{self.num_lines + 1}, byte {found.start() + 1}",
-                remedy="let its writer leave such a record out, or give it an error and numbers",
-            )
+    def _refuse(self, line: bytes, error: Exception, rest: bytes) -> NoReturn:
+        """A whole line of a writer that does not know JSON's numbers, or UTF-8, is no damage, and reads no better
+        another time."""
+        found = why_not_json(line, error, str(self.path)) if line.endswith(b"\n") or not rest else None
+        if found:
+            where = f"{self.path}:{self.num_lines + 1}{found.place}"
+            raise UserError(found.what, where=where, remedy=found.remedy)
+        self._broken(f"not UTF-8: {error.reason}" if isinstance(error, UnicodeDecodeError) else str(error), rest)
 
     def _broken(self, reason: str, rest: bytes) -> NoReturn:
         raise BrokenLine(reason, where=f"{self.path}:{self.num_lines + 1}", is_last=not rest.strip())
@@ -133,7 +131,7 @@ class LineDecoder:
     def _upgraded(self, line: bytes, error: msgspec.ValidationError) -> Any:
         """The row when it is of an older version that can be upgraded; else the error, made readable."""
         where = f"{self.path}:{self.num_lines + 1}"
-        raw = msgspec.json.decode(line)
+        raw = msgspec.json.decode(line)  # raises again where what is wrong is no field but a number beyond all
         version = stated(self.row_type, "schema")
         if isinstance(raw, dict) and version is not None and raw.get("schema") != version:
             row = upgrades.upgrade(raw, version)
@@ -162,8 +160,8 @@ class Head(msgspec.Struct, frozen=True):
 def head_of_line(path: Path, line: bytes) -> Head:
     """The head in a line. Raises UserError when it is not an object that has schema, task and id."""
     try:
-        return msgspec.json.decode(line, type=Head)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return msgspec.json.decode(line.removeprefix(BOM), type=Head)
+    except UNREADABLE as error:
         what = "this is not a JSONL file of rows: its first line has no schema, task and id"
         raise UserError(what, where=f"{path}:1", remedy=f"the line does not read: {error}") from error
 

@@ -33,10 +33,17 @@ def encode(row: Any) -> bytes:
 
 def refuse_not_finite(value: Any) -> None:
     """Raises UserError, naming the field, when a Struct, dict or list holds NaN or infinity anywhere."""
-    if _MAYBE_NOT_FINITE.search(_probe.encode(value)):
+    if _may_hold_one(value):
         for path, number in _floats(msgspec.to_builtins(value, enc_hook=lambda array: array.tolist()), ""):
             if not math.isfinite(number):
                 raise _refusal(value, path, number)
+
+
+def _may_hold_one(value: Any) -> bool:
+    try:
+        return _MAYBE_NOT_FINITE.search(_probe.encode(value)) is not None
+    except OverflowError:  # an integer of more than 64 bits, which JSON can hold
+        return True
 
 
 def _array_to_json(value: Any) -> Any:

@@ -1,6 +1,8 @@
 """What is wrong with a row, for a user: file:line:field, the versions found and known, and what to run."""
 
 import re
+import shlex
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +24,13 @@ WRITERS = {
     "metric": "evaluate",
     "figure": "visualize",
 }
+
+# Rows and documents that people take for ours, by keys that they have and ours have not.
+_OTHERS = (
+    (("images", "annotations", "categories"), "a COCO file", "baton convert detection --from coco --annotations FILE"),
+    (("messages",), "a row of a chat data set", None),
+    (("conversations",), "a row of a chat data set", None),
+)
 
 
 def stated(row_type: Any, name: str) -> str | None:
@@ -49,6 +58,9 @@ def invalid_row(where: str, error: msgspec.ValidationError) -> UserError:
 def explain(where: str, raw: Any, row_type: Any, error: msgspec.ValidationError) -> UserError:
     """Why ``raw``, a decoded line, is no ``row_type``: another kind, version or task, or a wrong field."""
     version, task = stated(row_type, "schema"), stated(row_type, "task")
+    other = _other_tool(where, raw, row_type)
+    if other is not None:
+        return other
     if isinstance(raw, dict) and version is not None and raw.get("schema") != version:
         return _other_version(where, raw, version, task)
     if isinstance(raw, dict) and task is not None and raw.get("task") != task:
@@ -58,6 +70,30 @@ def explain(where: str, raw: Any, row_type: Any, error: msgspec.ValidationError)
             remedy=f"name {raw.get('task')} as the task, or give a file of task {task}",
         )
     return invalid_row(where, error)
+
+
+def one_document(first_line: bytes, path: Path) -> UserError | None:
+    """The error where a file's first line shows that it is one JSON document, not an object a line."""
+    start, name = first_line.strip(), shlex.quote(str(path))
+    if start.startswith(b"["):
+        what, jq = "this is a JSON array, and a JSON object a line is expected", "jq -c '.[]'"
+    elif start == b"{":
+        what, jq = "this is one JSON object over several lines, and a JSON object a line is expected", "jq -c ."
+    else:
+        return None
+    return UserError(what, where=f"{path}:1", remedy=f"an object a line: {jq} {name} > NEW")
+
+
+def _other_tool(where: str, raw: Any, row_type: Any) -> UserError | None:
+    """The error where a row is what another tool writes."""
+    if not isinstance(raw, dict) or not (isinstance(row_type, type) and issubclass(row_type, msgspec.Struct)):
+        return None
+    fields = msgspec.structs.fields(row_type)
+    for keys, what, remedy in _OTHERS:
+        if raw.keys() >= {*keys} and not {*keys} <= {field.encode_name for field in fields}:
+            needed = ", ".join(field.encode_name for field in fields if field.required)
+            return UserError(f"this is {what}", where=where, remedy=remedy or f"write rows that have {needed}")
+    return None
 
 
 def _other_version(where: str, raw: dict[str, Any], version: str, task: str | None) -> UserError:

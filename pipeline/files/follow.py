@@ -8,10 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
-import msgspec
-
 from pipeline.errors import UserError
-from pipeline.files.decode import LineDecoder
+from pipeline.files.decode import UNREADABLE, LineDecoder
 from pipeline.files.wake import Waker
 
 T = TypeVar("T")
@@ -168,7 +166,7 @@ class Follower(Generic[T]):
             try:
                 if line.strip():
                     items.append(self._decoder.line(line))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 items.append(SkippedLine(offset, f"not JSON: {error}"))
             except UserError as error:
                 field = (error.where or "").removeprefix(f"{self.path}:").partition(":")[2]

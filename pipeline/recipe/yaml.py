@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import UserError
+from pipeline.files.foreign import latin_1, refuse_foreign
 
 Path = tuple[str | int, ...]
 
@@ -42,11 +43,13 @@ def parse(raw: bytes, source: str) -> Document:
 def _decoded(raw: bytes, source: str) -> str:
     if len(raw) > _MAX_BYTES:
         raise UserError(f"{len(raw)} bytes are too many for a YAML file (limit {_MAX_BYTES})", where=source)
+    refuse_foreign(raw, source)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise UserError("this is not a text file (not UTF-8)", where=f"{source}:{line}") from error
+        fault = latin_1(raw, error, source)
+        raise UserError(fault.what, where=f"{source}:{line}", remedy=fault.remedy) from error
 
 
 class _Reader:

@@ -176,7 +176,7 @@ def _blocks(path: Path, row_type: type[Any]) -> Iterator[tuple[list[Any], Ints]]
             return
         lines = np.arange(before + 1, decoder.num_lines + 1)
         if len(lines) != len(rows):  # blank lines count as lines
-            lines = lines[[bool(line.strip()) for line in taken[0].splitlines()]]
+            lines = lines[[bool(line.strip()) for line in taken[0].removesuffix(b"\n").split(b"\n")]]
         if rows:
             yield rows, lines
 

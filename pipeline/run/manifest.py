@@ -10,6 +10,7 @@ import msgspec
 
 from pipeline.errors import UserError
 from pipeline.files.atomic import write_atomically
+from pipeline.files.decode import UNREADABLE
 from pipeline.files.encode import refuse_not_finite
 from pipeline.files.explain import stated
 from pipeline.files.hashes import hash_config, sha256_file
@@ -31,7 +32,7 @@ def load_manifest(folder: Path | str) -> Manifest:
         raise UserError(f"cannot read the manifest: {error.strerror}", where=str(path)) from error
     try:
         return _decoder.decode(data)
-    except msgspec.DecodeError as error:  # ValidationError is one of them
+    except UNREADABLE as error:
         raise _unreadable(path, data, error) from error
 
 
@@ -147,11 +148,11 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _unreadable(path: Path, data: bytes, error: msgspec.DecodeError) -> UserError:
+def _unreadable(path: Path, data: bytes, error: Exception) -> UserError:
     known = stated(Manifest, "schema")
     try:
         version = msgspec.json.decode(data, type=dict[str, Any]).get("schema")
-    except msgspec.DecodeError:
+    except UNREADABLE:
         version = known
     what = f"the manifest does not read: {error}"
     if version != known:

@@ -1,19 +1,24 @@
 """Reading and encoding JSONL: rows come back as written; torn, foreign and broken files are named."""
 
+import bz2
 import gc
+import gzip
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import files as jsonl
 from pipeline.errors import UserError
 from pipeline.files.decode import Head
+from pipeline.files.foreign import BOM
 from schemas import upgrades
 from tests.support.toy_rows import FIVE, Fix, fix, run_python
 
@@ -253,6 +258,73 @@ def test_reading_leaves_the_garbage_collector_as_it_was(five: Path) -> None:
     with pytest.raises(UserError):
         jsonl.read_all(five, Fix)
     assert gc.isenabled()
+
+
+# Files of another kind
+
+
+LINE = (
+    b'{"task":"toy","id":"r0","schema":"prediction_v1","model":"abc","error_m":0.25,"trace":[],"note":"caf\xc3\xa9"}\n'
+)
+AS_TEXT = LINE.decode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        BOM + LINE + LINE.replace(b"r0", b"r1"),
+        BOM + LINE + BOM + LINE.replace(b"r0", b"r1"),  # as `cat` puts two such files together
+        BOM + b"\n" + LINE + LINE.replace(b"r0", b"r1"),
+    ],
+)
+def test_a_byte_order_mark_is_passed_over(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(content)
+    for rows in (jsonl.read_all(path, Fix), list(jsonl.read(path, Fix)), jsonl.scan(path, Fix).rows):
+        assert [row.id for row in rows] == ["r0", "r1"]
+    assert jsonl.scan(path, Fix).good_bytes == len(content)
+    assert [row["id"] for row in jsonl.read_all(path, dict)] == ["r0", "r1"]
+    if not content.startswith(BOM + b"\n"):
+        assert jsonl.head(path).id == "r0"
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "remedy"),
+    [
+        (gzip.compress(LINE), "a gzip file", "gunzip"),
+        (zstandard.compress(LINE), "a zstd file", ".jsonl.zst"),
+        (bz2.compress(LINE), "a bzip2 file", "bunzip2"),
+        (AS_TEXT.encode("utf-16"), "a text in UTF-16", "iconv -f UTF-16 "),
+        (AS_TEXT.encode("utf-16-le"), "a text in UTF-16", "iconv -f UTF-16LE "),
+        (AS_TEXT.encode("utf-16-be"), "a text in UTF-16", "iconv -f UTF-16BE "),
+        (AS_TEXT.encode("utf-32"), "a text in UTF-32", "iconv -f UTF-32 "),
+        (AS_TEXT.encode("latin-1"), "0xe9 is not UTF-8", "iconv -f WINDOWS-1252"),
+        (LINE + AS_TEXT.encode("latin-1") + LINE, "0xe9 is not UTF-8", "iconv -f WINDOWS-1252"),
+        (AS_TEXT.encode("latin-1")[:-1], "0xe9 is not UTF-8", "iconv -f WINDOWS-1252"),
+        (b"[" + LINE[:-1] + b",\n" + LINE[:-1] + b"]\n", "a JSON array", "jq -c '.[]'"),
+        (b"[\n  " + LINE + b"]\n", "a JSON array", "jq -c '.[]'"),
+        (b'[{"images": []}]', "a JSON array", "jq -c '.[]'"),
+        (b'{\n  "task": "toy"\n}\n', "one JSON object over several lines", "jq -c ."),
+        (b'{"messages": [{"role": "user", "content": "a"}]}\n', "a row of a chat data set", "write rows that have "),
+        (b'{"id": 1, "conversations": [{"from": "human"}]}\n', "a row of a chat data set", "write rows that have "),
+        (b'{"images": [], "annotations": [], "categories": []}\n', "a COCO file", "convert detection --from coco"),
+        (LINE.replace(b"0.25", b"1e400"), "1e400 is beyond the numbers", "correct"),
+        (LINE.replace(b'"trace":[]', b'"trace":[[-2.5E+999]]'), "-2.5E+999 is beyond the numbers", "correct"),
+        (b'{"a":' * 50_000 + b"\n", "nested too deeply", "which file"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_said_to_be_that(content: bytes, what: str, remedy: str, tmp_path: Path) -> None:
+    path = tmp_path / "my rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(what)) as caught:
+        jsonl.read_all(path, Fix)
+    assert remedy in str(caught.value.remedy)
+    assert str(caught.value.where).startswith(str(path)) and "torn" not in caught.value.what
+
+
+def test_what_is_no_utf_8_and_no_other_text_either_is_damage(five: Path) -> None:
+    five.write_bytes(five.read_bytes() + b'{"a":\xe9\n')
+    assert jsonl.scan(five, Fix).rows == FIVE
 
 
 # Upgrades

@@ -1,5 +1,6 @@
 """The command line: exit codes, error blocks, help, machine-readable results."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from pipeline.run.signals import stop_on_signal
 from schemas.flow import STAGES
 from stages.common import Result, command, run_command, stage_config
 from stages.options import Options
-from tests.conftest import ROOT, Baton
+from tests.conftest import ROOT, Baton, run_baton
 
 
 def make_app(function: object) -> typer.Typer:
@@ -34,6 +35,38 @@ def raising(error: BaseException) -> typer.Typer:
         raise error
 
     return make_app(body)
+
+
+# what the encoding of the output has no letters for
+
+COCO = {
+    "images": [{"id": 1, "width": 9, "height": 9}],
+    "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 2, 2]}],
+    "categories": [{"id": 1, "name": "猫"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("päth日本", r"p\xe4th\u65e5\u672c"), ("🐈 b", r"\U0001f408 b"), ("naïve", r"na\xefve")],
+)
+def test_a_path_beyond_ascii_is_shown_with_escapes_and_stops_nothing(name: str, shown: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "truth.json").write_text(json.dumps(COCO))
+    arguments = ("convert", "detection", "--from", "coco", "--out", folder / "rows", "--annotations")
+    done = run_baton(*arguments, folder / "truth.json", runs=tmp_path, PYTHONIOENCODING="ascii")
+    assert done.code == 0, done.err
+    assert f"{shown}/rows/examples.jsonl" in done.out and (folder / "rows/examples.jsonl").is_file()
+    done = run_baton(*arguments, folder / "none.json", runs=tmp_path, PYTHONIOENCODING="ascii")
+    assert done.code == 2 and f"{shown}/none.json" in done.err
+
+
+def test_a_path_that_is_not_utf_8_is_refused_in_words(baton: Baton, tmp_path: Path) -> None:
+    done = baton(
+        "convert", "detection", "--from", "coco", "--annotations", tmp_path / "a\udce9.json", "--out", tmp_path
+    )
+    assert done.code == 2 and "this is not UTF-8" in done.err
 
 
 # help and dispatch

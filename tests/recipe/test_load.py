@@ -1,5 +1,6 @@
 """Recipes: what a text says is what the run gets, and every kind of mistake is one error that says where."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_names_lead_to_the_recipes_folder(tmp_path: Path, monkeypatch: pytest.Mo
         (HEAD + "optimizer:\n  learning_rate: 1e999\n", 5, "not a finite number"),
         (HEAD + "train: " + "[" * 40 + "]" * 40 + "\n", 4, "nested too deeply"),
         (HEAD.encode() + b"\xff\xfe\x00", 4, "not a text file"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", 1, "not a text file"),
+        (b"a: caf\xe9\n", 1, "0xe9 is not UTF-8: it is a text in Latin-1"),
         (b"a: 1\nb: \x00\n", 2, "control characters"),
     ],
 )  # fmt: skip
@@ -130,6 +131,25 @@ def test_a_text_that_is_no_recipe_is_one_error_with_its_line(
 ) -> None:
     error = mistake(path, text)
     assert what in error.what and error.where == f"{path}:{line}"
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "this is a PNG image"),
+        (gzip.compress(HEAD.encode()), "this is a gzip file"),
+        (HEAD.encode("utf-16"), "this is a text in UTF-16"),
+        (HEAD.encode("utf-16-be"), "this is a text in UTF-16"),
+    ],
+)
+def test_a_file_that_is_no_text_is_said_to_be_what_it_is(path: Path, content: bytes, what: str) -> None:
+    error = mistake(path, content)
+    assert what in error.what and error.where == str(path) and error.remedy
+
+
+def test_a_byte_order_mark_before_a_recipe_is_passed_over(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbf" + HEAD.encode())
+    assert load_recipe(path, "gridworld").name == "mine"
 
 
 def test_a_bomb_of_aliases_is_refused_before_it_unfolds(path: Path) -> None:

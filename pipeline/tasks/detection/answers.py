@@ -26,6 +26,7 @@ FAILURES: dict[str, str] = {
     "image_unreadable": "the file is no image that can be decoded, or may not be read",
     "image_truncated": "the file ends before the image does",
     "image_size_differs": "the image is not `width` by `height` pixels",
+    "image_range_unknown": "nobody says what black and white are: floats beyond 0 to 1, signed or 32-bit integers",
     "no_text": "the replay file has no text for the record",
     "out_of_memory": "the record alone does not fit into memory",
     "model_failed": "the model raised an error on this record alone",

@@ -7,6 +7,7 @@ an object says under ``coco`` is taken as it is, wherever it is there.
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.errors import UserError
 from pipeline.tasks.detection.rows import CocoFields, CoordMode, PredictedObject, Rle, TrueObject
 
 NORM_MAX = 999  # the coordinate of the far edges in "norm1000"
@@ -106,10 +107,14 @@ def segmentation(one: TrueObject | PredictedObject, mode: CoordMode, width: int,
 
 
 def encode(given: Segmentation, width: int, height: int) -> dict[str, Any]:
-    """A run-length encoded mask of ``height`` x ``width`` pixels."""
+    """A run-length encoded mask of ``height`` x ``width`` pixels. Raises UserError for runs that are none."""
     from hotcoco import mask
 
-    if isinstance(given, dict):
-        encoded: dict[str, Any] = mask.fr_py_objects(given, height, width)
-        return encoded
-    return mask.merge(mask.fr_py_objects(given, height, width))
+    try:
+        if isinstance(given, dict):
+            encoded: dict[str, Any] = mask.fr_py_objects(given, height, width)
+            return encoded
+        return mask.merge(mask.fr_py_objects(given, height, width))
+    except (ValueError, OverflowError) as error:
+        remedy = "convert the COCO file again: its masks are checked then"
+        raise UserError(f"a segmentation is no mask: {error}", where="coco.segmentation", remedy=remedy) from None

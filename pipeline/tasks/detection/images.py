@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.errors import UserError
+from pipeline.tasks.detection.pixels import UnknownRange, as_rgb, is_plain
 
 # What models take and people have. Formats that PIL hands to other programs (EPS to Ghostscript), and those whose
 # decoders few have looked at, are left out.
@@ -56,7 +57,10 @@ class ImageFolder:
         self.root, self.limits = root.resolve(), limits
 
     def path(self, name: str) -> Path:
-        """Where an image lies, links followed. Raises ImageError when that is outside of the root, or nothing."""
+        """Where an image lies, links followed; ``sub\\x.png`` also as sub/x.png.
+
+        Raises ImageError when that is outside of the root, or nothing.
+        """
         if not name or "\0" in name:
             raise ImageError("image_missing", f"{name!r} is no path")
         if Path(name).is_absolute():
@@ -64,6 +68,8 @@ class ImageFolder:
         try:
             path = (self.root / name).resolve(strict=True)
         except (OSError, RuntimeError):  # not there, a name too long, a loop of links
+            if "\\" in name:  # a path of Windows
+                return self.path(name.replace("\\", "/"))
             path = Path(os.path.normpath(self.root / name))
             if path.is_relative_to(self.root):
                 raise ImageError("image_missing", f"{name!r} is not there") from None
@@ -123,7 +129,9 @@ class ImageFolder:
             if opened.size != size:
                 raise ImageError("image_size_differs", _difference(name, opened, size))
             try:
-                image = opened.convert("RGB")
+                image = as_rgb(opened)
+            except UnknownRange as unknown:
+                raise ImageError("image_range_unknown", f"{name!r}: {unknown}; store it with 8 bits") from None
             except Exception as error:
                 raise _unreadable(name, error) from None
             return Picture(image, data, Image.MIME.get(opened.format or "", "application/octet-stream"))
@@ -138,7 +146,7 @@ def _unreadable(name: str, error: Exception) -> ImageError:
 
 def _difference(name: str, opened: Image.Image, size: tuple[int, int]) -> str:
     detail = f"{name!r} is {opened.width}x{opened.height}, the record says {size[0]}x{size[1]}"
-    if _orientation(opened) in _TURNED and opened.size == (size[1], size[0]):
+    if orientation_of(opened) in _TURNED and opened.size == (size[1], size[0]):
         detail += "; its EXIF orientation asks to turn it, which is not done: store it turned"
     return detail
 
@@ -148,10 +156,19 @@ def orientation(data: bytes) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            return _orientation(opened)
+            return orientation_of(opened)
 
 
-def _orientation(opened: Image.Image) -> int:
+def shows_the_same(data: bytes) -> bool:
+    """Whether any program sees in the bytes of a file what `Picture.image` holds: nothing to turn, and 8 bits."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            return orientation_of(opened) == 1 and is_plain(opened)
+
+
+def orientation_of(opened: Image.Image) -> int:
+    """`orientation` of an image that is open."""
     try:
         found = opened.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a damaged EXIF block says nothing; what it raises depends on where it is damaged

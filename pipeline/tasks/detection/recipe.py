@@ -222,6 +222,26 @@ class TextFormatSection(Section, frozen=True, kw_only=True, forbid_unknown_field
         return msgspec.structs.replace(PRESETS[self.preset], **said)
 
 
+AreaRange = tuple[NotNegative, Positive]
+
+
+class SizeRanges(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What counts as small, medium and large: [least, most] area in square pixels, COCO's by default.
+
+    A true object whose area is on the edge of two ranges counts in both, as with pycocotools.
+    """
+
+    small: AreaRange = (0.0, 32.0**2)
+    medium: AreaRange = (32.0**2, 96.0**2)
+    large: AreaRange = (96.0**2, 1e5**2)
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            least, most = getattr(self, name)
+            if least > most:
+                raise ValueError(f"{name} is [least, most], and {least:g} is more than {most:g}")
+
+
 class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How predictions are scored; everything else about it is fixed (docs/detection.md).
 
@@ -230,7 +250,7 @@ class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     object's tokens. Predictions below ``min_score`` (null: none) count in average precision and the costs of errors
     alone. Labels are one class when they are equal after folding (space and case, ``label_match``), or by the table of
     the file ``synonyms``. ``slice_by`` are keys of the records' ``metadata``: metrics are also taken over the records
-    of each value.
+    of each value. ``size_ranges`` are the areas of the figures for small, medium and large objects.
     """
 
     use_salvaged: bool = False
@@ -239,6 +259,7 @@ class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     label_match: Literal["folded", "exact"] = "folded"
     synonyms: str | None = None
     slice_by: tuple[str, ...] = ()
+    size_ranges: SizeRanges = SizeRanges()
     num_resamples: CountOrZero = 1000
     confidence: Confidence = 0.95
     seed: Seed = 0

@@ -5,9 +5,9 @@ far edges at ``width`` and ``height``) or "norm1000" (0 to 999 over the same ext
 inferred from values. Boxes are [x1, y1, x2, y2], polygons are flat [x1, y1, x2, y2, x3, y3, ...].
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from pipeline.contract.parts import RowsPart
 from schemas import rows
@@ -16,7 +16,10 @@ TASK = "detection"
 TRUTH = ("images", "width", "height", "gt", "gt_coord_mode")  # of a prediction: what it was asked, and is judged by
 CoordMode = Literal["pixel", "norm1000"]
 Box = tuple[float, float, float, float]
-Number = int | float
+MOST = 10**18  # of a number in a COCO file: far beyond all images, and no sum of such numbers is infinite
+Number = Annotated[int, Meta(ge=-MOST, le=MOST)] | Annotated[float, Meta(ge=-MOST, le=MOST)]
+MAX_SIDE_PX = 1_000_000
+Side = Annotated[int, Meta(ge=1, le=MAX_SIDE_PX)]
 Status = Literal["ok", "repaired", "empty", "truncated", "empty_output", "no_json", "not_run"]
 
 
@@ -40,13 +43,21 @@ class CocoFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     """
 
     id: int | None = None
-    category_id: int
+    category_id: int | str
     bbox: tuple[Number, Number, Number, Number] | None = None
     segmentation: list[list[Number]] | Rle | None = None
     area: Number | None = None
     iscrowd: Literal[0, 1] | None = None
     index: int | None = None
     extra: dict[str, Any] | None = None
+
+
+class YoloFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a line of a YOLO data set said, the way back to the same file: the class, and the numbers of a box (x, y of
+    its middle, width, height) or of a polygon, in shares of the image."""
+
+    class_id: int
+    values: list[float]
 
 
 class TrueObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -56,6 +67,7 @@ class TrueObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     bbox_2d: Box | None = None
     poly: list[float] | None = None
     coco: CocoFields | None = None
+    yolo: YoloFields | None = None
 
 
 class PredictedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -71,6 +83,7 @@ class PredictedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     score: float = field(default_factory=lambda: 1.0)  # a factory: 1.0 is written too, all other defaults are left out
     span: tuple[int, int] | None = None
     coco: CocoFields | None = None
+    yolo: YoloFields | None = None
 
 
 class DroppedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,8 +105,8 @@ class DetectionExample(rows.Example, frozen=True, kw_only=True, forbid_unknown_f
 
     task: Literal["detection"] = "detection"
     images: list[str]
-    width: int
-    height: int
+    width: Side
+    height: Side
     objects: list[TrueObject]
     image_id: str | int | None = None
     coord_mode: CoordMode = "pixel"
@@ -113,8 +126,8 @@ class DetectionPrediction(rows.Prediction, frozen=True, kw_only=True, forbid_unk
     task: Literal["detection"] = "detection"
     image_id: str | int
     images: list[str]
-    width: int
-    height: int
+    width: Side
+    height: Side
     coord_mode: CoordMode = "norm1000"
     raw_output: str
     cut: bool = False

@@ -28,39 +28,47 @@ EMPTY_HEADER: Entry = {"info": {}, "licenses": [], "images": [], "annotations": 
 
 
 class Categories:
-    """The categories of the file to be written: those of the header, those that converted rows name, and new ones."""
+    """The categories of the file to be written: those of the header, those that converted rows name, and new ones,
+    which are numbered from ``first_id`` where there are no others."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], first_id: int = 1) -> None:
+        self._first_id = first_id
         self.entries = [dict(entry) for entry in entries]
-        self._names = {entry["id"]: entry["name"] for entry in entries}
-        self._exact: dict[str, int] = {}
-        self._folded: dict[str, int] = {}
+        self._names: dict[int | str, str] = {entry["id"]: entry["name"] for entry in entries}
+        self._exact: dict[str, int | str] = {}
+        self._folded: dict[str, int | str] = {}
         for entry in self.entries:
             self._learn(entry["id"], entry["name"])
 
-    def keep(self, category: int, desc: str) -> int:
+    def keep(self, category: int | str, desc: str) -> int | str:
         """The id that a converted object brings along. Raises UserError when it means another class here."""
         name = self._names.get(category)
         if name is None:
             self._add(category, desc)
         elif name != desc:
             what = f"category {category} is {desc!r} in a row, and {name!r} elsewhere"
-            raise UserError(what, where="coco.category_id", remedy="convert rows of one COCO file at a time")
+            raise UserError(what, remedy="convert rows of one file at a time, with the categories of that file")
         return category
 
-    def find(self, desc: str) -> int:
+    def find(self, desc: str) -> int | str:
         """The id of the category with this name: exactly, else but for case and space, else a new one."""
         for table, key in ((self._exact, desc), (self._folded, fold(desc))):
             if key in table:
                 return table[key]
-        return self._add(max(self._names, default=0) + 1, desc)
+        return self._add(self._next(), desc)
 
-    def _add(self, category: int, name: str) -> int:
+    def _next(self) -> int | str:
+        """An id behind the last, and of the type that the others have."""
+        numbers = [int(id) for id in self._names if isinstance(id, int) or id.isdecimal()]
+        number = max(numbers, default=self._first_id - 1) + 1
+        return str(number) if any(isinstance(id, str) for id in self._names) else number
+
+    def _add(self, category: int | str, name: str) -> int | str:
         self.entries.append({"id": category, "name": name})
         self._learn(category, name)
         return category
 
-    def _learn(self, category: int, name: str) -> None:
+    def _learn(self, category: int | str, name: str) -> None:
         self._names[category] = name
         self._exact.setdefault(name, category)
         self._folded.setdefault(fold(name), category)
@@ -75,7 +83,7 @@ def to_documents(records: Sequence[Record], header: Entry | None = None) -> tupl
     header = EMPTY_HEADER if header is None else header
     categories = Categories(header["categories"])
     for record in records:  # first of all: a new category must not take the number of an old one
-        things: list[TrueObject | PredictedObject] = [*_truth(record)[0], *_preds(record)]
+        things: list[TrueObject | PredictedObject] = [*truth_of(record)[0], *preds_of(record)]
         for thing in things:
             if thing.coco is not None:
                 categories.keep(thing.coco.category_id, thing.desc)
@@ -85,13 +93,15 @@ def to_documents(records: Sequence[Record], header: Entry | None = None) -> tupl
     return header | found, results
 
 
-def _truth(record: Record) -> tuple[Sequence[TrueObject], CoordMode]:
+def truth_of(record: Record) -> tuple[Sequence[TrueObject], CoordMode]:
+    """The true objects of a record, and what their coordinates are."""
     if isinstance(record, DetectionPrediction):
         return record.gt, record.gt_coord_mode
     return record.objects, record.coord_mode
 
 
-def _preds(record: Record) -> Sequence[PredictedObject]:
+def preds_of(record: Record) -> Sequence[PredictedObject]:
+    """The predicted objects of a record; none of an example."""
     return record.preds if isinstance(record, DetectionPrediction) else ()
 
 
@@ -125,7 +135,7 @@ def _image_id(record: Record, index: int) -> int | str:
 
 
 def _annotations(records: Sequence[Record], categories: Categories) -> list[Entry]:
-    ids = [one.coco.id for record in records for one in _truth(record)[0] if one.coco and one.coco.id is not None]
+    ids = [one.coco.id for record in records for one in truth_of(record)[0] if one.coco and one.coco.id is not None]
     if len(set(ids)) < len(ids):
         twice = next(value for value in ids if ids.count(value) > 1)
         what = f"two annotations have the id {twice}"
@@ -133,7 +143,7 @@ def _annotations(records: Sequence[Record], categories: Categories) -> list[Entr
     next_id = max(ids, default=0) + 1
     placed: list[tuple[float, Entry]] = []
     for number, record in enumerate(records):
-        things, mode = _truth(record)
+        things, mode = truth_of(record)
         for thing in things:
             entry = _entry(thing, record, number, mode, categories)
             if "id" not in entry:

@@ -1,5 +1,7 @@
-"""Rows of detection from COCO files, and back: ``baton convert detection``."""
+"""Rows of detection from COCO files and YOLO data sets, and back: ``baton convert detection``."""
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,50 +12,134 @@ from pipeline.files import head, read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.files.encode import encode
 from pipeline.files.hashes import sha256_file
-from pipeline.tasks.detection.convert.coco_read import read_annotations, read_results
+from pipeline.tasks.detection.convert import yolo_read
+from pipeline.tasks.detection.convert.bad import LISTING, Findings
+from pipeline.tasks.detection.convert.coco_read import CocoFile, read_annotations, read_results
 from pipeline.tasks.detection.convert.coco_write import to_documents
+from pipeline.tasks.detection.convert.yolo_read import digest, read_data_yaml
+from pipeline.tasks.detection.convert.yolo_write import write_folder
+from pipeline.tasks.detection.images import ImageFolder
 from pipeline.tasks.detection.infer.read import read_examples
+from pipeline.tasks.detection.infer.sources import image_limits
+from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction
 
 EXAMPLES, PREDICTIONS, HEADER = "examples.jsonl", "predictions.jsonl", "dataset.json"
 ANNOTATIONS, RESULTS = "annotations.json", "results.json"
-FORMATS = ("coco",)
-FILES = (EXAMPLES, PREDICTIONS, HEADER, ANNOTATIONS, RESULTS)
+YOLO_FILES = (
+    "data.yaml",
+    "train.txt",
+    "val.txt",
+    "test.txt",
+    "labels/**/*.txt",
+    "*/labels/**/*.txt",
+    "predictions/**/*.txt",
+    "images/**/*",
+    "*/images/**/*",
+)
+FORMATS = ("coco", "yolo")
+FILES = (EXAMPLES, PREDICTIONS, HEADER, ANNOTATIONS, RESULTS, LISTING, *YOLO_FILES)
 
 
 def convert(job: ConvertJob) -> ConvertOutcome:
-    """From COCO: annotations, and results where given, to rows. To COCO: examples or predictions to both files.
+    """COCO's annotations and results, or a YOLO data set and predictions for it, to rows; examples or predictions to
+    either.
 
     Raises UserError when a file that is needed was not given, or does not hold what it should.
     """
-    return _from_coco(job) if job.direction == "from" else _to_coco(job)
+    if job.split is not None and (job.direction, job.format) != ("from", "yolo"):
+        raise UserError("--split is for --from yolo alone", remedy="leave it out")
+    if job.image_root is not None and (job.direction, job.format) != ("to", "yolo"):
+        raise UserError("--image-root is for --to yolo alone", where=str(job.image_root), remedy="leave it out")
+    return _CONVERSIONS[job.direction, job.format](job)
 
 
-def _from_coco(job: ConvertJob) -> ConvertOutcome:
-    _refuse(job, "input", "--from coco reads --annotations and --results")
-    truth = read_annotations(_needed(job, "annotations", "images are known from it: --annotations FILE"))
-    outputs = {"examples": job.folder / EXAMPLES, "dataset": job.folder / HEADER}
-    counts = {"num_images": write_all(outputs["examples"], truth.examples)}
-    counts["num_annotations"] = sum(len(example.objects) for example in truth.examples)
-    _write(outputs["dataset"], truth.header)
+def depends(job: ConvertJob) -> dict[str, str]:
+    """A hash of the files of a data set that is a folder, or of the images that are to be in one."""
+    images = _images(job)
+    if images is not None and "input" in job.files:
+        names = [name for record in _records(job.files["input"]) for name in record.images]
+        hashes = "".join(f"{name}\0{images.sha256(name)}\n" for name in names)
+        return {"images_sha256": hashlib.sha256(hashes.encode()).hexdigest()}
+    if (job.direction, job.format) != ("from", "yolo") or "annotations" not in job.files:
+        return {}
+    return {"files_sha256": digest(read_data_yaml(job.files["annotations"]), job.split, job.files.get("results"))}
+
+
+def _from_yolo(job: ConvertJob) -> ConvertOutcome:
+    _refuse(job, "input", "--from yolo reads --annotations and --results")
+    data = read_data_yaml(_needed(job, "annotations", "name the data.yaml of the set: --annotations FILE"))
+    if "results" in job.files and job.split is None and len(data.splits) > 1:
+        remedy = f"name it with --split: {', '.join(data.splits)}"
+        raise UserError("the results are of one split of the data set", where=str(data.path), remedy=remedy)
+    findings = Findings()
+    examples = yolo_read.read_examples(data, job.split, findings)
+    predictions = None
     if "results" in job.files:
-        path = job.files["results"]
-        predictions = read_results(path, truth, model=sha256_file(path)[:16])
+        folder = job.files["results"]
+        model = digest(data, job.split, folder)[:16]
+        predictions = yolo_read.read_results(folder, data, examples, model, findings)
+    outputs, counts = findings.settle(job.folder, job.on_bad)
+    outputs["examples"] = job.folder / EXAMPLES
+    counts["num_images"] = write_all(outputs["examples"], examples)
+    counts["num_annotations"] = sum(len(example.objects) for example in examples)
+    if predictions is not None:
         outputs["predictions"] = job.folder / PREDICTIONS
         write_all(outputs["predictions"], predictions)
         counts["num_results"] = sum(len(prediction.preds) for prediction in predictions)
     return ConvertOutcome(outputs, counts)
 
 
+def _to_yolo(job: ConvertJob) -> ConvertOutcome:
+    _refuse(job, "results", "--to yolo writes them: give rows with --input")
+    records = _records(_needed(job, "input", "give the rows to convert: --input FILE"))
+    data = read_data_yaml(job.files["annotations"]) if "annotations" in job.files else None
+    return write_folder(records, job.folder, data, _images(job))
+
+
+def _images(job: ConvertJob) -> ImageFolder | None:
+    """The images that a data set is to have."""
+    return ImageFolder(job.image_root, image_limits(Infer())) if job.image_root is not None else None
+
+
+def _from_coco(job: ConvertJob) -> ConvertOutcome:
+    _refuse(job, "input", "--from coco reads --annotations and --results")
+    findings = Findings()
+    truth = read_annotations(_needed(job, "annotations", "images are known from it: --annotations FILE"), findings)
+    predictions = None
+    if "results" in job.files:
+        path = job.files["results"]
+        predictions = read_results(path, truth, sha256_file(path)[:16], findings)
+    outputs, counts = findings.settle(job.folder, job.on_bad)
+    outputs |= {"examples": job.folder / EXAMPLES, "dataset": job.folder / HEADER}
+    counts["num_images"] = write_all(outputs["examples"], truth.examples)
+    counts["num_annotations"] = sum(len(example.objects) for example in truth.examples)
+    _write(outputs["dataset"], truth.header)
+    if predictions is not None:
+        outputs["predictions"] = job.folder / PREDICTIONS
+        write_all(outputs["predictions"], predictions)
+        counts["num_results"] = sum(len(prediction.preds) for prediction in predictions)
+    return ConvertOutcome(outputs, counts, _notes(truth, counts))
+
+
+def _notes(truth: CocoFile, counts: Mapping[str, int]) -> list[str]:
+    notes = []
+    if truth.num_keypoints:
+        notes.append(f"{truth.num_keypoints:,} annotations have keypoints: kept as they are, and no metric reads them")
+    if "num_bad_polygon" in counts:
+        notes.append(f"{counts['num_bad_polygon']:,} entries lost their polygons, and those with a box have it alone")
+    return notes
+
+
 def _to_coco(job: ConvertJob) -> ConvertOutcome:
     _refuse(job, "results", "--to coco writes them: give rows with --input")
     records = _records(_needed(job, "input", "give the rows to convert: --input FILE"))
-    if not records:
-        raise UserError("there are no records in it", where=str(job.files["input"]))
-    header = read_annotations(job.files["annotations"]).header if "annotations" in job.files else None
+    findings = Findings()
+    header = read_annotations(job.files["annotations"], findings).header if "annotations" in job.files else None
+    outputs, counts = findings.settle(job.folder, job.on_bad)
     document, results = to_documents(records, header)
-    outputs = {"annotations": job.folder / ANNOTATIONS}
-    counts = {"num_images": len(records), "num_annotations": len(document["annotations"])}
+    outputs |= {"annotations": job.folder / ANNOTATIONS}
+    counts |= {"num_images": len(records), "num_annotations": len(document["annotations"])}
     _write(outputs["annotations"], document)
     if isinstance(records[0], DetectionPrediction):
         outputs["results"] = job.folder / RESULTS
@@ -67,8 +153,12 @@ def _records(path: Path) -> list[DetectionExample] | list[DetectionPrediction]:
     with path.open("rb") as file:
         first = file.readline(1 << 16)
     if b'"prediction_v1"' in first and head(path).schema == "prediction_v1":
-        return read_all(path, DetectionPrediction)
-    return read_examples(path)
+        records: list[Any] = read_all(path, DetectionPrediction)
+    else:
+        records = read_examples(path)
+    if not records:
+        raise UserError("there are no records in it", where=str(path))
+    return records
 
 
 def _write(path: Path, document: Any) -> None:
@@ -87,4 +177,11 @@ def _refuse(job: ConvertJob, name: str, remedy: str) -> None:
         raise UserError(what, where=str(job.files[name]), remedy=remedy)
 
 
-PART = ConvertPart(formats=FORMATS, files=FILES, convert=convert)
+_CONVERSIONS = {
+    ("from", "coco"): _from_coco,
+    ("to", "coco"): _to_coco,
+    ("from", "yolo"): _from_yolo,
+    ("to", "yolo"): _to_yolo,
+}
+
+PART = ConvertPart(formats=FORMATS, files=FILES, convert=convert, depends=depends)

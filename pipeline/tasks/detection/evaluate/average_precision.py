@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +25,7 @@ from pipeline.tasks.detection.evaluate.dataset import Dataset
 from pipeline.tasks.detection.evaluate.explain import MISSED, Errors
 from pipeline.tasks.detection.evaluate.kernels import FALSE, IGNORED, KINDS, TRUE, Ints, States, Weights
 from pipeline.tasks.detection.evaluate.matching import (
-    AREAS,
+    ALL,
     COCO_IOUS,
     Cells,
     Matches,
@@ -32,9 +33,11 @@ from pipeline.tasks.detection.evaluate.matching import (
     match,
     sort_stably,
 )
+from pipeline.tasks.detection.recipe import SizeRanges
 
 # COCOeval's own expression, to the last bit.
 RECALLS: Floats = np.linspace(0.0, 1.00, int(np.round((1.00 - 0.0) / 0.01)) + 1, endpoint=True)
+OF_COCO = SizeRanges()
 MAX_DETECTIONS = 100  # of one class in one image; the rest does not count (COCO)
 MIN_CASES = 8  # of a thread
 _MENDED_BY_MOVING = ("localisation", "classification")
@@ -45,9 +48,9 @@ _AP = (
     "score, equal scores by image id and then by order of generation"
 )
 _SIZES = {
-    "small": "of true objects of at most 32 x 32 square pixels",
-    "medium": "of true objects between 32 x 32 and 96 x 96 square pixels",
-    "large": "of true objects of at least 96 x 96 square pixels",
+    "small": "of true objects of at most 32 x 32 square pixels, or of the range evaluate.size_ranges.small",
+    "medium": "of true objects between 32 x 32 and 96 x 96 square pixels, or of the range evaluate.size_ranges.medium",
+    "large": "of true objects of at least 96 x 96 square pixels, or of the range evaluate.size_ranges.large",
 }
 FIGURES = {
     "average_precision": f"COCO AP: {_AP}; mean over IoU thresholds .50, .55 to .95. Records without an answer that "
@@ -144,10 +147,10 @@ def line_up(best_first: Ints, labels: Ints, num_classes: int) -> Ints:
 class AveragePrecision:
     """The figures of one kind of IoU (boxes or masks), matched once, for any weights of the images.
 
-    ``rankings`` are of the true objects of each of `AREAS`.
+    ``sizes`` are the areas of small, medium and large objects; ``rankings`` are of the true objects of each area.
     """
 
-    def __init__(self, dataset: Dataset, cells: Cells, ious: Floats) -> None:
+    def __init__(self, dataset: Dataset, cells: Cells, ious: Floats, sizes: SizeRanges = OF_COCO) -> None:
         self.rankings: dict[str, Ranking] = {}
         label = dataset.predictions.label
         order = line_up(cells.best_first, label, len(dataset.classes))
@@ -155,12 +158,13 @@ class AveragePrecision:
         place[cells.order] = np.arange(len(order))
         line = place[order]
         ranks = cells.rank[line]
-        for area in AREAS:
+        areas = {"all": ALL, **msgspec.structs.asdict(sizes)}
+        for name, area in areas.items():
             states = match(dataset, cells, ious, COCO_IOUS, area, keep_matched=False).states[:, line]
             if ranks.max(initial=0) >= MAX_DETECTIONS:
                 states = np.where(ranks < MAX_DETECTIONS, states, np.uint8(IGNORED))
             counted = counted_truths(dataset.truths, area)
-            self.rankings[area] = rank(dataset, order, label[order], np.ascontiguousarray(states), counted)
+            self.rankings[name] = rank(dataset, order, label[order], np.ascontiguousarray(states), counted)
         self._ranks = ranks
 
     def by_class(self, weights: Weights) -> dict[str, Floats]:

@@ -23,7 +23,8 @@ _PerObject = list[NDArray[Any]]  # one array a block
 _Columns = dict[str, NDArray[Any]]
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
 _BLOCK_ROWS = 256
-_NO_CATEGORY = np.iinfo(np.int64).min
+_NO_CATEGORY = -1
+CategoryId = int | str
 _EMPTY: _Columns = {  # what is known of each object, and how it is kept
     "label": np.empty(0, np.int64),
     "category": np.empty(0, np.int64),
@@ -110,8 +111,10 @@ class _Gathered:
         self._rows: list[DetectionPrediction] = []
         self._predicted: list[Sequence[PredictedObject]] = []
         descs: defaultdict[str, int] = defaultdict(count().__next__)  # numbers labels as they come
-        self._descs = descs
-        self._found, self._true = _Side(descs, geometry.predicted_area), _Side(descs, geometry.true_area)
+        categories: defaultdict[CategoryId, int] = defaultdict(count().__next__)  # and categories
+        self._descs, self._categories = descs, categories
+        self._found = _Side(descs, categories, geometry.predicted_area)
+        self._true = _Side(descs, categories, geometry.true_area)
 
     def add(self, block: Sequence[DetectionPrediction], *, keep: bool) -> bool:
         """Without ``keep``, nothing of the rows is kept that is in the arrays; False where that cannot be, as there are
@@ -132,7 +135,8 @@ class _Gathered:
         """All rows, in the order of their images."""
         order = _in_order(self._rows)
         found, true = self._found.joined(order), self._true.joined(order)
-        labels, classes, num_true_classes = _naming(found, true, list(self._descs), self._reading.labels)
+        named = list(self._descs), list(self._categories)
+        labels, classes, num_true_classes = _naming(found, true, named, self._reading.labels)
         num_found = len(found["label"])
         return Dataset(
             rows=[self._rows[n] for n in order],
@@ -161,11 +165,13 @@ _NOTHING: list[Any] = []
 class _Side:
     """The predicted, or the true, objects of all rows, as arrays; ``add`` gathers them, ``joined`` lines them up.
 
-    "label" is the number of its label; "category" its COCO category, `_NO_CATEGORY` without one.
+    "label" is the number of its label; "category" that of its COCO category, `_NO_CATEGORY` without one.
     """
 
-    def __init__(self, numbers: defaultdict[str, int], area_of: Callable[..., float]) -> None:
-        self._numbers, self._area_of = numbers, area_of
+    def __init__(
+        self, numbers: defaultdict[str, int], categories: defaultdict[CategoryId, int], area_of: Callable[..., float]
+    ) -> None:
+        self._numbers, self._categories, self._area_of = numbers, categories, area_of
         self._sizes: _PerObject = []
         self._columns: dict[str, _PerObject] = {name: [] for name in _EMPTY}
 
@@ -196,7 +202,7 @@ class _Side:
             boxes[m] = geometry.box_of(one, mode, row.width, row.height)
             areas[m] = self._area_of(one, mode, row.width, row.height)
             if one.coco is not None:
-                categories[m] = one.coco.category_id
+                categories[m] = self._categories[one.coco.category_id]
                 crowd[m] = scores is None and one.coco.iscrowd == 1
         labels = np.fromiter(map(self._numbers.__getitem__, [one.desc for one in objects]), np.int64, len(objects))
         given = np.ones(len(objects)) if scores is None else np.array(scores, dtype=np.float64)
@@ -236,13 +242,16 @@ def has_masks(rows: Sequence[Sequence[object]]) -> bool:
     )
 
 
-def _naming(found: _Columns, true: _Columns, descs: Sequence[str], labels: Labels) -> tuple[Ints, list[str], int]:
+def _naming(
+    found: _Columns, true: _Columns, named: tuple[Sequence[str], Sequence[CategoryId]], labels: Labels
+) -> tuple[Ints, list[str], int]:
     """The class of each object, the true ones last; the names of the classes; and how many of these, the first, occur
-    in the truth. ``descs`` are the labels by their number."""
+    in the truth. ``named`` are the labels by their number, and the categories."""
+    descs, category_ids = named
     categories, said = (np.concatenate([found[name], true[name]]) for name in ("category", "label"))
     if not labels.canonical and len(categories) and (categories != _NO_CATEGORY).all():
-        ids, first, numbers = np.unique(categories, return_index=True, return_inverse=True)
-        classes: list[Any] = ids.tolist()
+        there, first, numbers = np.unique(categories, return_index=True, return_inverse=True)
+        classes: list[Any] = [category_ids[number] for number in there]
         names: dict[Any, str] = {one: descs[number] for one, number in zip(classes, said[first], strict=True)}
     else:
         classes = [labels.class_of(desc) for desc in descs]
@@ -250,7 +259,7 @@ def _naming(found: _Columns, true: _Columns, descs: Sequence[str], labels: Label
         numbers = said
         _check_categories(true, descs, classes, labels)
     known = {classes[number] for number in np.unique(numbers[len(found["label"]) :])}
-    in_order = sorted(names, key=lambda one: (one not in known, names[one], one))
+    in_order = sorted(names, key=lambda one: (one not in known, names[one], isinstance(one, str), one))
     times = Counter(names.values())
     distinct = [f"{names[one]} ({one})" if times[names[one]] > 1 else names[one] for one in in_order]
     code = {one: index for index, one in enumerate(in_order)}

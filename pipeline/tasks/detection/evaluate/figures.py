@@ -30,6 +30,7 @@ from pipeline.tasks.detection.evaluate.matching import (
     make_cells,
     mask_ious,
 )
+from pipeline.tasks.detection.recipe import Evaluate
 
 
 class Figures:
@@ -39,10 +40,10 @@ class Figures:
     ``by_image`` are the counts of each image, [N] by name. What errors cost is left out unless ``with_costs``.
     """
 
-    def __init__(self, dataset: Dataset, min_score: float | None, *, with_costs: bool = False) -> None:
+    def __init__(self, dataset: Dataset, options: Evaluate, *, with_costs: bool = False) -> None:
         self.dataset = dataset
-        self.looked = look(dataset, min_score)
-        self._min_score, self._with_costs = min_score, with_costs
+        self.looked = look(dataset, options.min_score)
+        self._options, self._with_costs = options, with_costs
         counts = count_images(self.looked)
         self._counts = np.stack(list(counts.values()), axis=1)
         self.by_image = dict(zip(counts, self._counts.T, strict=True))
@@ -54,7 +55,7 @@ class Figures:
     @cached_property
     def boxes(self) -> AveragePrecision:
         """Average precision of boxes."""
-        return AveragePrecision(self.dataset, self._cells, box_ious(self.dataset, self._cells))
+        return self._average_precision(box_ious(self.dataset, self._cells))
 
     @cached_property
     def _kinds(self) -> dict[str, AveragePrecision]:
@@ -62,13 +63,15 @@ class Figures:
         masks = has_masks([row.gt for row in self.dataset.rows]) and (has_masks(answers) or not any(answers))
         if not masks:
             return {"": self.boxes}
-        ious = mask_ious(self.dataset, self._cells)
-        return {"": self.boxes, MASK: AveragePrecision(self.dataset, self._cells, ious)}
+        return {"": self.boxes, MASK: self._average_precision(mask_ious(self.dataset, self._cells))}
+
+    def _average_precision(self, ious: Floats) -> AveragePrecision:
+        return AveragePrecision(self.dataset, self._cells, ious, self._options.size_ranges)
 
     @cached_property
     def costs(self) -> ErrorCosts:
         """What errors cost: told of all predictions, whatever the lowest score."""
-        whole = self.looked if self._min_score is None else look(self.dataset)
+        whole = self.looked if self._options.min_score is None else look(self.dataset)
         return ErrorCosts(self.dataset, self._cells, whole.by_class.at(IOUS.index(MATCH_IOU)), whole.errors)
 
     @property

@@ -17,7 +17,8 @@ from pipeline.tasks.detection.evaluate.kernels import Ints, States
 
 # COCOeval's own expressions, to the last bit.
 COCO_IOUS: Floats = np.linspace(0.5, 0.95, int(np.round((0.95 - 0.5) / 0.05)) + 1, endpoint=True)
-AREAS = {"all": (0.0, 1e5**2), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e5**2)}
+AreaRange = tuple[float, float]  # least and most, in square pixels
+ALL: AreaRange = (0.0, 1e5**2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +132,13 @@ def mask_ious(dataset: Dataset, cells: Cells) -> Floats:
 
 
 def match(
-    dataset: Dataset, cells: Cells, ious: Floats, thresholds: Floats, area: str = "all", *, keep_matched: bool = True
+    dataset: Dataset,
+    cells: Cells,
+    ious: Floats,
+    thresholds: Floats,
+    area: AreaRange = ALL,
+    *,
+    keep_matched: bool = True,
 ) -> Matches:
     """Match every cell at every threshold. Objects outside the range ``area`` are ignored as COCO ignores them.
 
@@ -153,11 +160,11 @@ def match(
     return Matches(states=states, matched=matched)
 
 
-def _outside(objects: Objects, area: str) -> NDArray[np.bool_]:
-    low, high = AREAS[area]
+def _outside(objects: Objects, area: AreaRange) -> NDArray[np.bool_]:
+    low, high = area
     return (objects.areas < low) | (objects.areas > high)
 
 
-def counted_truths(truths: Objects, area: str = "all") -> NDArray[np.bool_]:
+def counted_truths(truths: Objects, area: AreaRange = ALL) -> NDArray[np.bool_]:
     """Which true objects are to be found: no crowds, and none outside the range of areas."""
     return ~(truths.crowd | _outside(truths, area))

@@ -89,7 +89,7 @@ def evaluate(predictions: Sequence[DetectionPrediction], options: Evaluate) -> E
     """
     main = collect(predictions, reading_of(options))
     _check([main.rows[n] for n in main.in_order_of_file()], options)
-    figures = Figures(main, options.min_score, with_costs=True)
+    figures = Figures(main, options, with_costs=True)
     slices = list(_slices(main.rows, options.slice_by))
     metrics: list[Metric] = []
     for part in slices:
@@ -98,7 +98,7 @@ def evaluate(predictions: Sequence[DetectionPrediction], options: Evaluate) -> E
     if any(row.salvaged for row in main.rows):
         other = collect(predictions, reading_of(options, use_salvaged=not options.use_salvaged))
         subject = WITHOUT_SALVAGED if options.use_salvaged else WITH_SALVAGED
-        metrics += _resampled(Figures(other, options.min_score, with_costs=True), slices[0], subject, options)
+        metrics += _resampled(Figures(other, options, with_costs=True), slices[0], subject, options)
     metrics += _by_class(figures, options)
     scores = Lines(lambda: map(encode, score_rows(figures)), DetectionScore)
     return Evaluation(scores=scores, metrics=metrics)
@@ -110,7 +110,7 @@ def measure_records(predictions: Sequence[DetectionPrediction], options: Evaluat
     Every record is scored: one with an error counts as an answer without objects. Raises UserError when the options ask
     for what the rows do not have.
     """
-    figures = Figures(collect(predictions, reading_of(options)), options.min_score)
+    figures = Figures(collect(predictions, reading_of(options)), options)
     names = [*(prefix + name for prefix in figures.prefixes for name in _MAIN_FIGURES), *_MAIN_RATIOS]
 
     def pooled(weights: Weights) -> dict[str, Floats]:
@@ -221,7 +221,7 @@ def _with_resamples(
 
 def main_figures(predictions: Sequence[DetectionPrediction], options: Evaluate) -> dict[str, Interval | float]:
     """AP, AP50 and AP75 of boxes with their intervals, as `evaluate` gives them; NaN where there is nothing to find."""
-    figures = Figures(collect(predictions, reading_of(options)), options.min_score)
+    figures = Figures(collect(predictions, reading_of(options)), options)
     num_images = len(figures.dataset.rows)
     value, spread = _with_resamples(figures.boxes.main, _all_records(num_images), num_images, options)
     return {name: _interval(float(one[0]), spread[name], options) for name, one in value.items()}

@@ -5,16 +5,15 @@ is found when they are opened, and costs that record alone.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from msgspec import Meta, Struct, structs
+from msgspec import Struct, structs
 
 from pipeline.errors import UserError
 from pipeline.files import read_all
-from pipeline.tasks.detection.rows import CoordMode, DetectionExample, TrueObject
+from pipeline.tasks.detection.rows import CoordMode, DetectionExample, Side, TrueObject
 
 NORM_MAX = 999.0  # largest coordinate of "norm1000"
-Side = Annotated[int, Meta(ge=1)]
 
 
 class WrittenExample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

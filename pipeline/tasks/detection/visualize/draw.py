@@ -54,7 +54,7 @@ def sections(job: DrawJob) -> Iterator[Section]:
     """Everything there is to draw, one at a time."""
     rows = _drawable(job)
     evaluate, visualize = job.score_options or Evaluate(), job.options or Visualize()
-    figures = Figures(collect(rows, reading_of(evaluate)), evaluate.min_score)
+    figures = Figures(collect(rows, reading_of(evaluate)), evaluate)
     judged = judge(figures)
     yield "How good it is", _quality(figures)
     yield "What goes wrong", _errors(figures)

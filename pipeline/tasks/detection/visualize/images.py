@@ -285,7 +285,7 @@ def pair_pictures(job: PairDrawJob) -> Iterator[Picture]:
     judged: dict[str, dict[str, JudgedImage]] = {}
     for label in labels:
         rows = [record[label] for record in job.records if label in record]
-        figures = Figures(collect(rows, reading_of(options)), options.min_score)
+        figures = Figures(collect(rows, reading_of(options)), options)
         judged[label] = {image.row.id: image for image in judge(figures)}
     for place, record in enumerate(job.records, start=1):
         yield _draw_record(place, {label: judged[label][row.id] for label, row in record.items()}, album)

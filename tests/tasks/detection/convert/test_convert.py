@@ -1,6 +1,7 @@
 """COCO files to rows and back: the content stays equal, and what is wrong with a file is one clear error."""
 
 import copy
+import gzip
 import io
 import json
 import random
@@ -14,7 +15,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pipeline.contract.jobs import ConvertJob
+from pipeline.contract.jobs import ConvertJob, OnBad
 from pipeline.errors import UserError
 from pipeline.files import read_all, write_all
 from pipeline.tasks.detection.convert import convert, rle
@@ -127,13 +128,13 @@ def write(path: Path, document: Any) -> Path:
     return path
 
 
-def from_coco(folder: Path, truth: Any, found: Any = None) -> Path:
+def from_coco(folder: Path, truth: Any, found: Any = None, on_bad: OnBad = "refuse") -> Path:
     """Convert, and return the folder of the rows."""
     files = {"annotations": write(folder / "instances.json", truth)}
     if found is not None:
         files["results"] = write(folder / "found.json", found)
-    (folder / "rows").mkdir()
-    convert.convert(ConvertJob("from", "coco", files, folder / "rows"))
+    (folder / "rows").mkdir(exist_ok=True)
+    convert.convert(ConvertJob("from", "coco", files, folder / "rows", on_bad))
     return folder / "rows"
 
 
@@ -349,8 +350,8 @@ BROKEN = {
     "counts with a long number": ("annotations", 2, masked("o" * 99 + "0"), "annotations[2].segmentation.counts"),
     "counts cut off": ("annotations", 2, masked("o"), "annotations[2].segmentation.counts"),
     "counts of other characters": ("annotations", 2, masked("\u00e9 "), "annotations[2].segmentation.counts"),
-    "a sum beyond all floats": ("annotations", 2, boxed([1e308, 0, 1e308, 1]), "annotations[2]"),
-    "a number beyond all floats": ("annotations", 2, boxed([10**400, 0, 1, 1]), "annotations[2]"),
+    "a sum beyond all floats": ("annotations", 2, boxed([1e308, 0, 1e308, 1]), "annotations[2].bbox[0]"),
+    "a number beyond all floats": ("annotations", 2, boxed([10**400, 0, 1, 1]), "annotations[2].bbox[0]"),
 }  # fmt: skip
 
 
@@ -369,11 +370,19 @@ def test_a_broken_file_is_one_error_that_names_the_entry(case: str, tmp_path: Pa
     [
         ('{"images": [], "annotations": []}', "no list 'categories'"),
         ("[]", "not an object with images"),
-        ('{"images": [NaN]}', "this is not JSON"),
-        ('{"images": [1', "this is not JSON"),
-        ("[" * 100_000, "not an object with images"),
+        ('{"images": [NaN]}', "NaN stands for a number"),
+        ('{"images": [1', "the file is cut off"),
+        ('{"images": [1e400]}', "1e400 is beyond the numbers"),
+        ('{"images": [{"id": -2.5e+999}]}', "-2.5e[+]999 is beyond the numbers"),
+        ('{"images": [1] "annotations"', "this is not JSON"),
+        ("[" * 100_000, "too deeply"),
         ('{"a":' * 100_000, "too deeply"),
-        (b'{"a": "\xff"}', "this is not JSON"),
+        (b'{"a": "\xff"}', "0xff is not UTF-8: it is a text in Latin-1"),
+        ('{"a": "é"}'.encode("latin-1"), "0xe9 is not UTF-8: it is a text in Latin-1"),
+        (gzip.compress(b"{}"), "this is a gzip file"),
+        ('{"images": []}'.encode("utf-16"), "this is a text in UTF-16"),
+        ("", "the file is empty"),
+        (b"\xef\xbb\xbf \n", "the file is empty"),
         ('{"images": [3], "annotations": [], "categories": []}', "an object was expected"),
     ],
 )

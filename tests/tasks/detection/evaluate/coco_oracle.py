@@ -132,8 +132,11 @@ def row(id: str, **fields: Any) -> DetectionPrediction:
     return DetectionPrediction(id=id, **plain | fields)
 
 
-def coco_stats(rows: Sequence[DetectionPrediction], iou_type: str) -> np.ndarray:
-    """The twelve figures of pycocotools, -1 where it has none, from what the rows say under ``coco``."""
+def coco_stats(
+    rows: Sequence[DetectionPrediction], iou_type: str, sizes: Sequence[Sequence[float]] | None = None
+) -> np.ndarray:
+    """The twelve figures of pycocotools, -1 where it has none, from what the rows say under ``coco``; ``sizes`` are
+    other ranges of area for small, medium and large."""
     truth, results = coco_files(rows)
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
@@ -141,6 +144,7 @@ def coco_stats(rows: Sequence[DetectionPrediction], iou_type: str) -> np.ndarray
         coco.createIndex()
         found = coco.loadRes(results) if results else _nothing(coco)
         evaluation = COCOeval(coco, found, iou_type)
+        evaluation.params.areaRng[1:] = sizes or evaluation.params.areaRng[1:]
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

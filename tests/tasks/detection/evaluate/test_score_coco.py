@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from pipeline.contract.jobs import ConvertJob
+from pipeline.errors import UserError
 from pipeline.files import read_all
+from pipeline.recipe.load import default_recipe
 from pipeline.tasks.detection.convert.convert import convert
 from pipeline.tasks.detection.evaluate.score import evaluate
-from pipeline.tasks.detection.recipe import Evaluate
+from pipeline.tasks.detection.recipe import Evaluate, SizeRanges
 from pipeline.tasks.detection.rows import CocoFields, DetectionPrediction, PredictedObject, TrueObject
 from tests.tasks.detection.evaluate.coco_oracle import Kind, coco_files, coco_stats, generate, our_stats, row
 
@@ -64,6 +66,29 @@ def test_no_predictions_at_all_and_no_truth_at_all() -> None:
     assert our_stats(evaluate(silent, POINT).metrics) == pytest.approx(np.zeros(12))
     blank = [msgspec.structs.replace(one, gt=[]) for one in rows]
     assert (our_stats(evaluate(blank, POINT).metrics) == -1.0).all()  # undefined: no metric, as pycocotools' -1
+
+
+OWN_SIZES = [
+    {"small": (0.0, 500.0), "medium": (500.0, 4000.0), "large": (4000.0, 1e10)},
+    {"small": (0.0, 256.0), "medium": (256.0, 1024.0), "large": (1024.0, 2000.0)},
+    {"small": (100.0, 8000.0), "medium": (0.0, 1e10), "large": (8000.0, 9000.0)},
+]
+
+
+@pytest.mark.parametrize("sizes", OWN_SIZES)
+def test_own_ranges_of_sizes_give_the_figures_of_pycocotools_with_them(sizes: dict[str, tuple[float, float]]) -> None:
+    rows = generate(Kind(seed=12, crowds=True, masks=True))
+    options = msgspec.structs.replace(POINT, size_ranges=SizeRanges(**sizes))
+    for prefix, kind in (("", "bbox"), ("mask_", "segm")):
+        theirs = coco_stats(rows, kind, [list(area) for area in sizes.values()])
+        assert our_stats(evaluate(rows, options).metrics, prefix) == pytest.approx(theirs, abs=1e-9)
+    assert (our_stats(evaluate(rows, options).metrics) != our_stats(evaluate(rows, POINT).metrics)).any()
+
+
+def test_a_range_of_sizes_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is more than"):
+        default_recipe("detection", ["evaluate.size_ranges.small=[9, 4]"])
+    assert default_recipe("detection", ["evaluate.size_ranges.small=[0, 4]"]).evaluate.size_ranges.small == (0.0, 4.0)
 
 
 def test_the_order_of_lines_is_of_no_consequence() -> None:

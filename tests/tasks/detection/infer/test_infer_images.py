@@ -6,13 +6,16 @@ import random
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.tasks.detection.answers import FAILURES
-from pipeline.tasks.detection.images import ImageError, ImageFolder, ImageLimits, orientation
+from pipeline.tasks.detection.images import ImageError, ImageFolder, ImageLimits, orientation, shows_the_same
 
 LIMITS = ImageLimits(num_bytes=10_000, num_pixels=10_000)
 SIZE = (40, 30)
@@ -164,11 +167,113 @@ def test_a_file_that_may_not_be_read_says_so(root: Path, monkeypatch: pytest.Mon
     assert refusal(root, "good.png").code == "image_unreadable"
 
 
-@pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "I;16", "CMYK"])
+# pixels
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "PA", "CMYK", "YCbCr"])
 def test_every_kind_of_pixel_becomes_rgb(mode: str, root: Path) -> None:
-    path = root / ("x.tiff" if mode == "CMYK" else "x.png")
-    Image.new("L", SIZE, 200).convert(mode).save(path) if mode != "I;16" else Image.new("I;16", SIZE, 200).save(path)
-    assert ImageFolder(root, LIMITS).read(path.name, *SIZE).image.mode == "RGB"
+    plain = Image.new("RGB", SIZE, (200, 200, 200))
+    stored = (plain.quantize() if mode in ("P", "PA") else plain).convert(mode)
+    name = "x.png" if mode in ("L", "1", "P", "RGBA", "LA") else "x.tiff"
+    stored.save(root / name, transparency=0) if mode == "P" else stored.save(root / name)
+    image = ImageFolder(root, LIMITS).read(name, *SIZE).image
+    low, high = {"1": (0, 255)}.get(mode, (198, 202))
+    assert image.mode == "RGB" and all(low <= least <= most <= high for least, most in image.getextrema())
+
+
+RAMP = np.linspace(0, 65535, 1200).astype(np.uint16).reshape(30, 40)
+BY_257 = ((RAMP.astype(np.int64) + 128) // 257).astype(np.uint8)
+TWELVE = (RAMP >> 4).astype(np.uint32)
+
+
+def grey_16(kind: str) -> bytes:
+    """The ramp as an image file of 16 bits."""
+    stream = io.BytesIO()
+    big = Image.frombytes("I;16B", SIZE, RAMP.astype(">u2").tobytes())
+    how: dict[str, Any] = {"WhiteIsZero": {"tiffinfo": {262: 0}}}.get(kind, {})
+    if kind == "ppm":
+        return b"P5\n40 30\n65535\n" + RAMP.astype(">u2").tobytes()
+    (big if kind == "big-endian" else Image.fromarray(RAMP)).save(stream, "PNG" if kind == "png" else "TIFF", **how)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff", "big-endian", "ppm", "WhiteIsZero"])
+def test_16_bits_are_scaled_and_not_cut_off(kind: str, root: Path) -> None:
+    (root / "x.img").write_bytes(grey_16(kind))
+    seen = np.asarray(ImageFolder(root, LIMITS).read("x.img", *SIZE).image)
+    expected = 255 - BY_257 if kind == "WhiteIsZero" else BY_257
+    assert (seen == expected[:, :, None]).all()
+
+
+def test_fewer_bits_of_a_tiff_have_their_own_range(root: Path) -> None:
+    """12 bits, packed two to three bytes, as microscopes write them."""
+    pairs = TWELVE.reshape(-1, 2)
+    packed = np.stack([pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], axis=1)
+    data = packed.astype(np.uint8).tobytes()
+    tags = {256: 40, 257: 30, 258: 12, 259: 1, 262: 1, 273: 122, 277: 1, 278: 30, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4)
+    assert len(head) == tags[273]  # the pixels begin there
+    (root / "x.tiff").write_bytes(head + data)
+    seen = np.asarray(ImageFolder(root, LIMITS).read("x.tiff", *SIZE).image)
+    assert (seen == np.rint(TWELVE * (255 / 4095))[:, :, None]).all()
+
+
+@pytest.mark.parametrize("most", [1.0, 0.5, 0.0])
+def test_floats_from_0_to_1_are_scaled(most: float, root: Path) -> None:
+    ramp = np.linspace(0, most, 1200, dtype=np.float32).reshape(30, 40)
+    Image.fromarray(ramp).save(root / "x.tiff")
+    seen = np.asarray(ImageFolder(root, LIMITS).read("x.tiff", *SIZE).image)
+    assert (seen == np.rint(ramp * 255.0)[:, :, None]).all()
+    assert (seen.min(), seen.max()) == (0, round(255 * most))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.linspace(0, 255, 1200, dtype=np.float32), "floats from 0 to 255"),
+        (np.linspace(-0.5, 1, 1200, dtype=np.float32), "floats from -0.5 to 1"),
+        (np.full(1200, np.nan, np.float32), "floats from nan to nan"),
+        (np.linspace(0, 70_000, 1200).astype(np.int32), "integers of 32 bits from 0 to 70000"),
+        (np.linspace(-5, 200, 1200).astype(np.int32), "integers of 32 bits from -5 to 200"),
+    ],
+)
+def test_pixels_whose_range_nobody_says_are_refused_with_what_was_found(
+    values: NDArray[Any], said: str, root: Path
+) -> None:
+    Image.fromarray(values.reshape(30, 40)).save(root / "x.tiff")
+    found = refusal(root, "x.tiff")
+    assert found.code == "image_range_unknown" and said in found.detail
+
+
+def test_what_is_sent_as_it_is_shows_what_the_model_is_to_see() -> None:
+    assert shows_the_same(png()) and not shows_the_same(jpeg(6)) and not shows_the_same(grey_16("png"))
+
+
+# paths of Windows
+
+
+@pytest.mark.parametrize("name", ["sub dir\\x.png", "sub dir\\deep\\y.png", ".\\sub dir/x.png"])
+def test_backslashes_lead_to_what_lies_there_with_slashes(name: str, root: Path) -> None:
+    (root / "sub dir/deep").mkdir(parents=True)
+    (root / "sub dir/x.png").write_bytes(png())
+    (root / "sub dir/deep/y.png").write_bytes(png())
+    assert ImageFolder(root, LIMITS).read(name, *SIZE).image.size == SIZE
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("sub dir\\x.png", "image_missing", "'sub dir/x.png' is not there"),
+        ("C:\\x.png", "image_missing", "'C:/x.png' is not there"),
+        ("..\\secret.png", "image_outside_root", "'../secret.png' leads out of the root"),
+    ],
+)
+def test_what_is_not_there_with_slashes_either_is_named_as_it_was_looked_for(
+    name: str, code: str, said: str, root: Path
+) -> None:
+    found = refusal(root, name)
+    assert (found.code, found.detail) == (code, said)
 
 
 # EXIF

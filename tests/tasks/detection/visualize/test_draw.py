@@ -57,7 +57,7 @@ def drawn(
 
 
 def judged_of(rows: Sequence[DetectionPrediction]) -> list[JudgedImage]:
-    return judge(Figures(collect(rows), None))
+    return judge(Figures(collect(rows), Evaluate()))
 
 
 def texts_of(canvas: Canvas) -> str:
@@ -234,7 +234,7 @@ def test_precision_is_interpolated_as_coco_does() -> None:
 @pytest.mark.parametrize("rows", [ROWS, SCORED, [*ROWS, *SCORED]])
 def test_the_mean_of_a_curve_is_the_average_precision_of_evaluate(rows: list[DetectionPrediction]) -> None:
     metrics = evaluate(rows, Evaluate(num_resamples=0)).metrics
-    curves = precision_curves(Figures(collect(rows), None))
+    curves = precision_curves(Figures(collect(rows), Evaluate()))
     for index, name in enumerate(collect(rows).classes[: len(curves)]):
         value = {m.name: m.value for m in metrics if (m.slice_by, m.slice_value) == ("class", name)}
         assert curves[index].mean() == pytest.approx(value["average_precision"], abs=1e-12)
@@ -279,7 +279,7 @@ def test_classes_that_lie_on_each_other_at_the_top_are_drawn_larger(num_false: i
     rows = [row(f"{k:03d}", [true("cat", CAT)], [predicted("cat", CAT)]) for k in range(30)]
     rows += [row(f"0{k:03d}", [], [predicted("cat", DOG)]) for k in range(num_false)]
     with plotting.style():
-        right = precision_recall(collect(rows), precision_curves(Figures(collect(rows), None))).canvas.axes[1]
+        right = precision_recall(collect(rows), precision_curves(Figures(collect(rows), Evaluate()))).canvas.axes[1]
     assert right.get_ylim()[0] == floor
 
 

@@ -12,12 +12,12 @@ from msgspec import Meta, Struct
 from PIL import Image
 
 from pipeline.tasks.detection.answers import Answer, Request
-from pipeline.tasks.detection.images import orientation
+from pipeline.tasks.detection.images import shows_the_same
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import TokenLogprobs
 
-# What servers take as it is. Other formats are sent as PNG, and so is an image whose EXIF asks to be turned: some
-# servers would turn it, and others not.
+# What servers take as it is. Other formats are sent as PNG, and so is an image whose EXIF asks to be turned (some
+# servers would turn it, and others not) or that has more than 8 bits (some would cut them off).
 _SENT_AS_STORED = ("image/png", "image/jpeg", "image/webp", "image/gif")
 _LOGPROB_DIGITS = 4
 
@@ -47,7 +47,7 @@ def payload(request: Request, options: Infer) -> bytes:
 def data_url(request: Request) -> str:
     """``data:image/png;base64,...`` of the request's image."""
     data, media_type = request.file, request.media_type
-    if media_type not in _SENT_AS_STORED or orientation(data) != 1:
+    if media_type not in _SENT_AS_STORED or not shows_the_same(data):
         assert request.image is not None, "a server looks at images"
         stream = io.BytesIO()
         Image.frombytes("RGB", request.image.size, request.image.tobytes()).save(stream, "PNG")  # without its EXIF
