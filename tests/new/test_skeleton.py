@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.train.trainer import RESUME
 from tests.conftest import ROOT, Done
 from tests.support.zygote import BATON, Zygote
 
@@ -60,12 +62,16 @@ def test_its_run_is_whole(project: Path, libraries: Zygote) -> None:
     assert run(libraries, project, "inspect", RUN, "--json").json["whole"] is True
 
 
-def test_its_training_goes_on_where_it_stopped_and_ends_in_the_same_bytes(project: Path, libraries: Zygote) -> None:
-    from pipeline.train.trainer import RESUME
-
-    shutil.copytree(project / RUN / "train", project / "again")
-    run(libraries, project, "train", "blobs", "--recipe", "demo", "--out", "again", "--force", "--set", "seed=1")
-    assert (project / "again" / RESUME).read_bytes() == (project / RUN / "train" / RESUME).read_bytes()
+def test_its_training_goes_on_after_a_kill_and_ends_in_the_same_bytes(project: Path, libraries: Zygote) -> None:
+    train = ("train", "blobs", "--recipe", "demo", "--set", "train.num_steps=3000", "--out")
+    run(libraries, project, *train, "whole")
+    command = libraries.start(*train, "killed", folder=project)
+    while not (project / "killed" / RESUME).exists():
+        assert command.wait(timeout_s=0.01) is None
+    assert command.kill() == -signal.SIGKILL
+    run(libraries, project, *train, "killed")
+    for name in ("progress.jsonl", "monitor.jsonl", "selected.checkpoint_v1"):
+        assert (project / "killed" / name).read_bytes() == (project / "whole" / name).read_bytes()
 
 
 def test_workers_of_its_inference_find_it_too(project: Path, libraries: Zygote) -> None:
