@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.contract.load import find_part, task_names
+from pipeline.contract.load import find_part, shipped_task_names
 from pipeline.contract.parts import EvaluatePart, RecipePart, RowsPart
 from pipeline.follow.scene import Scene
 from pipeline.look.tables import Table, to_markdown
@@ -33,7 +33,7 @@ def generated() -> dict[str, str]:
     """Every generated file: its path from the project's root, and its text."""
     files = {f"{FOLDER}/{name}.json": json_schema(kind) for name, kind in _types()}
     files["docs/flow.md"] = flow_page()
-    glossaries = {task: find_part(task, EvaluatePart) for task in task_names()}
+    glossaries = {task: find_part(task, EvaluatePart) for task in shipped_task_names()}
     if any(glossaries.values()):
         files["docs/metrics.md"] = metrics_page({task: part.glossary for task, part in glossaries.items() if part})
     return files
@@ -121,7 +121,7 @@ def _types() -> Iterator[tuple[str, Any]]:
     yield "verdict_v1", Verdict
     yield "scene_v1", Scene
     yield from comparison.ROW_TYPES.items()
-    for task in task_names():
+    for task in shipped_task_names():
         if rows := find_part(task, RowsPart):
             for schema, kind in rows.types.items():
                 yield f"{task}.{schema}", kind

@@ -21,6 +21,12 @@ class Stage(Struct, frozen=True, kw_only=True):
 
 STAGES: tuple[Stage, ...] = (
     Stage(
+        name="new",
+        reads=(),
+        summary="write a project of one's own",
+        writes_also="a folder with recipe, gate, sweep, Makefile, CI file, and with `--task` a task",
+    ),
+    Stage(
         name="examples",
         reads=("recipe",),
         writes=("examples/examples.jsonl",),

@@ -18,7 +18,8 @@ Axis = str | int | float | bool | None
 
 
 class Checkpoint(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A trained model: an inference_v1 file, a folder that infer can answer from, or a checkpoint to export."""
+    """A trained model: an inference_v1 file by path or by name, a folder that infer can answer from, or a checkpoint to
+    export."""
 
     path: str
     label: Name | None = None

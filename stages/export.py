@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from pipeline.errors import UserError
+from pipeline.recipe.named import find_model
 from pipeline.run.folder import stage_run
 from stages.common import Result, command, finished, main
 from stages.options import ModelOption, Options
@@ -58,7 +59,7 @@ def app(
             raise UserError(
                 what, where="--format onnx", remedy="export without --format first, then give it as --model"
             )
-        model = model or _run_folder(options, run_name, "export") / MODEL
+        model = find_model(model, options.task) if model else _run_folder(options, run_name, "export") / MODEL
         return _export_onnx(options, model, options.out or _run_folder(options, run_name, "export-onnx"))
     if model is not None:
         raise UserError("--model is for --format onnx", remedy="give a checkpoint with --checkpoint")

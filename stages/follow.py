@@ -11,6 +11,7 @@ import typer
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import OpinionPart
 from pipeline.errors import UserError
+from pipeline.recipe.named import find_model
 from stages.common import Result, command, main
 from stages.options import InputOption, Options
 
@@ -23,7 +24,9 @@ EPISODES, PREDICTIONS = "episodes.jsonl", "predictions.jsonl"
 
 CompareOption = Annotated[
     Path | None,
-    typer.Option("--model", metavar="FILE", help="Show what this inference_v1 file says beside the recording (torch)."),
+    typer.Option(
+        "--model", metavar="FILE", help="Show what this inference_v1 file (or name) says beside the recording (torch)."
+    ),
 ]
 PredictionsOption = Annotated[
     bool, typer.Option("--predictions", help="Replay the run's predictions instead of its training.")
@@ -144,7 +147,7 @@ def _find_filter(part: "FollowPart", name: str | None) -> "Filter":
 
 def _open_model(task: str, path: Path) -> "SecondOpinion":
     try:
-        return load_part(task, OpinionPart).open_model(path)
+        return load_part(task, OpinionPart).open_model(find_model(path, task))
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "safetensors"):
             raise

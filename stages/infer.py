@@ -23,7 +23,11 @@ FILE, SHARDS = "predictions.jsonl", "shards"
 
 ModelOption = Annotated[
     Path | None,
-    typer.Option("--model", metavar="PATH", help="inference_v1 file instead of the run's, or what --backend reads."),
+    typer.Option(
+        "--model",
+        metavar="PATH",
+        help="inference_v1 file or pretrained name instead of the run's, or what --backend reads.",
+    ),
 ]
 ExamplesOption = Annotated[
     Path | None, typer.Option("--input", metavar="FILE", help="examples.jsonl instead of the run's.")
@@ -63,6 +67,8 @@ def app(
 
     Example: baton infer gridworld --recipe demo
 
+    Example: baton infer gridworld --recipe full --model full
+
     Example: baton infer gridworld --model a.inference_v1 --input examples.jsonl --out predictions-of-a
     """
     recipe, run_name = options.recipe_or_defaults(*([f"infer.backend={backend}"] if backend else []))
@@ -77,7 +83,7 @@ def app(
             model=model,
             replay=replay,
             image_root=image_root,
-            run_model=lambda: options.folder(run_name, "export") / "model.inference_v1",
+            find_model=lambda: _find_model(options, run_name, model),
         )
     )
     inputs = {"model": source.model_file} if source.model_file else {}
@@ -108,6 +114,12 @@ def _remarks(path: Path, task: str, recipe: Any) -> list[str]:
     """What the task has to say about the predictions."""
     remarks = load_part(task, InferPart).remarks
     return [] if remarks is None else list(remarks(read(path, load_part(task, RowsPart).prediction), recipe))
+
+
+def _find_model(options: Options, run_name: str | None, model: Path | None) -> Path:
+    from pipeline.recipe.named import find_model
+
+    return find_model(model, options.task) if model else options.folder(run_name, "export") / "model.inference_v1"
 
 
 def _job(run: StageRun, request: StageRequest, source: Source, section: Any, report: Report) -> InferJob:

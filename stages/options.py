@@ -11,12 +11,13 @@ import typer
 from pipeline.errors import UserError
 from pipeline.progress import Style, choose_style
 from pipeline.recipe.load import default_recipe, load_recipe
+from pipeline.recipe.named import names_of
 from pipeline.run.folder import StageRequest
 
 # For stages' own parameters: explicit paths, so that a stage can be pointed at files that came from anywhere.
 InputOption = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Input file instead of the run's.")]
 ModelOption = Annotated[
-    Path | None, typer.Option("--model", metavar="FILE", help="inference_v1 file instead of the run's.")
+    Path | None, typer.Option("--model", metavar="FILE", help="inference_v1 file or pretrained name, not the run's.")
 ]
 ImageRootOption = Annotated[
     Path | None,
@@ -62,7 +63,9 @@ class Options:
     def load_recipe(self, *more_settings: str) -> Any:
         """The recipe with ``--set``, ``more_settings`` and ``--seed`` applied. Raises UserError."""
         if self.recipe is None:
-            raise UserError(f"the {self.stage} stage needs a recipe", remedy=f"baton {self.stage} TASK --recipe NAME")
+            what, known = f"the {self.stage} stage needs a recipe", names_of("recipe", self.task)
+            remedy = f"baton {self.stage} TASK --recipe NAME" + (f", one of: {', '.join(known)}" if known else "")
+            raise UserError(what, remedy=remedy)
         return load_recipe(self.recipe, self.task, (*self.settings, *more_settings), self.seed)
 
     def recipe_or_defaults(self, *more_settings: str) -> tuple[Any, str | None]:

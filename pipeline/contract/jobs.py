@@ -79,7 +79,8 @@ class SourceRequest:
     """What the user asks infer to answer from, for `SourcesPart.find_source`.
 
     ``options`` is the section ``infer`` of ``recipe``. ``model``, ``replay`` and ``image_root`` are paths where they
-    were given; ``run_model()`` is the model file of the run, or raises UserError where there is no run.
+    were given; ``find_model()`` is the model file that ``model`` says, by path or by name, or else that of the run. It
+    raises UserError where there is none of that name, or no run.
     """
 
     task: str
@@ -89,7 +90,7 @@ class SourceRequest:
     model: Path | None
     replay: Path | None
     image_root: Path | None
-    run_model: Callable[[], Path]
+    find_model: Callable[[], Path]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ def find_source(request: SourceRequest) -> Source:
     for flag, path in (("--replay", request.replay), ("--image-root", request.image_root)):
         if path is not None:
             raise UserError(f"task {request.task!r} has no use for {flag}", where=str(path), remedy=f"leave {flag} out")
-    return Source(model_file=request.model or request.run_model())
+    return Source(model_file=request.find_model())
 
 
 def run_inference(

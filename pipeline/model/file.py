@@ -24,6 +24,7 @@ from pipeline.contract.parts import InferPart, ModelPart
 from pipeline.errors import UserError
 from pipeline.files.hashes import canonical_json
 from pipeline.model.container import ALIGNMENT_BYTES, Entry, ModelFile, TensorBytes, write_model_file
+from pipeline.recipe.named import find_model
 from schemas.brain import BrainSpec
 
 DTYPES = {
@@ -64,8 +65,10 @@ def load_model(path: Path | str, *, task: str | None = None, device: str = "cpu"
 
     With ``verify=False`` the weights are neither hashed nor tried on the golden inputs: only the header is checked.
     Raises UserError when the file is not whole, is not what it says, or does not answer as it did when exported, and
-    when it is of another ``task``.
+    when it is of another ``task``. With ``task``, the path may be a name (`find_model`): `load_model("full",
+    task="gridworld")`.
     """
+    path = Path(path) if task is None else find_model(Path(path), task)
     opened = open_model(path, task=task, device=device, verify=verify)
     part = load_part(opened.brain.task, InferPart)
     return part.wrap(opened.module, opened.brain, opened.metadata, opened.weights_hash)

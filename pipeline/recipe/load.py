@@ -54,7 +54,7 @@ def _checked(data: dict[str, Any], task: str, places: Places, overrides: Sequenc
         places.flags[("seed",)] = f"--seed {seed}"
     version = check_head("recipe", data, task, recipe_type, places)
     refuse_old_names(data, part.moved, places)
-    return checked(data, recipe_type, places, f"schemas/generated/{task}.{version}.json")
+    return checked(data, recipe_type, places, f"{task}.{version}")
 
 
 def _override(data: dict[str, Any], text: str, places: Places) -> None:

@@ -22,6 +22,7 @@ from pipeline.files.hashes import hash_config, sha256_file
 from pipeline.infer.run import find_source
 from pipeline.recipe.explain import Places
 from pipeline.recipe.load import default_recipe, load_recipe
+from pipeline.recipe.named import find_model
 from pipeline.records.inputs import distinguishing, named_files
 from schemas.flow import BY_NAME
 from schemas.sweep import Axis, Checkpoint, Kind, Sweep, Training
@@ -160,14 +161,20 @@ class _Grid:
     def given(self) -> list[_Model]:
         """The models and checkpoints that are files."""
         wanted = [Checkpoint(path=c) if isinstance(c, str) else c for c in self.sweep.checkpoints]
-        labels = distinguishing([Path(one.path) for one in wanted])
+        paths = [self._find_model(Path(one.path), number) for number, one in enumerate(wanted)]
         models = []
-        for number, (one, short) in enumerate(zip(wanted, labels, strict=True)):
-            label, path = one.label or short, Path(one.path)
+        for number, (one, path, short) in enumerate(zip(wanted, paths, distinguishing(paths), strict=True)):
+            label = one.label or short
             content = content_hash(path, self.places.where(("checkpoints", number)))
             model = _Model(label, str(path), content, (), {"model": label})
             models.append(model if path.is_dir() or path.suffix == MODEL_SUFFIX else self._exported(model))
         return models
+
+    def _find_model(self, path: Path, number: int) -> Path:
+        try:
+            return find_model(path, self.task)
+        except UserError as error:
+            raise error.at(self.places.where(("checkpoints", number))) from error
 
     def trained(self) -> list[_Model]:
         """The checkpoints of the trainings, training by training."""
@@ -270,7 +277,7 @@ class _Grid:
             model=path,
             replay=None,
             image_root=None,
-            run_model=lambda: path,
+            find_model=lambda: path,
         )
         return dict(find_source(request).config)
 

@@ -91,7 +91,7 @@ def image_limits(options: Infer) -> ImageLimits:
 def _own(request: SourceRequest, options: Infer, asked: Mapping[str, Any]) -> Source:
     seen, root = _images(request, options)
     return Source(
-        model_file=request.model or request.run_model(),
+        model_file=request.find_model(),
         config={**asked, **seen},
         facts={"backend": "own", "reproducible": True},
         image_root=root,
