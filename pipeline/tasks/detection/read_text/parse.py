@@ -12,7 +12,7 @@ from msgspec import Struct
 from pipeline.tasks.detection.read_text.clean import read_clean
 from pipeline.tasks.detection.read_text.codes import CUT_WHILE_THINKING, ERRORS, REPAIRS
 from pipeline.tasks.detection.read_text.formats import DEFAULT, TextFormat
-from pipeline.tasks.detection.read_text.patterns import words
+from pipeline.tasks.detection.read_text.patterns import Words, words
 from pipeline.tasks.detection.read_text.scale import Scale
 from pipeline.tasks.detection.read_text.scanner import Scanner
 from pipeline.tasks.detection.read_text.thinking import thought
@@ -84,8 +84,11 @@ def _reader(text: str, start: int, scale: Scale) -> Scanner | TokenReader:
     written = scale.written
     if written.form is not None:
         return TokenReader(text, written.form, scale, start)
-    keys = words(written.desc_key, written.box_key, written.poly_key, has_points=written.has_points)
-    return Scanner(text, keys, scale, start)
+    return Scanner(text, _words(written), scale, start)
+
+
+def _words(written: TextFormat) -> Words:
+    return words(written.desc_key, written.box_key, written.poly_key, written.has_points)
 
 
 def _status(reader: Scanner | TokenReader, answer: str, cut: bool) -> Status:
@@ -107,3 +110,6 @@ def storable(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+_words(DEFAULT)  # its patterns are compiled here, and not at the first text

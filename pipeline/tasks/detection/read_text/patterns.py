@@ -144,7 +144,7 @@ class Words:
     ``kinds`` says of each key what it is for: DESC, BOX, POLYGON, or one of LINES and POINTS, which are called so.
     """
 
-    def __init__(self, desc: str, box: str, poly: str | None, *, has_points: bool) -> None:
+    def __init__(self, desc: str, box: str, poly: str | None, has_points: bool) -> None:
         named = {desc: DESC, box: BOX} | ({poly: POLYGON} if poly else {})
         others = (*LINES, *(POINTS if has_points else ()))
         self.kinds = named | {name: name for name in others if name not in named}
