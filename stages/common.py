@@ -222,7 +222,8 @@ def _escape_what_cannot_be_shown() -> None:
     """A path that the encoding of stdout or stderr has no letters for is printed with escapes, and stops nothing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            with contextlib.suppress(OSError):  # a terminal that is opened for reading, too, cannot be changed
+                stream.reconfigure(errors="backslashreplace")
 
 
 def _resume_hint(stage: str) -> str | None:

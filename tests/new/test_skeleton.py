@@ -14,6 +14,7 @@ import pytest
 
 from pipeline.train.trainer import RESUME
 from tests.conftest import ROOT, Done
+from tests.support.terminal import PtyTerminal, wait_for
 from tests.support.zygote import BATON, Zygote
 
 CHAIN = ("examples", "train", "export", "infer", "evaluate", "visualize")
@@ -105,7 +106,16 @@ def test_its_training_is_followed(project: Path, libraries: Zygote) -> None:
     done = run(libraries, project, "follow", "blobs", "--recipe", "demo", "--plain", "--idle-exit", "0")
     lines = done.out.splitlines()
     assert len(lines) == 20
-    assert lines[-1].startswith("step 1,000  loss ")
+    assert lines[-1] == "step-00001000  step 1000"
+
+
+def test_its_training_is_drawn_in_the_terminal(project: Path, libraries: Zygote) -> None:
+    terminal = PtyTerminal(libraries, ("follow", "blobs", "--recipe", "demo"), size=(80, 24), folder=project)
+    try:
+        text = wait_for(terminal, "step 1,000")
+    finally:
+        terminal.close()
+    assert "THE CURVE" in text and "loss" in text
 
 
 def test_it_has_an_onnx_form(project: Path, zygote: Zygote) -> None:
