@@ -38,6 +38,7 @@ hypothesis.settings.load_profile("repeatable")
 LONGEST = (
     "tests/run/test_killed.py",
     "tests/project/test_flow.py",
+    "tests/new/test_skeleton.py",
     "tests/files/test_full_disk.py",
     "tests/follow/test_terminal.py",
     "tests/model/test_docs.py",
@@ -49,6 +50,7 @@ LONGEST = (
     "tests/tasks/detection/visualize/test_draw.py",
     "tests/tasks/detection/visualize/test_report.py",
     "tests/project/test_import_rules.py",
+    "tests/project/test_wheel.py",
     "tests/gate/test_gate.py",
     "tests/model/test_onnx.py",
     "tests/tasks/detection/read_text/test_parse_any_text.py",
