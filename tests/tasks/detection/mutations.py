@@ -44,7 +44,7 @@ class Mutant:
         self.folder = folder
         truth = annotations(num_images=4)
         truth["images"][1]["file_name"] = "1.jpg"
-        self._out = 0
+        self.said = io.StringIO()
         (folder / "examples.jsonl").write_text(
             json.dumps(EXAMPLE) + "\n" + json.dumps(EXAMPLE | {"image_id": 8}) + "\n"
         )
@@ -91,7 +91,6 @@ class Mutant:
 
     def _run(self, stage: Any, *arguments: str | Path) -> int:
         given = ["detection", *map(str, arguments), "--out", str(self.folder / "out"), "--force"]
-        self.said = io.StringIO()
         with redirect_stdout(io.StringIO()), redirect_stderr(self.said):
             for left in (self.folder / "out").glob("*"):
                 left.unlink() if left.is_file() else None
@@ -112,6 +111,7 @@ class Mutant:
         bad = damaged(good, name, chance)
         path.write_bytes(bad)
         try:
+            self.said = io.StringIO()
             return run(), name, bad
         finally:
             path.write_bytes(good)
@@ -157,7 +157,7 @@ def swapped(data: bytes, chance: random.Random, *, lines: bool) -> bytes:
     at = chance.randrange(len(texts))
     try:
         document = json.loads(texts[at])
-    except ValueError:
+    except (ValueError, RecursionError):
         return data
     place = document
     while isinstance(place, dict | list) and place:

@@ -83,8 +83,9 @@ def _places(record: Record) -> tuple[str, str]:
     if len(record.images) != 1:
         raise UserError(f"record {record.id!r} has {len(record.images)} images", remedy="a record of YOLO has one")
     path = PurePosixPath(record.images[0].replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts:
-        raise UserError(f"the image {record.images[0]!r} of record {record.id!r} leads out of the folder")
+    if not path.name or "\0" in record.images[0] or path.is_absolute() or ".." in path.parts:
+        what = f"the image {record.images[0]!r} of record {record.id!r} leads out of the folder, or is no path"
+        raise UserError(what, remedy="correct the row, or leave it out")
     image = path.as_posix() if "images" in path.parts[:-1] else f"images/{path.as_posix()}"
     return image, label_file(image)
 

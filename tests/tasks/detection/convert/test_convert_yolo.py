@@ -303,7 +303,7 @@ def test_results_ask_which_of_several_splits_they_are_of(tmp_path: Path) -> None
         from_yolo(data, tmp_path / "rows", split="valid")
 
 
-@pytest.mark.parametrize("image", ["/a.png", "../a.png"])
+@pytest.mark.parametrize("image", ["/a.png", "../a.png", "", "a\0.png"])
 def test_nothing_is_written_outside_of_the_folder(image: str, tmp_path: Path) -> None:
     write_all(tmp_path / "own.jsonl", [{"images": [image], "width": 9, "height": 9, "objects": []}])
     with pytest.raises(UserError, match="leads out"):
