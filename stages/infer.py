@@ -103,17 +103,13 @@ def app(
             made = {"num_predictions": counts.num_predictions, "num_resumed": counts.num_resumed}
             run.record({"predictions": run.folder / FILE}, made)
             run.error_counts |= counts.error_counts
-            if remarks := _remarks(run.folder / FILE, request.task, recipe):
-                run.notes["remarks"] = remarks
+            rows = read(run.folder / FILE, load_part(request.task, RowsPart).prediction)
+            metadata = job.model.metadata if job.model else {}
+            if remarks := load_part(request.task, InferPart).remarks(rows, recipe, metadata):
+                run.notes["remarks"] = list(remarks)
     notes = run.previous.notes if run.previous and run.up_to_date else run.notes
     result = finished("infer", run, remarks=notes.get("remarks", []))
     return replace(result, lines=[*result.lines, *(f"  {remark}" for remark in notes.get("remarks", []))])
-
-
-def _remarks(path: Path, task: str, recipe: Any) -> list[str]:
-    """What the task has to say about the predictions."""
-    remarks = load_part(task, InferPart).remarks
-    return [] if remarks is None else list(remarks(read(path, load_part(task, RowsPart).prediction), recipe))
 
 
 def _find_model(options: Options, run_name: str | None, model: Path | None) -> Path:

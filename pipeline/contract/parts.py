@@ -162,13 +162,14 @@ class SourcesPart(Part):
 class InferPart(Part):
     """The whole-dataset run, and ``wrap(module, brain, metadata, weights_hash)``, the model behind `load_model`.
 
-    ``remarks(predictions, recipe)``, optional: sentences that a user should read about what was predicted.
+    ``remarks(predictions, recipe, metadata)``, optional: sentences that a user should read about what was predicted;
+    ``metadata`` is that of the model file, empty where there is none.
     """
 
     HOMES = ("infer.predict", "infer")
     predict: Callable[[InferJob], Iterator[Prediction]]
     wrap: Callable[["torch.nn.Module", BrainSpec, Mapping[str, Any], str], Model]
-    remarks: Callable[[Iterable[Any], Any], Sequence[str]] | None = None
+    remarks: Callable[[Iterable[Any], Any, Mapping[str, Any]], Sequence[str]] = lambda rows, recipe, metadata: ()
 
 
 def refuse_to_measure(predictions: Sequence[Any], options: Any) -> Measurements:

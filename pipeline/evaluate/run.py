@@ -20,7 +20,7 @@ from pipeline.look.tables import Checkpoint
 from pipeline.progress import Report
 from pipeline.run.folder import StageRun
 from pipeline.run.manifest import count_errors, load_manifest
-from pipeline.train.steps import training_step
+from pipeline.train.steps import infer_remarks, training_step
 from schemas.rows import Metric, Score
 
 OUTPUTS = {"metrics": "metrics.jsonl", "scores": "scores.jsonl", "table": "table.md"}
@@ -75,7 +75,9 @@ def _run(job: EvaluationJob, run: StageRun) -> None:
     job.report(len(job.inputs), len(job.inputs), {})
     steps = {label: training_step(path) for label, path in job.inputs.items()}
     found = checkpoints_of(metrics, steps)
+    run.notes["remarks"] = _remarks(job.inputs)
     text = markdown(job.task, found, tables.layout_of(part, metrics), one_training=bool(job.training_steps))
+    text += "".join(f"- {remark}\n" for remark in run.notes["remarks"])
     run.outputs |= {name: job.folder / file for name, file in OUTPUTS.items()}
     run.counts |= {
         "num_predictions": num_predictions,
@@ -88,6 +90,15 @@ def _run(job: EvaluationJob, run: StageRun) -> None:
     cache.trim()
 
 
+def _remarks(inputs: Mapping[str, Path]) -> list[str]:
+    """What infer told about the predictions, under their labels where they are several."""
+    return [
+        f"{label}: {remark}" if len(inputs) > 1 else remark
+        for label, path in inputs.items()
+        for remark in infer_remarks(path)
+    ]
+
+
 def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
     """What a finished evaluation says: lines for the terminal, and the model's main metrics as plain values."""
     part = load_part(task, EvaluatePart)
@@ -96,6 +107,7 @@ def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
     manifest = load_manifest(folder)
     found = checkpoints_of(metrics, manifest.notes["steps"])
     lines = terminal(found, layout, one_training=bool(manifest.config.get("training_steps")))
+    lines += manifest.notes.get("remarks", [])
     main = [m for m in metrics if m.subject == tables.MODEL and m.slice_by in ("all", CHECKPOINT)]
     return lines, [msgspec.to_builtins(m) for m in main if layout.shows(m)]
 

@@ -18,6 +18,12 @@ def training_step(predictions: Path) -> int | None:
     return step if isinstance(step, int) else None
 
 
+def infer_remarks(predictions: Path) -> list[str]:
+    """What infer told about a predictions file; nothing where its manifest does not say it."""
+    manifest = _manifest_of(predictions)
+    return [] if manifest is None else [str(remark) for remark in manifest.notes.get("remarks", [])]
+
+
 def steps_of_training(inputs: Mapping[str, Path]) -> dict[str, int]:
     """The training step behind each file by label, if all files are checkpoints of one training; else nothing.
 

@@ -7,10 +7,12 @@ import pytest
 
 from pipeline import load_model
 from pipeline.contract.jobs import InferJob
-from pipeline.tasks.gridworld.infer.predict import predict
+from pipeline.files import write_all
+from pipeline.tasks.gridworld.infer.predict import predict, remarks
 from pipeline.tasks.gridworld.recipe import Infer
 from pipeline.tasks.gridworld.rows import GridworldExample, GridworldPrediction
 from pipeline.tasks.gridworld.town.seeds import EXAMPLES, derive
+from tests.conftest import Baton
 
 MODEL = Path(__file__).parents[3] / "runs/pretrained/gridworld/full.inference_v1"
 
@@ -43,3 +45,27 @@ def test_those_that_die_keep_their_steps_and_the_first_ones(num_traces: int, bat
 
 def test_none_keeps_its_steps_where_none_is_asked_for() -> None:
     assert {row.trace for row in _predict(0, 12)} == {None}
+
+
+def test_a_model_asked_in_another_level_is_said_to_be_by_infer_and_in_the_table(tmp_path: Path, baton: Baton) -> None:
+    seeds = derive(EXAMPLES, 7, np.arange(3)).tolist()
+    levels = ("minimal", "minimal", "full")
+    examples = [
+        GridworldExample(id=f"{n}", level=level, seed=seed, multiplier=1.0)
+        for n, (level, seed) in enumerate(zip(levels, seeds, strict=True))
+    ]
+    write_all(tmp_path / "examples.jsonl", examples)
+    remark = "the model was trained in level 'full', and asked in 2 of level 'minimal'"
+    done = baton(
+        "infer", "gridworld", "--model", "full", "--input", tmp_path / "examples.jsonl", "--out", tmp_path / "a"
+    )
+    assert done.code == 0 and done.out.splitlines()[-1].strip() == remark, done.err
+    done = baton("evaluate", "gridworld", "--input", tmp_path / "a/predictions.jsonl", "--out", tmp_path / "b")
+    assert done.code == 0 and remark in done.out.splitlines(), done.err
+    assert f"- {remark}\n" in (tmp_path / "b/table.md").read_text()
+
+
+def test_a_model_asked_in_its_own_level_needs_no_remark() -> None:
+    rows = _predict(0, 12)
+    assert remarks(rows, None, {"recipe": {"environment": {"level": "full"}}}) == []
+    assert remarks(rows, None, {}) == []

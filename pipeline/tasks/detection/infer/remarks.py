@@ -5,8 +5,9 @@ Nothing is guessed and no row changes: each way is tried on the texts, and told 
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -23,7 +24,9 @@ _BOX = re.compile(r'"([A-Za-z_]\w{0,30})"\s*+:\s*+\[\s*+(?:-?[0-9.]++\s*+,\s*+){
 _TEXT = re.compile(r'"([A-Za-z_]\w{0,30})"\s*+:\s*+"')
 
 
-def remarks(rows: Iterable[DetectionPrediction], recipe: DetectionRecipe) -> list[str]:
+def remarks(
+    rows: Iterable[DetectionPrediction], recipe: DetectionRecipe, metadata: Mapping[str, Any] | None = None
+) -> list[str]:
     """A sentence for each thing to know, the most telling one last."""
     written = recipe.text_format.resolved()
     unread: list[DetectionPrediction] = []

@@ -5,7 +5,8 @@ whatever stands beside it (see `model`), the town follows from its seed, and ran
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -116,4 +117,15 @@ def predict(job: InferJob) -> Iterator[GridworldPrediction]:
         job.report(stop, total, {})
 
 
-PART = InferPart(predict=predict, wrap=wrap)
+def remarks(rows: Iterable[GridworldPrediction], recipe: Any, metadata: Mapping[str, Any]) -> list[str]:
+    """What to know of records in other levels than the model was trained in."""
+    trained = ((metadata.get("recipe") or {}).get("environment") or {}).get("level")
+    levels = Counter(row.level for row in rows)
+    others = {level: count for level, count in sorted(levels.items()) if trained not in (None, level)}
+    if not others:
+        return []
+    told = " and ".join(f"{count:,} of level {level!r}" for level, count in others.items())
+    return [f"the model was trained in level {trained!r}, and asked in {told}"]
+
+
+PART = InferPart(predict=predict, wrap=wrap, remarks=remarks)
