@@ -21,10 +21,11 @@ TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text() for page in PAGES}
 
 def code_of(text: str) -> list[str]:
     """Everything that is set as code: indented or fenced lines, and what stands between backticks."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    fence = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    blocks = fence.findall(text)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     lines += re.findall(r"^ {4,}(.+)$", text, re.MULTILINE)
-    return lines + [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
+    return lines + [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", fence.sub("", text))]
 
 
 def commands(program: str) -> list[tuple[str, str]]:
