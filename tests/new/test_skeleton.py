@@ -12,10 +12,6 @@ from typing import Any
 
 import pytest
 
-import pipeline.tasks
-from pipeline.follow.feed import open_recording
-from pipeline.follow.terminal.app import FollowApp, Watch
-from pipeline.follow.terminal.canvas import Canvas
 from pipeline.train.trainer import RESUME
 from tests.conftest import ROOT, Done
 from tests.support.terminal import PtyTerminal, wait_for
@@ -120,23 +116,6 @@ def test_its_training_is_drawn_in_the_terminal(project: Path, libraries: Zygote)
     finally:
         terminal.close()
     assert "THE CURVE" in text and "loss" in text
-
-
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_its_training_is_on_the_screen(
-    size: tuple[int, int], project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pipeline.tasks, "__path__", [*pipeline.tasks.__path__, str(project / "tasks")])
-    opened = open_recording(project / RUN / "train/episodes.jsonl", "blobs", expect_predictions=False)
-    app = FollowApp(Watch(feed=opened.feed, part=opened.part))
-    async with app.run_test(size=size) as pilot:
-        while app.playback.number is None:
-            await pilot.pause(0.01)
-        await pilot.press("G", *(["1"] if app.panel is None else []))
-        await pilot.pause()
-        text = "\n".join(strip.text for strip in app.query_one(Canvas).strips)
-    assert "step 1,000  loss" in text
-    assert "truth  model" in text and "o" in text
 
 
 def test_it_has_an_onnx_form(project: Path, zygote: Zygote) -> None:

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import typer
+from msgspec import Struct
 
 from pipeline.errors import UserError
 from pipeline.run.signals import stop_on_signal
@@ -294,17 +296,19 @@ def test_out_names_the_folder_itself(baton: Baton, tmp_path: Path) -> None:
 
 
 def test_a_section_of_another_stage_does_not_outdate_a_stage() -> None:
-    recipe = {
-        "name": "a",
-        "description": "words",
-        "network": {"type": "dueling"},
-        "examples": {"seed": 1},
-        "train": {"num_steps": 1},
-        "evaluate": {"seed": 2},
-    }
-    assert stage_config(recipe, "train") == {"name": "a", "network": {"type": "dueling"}, "train": {"num_steps": 1}}
-    assert stage_config(recipe, "evaluate") == {"evaluate": {"seed": 2}}
-    assert stage_config(recipe, "examples", ("network",)) == {"network": {"type": "dueling"}, "examples": {"seed": 1}}
+    class Sectioned(Struct):
+        belongs_to: ClassVar[dict[str, str]] = {"texts": "infer"}
+        name: str = "a"
+        description: str = "words"
+        network: str = "dueling"
+        texts: str = "JSON"
+        examples: int = 1
+        train: int = 2
+        evaluate: int = 3
+
+    assert stage_config(Sectioned(), "train") == {"name": "a", "network": "dueling", "train": 2}
+    assert stage_config(Sectioned(), "evaluate") == {"evaluate": 3}
+    assert stage_config(Sectioned(), "examples", ("network",)) == {"network": "dueling", "examples": 1}
 
 
 def test_examples_stay_up_to_date_when_the_training_changes(baton: Baton) -> None:
