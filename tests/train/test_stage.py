@@ -141,7 +141,7 @@ def test_a_longer_training_says_where_its_schedule_was_that_of_a_shorter_one(tmp
     assert refused.code == 2 and "train.num_envs: 16 -> 8" in refused.err and "num_steps" not in refused.err
 
 
-@pytest.mark.parametrize("rate", ["1e30", "1e18"])
+@pytest.mark.parametrize("rate", ["1e30", "1e24", "1e18"])
 def test_a_training_ends_at_the_first_loss_that_is_not_finite(rate: str, tmp_path: Path, baton: Baton) -> None:
     done = baton(*ARGUMENTS, "--set", f"optimizer.learning_rate={rate}")
     assert done.code == 2
