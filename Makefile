@@ -166,4 +166,4 @@ $(RLIABLE)/.installed: benchmarks/requirements-rliable.txt
 	touch $@
 
 bench: $(INSTALLED) $(PEER)/.installed $(RLIABLE)/.installed
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(addprefix --only ,$(ONLY))

@@ -1,16 +1,15 @@
-"""``python -m benchmarks``: run all benchmarks and write benchmarks/RESULTS.md; with --only or --quick, show and write
-nothing."""
+"""``python -m benchmarks``: run all benchmarks, or --only some, and write the section of each into RESULTS.md beside this
+file as soon as it is done; with --quick, show and write nothing."""
 
 import argparse
 import importlib
 import sys
-import time
 import traceback
 from pathlib import Path
 
 from benchmarks.harness import Report
 from benchmarks.harness.machine import describe
-from benchmarks.harness.results import claim_line, markdown, section
+from benchmarks.harness.results import claim_line, markdown, read_sections, section
 from pipeline.errors import UserError
 
 BENCHMARKS = {
@@ -40,20 +39,26 @@ def main() -> int:
         for name, summary in BENCHMARKS.items():
             print(f"{name:<14}  {summary}")
         return 0
-    began, machine = time.monotonic(), describe()
+    reports = [_measure(name, quick=arguments.quick) for name in arguments.only or BENCHMARKS]
+    return 1 if any(isinstance(report, str) for report in reports) else 0
+
+
+def _measure(name: str, *, quick: bool) -> Report | str:
+    """Run one benchmark and, unless ``quick``, write its section: what comes after it may be cut off."""
+    machine = describe()
+    report = _run(name, quick)
     print("\n".join(machine))
-    reports = {name: _run(name, arguments.quick) for name in arguments.only or BENCHMARKS}
-    if not arguments.only and not arguments.quick:
-        machine.append(f"All benchmarks together took {(time.monotonic() - began) / 60:.1f} minutes")
-        RESULTS.write_text(markdown(reports, "make bench", machine), encoding="utf-8")
+    if not quick:
+        there = read_sections(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+        there[name] = section(name, report, machine)
+        RESULTS.write_text(markdown({one: there[one] for one in BENCHMARKS if one in there}), encoding="utf-8")
         print(f"results: {RESULTS}")
-    return 1 if any(isinstance(report, str) for report in reports.values()) else 0
+    return report
 
 
 def _run(name: str, quick: bool) -> Report | str:
     """One benchmark's report, shown as soon as it is there; or why there is none, for the others must not suffer."""
     print(f"\n{name}: {BENCHMARKS[name]} ...", flush=True)
-    start = time.monotonic()
     try:
         report: Report = importlib.import_module(f"benchmarks.{name}").run(quick)
     except UserError as error:
@@ -62,9 +67,8 @@ def _run(name: str, quick: bool) -> Report | str:
     except Exception as error:  # a bug in one benchmark leaves the figures of the others
         traceback.print_exc()
         return f"{type(error).__name__}: {error}"
-    print(section(name, report))
-    print("\n".join(claim_line(claim) for claim in report.claims))
-    print(f"({time.monotonic() - start:.0f} s)", flush=True)
+    print(section(name, report, ()))
+    print("\n".join(claim_line(claim) for claim in report.claims), flush=True)
     return report
 
 

@@ -20,7 +20,7 @@ def describe() -> list[str]:
     return [
         f"Processor: {_processor()}, {len(os.sched_getaffinity(0))} cores; memory: {_memory_gb():.0f} GB",
         f"System: {facts.platform}, Python {facts.python}",
-        f"Load before the first benchmark: {load:.2f}" + (" (THE MACHINE WAS BUSY)" if load > _BUSY else ""),
+        f"Load before: {load:.2f}" + (" (THE MACHINE WAS BUSY)" if load > _BUSY else ""),
         "Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
         f"Commit: {commit}",
     ]

@@ -1,5 +1,6 @@
-"""Reports as Markdown: what benchmarks/RESULTS.md holds."""
+"""Reports as Markdown: benchmarks/RESULTS.md, a section a benchmark, each replaced when it is measured anew."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from benchmarks.harness import Claim, Report, Samples
@@ -7,30 +8,42 @@ from benchmarks.harness import Claim, Report, Samples
 _HEAD = """\
 # Benchmarks
 
-Written by `{command}`; nothing here is written by hand. Candidates of one benchmark take turns in the same run, so that
-whatever slows the machine down slows all of them. Values are medians; in brackets stand the lowest and the highest of
-the rounds. A ratio is the median of the ratios of each round.
-
-{machine}
+Written by `make bench`, or `make bench ONLY=NAME` for one of them; nothing here is written by hand. Candidates of one
+benchmark take turns in the same run, so that whatever slows the machine down slows all of them. Values are medians; in
+brackets stand the lowest and the highest of the rounds. A ratio is the median of the ratios of each round. What each
+was measured on stands in its section.
 
 """
+_CANDIDATES = ("candidate", "median", "lowest", "highest", "rounds")
+_CLAIMS = ("what", "measured", "target", "met")
+_SECTION = re.compile(r"^## (\w+)(?:.(?!^## ))*.", re.MULTILINE | re.DOTALL)
 
 
-def markdown(reports: Mapping[str, Report | str], command: str, machine: Sequence[str]) -> str:
-    """The whole file. A string instead of a report says why that benchmark has none."""
-    parts = [_HEAD.format(command=command, machine="\n".join(f"- {line}" for line in machine))]
-    parts.append(_table(("benchmark", "what", "measured", "target", "met"), _claims(reports)))
-    for name, report in reports.items():
-        parts.append(f"\n## {name}\n\nDid not run: {report}\n" if isinstance(report, str) else section(name, report))
-    return "".join(parts)
+def markdown(sections: Mapping[str, str]) -> str:
+    """The whole file: all claims, then the section of each benchmark by its name."""
+    rows = [(name, *cells) for name, text in sections.items() for cells in _claims_of(text)]
+    return _HEAD + _table(("benchmark", *_CLAIMS), rows) + "".join(f"\n{text.strip()}\n" for text in sections.values())
 
 
-def section(name: str, report: Report) -> str:
-    """One benchmark: what was done, what each candidate showed, notes."""
-    rows = [_sample_row(samples) for samples in report.samples]
-    table = _table(("candidate", "median", "lowest", "highest", "rounds"), rows)
+def read_sections(text: str) -> dict[str, str]:
+    """The sections of a file that `markdown` wrote, by the name of the benchmark."""
+    return {found[1]: found[0].strip() + "\n" for found in _SECTION.finditer(text)}
+
+
+def section(name: str, report: Report | str, machine: Sequence[str]) -> str:
+    """One benchmark: what was done, on which machine, claims, what each candidate showed, notes.
+
+    A string instead of a report says why there is none.
+    """
+    measured = "".join(f"- {line}\n" for line in machine)
+    if isinstance(report, str):
+        claims = _table(_CLAIMS, [("did not run", "-", "-", "**no**")])
+        return f"## {name}\n\nDid not run: {report}\n\n{measured}\n{claims}"
+    claims = _table(_CLAIMS, [_claim_row(claim) for claim in report.claims])
+    table = _table(_CANDIDATES, [_sample_row(samples) for samples in report.samples])
     notes = "".join(f"\n- {note}" for note in report.notes)
-    return f"\n## {name}: {report.title}\n\n{report.method}\n\n{table}" + (f"{notes}\n" if notes else "")
+    head = f"## {name}: {report.title}\n\n{report.method}\n\n{measured}\n{claims}\n{table}"
+    return head + (f"{notes}\n" if notes else "")
 
 
 def claim_line(claim: Claim) -> str:
@@ -38,17 +51,14 @@ def claim_line(claim: Claim) -> str:
     return f"{'met   ' if claim.met else 'MISSED'} {claim.what}: {_measured(claim)}, target {claim.target}"
 
 
-def _claims(reports: Mapping[str, Report | str]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for name, report in reports.items():
-        if isinstance(report, str):
-            rows.append((name, "did not run", "-", "-", "**no**"))
-            continue
-        rows += [
-            (name, claim.what, _measured(claim), claim.target, "yes" if claim.met else "**no**")
-            for claim in report.claims
-        ]
-    return rows
+def _claim_row(claim: Claim) -> tuple[str, ...]:
+    return claim.what, _measured(claim), claim.target, "yes" if claim.met else "**no**"
+
+
+def _claims_of(text: str) -> list[tuple[str, ...]]:
+    """The rows of claims in a section."""
+    table = text.partition(_row(_CLAIMS))[2].partition("\n\n")[0].partition("|\n")[2]
+    return [tuple(line.strip("| ").split(" | ")) for line in table.splitlines()]
 
 
 def _measured(claim: Claim) -> str:
@@ -71,4 +81,8 @@ def _number(value: float) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return "".join(map(_row, lines))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness import Report, Samples, at_least, at_most, quotients, take_turns
-from benchmarks.harness.results import markdown
+from benchmarks.harness.results import markdown, read_sections, section
 from benchmarks.harness.turns import Worker
 from benchmarks.tools.tune_script import Search, tune
 from pipeline.errors import UserError
@@ -53,13 +53,28 @@ def test_results_name_what_was_missed_and_what_did_not_run() -> None:
         claims=[at_least("ratio", (3.0, 3.5, 4.0), 10.0)],
         notes=["A note."],
     )
-    text = markdown({"first": report, "second": "no such file"}, "make bench", ["Processor: one"])
+    reports = {"first": report, "second": "no such file"}
+    text = markdown({name: section(name, one, ["Processor: one"]) for name, one in reports.items()})
     assert "| first | ratio | 3.5 x (3 to 4) | >= 10 | **no** |" in text
     assert "| second | did not run | - | - | **no** |" in text
     assert "| ours, ms | 30 | 1 | 2,000 | 3 |" in text
     assert "Written by `make bench`" in text
     assert "\n- Processor: one\n" in text
     assert "## second\n\nDid not run: no such file" in text
+
+
+def test_a_benchmark_that_is_measured_anew_replaces_its_section_alone() -> None:
+    def measured(name: str, value: float) -> str:
+        report = Report(name, "How.", [Samples("ours", "s", (value,))], [at_most("time", (value,), 5.0)], ["A note."])
+        return section(name, report, [f"Load before: {value}"])
+
+    before = markdown({name: measured(name, 9.0) for name in ("first", "second", "third")})
+    sections = read_sections(before)
+    assert markdown(sections) == before
+    after = markdown(sections | {"second": measured("second", 1.0)})
+    rows = [line for line in after.splitlines() if line.startswith(("| first", "| second", "| third"))]
+    assert [row.split(" | ")[2] for row in rows] == ["9 x", "1 x", "9 x"]
+    assert after.count("Load before: 9.0") == 2 and after.count("Load before: 1.0") == 1
 
 
 WORKER = """
