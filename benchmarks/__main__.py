@@ -1,5 +1,5 @@
-"""``python -m benchmarks``: run all benchmarks, or --only some, and write the section of each into RESULTS.md once it is
-done; with --quick, show and write nothing."""
+"""``python -m benchmarks``: run all benchmarks, or --only some, and write the section of each into RESULTS.md
+once it is done; with --quick, show and write nothing."""
 
 import argparse
 import importlib
