@@ -19,14 +19,21 @@ _TORCH_REFUSAL = "can't allocate memory"  # torch says it with a RuntimeError
 def available_bytes() -> int | None:
     """What is free or can be freed, of the machine or of the container; None where the system does not say."""
     try:
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        found = int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
+        found = _numbers(Path("/proc/meminfo"))["MemAvailable:"] * 1024
+    except (OSError, KeyError):
         return None
-    with contextlib.suppress(OSError, ValueError):  # "max" is no number: the container has no limit
-        limit = int((_CGROUP / "memory.max").read_text())
-        found = min(found, limit - int((_CGROUP / "memory.current").read_text()))
+    with contextlib.suppress(OSError, KeyError, ValueError):  # "max" is no number: the container has no limit
+        limit, taken = (int((_CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        told = _numbers(_CGROUP / "memory.stat")
+        cached = told["active_file"] + told["inactive_file"]  # counted as taken, and given back when it is needed
+        found = min(found, limit - taken + cached)
     return found
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The numbers of a file of the kernel, by the first word of their lines."""
+    words = (line.split() for line in path.read_text().splitlines())
+    return {word: int(number) for word, number, *_ in words}
 
 
 def limit_memory() -> None:
