@@ -13,6 +13,7 @@ with contextlib.suppress(ImportError):  # of Unix alone; elsewhere nothing is li
     import resource
 
 _CGROUP = Path("/sys/fs/cgroup")
+_UNTOUCHED = 2 << 30  # bytes that libraries reserve and never write: stacks of threads, pools of allocators
 _TORCH_REFUSAL = "can't allocate memory"  # torch says it with a RuntimeError
 
 
@@ -37,13 +38,13 @@ def _numbers(path: Path) -> dict[str, int]:
 
 
 def limit_memory() -> None:
-    """From here on this process, and each that it starts, gets no more memory than there is now."""
+    """From here on this process, and each that it starts, may ask for no more memory than there is now."""
     available = available_bytes()
     if available is None:
         return
     taken = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    wanted = taken + max(available, 0)
+    wanted = taken + max(available, 0) + _UNTOUCHED
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 

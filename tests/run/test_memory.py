@@ -48,7 +48,7 @@ def test_a_process_gets_no_more_than_there_is() -> None:
     assert available is not None and available > 0
     code = (
         "import numpy as np; from pipeline.run.memory import limit_memory; limit_memory();"
-        f"np.zeros(2**20, np.uint8); np.zeros({available + 2**30}, np.uint8)"
+        f"np.zeros(2**20, np.uint8); np.zeros({available + 2**33}, np.uint8)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1 and "Unable to allocate" in done.stderr
