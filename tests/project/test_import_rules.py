@@ -45,7 +45,7 @@ def loaded_by(code: str) -> set[str]:
 
 # Rooms of the library, besides those of tasks, that may import torch; in `model` the bytes of a file need none.
 NEEDS_TORCH = ("pipeline.export", "pipeline.model.", "pipeline.train.")
-NEEDS_NONE = ("pipeline.model.container", "pipeline.train.steps", "pipeline.train.tail")
+NEEDS_NONE = ("pipeline.model.container", "pipeline.model.foreign", "pipeline.train.steps", "pipeline.train.tail")
 
 
 def test_the_library_imports_without_torch_but_for_what_says_so(without_torch: Zygote) -> None:

@@ -50,6 +50,10 @@ RECURRENT = SMALL | {
     "environment": {"level": "temporal", "encoding": "window"},
     "network": {"type": "recurrent", "encoder": [8], "cell": "lstm", "hidden_size": 8, "head": [8]},
 }
+SPATIAL = SMALL | {
+    "environment": {"level": "partial", "encoding": "occupancy"},
+    "network": {"type": "recurrent_spatial", "channels": [2, 3], "vision_size": 8, "part_size": 4, "hidden_size": 8},
+}
 
 
 def _train(
@@ -83,7 +87,11 @@ def _rows(path: Path, row_type: type[Any]) -> list[Any]:
     return [msgspec.json.decode(line, type=row_type) for line in path.read_bytes().splitlines()]
 
 
-@pytest.mark.parametrize("recipe", [SMALL, EVERYTHING_ELSE, RECURRENT], ids=["plain", "everything else", "recurrent"])
+@pytest.mark.parametrize(
+    "recipe",
+    [SMALL, EVERYTHING_ELSE, RECURRENT, SPATIAL],
+    ids=["plain", "everything else", "recurrent", "recurrent spatial"],
+)
 def test_the_same_seed_gives_the_same_bytes_stopped_and_resumed_or_not(tmp_path: Path, recipe: dict[str, Any]) -> None:
     _train(tmp_path / "whole", recipe)
     for stop_after in (30, 90):
