@@ -131,8 +131,8 @@ def config_changes(old: Mapping[str, Any], new: Mapping[str, Any], moved: Mappin
     lines = []
     for key in [*before, *(key for key in after if key not in before)]:
         was, now = before.get(key, "(not there)"), after.get(key, "(not there)")
-        is_same = was == now and type(was) is type(now)
-        if not is_same and {str(was), str(now)} != {"None", "(not there)"}:
+        is_nothing = all(value in (None, "(not there)") for value in (was, now))
+        if (was != now or type(was) is not type(now)) and not is_nothing:
             lines.append(f"{key}: {_short(was)} -> {_short(now)}")
     if len(lines) > _NUM_CHANGES_SHOWN:
         lines[_NUM_CHANGES_SHOWN:] = [f"and {len(lines) - _NUM_CHANGES_SHOWN} more"]

@@ -296,9 +296,10 @@ def _spatial(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
     cell, hidden_size, _, weights = _cell({f"{p}_l0": tensors[f"lstm.{p}_l0"] for p in _CELL_PREFIXES}, work)
     for old, new in _SPATIAL.items():
         kernel, bias = tensors[f"{old}.weight"], tensors[f"{old}.bias"]
-        if kernel.dim() == 4 and (kernel.shape[2:] != (3, 3) or "convolutions" not in new):
-            raise _unknown(old, f"its weight has shape {list(kernel.shape)}")
-        weights |= {f"{new}.weight": kernel.flatten(1) if kernel.dim() == 4 else kernel, f"{new}.bias": bias}
+        num_axes = 4 if "convolutions" in new else 1 if new.endswith("norm") else 2
+        if kernel.dim() != num_axes or (num_axes == 4 and kernel.shape[2:] != (3, 3)) or not kernel.numel():
+            raise _wrong(f"{old} has a weight of shape {list(kernel.shape)}", f"state_dict: {old}")
+        weights |= {f"{new}.weight": kernel.flatten(1) if num_axes == 4 else kernel, f"{new}.bias": bias}
     channels = [len(tensors[f"vision_encoder.{index}.weight"]) for index in (0, 2)]
     sizes = [tensors["vision_encoder.5.weight"].shape[1] // channels[-1]]
     sizes += [tensors[f"{name}_encoder.0.weight"].shape[1] for name in ("position", "meter", "affordance")]

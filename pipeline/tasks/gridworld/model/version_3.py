@@ -24,8 +24,7 @@ def unpack(contents: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         raise UserError(f"a checkpoint of version 3 lacks {', '.join(missing)}", remedy="take one that was saved whole")
     if contents["version"] != 3:
         raise UserError(f"version is {contents['version']!r}; known is 3", where="version")
-    told = {key: next((v for place in places if (v := _at(contents, place)) is not None), None)
-            for key, places in _TOLD.items()}  # fmt: skip
+    told = {key: _first(contents, places) for key, places in _TOLD.items()}
     said = [f"{key}: not told ({', '.join(_TOLD[key])} is missing)" for key in told if told[key] is None]
     meaning = _at(contents, "substrate_metadata.observation_encoding")
     if meaning is None:
@@ -37,10 +36,14 @@ def unpack(contents: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     if contents.get("not_read"):
         said.append(f"not read: objects of {', '.join(contents['not_read'])}")
     size = told.pop("observation_dim")
-    params = {"activation": "relu", "dropout": 0.0} | ({} if size is None else {"observation_dim": size})
+    if not isinstance(size, int | None):
+        raise UserError(f"observation_dim is {str(size)[:40]!r}, not a number", where="observation_dim")
+    kind = _at(contents, "training_config.population.network_type")
+    fixed = {} if kind == "dueling" else {"activation": "relu", "dropout": 0.0}  # as the two others always were
+    params = fixed | ({} if size is None else {"observation_dim": size})
     return {
         "state_dict": _at(contents, "population_state.q_network"),
-        "network_type": _at(contents, "training_config.population.network_type"),
+        "network_type": kind,
         "params": params,
         **{key: value for key, value in told.items() if value is not None},
         "step": told["step"] or 0,
@@ -52,3 +55,8 @@ def _at(contents: Any, path: str) -> Any:
     for key in path.split("."):
         contents = contents.get(key) if isinstance(contents, Mapping) else None
     return contents
+
+
+def _first(contents: Any, paths: tuple[str, ...]) -> Any:
+    """The value of the first path that has one."""
+    return next((value for path in paths if (value := _at(contents, path)) is not None), None)

@@ -181,6 +181,7 @@ def test_what_the_checkpoint_does_not_say_is_named_by_its_key(tmp_path: Path) ->
         ({"training_config": {}}, "lacks training_config.population.network_type"),
         ({"version": None, "population_state": {}}, "lacks version, population_state.q_network"),
         ({"version": 2}, "version is 2; known is 3"),
+        ({"observation_dim": "many"}, "observation_dim is 'many', not a number"),
         ({"observation_dim": 91}, "observation_dim is 91, but the network takes 121"),
     ],
 )
@@ -198,6 +199,14 @@ def test_missing_and_unknown_layers_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         export_model(save(tmp_path / "c", contents), tmp_path / "m", task="gridworld")
     assert "lacks lstm_norm.bias, vision_encoder.2.weight and has temporal_encoder.0.weight" in caught.value.what
+
+
+def test_a_layer_of_another_shape_is_named(tmp_path: Path) -> None:
+    for name, weight in (("vision_encoder.0", torch.zeros(16, 1, 5, 5)), ("vision_encoder.5", torch.zeros(3))):
+        contents = version_3(Spatial(), "recurrent", 121)
+        contents["population_state"]["q_network"][f"{name}.weight"] = weight
+        with pytest.raises(UserError, match=rf"{name} has a weight of shape \["):
+            export_model(save(tmp_path / "c", contents), tmp_path / "m", task="gridworld")
 
 
 class Trap:
