@@ -1,11 +1,11 @@
 """Training checkpoint to inference_v1: what `baton export` does.
 
 Checkpoints are read with ``weights_only=True``: no code in them is run. Two kinds are known: checkpoint_v1, which
-`baton train` writes, and the older checkpoint_v0, which has no brain spec (`docs/migrating-checkpoints.md`).
+`baton train` writes, and the older checkpoint_v0, also as part of a whole training of version 3, which has no brain
+spec (`docs/migrating-checkpoints.md`).
 """
 
 import contextlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +17,8 @@ from pipeline.contract.load import check_task, load_part
 from pipeline.contract.parts import ModelPart, UpgradePart
 from pipeline.errors import UserError
 from pipeline.files.hashes import sha256_file
+from pipeline.model.checkpoint import TRAINED, read_checkpoint
 from pipeline.model.file import open_model, replay_golden, save_model
-from pipeline.model.foreign import refuse_foreign
 
 _V0_KEYS = ("state_dict", "network_type")
 
@@ -75,50 +75,19 @@ def export_model(
     )
 
 
-def read_checkpoint(path: Path | str) -> dict[str, Any]:
-    """The contents of a torch file: tensors and plain types. Raises UserError when there is anything else in it."""
-    path = Path(path)
-    try:
-        with open(path, "rb") as file:
-            is_zip = file.read(4) == b"PK\x03\x04"
-    except OSError as error:
-        raise UserError(f"cannot read the checkpoint: {error.strerror}", where=str(path), remedy=_TRAIN) from error
-    refuse_foreign(path)
-    try:
-        # Mapped, so that a replay memory of hundreds of megabytes is not read for the sake of the weights.
-        contents = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip or None)
-    except Exception as error:  # a damaged or hostile file can make the reader fail in any way
-        raise _unreadable(path, error) from error
-    if not isinstance(contents, dict):
-        raise UserError(f"the checkpoint holds a {type(contents).__name__}, not a dict", where=str(path), remedy=_TRAIN)
-    return contents
-
-
-_TRAIN = "take a checkpoint that `baton train` wrote"
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    found = re.search(r"GLOBAL ([\w.]+)", str(error))
-    if found:
-        what = f"the checkpoint holds an object of {found[1]}, not only tensors and plain values; it is not loaded"
-        return UserError(what, where=str(path), remedy="save tensors, numbers, texts, lists and dicts only")
-    first_line = (str(error).splitlines() or [type(error).__name__])[0][:160]
-    what = f"the checkpoint is damaged or is no torch file: {first_line}"
-    return UserError(what, where=str(path), remedy=_TRAIN)
-
-
 def _load(path: Path, task: str, environment: Mapping[str, str]) -> tuple[Mapping[str, Any], str, tuple[str, ...]]:
     """Contents as a checkpoint_v1, the kind they had, and what was filled in."""
     contents = read_checkpoint(path)
     check_task(task)
-    if "format" not in contents and all(key in contents for key in _V0_KEYS):
+    whole = "population_state" in contents
+    if "format" not in contents and (whole or all(key in contents for key in _V0_KEYS)):
         with _naming(path):
             upgraded, filled_in = load_part(task, UpgradePart).upgrade(contents, environment)
-        return upgraded, "checkpoint_v0", tuple(filled_in)
+        return upgraded, "version 3" if whole else "checkpoint_v0", tuple(filled_in)
     found = contents.get("format")
     if found != "checkpoint_v1":
         what = f"the checkpoint says format {str(found)[:40]!r}; known are checkpoint_v1, and checkpoint_v0 without one"
-        raise UserError(what, where=str(path), remedy=f"{_TRAIN}, or see docs/migrating-checkpoints.md")
+        raise UserError(what, where=str(path), remedy=f"{TRAINED}, or see docs/migrating-checkpoints.md")
     if contents.get("task") != task:
         what = f"the checkpoint is of task {str(contents.get('task'))[:40]!r}, not {task!r}"
         raise UserError(what, where=str(path), remedy="name the task it was trained for")

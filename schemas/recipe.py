@@ -32,6 +32,9 @@ class Training(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     The model in training is tried every ``monitor_every`` steps, and what is needed to go on is saved every
     ``checkpoint_every``. An update learns from ``batch_size`` samples.
+
+    ``start_from`` is an inference_v1 or checkpoint_v1, by path or pretrained name, whose weights the training begins
+    with: all that fit, or only those of ``start_parts`` ("trunk", "trunk.0"). The parts in ``frozen`` stay as they are.
     """
 
     num_steps: Count
@@ -39,6 +42,9 @@ class Training(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     monitor_every: Count
     checkpoint_every: Count
     num_threads: Count = 1
+    start_from: str | None = None
+    start_parts: tuple[str, ...] | None = None
+    frozen: tuple[str, ...] | None = None
 
 
 class Optimizer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,12 +11,17 @@ from schemas.recipe import Recipe
 from schemas.rows import Example
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pipeline.contract.model import Model
 
 
 @dataclass(frozen=True)
 class TrainJob:
-    """What train hands to a task: where to write, and whether to go on from ``resume.checkpoint_v1`` in ``folder``."""
+    """What train hands to a task: where to write, and whether to go on from ``resume.checkpoint_v1`` in ``folder``.
+
+    ``start`` are the weights of ``train.start_from``, by name.
+    """
 
     recipe: Recipe
     folder: Path
@@ -24,6 +29,7 @@ class TrainJob:
     device: str
     report: Report
     should_stop: Callable[[], bool] = lambda: False
+    start: "Mapping[str, Tensor] | None" = None
 
 
 @dataclass(frozen=True)

@@ -124,13 +124,15 @@ def image_root_of(predictions: Path, given: Path | None = None) -> Path:
 def config_changes(old: Mapping[str, Any], new: Mapping[str, Any], moved: Mapping[str, str]) -> list[str]:
     """Which keys differ between two configurations: ``train.num_steps: 1000 -> 2000``.
 
-    ``moved`` are keys of old configurations that are called otherwise now (`RecipePart.moved`).
+    ``moved`` are keys of old configurations that are called otherwise now (`RecipePart.moved`). A key that one of them
+    has not is null there: what is new, and not asked for, changes nothing.
     """
     before, after = {moved.get(key, key): value for key, value in _leaves(old, "")}, dict(_leaves(new, ""))
     lines = []
     for key in [*before, *(key for key in after if key not in before)]:
         was, now = before.get(key, "(not there)"), after.get(key, "(not there)")
-        if was != now or type(was) is not type(now):
+        is_nothing = all(value in (None, "(not there)") for value in (was, now))
+        if (was != now or type(was) is not type(now)) and not is_nothing:
             lines.append(f"{key}: {_short(was)} -> {_short(now)}")
     if len(lines) > _NUM_CHANGES_SHOWN:
         lines[_NUM_CHANGES_SHOWN:] = [f"and {len(lines) - _NUM_CHANGES_SHOWN} more"]

@@ -87,6 +87,10 @@ class AveragedLearner(Generic[Network]):
         with torch.no_grad():
             torch._foreach_lerp_(self._average_weights, self.weights, 1.0 - keep)
 
+    def begin_here(self) -> None:
+        """After the weights of ``online`` were set from outside: all that follows them begins there."""
+        self.average.load_state_dict(self.online.state_dict())
+
     def get_state(self) -> dict[str, Any]:
         """Tensors and builtins, for checkpoints (``weights_only=True`` loads them)."""
         return {

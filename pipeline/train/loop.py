@@ -26,6 +26,7 @@ from pipeline.errors import UserError
 from pipeline.files import Appender
 from pipeline.files.atomic import write_atomically
 from pipeline.train.learner import Diverged
+from pipeline.train.start import check_start, freeze, take_weights
 from pipeline.train.tail import Tail
 from pipeline.train.trainer import RESUME, Trainer
 from schemas.recipe import Training
@@ -53,12 +54,17 @@ def run_training(job: TrainJob, make: Callable[[TrainJob], Trainer[Any]]) -> Tra
     Stops early, with everything saved, when ``job.should_stop()`` says so: then KeyboardInterrupt is raised.
     """
     options: Training = job.recipe.train  # type: ignore[attr-defined]  # the envelope does not say it
+    check_start(options)
     (job.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     with arithmetic(options.num_threads), ExitStack() as stack:
         trainer = make(job)
+        if options.frozen:
+            freeze(trainer.learner, options.frozen)
         offsets = dict.fromkeys(_ROWS, 0)
         if job.resume and (job.folder / RESUME).exists():
             offsets = trainer.load()
+        elif job.start is not None:
+            trainer.started_from = take_weights(trainer.learner, job.start, options)
         files = _Files(
             progress=stack.enter_context(Appender(_rows(job, "progress"), at=offsets["progress"])),
             monitor=stack.enter_context(Appender(_rows(job, "monitor"), at=offsets["monitor"])),
@@ -69,7 +75,8 @@ def run_training(job: TrainJob, make: Callable[[TrainJob], Trainer[Any]]) -> Tra
     tail = files.tail
     write_atomically(job.folder / SELECTED, [(job.folder / trainer.best_checkpoint).read_bytes()])
     counts = {"steps": trainer.step, "tail_written": tail.num_written, "tail_dropped": tail.num_dropped}
-    notes = {"selected": trainer.best_checkpoint} | ({"tail_error": str(tail.error)} if tail.error else {})
+    started = {"started_from": trainer.started_from} if trainer.started_from else {}
+    notes = {"selected": trainer.best_checkpoint} | started | ({"tail_error": str(tail.error)} if tail.error else {})
     return TrainOutcome(
         outputs={"selected": job.folder / SELECTED} | {name: _rows(job, name) for name in _ROWS},
         counts={**counts, **trainer.counts()},

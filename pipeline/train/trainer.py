@@ -18,7 +18,7 @@ from schemas.recipe import Recipe
 from schemas.rows import Monitor
 
 RESUME = "resume.checkpoint_v1"
-_SELECTION = ("best", "best_checkpoint", "kept_at")
+_OWN_STATE = ("best", "best_checkpoint", "kept_at", "started_from")
 
 Learner = TypeVar("Learner", bound=AveragedLearner[Any])
 
@@ -29,7 +29,7 @@ class Trainer(ABC, Generic[Learner]):
     ``report_every`` so many steps the progress display is told. ``plain_state`` names the attributes that are needed to
     go on and are numbers, texts, or lists and dicts of them; a task adds what is none of these to `get_state`.
     ``best_checkpoint`` is a path in the folder ("" before the first `monitor`), ``best`` what it was selected by;
-    ``kept_at`` is the step of the last checkpoint that was kept.
+    ``kept_at`` is the step of the last checkpoint that was kept, ``started_from`` what `pipeline.train.start` took.
     """
 
     recipe: Recipe
@@ -41,6 +41,7 @@ class Trainer(ABC, Generic[Learner]):
     def __init__(self, job: TrainJob, brain: BrainSpec) -> None:
         self.recipe, self.folder, self.brain = job.recipe, job.folder, brain
         self.best, self.best_checkpoint, self.kept_at = -float("inf"), "", -1
+        self.started_from: dict[str, Any] = {}
 
     @property
     @abstractmethod
@@ -115,7 +116,7 @@ class Trainer(ABC, Generic[Learner]):
 
     def get_state(self) -> dict[str, Any]:
         """All that is needed to go on: tensors, builtins, and dicts of them."""
-        plain = {name: getattr(self, name) for name in (*self.plain_state, *_SELECTION)}
+        plain = {name: getattr(self, name) for name in (*self.plain_state, *_OWN_STATE)}
         return self.checkpoint() | self.learner.get_state() | {"trainer": plain}
 
     def set_state(self, state: Mapping[str, Any]) -> None:

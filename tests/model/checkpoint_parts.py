@@ -43,5 +43,6 @@ def observations(num_rows: int = 5) -> torch.Tensor:
 ONNX_KINDS: dict[str, dict[str, Any]] = {
     "dueling": {"type": "dueling", "hidden": [8], "stream": [4], "activation": "gelu"},
     "lstm": {"type": "recurrent", "encoder": [8], "cell": "lstm", "hidden_size": 5, "head": [6]},
+    "spatial": {"type": "recurrent_spatial", "channels": [3, 5], "vision_size": 7, "part_size": 4, "hidden_size": 5},
     "places with memory": {"type": "places", "place": [8], "mixed_size": 8, "trunk": [8], "memory": {"hidden_size": 3}},
 }

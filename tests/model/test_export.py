@@ -11,8 +11,9 @@ import torch
 
 from pipeline import load_model
 from pipeline.errors import UserError
-from pipeline.export import export_model, read_checkpoint
+from pipeline.export import export_model
 from pipeline.model.brain import compile_brain
+from pipeline.model.checkpoint import read_checkpoint
 from pipeline.model.file import open_model
 from pipeline.tasks.gridworld.town.observe import layout
 from tests.model.checkpoint_parts import SIZE, TOWN, checkpoint_v1, observations, save

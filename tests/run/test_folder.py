@@ -210,6 +210,16 @@ def test_a_changed_configuration_is_refused_key_by_key(request_: StageRequest) -
     assert "--force" in str(error.remedy) and "run name" in str(error.remedy)
 
 
+def test_a_new_key_that_asks_for_nothing_leaves_finished_work_up_to_date(request_: StageRequest) -> None:
+    finish(request_)
+    train = request_.config["train"]
+    newer = change(request_, config={**request_.config, "train": {**train, "start_from": None}})
+    with stage_run(newer) as run:
+        assert run.up_to_date
+    error = refusal(change(request_, config={**request_.config, "train": {**train, "start_from": "full"}}))
+    assert error.what.splitlines()[1:] == ['    train.start_from: (not there) -> "full"']
+
+
 def test_many_changes_are_cut_to_a_readable_list(request_: StageRequest) -> None:
     finish(request_)
     error = refusal(change(request_, config={f"key{index}": index for index in range(40)}))

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.files.hashes import sha256_file
 from pipeline.run.manifest import load_manifest
-from tests.conftest import Baton
+from tests.conftest import ROOT, Baton
 from tests.support.zygote import Command, Zygote
 
 RUN = "gridworld/tiny/train"
@@ -162,3 +163,33 @@ def test_memory_that_the_machine_does_not_have_is_refused(setting: str, size: st
     done = baton(*ARGUMENTS, "--set", setting)
     assert done.code == 2 and "there is not enough memory: Unable to allocate" in done.err and size in done.err
     assert "GB are available" in done.err
+
+
+def test_a_training_that_starts_from_a_model_says_what_it_took_and_holds_its_hash(
+    tmp_path: Path, tiny_runs: Path, baton: Baton
+) -> None:
+    for file in ("export/model.inference_v1", "train/selected.checkpoint_v1"):
+        start = tiny_runs / "gridworld/tiny" / file
+        done = baton(*ARGUMENTS, "--set", f"train.start_from={start}", "--set", "train.num_steps=1024", "--force")
+        assert done.code == 0, done.err
+        assert "tensors taken, 0 in part, 0 left" in done.out
+        manifest = load_manifest(tmp_path / "runs" / RUN)
+        assert manifest.inputs["start_from"].sha256 == sha256_file(start)
+        assert manifest.notes["started_from"]["left"] == {} and manifest.notes["started_from"]["taken"]
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        ("runs/nothing", "input 'start_from' does not exist"),
+        ("fulll", "did you mean 'full'"),
+        ("PRETRAINED/detection/full.inference_v1", "the model to start from is of task 'detection'"),
+        ("PRETRAINED/gridworld/full.inference_v1", "nothing of the start file fits"),
+        ("PRETRAINED/README.md", "README.md"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(tmp_path: Path, baton: Baton, start: str, what: str) -> None:
+    path = start.replace("PRETRAINED", str(ROOT / "runs/pretrained"))
+    done = baton(*ARGUMENTS, "--set", f"train.start_from={path}", "--set", "train.start_parts=[value]")
+    assert done.code == 2
+    assert what in done.err

@@ -9,7 +9,7 @@ from schemas import recipe
 from schemas.recipe import Count, CountOrZero, NotNegative, Positive, Recipe, Section, Seed, Share, ShareBelowOne
 
 LevelName = Literal["minimal", "resources", "full", "partial", "temporal"]
-EncodingName = Literal["places", "memory", "window", "grid"]
+EncodingName = Literal["places", "memory", "window", "grid", "occupancy", "occupancy_short"]
 Activation = Literal["relu", "gelu", "silu", "tanh", "elu"]
 Epsilon = Annotated[float, Meta(gt=0, le=1)]  # spread geometrically, so never 0
 Confidence = Annotated[float, Meta(gt=0, lt=1)]
@@ -71,7 +71,26 @@ class Places(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     dropout: ShareBelowOne = 0.0
 
 
-Network = FeedForward | Dueling | Recurrent | Places
+class RecurrentSpatial(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="recurrent_spatial"
+):
+    """Convolutions over the cells, a layer each for position, meters and place underfoot, then LSTM, LayerNorm, Q head.
+
+    Needs encoding "occupancy". It sees the cells of the window where the level has one, else the whole grid.
+    """
+
+    channels: Annotated[tuple[Count, ...], Meta(min_length=1)] = (16, 32)
+    vision_size: Count = 128
+    part_size: Count = 32
+    hidden_size: Count = 256
+    head: tuple[Count, ...] = (128,)
+    dueling: bool = False
+    activation: Activation = "relu"
+    layer_norm: bool = True
+    dropout: ShareBelowOne = 0.0
+
+
+Network = FeedForward | Dueling | Recurrent | Places | RecurrentSpatial
 
 
 class Optimizer(recipe.Optimizer, frozen=True, kw_only=True, forbid_unknown_fields=True):

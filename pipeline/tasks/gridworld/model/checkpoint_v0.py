@@ -1,7 +1,8 @@
 """checkpoint_v0: an older kind of training checkpoint, read as if it were a checkpoint_v1.
 
 A checkpoint_v0 is a torch file of a dict with ``state_dict``, ``network_type`` ("simple", "dueling" or "recurrent") and
-``params``, usually beside ``optimizer`` and ``replay``; it has no brain spec. The sizes come from the shapes of the
+``params``, usually beside ``optimizer`` and ``replay``; it has no brain spec. One of version 3 holds the same deeper
+down (`version_3`). The sizes come from the shapes of the
 tensors, the rest from ``params``; what neither says is filled in and said. Nothing is renamed by hand: layers are taken
 in the order they stand in, whatever their names, and each has to take what the one before gives.
 """
@@ -16,7 +17,9 @@ from torch import Tensor
 
 from pipeline.contract.parts import UpgradePart
 from pipeline.errors import UserError
-from pipeline.tasks.gridworld.model.network import parse_network
+from pipeline.tasks.gridworld.model.network import SPATIAL_PARTS, parse_network
+from pipeline.tasks.gridworld.model.version_3 import unpack
+from pipeline.tasks.gridworld.town.observe import layout, observation_size
 from pipeline.tasks.gridworld.town.rules import ACTIONS
 from schemas.brain import BrainSpec
 
@@ -25,6 +28,22 @@ _ENVIRONMENT = ("level", "encoding")
 _SIZES = ("hidden", "hidden_sizes", "hidden_dims", "hidden_size", "hidden_dim")
 _CELL_PREFIXES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _GUIDE = "see docs/migrating-checkpoints.md"
+# The layers of a recurrent network with a vision encoder, and what they are called here; besides these `lstm`.
+_SPATIAL = {
+    "vision_encoder.0": "encoder.convolutions.0",
+    "vision_encoder.2": "encoder.convolutions.1",
+    "vision_encoder.5": "encoder.vision.linear",
+    "vision_encoder.6": "encoder.vision.norm",
+    "position_encoder.0": "encoder.parts.position.linear",
+    "meter_encoder.0": "encoder.parts.meters.linear",
+    "affordance_encoder.0": "encoder.parts.underfoot.linear",
+    "lstm_norm": "norm",
+    "q_head.0": "head.0.linear",
+    "q_head.1": "head.0.norm",
+    "q_head.3": "q.linear",
+}
+_SPATIAL_ONLY = ("vision_encoder", "position_encoder", "meter_encoder", "affordance_encoder", "lstm_norm")
+_NUM_OCCUPANCY = observation_size("partial", "occupancy")
 # torch orders an LSTM's gates input, forget, cell, output; ours has the three sigmoids side by side and the cell last.
 _LSTM_ORDER = (0, 1, 3, 2)
 
@@ -69,19 +88,27 @@ def upgrade(checkpoint: Mapping[str, Any], environment: Mapping[str, str]) -> tu
     ``environment`` may name "level" and "encoding", which a checkpoint_v0 does not know.
     Raises UserError when the tensors are not those of the network it names.
     """
+    said: list[str] = []
+    if "population_state" in checkpoint:
+        checkpoint, said = unpack(checkpoint)
     kind = checkpoint["network_type"]
     if kind not in TYPES:
         known = f"known are {', '.join(TYPES)}"
         raise _wrong(f"network_type is {str(kind)[:40]!r}; {known}", "network_type")
-    params = checkpoint.get("params") or {}
+    params = checkpoint.get("params") or checkpoint.get("network_params") or {}
     if not isinstance(params, Mapping):
         raise _wrong("params is not a dict", "params")
-    work = _Upgrade(params)
+    work = _Upgrade(params, said)
     tensors = _tensors(checkpoint["state_dict"])
-    readers = {"simple": _simple, "dueling": _dueling, "recurrent": _recurrent}
+    is_spatial = kind == "recurrent" and any(name.split(".")[0] in _SPATIAL_ONLY for name in tensors)
+    readers = {"simple": _simple, "dueling": _dueling, "recurrent": _spatial if is_spatial else _recurrent}
     network, weights, sizes = readers[kind](tensors, work)
     if sizes[1] != len(ACTIONS):
         raise UserError(f"the network has {sizes[1]} outputs; gridworld has {len(ACTIONS)} actions", where="state_dict")
+    work.used.add("observation_dim")
+    if params.get("observation_dim", sizes[0]) != sizes[0]:
+        what = f"observation_dim is {params['observation_dim']!r}, but the network takes {sizes[0]}"
+        raise _wrong(what, "observation_dim")
     parsed = parse_network(network)
     _check_sizes(network, work)
     brain = BrainSpec(task="gridworld", input_size=sizes[0], output_size=sizes[1], network=msgspec.to_builtins(parsed))
@@ -258,6 +285,57 @@ def _recurrent(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
     return network, weights, (input_size, len(last[-1].weight))
 
 
+def _spatial(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
+    """The network of type recurrent_spatial, whose layers have fixed names."""
+    wanted = {f"{old}.{leaf}" for old in _SPATIAL for leaf in ("weight", "bias")}
+    wanted |= {f"lstm.{prefix}_l0" for prefix in _CELL_PREFIXES}
+    missing, unknown = sorted(wanted - tensors.keys()), sorted(tensors.keys() - wanted)
+    if missing or unknown:
+        told = [f"{what} {', '.join(names)}" for what, names in (("lacks", missing), ("has", unknown)) if names]
+        raise _wrong(f"a recurrent network with a vision encoder has fixed layers; this one {' and '.join(told)}")
+    cell, hidden_size, _, weights = _cell({f"{p}_l0": tensors[f"lstm.{p}_l0"] for p in _CELL_PREFIXES}, work)
+    for old, new in _SPATIAL.items():
+        kernel, bias = tensors[f"{old}.weight"], tensors[f"{old}.bias"]
+        num_axes = 4 if "convolutions" in new else 1 if new.endswith("norm") else 2
+        if kernel.dim() != num_axes or (num_axes == 4 and kernel.shape[2:] != (3, 3)) or not kernel.numel():
+            raise _wrong(f"{old} has a weight of shape {list(kernel.shape)}", f"state_dict: {old}")
+        weights |= {f"{new}.weight": kernel.flatten(1) if num_axes == 4 else kernel, f"{new}.bias": bias}
+    channels = [len(tensors[f"vision_encoder.{index}.weight"]) for index in (0, 2)]
+    sizes = [tensors["vision_encoder.5.weight"].shape[1] // channels[-1]]
+    sizes += [tensors[f"{name}_encoder.0.weight"].shape[1] for name in ("position", "meter", "affordance")]
+    input_size = int(work.take("observation_dim", _NUM_OCCUPANCY))
+    network = {
+        "type": "recurrent_spatial",
+        "channels": channels,
+        "vision_size": len(tensors["vision_encoder.5.bias"]),
+        "part_size": len(tensors["position_encoder.0.bias"]),
+        "hidden_size": hidden_size,
+        "head": [len(tensors["q_head.0.bias"])],
+        **_style(work, layer_norm=True),
+        **_slices(sizes, input_size, work),
+    }
+    if cell != "lstm":
+        raise _wrong(f"lstm is a {cell}")
+    return network, weights, (input_size, len(tensors["q_head.3.bias"]))
+
+
+def _slices(sizes: Sequence[int], input_size: int, work: _Upgrade) -> dict[str, list[int]]:
+    """Where in the observation a spatial network reads each of its parts."""
+    blocks = {block.name: [block.start, block.stop] for block in layout("partial", "occupancy")}
+    known = [blocks[name] for name in ("window", *SPATIAL_PARTS)]
+    if input_size == _NUM_OCCUPANCY and list(sizes) == [stop - start for start, stop in known]:
+        starts = [start for start, _ in known]
+        work.said.append(
+            f"network.cells, position, meters, underfoot: read at {', '.join(map(str, starts))}, where the observation "
+            f"has them; the network read its first {sum(sizes)} numbers, which begin with the grid, empty in its view"
+        )
+    else:
+        starts = [sum(sizes[:index]) for index in range(len(sizes))]
+        work.said.append(f"network.cells, position, meters, underfoot: the first {sum(sizes)} numbers, in this order")
+    names = ("cells", *SPATIAL_PARTS)
+    return {name: [start, start + size] for name, start, size in zip(names, starts, sizes, strict=True)}
+
+
 def _cell(parts: Mapping[str, Tensor], work: _Upgrade) -> tuple[str, int, int, dict[str, Tensor]]:
     """Kind, hidden size, inputs and weights of the recurrent cell, by the number of its gates."""
     if set(parts) != {f"{prefix}_l0" for prefix in _CELL_PREFIXES}:
@@ -284,7 +362,7 @@ def _cell(parts: Mapping[str, Tensor], work: _Upgrade) -> tuple[str, int, int, d
 
 def _check_sizes(network: Mapping[str, Any], work: _Upgrade) -> None:
     """Where params name hidden sizes, they have to be those of the tensors."""
-    found = network["hidden_size"] if network["type"] == "recurrent" else network["hidden"]
+    found = network["hidden"] if "hidden" in network else network["hidden_size"]
     for key in _SIZES:
         if key not in work.params:
             continue

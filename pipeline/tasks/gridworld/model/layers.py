@@ -90,6 +90,16 @@ class Perceptron(nn.Sequential):
         self.out_features = widths[-1]
 
 
+class Convolution(Linear):
+    """3x3 cells of each channel, zeros around the edge: [N, in, H, W] -> [N, out, H, W]."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(9 * in_channels, out_channels, gain=math.sqrt(2.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight.view(self.out_features, -1, 3, 3), self.bias, padding=1)
+
+
 class QHead(nn.Module):
     """Features to Q-values: [..., in] -> [..., A].
 

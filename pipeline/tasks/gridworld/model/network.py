@@ -1,10 +1,13 @@
-"""Brain spec to Q-network: feed-forward, dueling, recurrent, and one small net shared over the places.
+"""Brain spec to Q-network: feed-forward, dueling, two recurrent ones, and one small net shared over the places.
 
-All four have one interface (`QNetwork`), whether they remember or not, so that acting, learning and exporting are
+All of them have one interface (`QNetwork`), whether they remember or not, so that acting, learning and exporting are
 written once.
 """
 
+import itertools
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,9 +16,12 @@ from torch import Tensor, nn
 from pipeline.contract.parts import ModelPart
 from pipeline.errors import UserError
 from pipeline.model import brain
+from pipeline.model.layers import LayerNorm
 from pipeline.tasks.gridworld.model.freeze import export_parts
 from pipeline.tasks.gridworld.model.layers import (
+    ACTIVATIONS,
     CELLS,
+    Convolution,
     Layer,
     Linear,
     Perceptron,
@@ -25,7 +31,7 @@ from pipeline.tasks.gridworld.model.layers import (
     initialise,
     run_cell,
 )
-from pipeline.tasks.gridworld.recipe import Dueling, FeedForward, Network, Places, Recurrent
+from pipeline.tasks.gridworld.recipe import Dueling, FeedForward, Network, Places, Recurrent, RecurrentSpatial
 from schemas.brain import BrainSpec
 
 
@@ -36,7 +42,19 @@ class PlacesBrain(Places, frozen=True, kw_only=True, forbid_unknown_fields=True,
     place_features: int = 9
 
 
-BrainNetwork = FeedForward | Dueling | Recurrent | PlacesBrain
+class RecurrentSpatialBrain(
+    RecurrentSpatial, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="recurrent_spatial"
+):
+    """`RecurrentSpatial`, with where each part of the observation begins and ends; ``cells`` is a square of them."""
+
+    cells: tuple[int, int] = (64, 89)
+    position: tuple[int, int] = (89, 91)
+    meters: tuple[int, int] = (94, 102)
+    underfoot: tuple[int, int] = (102, 117)
+
+
+SPATIAL_PARTS = ("position", "meters", "underfoot")
+BrainNetwork = FeedForward | Dueling | Recurrent | PlacesBrain | RecurrentSpatialBrain
 """What ``network`` of a brain spec may be, for whoever parses specs."""
 
 POSITION_SIZE = 2  # the common blocks begin with the position of the agent: x and y in [0, 1]
@@ -120,14 +138,48 @@ class DuelingNetwork(QNetwork):
         return duel(self.value(self.value_stream(x)), self.advantage(self.advantage_stream(x)))
 
 
+class SpatialEncoder(nn.Module):
+    """Convolutions over a square of cells, and a layer each for the other parts: [..., D] -> [..., F]."""
+
+    def __init__(self, network: RecurrentSpatialBrain) -> None:
+        super().__init__()
+        style = _style(network)
+        plain = replace(style, layer_norm=False)
+        start, stop = network.cells
+        self.cells, self.side = slice(start, stop), math.isqrt(stop - start)
+        self.slices = {name: slice(*getattr(network, name)) for name in SPATIAL_PARTS}
+        self.convolutions = nn.ModuleList(Convolution(a, b) for a, b in itertools.pairwise((1, *network.channels)))
+        self.activation = ACTIVATIONS[network.activation]
+        self.vision = Layer(network.channels[-1] * self.side**2, network.vision_size, style)
+        self.parts = nn.ModuleDict(
+            {name: Layer(part.stop - part.start, network.part_size, plain) for name, part in self.slices.items()}
+        )
+        self.out_features = network.vision_size + len(self.parts) * network.part_size
+
+    def forward(self, observations: Tensor) -> Tensor:
+        flat = observations.flatten(0, -2)
+        x = flat[:, self.cells].reshape(-1, 1, self.side, self.side)
+        for convolution in self.convolutions:
+            x = self.activation(convolution(x))
+        parts = [self.parts[name](flat[:, part]) for name, part in self.slices.items()]
+        return torch.cat((self.vision(x.flatten(1)), *parts), -1).view(*observations.shape[:-1], self.out_features)
+
+
 class RecurrentNetwork(QNetwork):
     """Encoder, one recurrent layer, head (Hausknecht and Stone 2015)."""
 
-    def __init__(self, spec: BrainSpec, network: Recurrent) -> None:
+    def __init__(self, spec: BrainSpec, network: Recurrent | RecurrentSpatialBrain) -> None:
         super().__init__(spec.input_size, spec.output_size)
         style = _style(network)
-        self.encoder = Perceptron(spec.input_size, network.encoder, style)
-        self.cell = CELLS[network.cell](self.encoder.out_features, network.hidden_size)
+        self.norm: nn.Module = nn.Identity()
+        if isinstance(network, RecurrentSpatialBrain):
+            self.encoder: SpatialEncoder | Perceptron = SpatialEncoder(network)
+            self.cell = CELLS["lstm"](self.encoder.out_features, network.hidden_size)
+            if network.layer_norm:
+                self.norm = LayerNorm(network.hidden_size)
+        else:
+            self.encoder = Perceptron(spec.input_size, network.encoder, style)
+            self.cell = CELLS[network.cell](self.encoder.out_features, network.hidden_size)
         self.head = Perceptron(network.hidden_size, network.head, style)
         self.q = QHead(self.head.out_features, spec.output_size, network.dueling)
         self.hidden_size = self.cell.state_size
@@ -139,7 +191,7 @@ class RecurrentNetwork(QNetwork):
             hidden = self.initial_hidden(observations.shape[1])
         projected = self.cell.project(self.encoder(observations))
         outputs, hidden = run_cell(self.cell, projected, hidden, resets)
-        return self.q(self.head(outputs)), hidden
+        return self.q(self.head(self.norm(outputs))), hidden
 
 
 class PlacesNetwork(QNetwork):
@@ -233,6 +285,8 @@ def check(spec: BrainSpec, network: BrainNetwork) -> None:
     if min(sizes) < 1 or max(sizes) > MAX_WIDTH or len(sizes) > MAX_LAYERS:
         what = f"a network has at most {MAX_LAYERS} sizes, each from 1 to {MAX_WIDTH:,}; here are {len(sizes)}"
         raise UserError(f"{what}, from {min(sizes):,} to {max(sizes):,}", where="brain spec")
+    if isinstance(network, RecurrentSpatialBrain):
+        _check_parts(spec, network)
     if not isinstance(network, PlacesBrain):
         return
     if spec.input_size - network.num_places * network.place_features < POSITION_SIZE:
@@ -246,6 +300,17 @@ def check(spec: BrainSpec, network: BrainNetwork) -> None:
         raise UserError(f"{what} of {NUM_HEADS}", where="brain spec: network")
 
 
+def _check_parts(spec: BrainSpec, network: RecurrentSpatialBrain) -> None:
+    for name in ("cells", *SPATIAL_PARTS):
+        start, stop = getattr(network, name)
+        if not 0 <= start < stop <= spec.input_size:
+            what = f"network.{name} is from {start} to {stop}, which is no part of {spec.input_size} inputs"
+            raise UserError(what, where=f"brain spec: network.{name}")
+    start, stop = network.cells
+    if math.isqrt(stop - start) ** 2 != stop - start:
+        raise UserError(f"network.cells are {stop - start}, which is no square", where="brain spec: network.cells")
+
+
 def _widths(network: BrainNetwork) -> list[int]:
     match network:
         case FeedForward():
@@ -254,6 +319,10 @@ def _widths(network: BrainNetwork) -> list[int]:
             return [*network.hidden, *network.stream]
         case Recurrent():
             return [*network.encoder, network.hidden_size, *network.head]
+        case RecurrentSpatialBrain():
+            start, stop = network.cells
+            own = [network.channels[-1] * max(stop - start, 1), network.vision_size, network.part_size]
+            return [*network.channels, *own, network.hidden_size, *network.head]
         case PlacesBrain():
             memory = [] if network.memory is None else [network.memory.hidden_size]
             own = [network.num_places, network.place_features, network.mixed_size]
@@ -273,7 +342,7 @@ def build(spec: BrainSpec, generator: torch.Generator | None = None) -> QNetwork
             module: QNetwork = FeedForwardNetwork(spec, network)
         case Dueling():
             module = DuelingNetwork(spec, network)
-        case Recurrent():
+        case Recurrent() | RecurrentSpatialBrain():
             module = RecurrentNetwork(spec, network)
         case PlacesBrain():
             module = PlacesNetwork(spec, network)

@@ -1,9 +1,10 @@
-"""Packed state rows to observations: four encodings, their layouts, and the mask of legal actions.
+"""Packed state rows to observations: six encodings, their layouts, and the mask of legal actions.
 
 An observation is a flat float32 vector made of named blocks (`layout`). Networks, model files and pictures
 find their way by these blocks and never by counting.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal, get_args
 
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 
 from pipeline.compiled import inlined, kernel
 from pipeline.errors import UserError
+from pipeline.tasks.gridworld.town import occupancy
 from pipeline.tasks.gridworld.town.arrays import CELL_BITS, PLACE_FEATURES, Tables, tables
 from pipeline.tasks.gridworld.town.rules import ACTIONS, INTERACT, METERS, PACKED, PLACES, Level, find_level
 
-Encoding = Literal["places", "memory", "window", "grid"]
+Encoding = Literal["places", "memory", "window", "grid", "occupancy", "occupancy_short"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 
 _NUM_FEATURES, _NUM_PLACES, _NUM_ACTIONS = len(PLACE_FEATURES), len(PLACES), len(ACTIONS)
@@ -38,7 +40,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...]
 
 
-# name, low, labels, description of the blocks that every encoding begins with; all values end at 1.
+# name, low, labels, description of the blocks that "places", "memory", "window" and "grid" begin with; all end at 1.
 _COMMON = (
     ("position", 0.0, ("x", "y"), "column and row of the agent over size - 1, from the top left corner"),
     ("walls", 0.0, ("up", "down", "left", "right"), "1 where a wall blocks the move"),
@@ -50,6 +52,7 @@ _COMMON = (
 )
 _COMMON_SIZE = sum(len(labels) for _, _, labels, _ in _COMMON)
 _UNDERFOOT = 14  # where that block begins
+_OCCUPANCY = ("occupancy", "occupancy_short")
 _UNSEEN = ("any", "dx", "dy", "sign_dx", "sign_dy", "distance", "share")
 
 
@@ -74,8 +77,10 @@ def _check(level: Level, encoding: Encoding) -> None:
         raise UserError(
             f"unknown encoding {encoding!r}", where="encoding", remedy=f"use one of: {', '.join(ENCODINGS)}"
         )
-    if (encoding == "window" and level.window is None) or (encoding == "grid" and level.window is not None):
-        others = "places, memory, " + ("grid" if encoding == "window" else "window")
+    if (encoding == "window" and level.window is None) or (
+        encoding in ("grid", "occupancy_short") and level.window is not None
+    ):
+        others = "places, memory, occupancy, " + ("grid, occupancy_short" if encoding == "window" else "window")
         seen = "has no window" if level.window is None else "does not show the whole grid"
         raise UserError(
             f"encoding {encoding!r} does not fit level {level.name!r}, which {seen}",
@@ -88,19 +93,26 @@ def layout(level: Level | str, encoding: Encoding) -> tuple[Block, ...]:
     """The blocks of an observation in order, without gaps. Raises UserError if level and encoding do not fit."""
     level = find_level(level)
     _check(level, encoding)
-    common = [(name, low, (len(labels),), labels, about) for name, low, labels, about in _COMMON]
+    if encoding in _OCCUPANCY:
+        return _blocks(occupancy.rows(level, encoding == "occupancy_short"))
+    common = [(name, low, 1.0, (len(labels),), labels, about) for name, low, labels, about in _COMMON]
     if _remembers_cells(level, encoding):
         about = (
             "nearest cell not seen so far in the episode: 1 if there is any, dx and dy from the agent over size - 1, "
             "their signs, distance in steps over the longest possible; share of all cells not seen so far"
         )
-        common.append(("unseen", -1.0, (len(_UNSEEN),), _UNSEEN, about))
-    rows = [*common, _last_block(level, encoding)]
+        common.append(("unseen", -1.0, 1.0, (len(_UNSEEN),), _UNSEEN, about))
+    name, low, shape, labels, about = _last_block(level, encoding)
+    return _blocks([*common, (name, low, 1.0, shape, labels, about)])
+
+
+def _blocks(rows: Sequence[occupancy.Row]) -> tuple[Block, ...]:
+    """One behind the other."""
     blocks, start = [], 0
-    for name, low, shape, labels, about in rows:
+    for name, low, high, shape, labels, about in rows:
         stop = start + int(np.prod(shape))
         block = Block(
-            name=name, start=start, stop=stop, low=low, high=1.0, description=about, shape=shape, labels=labels
+            name=name, start=start, stop=stop, low=low, high=high, description=about, shape=shape, labels=labels
         )
         blocks.append(block)
         start = stop
@@ -306,6 +318,8 @@ def encode(
         raise ValueError(f"out must be C-contiguous float32 {shape}, not {out.dtype} {out.shape}")
     if encoding in ("places", "memory"):
         _encode_places(rows, tables(level), encoding == "memory", out)
+    elif encoding in _OCCUPANCY:
+        occupancy.encode_occupancy(rows, level, encoding == "occupancy_short", out)
     else:
         _encode_cells(rows, tables(level), encoding == "window", out)
     return out

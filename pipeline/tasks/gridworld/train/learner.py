@@ -134,6 +134,11 @@ class Learner(AveragedLearner[QNetwork]):
         elif self.update_count % self.q_learning.target_every == 0:
             self.target.load_state_dict(self.online.state_dict())
 
+    def begin_here(self) -> None:
+        """The target network, too."""
+        super().begin_here()
+        self.target.load_state_dict(self.online.state_dict())
+
     def get_state(self) -> dict[str, Any]:
         """Of all three networks and the optimizer."""
         return super().get_state() | {"target_weights": self.target.state_dict()}

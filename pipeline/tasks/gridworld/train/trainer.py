@@ -22,11 +22,11 @@ from pipeline.contract.parts import TrainPart
 from pipeline.errors import UserError
 from pipeline.files import Appender
 from pipeline.tasks.gridworld.infer.rollout import Scenarios, play
-from pipeline.tasks.gridworld.model.network import parse_network
-from pipeline.tasks.gridworld.recipe import GridworldRecipe, Places
+from pipeline.tasks.gridworld.model.network import SPATIAL_PARTS, parse_network
+from pipeline.tasks.gridworld.recipe import GridworldRecipe, Places, RecurrentSpatial
 from pipeline.tasks.gridworld.rows import GridworldMonitor, GridworldProgress
 from pipeline.tasks.gridworld.town import seeds
-from pipeline.tasks.gridworld.town.observe import observation_size
+from pipeline.tasks.gridworld.town.observe import layout
 from pipeline.tasks.gridworld.town.rules import ACTIONS, LEVELS
 from pipeline.tasks.gridworld.train.collect import Collector, epsilons
 from pipeline.tasks.gridworld.train.learner import Learner, answer
@@ -52,11 +52,23 @@ def brain_spec(recipe: GridworldRecipe) -> BrainSpec:
             where="network.type, environment.encoding",
             remedy="use encoding places or memory, or a network of type feedforward, dueling or recurrent",
         )
+    blocks = layout(recipe.environment.level, encoding)
+    network = msgspec.to_builtins(recipe.network)
+    if isinstance(recipe.network, RecurrentSpatial):
+        if encoding != "occupancy":
+            raise UserError(
+                f"a network of type recurrent_spatial cannot read encoding {encoding!r}",
+                where="network.type, environment.encoding",
+                remedy="use encoding occupancy, or another type of network",
+            )
+        places = {block.name: (block.start, block.stop) for block in blocks}
+        cells = "grid" if LEVELS[recipe.environment.level].window is None else "window"
+        network |= {"cells": places[cells]} | {name: places[name] for name in SPATIAL_PARTS}
     return BrainSpec(
         task=recipe.task,
-        input_size=observation_size(recipe.environment.level, recipe.environment.encoding),
+        input_size=blocks[-1].stop,
         output_size=len(ACTIONS),
-        network=msgspec.to_builtins(parse_network(msgspec.to_builtins(recipe.network))),
+        network=msgspec.to_builtins(parse_network(network)),
     )
 
 

@@ -23,6 +23,7 @@ from pipeline.tasks.detection.rows import DetectionEpisode, DetectionMonitor, De
 from pipeline.tasks.detection.scenes.augment import augment
 from pipeline.tasks.detection.train.optimizer import orthogonal
 from pipeline.tasks.detection.train.trainer import make_brain, train
+from pipeline.train.checkpoint import load_checkpoint
 from pipeline.train.loop import SELECTED
 from pipeline.train.trainer import RESUME
 
@@ -59,7 +60,12 @@ EVERYTHING_ELSE = SMALL | {
 
 
 def _train(
-    folder: Path, recipe: dict[str, Any], *, stop_after: int | None = None, resume: bool = False
+    folder: Path,
+    recipe: dict[str, Any],
+    *,
+    stop_after: int | None = None,
+    resume: bool = False,
+    start: dict[str, torch.Tensor] | None = None,
 ) -> TrainOutcome:
     calls = iter(range(10**9))
 
@@ -75,6 +81,7 @@ def _train(
             device="cpu",
             report=lambda done, total, facts: None,
             should_stop=should_stop,
+            start=start,
         )
     )
 
@@ -107,6 +114,19 @@ def test_the_same_seed_gives_the_same_bytes_stopped_and_resumed_or_not(tmp_path:
     whole, stopped = _results(tmp_path / "whole"), _results(tmp_path / "stopped")
     assert whole.keys() == stopped.keys() and SELECTED in whole and len(whole["progress.jsonl"]) > 100
     assert [name for name in whole if whole[name] != stopped[name]] == []
+
+
+@pytest.mark.parametrize("kind", [SMALL, EVERYTHING_ELSE], ids=["muon", "adamw"])
+def test_a_training_starts_from_another_and_leaves_frozen_parts_alone(tmp_path: Path, kind: dict[str, Any]) -> None:
+    _train(tmp_path / "first", kind)
+    first = load_checkpoint(tmp_path / "first" / SELECTED)["average_weights"]
+    part = next(iter(first)).partition(".")[0]
+    options = kind["train"] | {"num_steps": 2, "start_from": "first", "frozen": [part]}
+    told = _train(tmp_path / "second", kind | {"seed": 5, "train": options}, start=first).notes["started_from"]
+    assert (told["taken"], told["in_part"], told["left"]) == (list(first), {}, {})
+    weights = load_checkpoint(tmp_path / "second" / RESUME)["weights"]
+    frozen = {name for name in first if name.partition(".")[0] == part}
+    assert {name for name, weight in weights.items() if torch.equal(weight, first[name])} == frozen
 
 
 def test_another_seed_gives_another_training(trained: Path, tmp_path: Path) -> None:

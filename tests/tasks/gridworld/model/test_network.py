@@ -27,6 +27,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "dueling": {"type": "dueling", "hidden": [32], "stream": [7]},
     "gru": {"type": "recurrent", "encoder": [16], "cell": "gru", "hidden_size": 9, "head": [16]},
     "lstm": {"type": "recurrent", "encoder": [16], "cell": "lstm", "hidden_size": 9, "head": [16]},
+    "spatial": {"type": "recurrent_spatial", "channels": [3, 5], "vision_size": 7, "part_size": 4, "hidden_size": 9},
     "places": {"type": "places", "place": [12], "mixed_size": 16, "trunk": [16], "head": [16]},
     "places with gru": {"type": "places", "place": [12, 8], "trunk": [16], "head": [], "memory": {"hidden_size": 3}},
     "places with lstm": {"type": "places", "place": [12], "memory": {"cell": "lstm", "hidden_size": 3}},
@@ -42,6 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     **{f"{name} without layer norm": {**kind, "layer_norm": False} for name, kind in KINDS.items()},
     **{f"{name} with dropout": {**kind, "dropout": 0.5} for name, kind in KINDS.items()},
+    "spatial, dueling": {**KINDS["spatial"], "dueling": True},
     "recurrent, not dueling": {**KINDS["gru"], "dueling": False},
     "places, not dueling": {**KINDS["places"], "dueling": False},
     "no hidden layer": {"type": "feedforward", "hidden": []},
@@ -208,7 +210,9 @@ def test_dropout_acts_in_training_only() -> None:
     assert torch.equal(net(observations)[0], net(observations)[0])
 
 
-@pytest.mark.parametrize("struct", [recipe.FeedForward, recipe.Dueling, recipe.Recurrent, recipe.Places])
+@pytest.mark.parametrize(
+    "struct", [recipe.FeedForward, recipe.Dueling, recipe.Recurrent, recipe.Places, recipe.RecurrentSpatial]
+)
 def test_the_default_of_every_kind_builds(struct: Any) -> None:
     net = build(brain(msgspec.to_builtins(struct())))
     assert net(draw(2, SIZE), None)[0].shape == (2, A)
@@ -228,6 +232,8 @@ def test_the_default_of_every_kind_builds(struct: Any) -> None:
         ({"type": "places", "mixed_size": 12}, "multiple of 8"),
         ({"type": "places", "place": []}, "at least one layer"),
         ({"type": "places", "num_places": 40}, "too few for 40 places"),
+        ({"type": "recurrent_spatial", "cells": [0, 24]}, "24, which is no square"),
+        ({"type": "recurrent_spatial", "meters": [155, 163]}, "from 155 to 163, which is no part of 158 inputs"),
     ],
 )
 def test_what_a_spec_cannot_mean_is_refused(network: dict[str, Any], what: str) -> None:

@@ -19,8 +19,17 @@ FITTING: list[tuple[str, Encoding]] = [
     (level, encoding)
     for level, rule in rules.LEVELS.items()
     for encoding in ENCODINGS
-    if not (encoding == "window" and rule.window is None) and not (encoding == "grid" and rule.window)
+    if not (encoding == "window" and rule.window is None)
+    and not (encoding in ("grid", "occupancy_short") and rule.window)
 ]
+
+
+def is_always_zero(level: str, encoding: Encoding, name: str) -> bool:
+    rule = rules.LEVELS[level]
+    if name == "use_progress":
+        return not rule.temporal
+    hidden = ("grid", "underfoot") if rule.window else ("window",)
+    return encoding == "occupancy" and name in ("velocity", *hidden)
 
 
 def state(
@@ -83,8 +92,9 @@ def test_blocks_cover_the_vector_without_gaps_and_bound_every_value(level: str, 
         assert block.shape[-1] == len(block.labels)
         part = values[:, block.start : block.stop]
         assert block.low <= part.min() <= part.max() <= block.high
-        instant = block.name == "use_progress" and not rules.LEVELS[level].temporal
-        assert part.any() != instant, f"{block.name} is zero always, or where nothing should be"
+        assert part.any() != is_always_zero(level, encoding, block.name), (
+            f"{block.name} is zero always, or where nothing should be"
+        )
 
 
 @pytest.mark.parametrize(("level", "encoding"), FITTING)
@@ -157,7 +167,7 @@ def test_places_outside_the_window_are_zeros_unless_remembered(level: str) -> No
     assert not any(feature(level, "memory", row, rules.PARK).values()), "never seen"
 
 
-@pytest.mark.parametrize("encoding", ["places", "memory", "window"])
+@pytest.mark.parametrize("encoding", ["places", "memory", "window", "occupancy"])
 def test_moving_an_unseen_place_changes_no_observation(encoding: Encoding) -> None:
     """The window hides: two towns that differ only out of sight look the same."""
     here = state("partial", (0, 0), corners(but={rules.BED: (5, 5)}), seen=0)
@@ -246,6 +256,36 @@ def test_the_nearest_unseen_cell_is_told_until_every_cell_was_seen() -> None:
             complete += not left
         batch.step(rng.integers(0, 4, 32))
     assert 0 < complete < 32 * 300
+
+
+@pytest.mark.parametrize(
+    ("level", "encoding", "size"),
+    [("full", "occupancy", 121), ("partial", "occupancy", 121), ("minimal", "occupancy_short", 36)],
+)
+def test_occupancy_has_the_sizes_of_older_models(level: str, encoding: Encoding, size: int) -> None:
+    assert observation.observation_size(level, encoding) == size
+
+
+def test_occupancy_counts_places_and_the_agent_by_hand() -> None:
+    row = state("minimal", (2, 1), {rules.BED: (2, 1)}, hour=6)
+    grid = [[0, 0, 0], [0, 0, 2], [0, 0, 0]]
+    for encoding in ("occupancy", "occupancy_short"):
+        assert read("minimal", encoding, row, "grid")[..., 0].tolist() == grid
+        assert read("minimal", encoding, row, "underfoot").argmax() == rules.BED
+    assert read("minimal", "occupancy", row, "position").tolist() == [1.0, 0.5]
+    away = state("minimal", (0, 0), {rules.BED: (2, 1)})
+    assert read("minimal", "occupancy", away, "grid")[..., 0].tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
+    assert read("minimal", "occupancy", away, "underfoot").argmax() == len(rules.PLACES)
+
+
+def test_the_window_of_occupancy_is_around_the_agent_and_empty_outside() -> None:
+    row = state("partial", (1, 0), corners(but={rules.BAR: (1, 0), rules.PARK: (3, 2)}))
+    window = read("partial", "occupancy", row, "window")[..., 0]
+    assert np.argwhere(window).tolist() == [[2, 2], [4, 4]]
+    whole = state("full", (1, 0), corners(but={rules.BAR: (1, 0)}))
+    assert not read("full", "occupancy", whole, "window").any()
+    assert not read("partial", "occupancy", row, "grid").any()
+    assert not read("partial", "occupancy", row, "underfoot").any()
 
 
 def test_only_a_memory_of_a_window_knows_of_unseen_cells() -> None:

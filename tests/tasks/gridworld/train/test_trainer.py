@@ -16,6 +16,7 @@ from pipeline.tasks.gridworld.rows import GridworldEpisode, GridworldMonitor, Gr
 from pipeline.tasks.gridworld.town import rules
 from pipeline.tasks.gridworld.train.collect import epsilons
 from pipeline.tasks.gridworld.train.trainer import train
+from pipeline.train.checkpoint import load_checkpoint
 from pipeline.train.loop import SELECTED
 from pipeline.train.trainer import RESUME
 
@@ -50,10 +51,19 @@ RECURRENT = SMALL | {
     "environment": {"level": "temporal", "encoding": "window"},
     "network": {"type": "recurrent", "encoder": [8], "cell": "lstm", "hidden_size": 8, "head": [8]},
 }
+SPATIAL = SMALL | {
+    "environment": {"level": "partial", "encoding": "occupancy"},
+    "network": {"type": "recurrent_spatial", "channels": [2, 3], "vision_size": 8, "part_size": 4, "hidden_size": 8},
+}
 
 
 def _train(
-    folder: Path, recipe: dict[str, Any], *, stop_after: int | None = None, resume: bool = False
+    folder: Path,
+    recipe: dict[str, Any],
+    *,
+    stop_after: int | None = None,
+    resume: bool = False,
+    start: dict[str, torch.Tensor] | None = None,
 ) -> TrainOutcome:
     calls = iter(range(10**9))
 
@@ -69,6 +79,7 @@ def _train(
             device="cpu",
             report=lambda done, total, facts: None,
             should_stop=should_stop,
+            start=start,
         )
     )
 
@@ -83,7 +94,11 @@ def _rows(path: Path, row_type: type[Any]) -> list[Any]:
     return [msgspec.json.decode(line, type=row_type) for line in path.read_bytes().splitlines()]
 
 
-@pytest.mark.parametrize("recipe", [SMALL, EVERYTHING_ELSE, RECURRENT], ids=["plain", "everything else", "recurrent"])
+@pytest.mark.parametrize(
+    "recipe",
+    [SMALL, EVERYTHING_ELSE, RECURRENT, SPATIAL],
+    ids=["plain", "everything else", "recurrent", "recurrent spatial"],
+)
 def test_the_same_seed_gives_the_same_bytes_stopped_and_resumed_or_not(tmp_path: Path, recipe: dict[str, Any]) -> None:
     _train(tmp_path / "whole", recipe)
     for stop_after in (30, 90):
@@ -140,6 +155,22 @@ def test_what_a_checkpoint_counts_on_is_on_the_disk_before_it(tmp_path: Path, mo
     assert len(saves) == 4
     for start, end in zip([0, *saves], saves, strict=False):
         assert {"progress.jsonl", "monitor.jsonl", "episodes.jsonl"} <= {*written[start:end]}
+
+
+def test_a_training_started_from_another_resumes_to_the_same_bytes_and_keeps_what_is_frozen(tmp_path: Path) -> None:
+    _train(tmp_path / "first", SMALL)
+    first = load_checkpoint(tmp_path / "first" / SELECTED)["average_weights"]
+    recipe = SMALL | {"seed": 5, "train": SMALL["train"] | {"start_from": "first", "frozen": ["trunk"]}}
+    whole = _train(tmp_path / "whole", recipe, start=first)
+    with pytest.raises(KeyboardInterrupt):
+        _train(tmp_path / "stopped", recipe, stop_after=90, resume=True, start=first)
+    stopped = _train(tmp_path / "stopped", recipe, resume=True, start=first)
+    assert _results(tmp_path / "whole") == _results(tmp_path / "stopped")
+    assert stopped.notes["started_from"] == whole.notes["started_from"]
+    state = load_checkpoint(tmp_path / "whole" / RESUME)
+    for kind in ("weights", "average_weights", "target_weights"):
+        same = {name for name, weight in state[kind].items() if torch.equal(weight, first[name])}
+        assert same == {name for name in first if name.startswith("trunk.")}, kind
 
 
 def test_another_seed_gives_another_training(tmp_path: Path) -> None:
