@@ -47,6 +47,12 @@ class Client:
         self.num_rows = 0
         self.woken.set()
 
+    def start_over(self, note: str) -> None:
+        """Nothing holds that it was sent before, as the ``note`` says."""
+        self.notes.append(note)
+        self.after, self.generation = None, -1
+        self.begin(())
+
     def arrive(self, number: int) -> None:
         """An episode has ended. A client that is behind loses the oldest of those that wait."""
         self._queue.append(number)

@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from pipeline.follow.browser.client import NUM_RECENT, Client
 from pipeline.follow.browser.curves import since
 from pipeline.follow.browser.live import Live
-from pipeline.follow.browser.reel import to_text
+from pipeline.follow.browser.reel import MAX_WORDS, to_text
 from pipeline.web.guard import has_token
 
 MAX_CLIENTS = 200
@@ -141,10 +141,10 @@ class Connection:
             while (part := await reel.part(number)) is not None:
                 await self._websocket.send_text(part)
                 number += 1
-        if reel.error:
+        if reel.problem:
+            await self._send({"type": "error", "id": reel.id, "what": reel.problem[:MAX_WORDS]})
+        if reel.is_broken:
             self._client.acknowledge(reel.id)
-            what = f"episode {reel.id} cannot be shown: {reel.error}"
-            await self._send({"type": "error", "id": reel.id, "what": what[:2000]})
         return True
 
     async def _tell_rows(self) -> bool:

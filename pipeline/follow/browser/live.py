@@ -131,7 +131,7 @@ class Live:
         """Send what came after its cursor, or the newest; when its cursor is of something else, say so."""
         place = self._place(client.after)
         if client.after is not None and place is None:
-            client.notes.append(restart_note("the file is another one than before"))
+            client.start_over(restart_note("the file is another one than before"))
         first = max(len(self.index) - NUM_RECENT, self.index.first, 0 if place is None else place + 1)
         client.begin(range(first, len(self.index)))
 
@@ -164,9 +164,7 @@ class Live:
         self._num_unplayed = self._num_skipped = 0
         self._is_read = False
         for client in self.clients:
-            client.notes.append(restart_note(why))
-            client.after = None
-            client.begin(())
+            client.start_over(restart_note(why))
 
     def _tell_state(self, news: News) -> None:
         self.ended = ENDINGS.get(news.state.ended)

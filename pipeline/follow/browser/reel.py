@@ -22,12 +22,13 @@ NUM_KEPT = 20
 class Reel:
     """An episode as far as it is made: its head, then messages of changes. For the thread of the event loop.
 
-    ``error`` says why there is no more of it.
+    ``problem`` says what is missing; of one that ``is_broken``, that is all from here on.
     """
 
     def __init__(self, id: str) -> None:
         self.id = id
-        self.error = ""
+        self.problem = ""
+        self.is_broken = False
         self._parts: list[str] = []
         self._is_whole = False
         self._grown = asyncio.Event()
@@ -38,14 +39,15 @@ class Reel:
             await self._grown.wait()
         return self._parts[number] if number < len(self._parts) else None
 
-    def add(self, part: str, is_last: bool) -> None:
+    def add(self, part: str, is_last: bool, problem: str) -> None:
         """Append a part."""
         self._parts.append(part)
+        self.problem = problem
         self._tell(is_last)
 
-    def fail(self, what: str) -> None:
+    def fail(self, problem: str) -> None:
         """There will be no more, and why."""
-        self.error = what
+        self.problem, self.is_broken = problem, True
         self._tell(True)
 
     def _tell(self, is_whole: bool) -> None:
@@ -66,7 +68,7 @@ class Studio:
     def reel(self, entry: Entry, history: Sequence[Any]) -> Reel:
         """The reel of an episode, which is begun if it is not kept; ``history`` as of `frames_of`."""
         reel = self._kept.get(entry.number)
-        if reel is None or reel.error:
+        if reel is None:
             reel = self._kept[entry.number] = Reel(entry.summary.id)
             loop = asyncio.get_running_loop()
             self._thread.submit(self._make, reel, entry, history, loop)
@@ -92,15 +94,21 @@ class Studio:
             if row.id != entry.summary.id:
                 raise UserError("the file has changed, and is being read again")
             episode = self._opened.unfold(row)
-            opinion = self._opinion(episode) if self._opinion is not None else None
+            opinion, problem = self._ask(episode)
             for part, is_last in _parts(frames_of(self._opened.part, episode, history, opinion)):
                 if self._is_closed:
                     return
-                loop.call_soon_threadsafe(reel.add, part, is_last)
-        except UserError as error:
-            loop.call_soon_threadsafe(reel.fail, error.what)
+                loop.call_soon_threadsafe(reel.add, part, is_last, problem)
         except Exception as error:  # a row that nobody thought of must not take the view from those who watch others
-            loop.call_soon_threadsafe(reel.fail, f"{type(error).__name__}: {error}")
+            why = error.what if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            loop.call_soon_threadsafe(reel.fail, f"episode {reel.id} cannot be shown: {why}")
+
+    def _ask(self, episode: Any) -> tuple[Any, str]:
+        """What the second model says about an episode, or why it says nothing."""
+        try:
+            return (None if self._opinion is None else self._opinion(episode)), ""
+        except UserError as error:
+            return None, f"no second opinion on episode {episode.id}: {error.what}"
 
 
 def _parts(pieces: Iterator[Any]) -> Iterator[tuple[str, bool]]:
