@@ -76,6 +76,7 @@ class Connection:
                 task.result()
         finally:
             self._live.clients.discard(self._client)
+            self._client.leave()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -102,7 +103,8 @@ class Connection:
     # What it is told.
 
     async def _tell(self) -> None:
-        steps = (self._tell_notes, self._tell_state, self._tell_episode, self._tell_rows, self._tell_curves)
+        episodes = (self._begin_episode, self._tell_part, self._tell_problem)
+        steps = (self._tell_notes, self._tell_state, *episodes, self._tell_rows, self._tell_curves)
         while True:
             self._client.woken.clear()
             for step in steps:
@@ -124,28 +126,31 @@ class Connection:
         await self._websocket.send_text(self._client.state)
         return True
 
-    async def _tell_episode(self) -> bool:
+    async def _begin_episode(self) -> bool:
         chosen = self._client.next()
         if chosen is None:
             return False
         entry = self._live.entry(chosen.number)
-        if entry is None:
-            return True
-        self._client.sending(entry.summary.id)
-        cursor = None if chosen.asked else self._live.cursor(entry)
-        reel = self._live.reel(entry)
-        if (head := await reel.part(0)) is not None:
-            facts = to_text({"type": "play", "id": reel.id, "cursor": cursor, "dropped": self._client.num_dropped})
-            await self._websocket.send_text(f'{facts[:-1]},"head":{head}}}')
-            number = 1
-            while (part := await reel.part(number)) is not None:
-                await self._websocket.send_text(part)
-                number += 1
-        if reel.problem:
-            await self._send({"type": "error", "id": reel.id, "what": reel.problem[:MAX_WORDS]})
-        if reel.is_broken:
-            self._client.acknowledge(reel.id)
+        if entry is not None:
+            cursor = None if chosen.asked else self._live.cursor(entry)
+            facts = {"type": "play", "id": entry.summary.id, "cursor": cursor, "dropped": self._client.num_dropped}
+            self._client.run(self._live.reel(entry), to_text(facts))
         return True
+
+    async def _tell_part(self) -> bool:
+        one = self._client.part()
+        if one is None:
+            return False
+        part = one.reel.parts[one.num_sent]
+        one.num_sent += 1
+        await self._websocket.send_text(part if one.num_sent > 1 else f'{one.facts[:-1]},"head":{part}}}')
+        return True
+
+    async def _tell_problem(self) -> bool:
+        problem = self._client.problem()
+        if problem:
+            await self._send({"type": "error", "what": problem[:MAX_WORDS]})
+        return bool(problem)
 
     async def _tell_rows(self) -> bool:
         first, rows = self._live.rows_from(self._client.num_rows)

@@ -1,9 +1,12 @@
 """Episodes as messages for all who watch: made once, in a thread, while the first parts are on their way."""
 
 import asyncio
+import contextlib
+import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from queue import PriorityQueue
 from typing import Any
 
 import msgspec
@@ -17,61 +20,69 @@ from pipeline.follow.play import frames_of
 MAX_MESSAGE_BYTES = 4 << 20  # 64 frames of gridworld have 170 kB, an image of detection 100 kB
 MAX_WORDS = 2_000  # characters of a text, where a message is longer than that
 NUM_KEPT = 20
+_END, _HEAD, _REST = range(3)  # what comes first
 
 
 class Reel:
     """An episode as far as it is made: its head, then messages of changes. For the thread of the event loop.
 
-    ``problem`` says what is missing; of one that ``is_broken``, that is all from here on.
+    ``problem`` says what is missing; of one that ``is_broken``, that is all from here on. ``listeners`` are set
+    whenever there is more.
     """
 
     def __init__(self, id: str) -> None:
         self.id = id
+        self.parts: list[str] = []
+        self.is_whole = self.is_broken = False
         self.problem = ""
-        self.is_broken = False
-        self._parts: list[str] = []
-        self._is_whole = False
-        self._grown = asyncio.Event()
-
-    async def part(self, number: int) -> str | None:
-        """A part as soon as it is there; None behind the last one."""
-        while number >= len(self._parts) and not self._is_whole:
-            await self._grown.wait()
-        return self._parts[number] if number < len(self._parts) else None
+        self.listeners: set[asyncio.Event] = set()
 
     def add(self, part: str, is_last: bool, problem: str) -> None:
         """Append a part."""
-        self._parts.append(part)
-        self.problem = problem
-        self._tell(is_last)
+        self.parts.append(part)
+        self.is_whole, self.problem = is_last, problem
+        self._tell()
 
     def fail(self, problem: str) -> None:
         """There will be no more, and why."""
-        self.problem, self.is_broken = problem, True
-        self._tell(True)
+        self.is_whole = self.is_broken = True
+        self.problem = problem
+        self._tell()
 
-    def _tell(self, is_whole: bool) -> None:
-        self._is_whole = is_whole
-        self._grown.set()
-        self._grown = asyncio.Event()
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener.set()
+
+
+@dataclass
+class _Job:
+    """A reel that is being made; each of ``parts`` is what `Reel.add` takes."""
+
+    reel: Reel
+    parts: Iterator[tuple[str, bool, str]]
+    loop: asyncio.AbstractEventLoop
 
 
 class Studio:
-    """Makes reels in a thread, one after the other, and keeps the last ``NUM_KEPT``; call it in the event loop."""
+    """Makes reels in a thread and keeps the last ``NUM_KEPT``. The head of one that is new comes before the rest of
+    those that were begun, which are made one after the other."""
 
     def __init__(self, opened: Opened, opinion: SecondOpinion | None) -> None:
         self._opened, self._opinion = opened, opinion
-        self._thread = ThreadPoolExecutor(1, "scenes")
         self._kept: OrderedDict[int, Reel] = OrderedDict()
+        self._num_begun = 0
+        self._queue: PriorityQueue[tuple[int, int, _Job | None]] = PriorityQueue()
         self._is_closed = False
+        threading.Thread(target=self._work, name="scenes", daemon=True).start()
 
     def reel(self, entry: Entry, history: Sequence[Any]) -> Reel:
-        """The reel of an episode, which is begun if it is not kept; ``history`` as of `frames_of`."""
+        """The reel of an episode, begun if it is not kept; ``history`` as of `frames_of`. For the event loop."""
         reel = self._kept.get(entry.number)
         if reel is None:
             reel = self._kept[entry.number] = Reel(entry.summary.id)
-            loop = asyncio.get_running_loop()
-            self._thread.submit(self._make, reel, entry, history, loop)
+            job = _Job(reel, self._make(entry, history), asyncio.get_running_loop())
+            self._num_begun += 1
+            self._queue.put((_HEAD, self._num_begun, job))
         self._kept.move_to_end(entry.number)
         if len(self._kept) > NUM_KEPT:
             self._kept.popitem(last=False)
@@ -84,24 +95,39 @@ class Studio:
     def close(self) -> None:
         """Make no more."""
         self._is_closed = True
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._queue.put((_END, 0, None))
 
     # The thread.
 
-    def _make(self, reel: Reel, entry: Entry, history: Sequence[Any], loop: asyncio.AbstractEventLoop) -> None:
+    def _work(self) -> None:
+        while not self._is_closed:
+            _, number, job = self._queue.get()
+            if job is not None and not self._make_part(job):
+                self._queue.put((_REST, number, job))
+
+    def _make_part(self, job: _Job) -> bool:
+        """Make the next part; whether it was the last."""
         try:
-            row = self._opened.feed.load(entry)
-            if row.id != entry.summary.id:
-                raise UserError("the file has changed, and is being read again")
-            episode = self._opened.unfold(row)
-            opinion, problem = self._ask(episode)
-            for part, is_last in _parts(frames_of(self._opened.part, episode, history, opinion)):
-                if self._is_closed:
-                    return
-                loop.call_soon_threadsafe(reel.add, part, is_last, problem)
+            part, is_last, problem = next(job.parts)
         except Exception as error:  # a row that nobody thought of must not take the view from those who watch others
             why = error.what if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            loop.call_soon_threadsafe(reel.fail, f"episode {reel.id} cannot be shown: {why}")
+            self._call(job, job.reel.fail, f"episode {job.reel.id} cannot be shown: {why}")
+            return True
+        self._call(job, job.reel.add, part, is_last, problem)
+        return is_last
+
+    def _call(self, job: _Job, what: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody watches any more
+            job.loop.call_soon_threadsafe(what, *arguments)
+
+    def _make(self, entry: Entry, history: Sequence[Any]) -> Iterator[tuple[str, bool, str]]:
+        row = self._opened.feed.load(entry)
+        if row.id != entry.summary.id:
+            raise UserError("the file has changed, and is being read again")
+        episode = self._opened.unfold(row)
+        opinion, problem = self._ask(episode)
+        for part, is_last in _parts(frames_of(self._opened.part, episode, history, opinion)):
+            yield part, is_last, problem
 
     def _ask(self, episode: Any) -> tuple[Any, str]:
         """What the second model says about an episode, or why it says nothing."""

@@ -57,10 +57,12 @@ def read(live: Live) -> None:
 
 async def whole(reel: Reel) -> list[str]:
     """All parts of a reel."""
-    parts: list[str] = []
-    while (part := await reel.part(len(parts))) is not None:
-        parts.append(part)
-    return parts
+    grown = asyncio.Event()
+    reel.listeners.add(grown)
+    while not reel.is_whole:
+        grown.clear()
+        await grown.wait()
+    return reel.parts
 
 
 def reel(live: Live, number: int) -> Reel:

@@ -27,6 +27,8 @@ class Watcher:
         self.acknowledges = acknowledges
         self.cursor: str | None = None
         self.seen: list[dict[str, Any]] = []
+        self._begun: dict[str, dict[str, Any]] = {}
+        self._whole: list[dict[str, Any]] = []
         self.hello = self.read()
         self.say(type="start", after=after)
 
@@ -38,11 +40,21 @@ class Watcher:
         """The next message."""
         message: dict[str, Any] = json.loads(self.socket.recv(timeout_s))
         self.seen.append(message)
-        if message["type"] == "play" and message["cursor"]:
-            self.cursor = message["cursor"]
-        if message["type"] == "changes" and message["last"] and self.acknowledges:
-            self.say(type="ack", id=message["id"])
+        if message["type"] == "play":
+            self.cursor = message["cursor"] or self.cursor
+            self._begun[message["id"]] = {**message, "changes": []}
+        if message["type"] == "changes":
+            self._grow(message)
         return message
+
+    def _grow(self, message: dict[str, Any]) -> None:
+        play = self._begun[message["id"]]
+        assert message["from"] == len(play["changes"]) + 1
+        play["changes"] += message["changes"]
+        if message["last"]:
+            self._whole.append(self._begun.pop(message["id"]))
+            if self.acknowledges:
+                self.say(type="ack", id=message["id"])
 
     def until(self, type: str, **facts: Any) -> dict[str, Any]:
         """The next message of that type in which these are so."""
@@ -62,16 +74,9 @@ class Watcher:
 
     def plays(self, count: int) -> list[dict[str, Any]]:
         """The next episodes, each whole: the message of its head, with all its changes."""
-        found = []
-        for _ in range(count):
-            play = {**self.until("play"), "changes": []}
-            last = False
-            while not last:
-                piece = self.until("changes", id=play["id"])
-                assert piece["from"] == len(play["changes"]) + 1
-                play["changes"] += piece["changes"]
-                last = piece["last"]
-            found.append(play)
+        while len(self._whole) < count:
+            self.until("changes", last=True)
+        found, self._whole = self._whole[:count], self._whole[count:]
         return found
 
     def ids(self, count: int) -> list[str]:
