@@ -67,6 +67,7 @@ class Client:
 
     def start_over(self, note: str) -> None:
         """Nothing holds that it was sent before, as the ``note`` says."""
+        self.leave()
         self.notes.append(note)
         self.after, self.generation = None, -1
         self.begin(())
@@ -111,7 +112,7 @@ class Client:
         return ""
 
     def leave(self) -> None:
-        """It has gone."""
+        """Send no more of what is on its way."""
         self._end(list(self.running))
 
     def _end(self, ended: Sequence[Running]) -> None:

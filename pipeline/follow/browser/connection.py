@@ -163,13 +163,13 @@ class Connection:
     async def _tell_curves(self) -> bool:
         client, live = self._client, self._live
         is_whole = client.generation != live.generation
-        if is_whole:
-            client.generation, client.curves = live.generation, {}
-        new = since(live.curves, client.curves)
+        steps = {} if is_whole else client.curves
+        new = since(live.curves, steps)
         if not any(new.values()):
             return False
-        for name, curves in new.items():
-            client.curves[name] = max([client.curves.get(name, -1), *(points[-1][0] for points in curves.values())])
+        last = {name: max((points[-1][0] for points in curves.values()), default=-1) for name, curves in new.items()}
+        client.generation = live.generation
+        client.curves = {name: max(steps.get(name, -1), step) for name, step in last.items()}
         await self._send({"type": "curves", "whole": is_whole, **new})
         return True
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -28,7 +29,10 @@ def serve_page(opened: Opened, task: str, address: Address, opinion: SecondOpini
     hello = {"task": task, "run": run_name(opened.feed.path), "token_needed": address.token is not None}
 
     async def watch(websocket: WebSocket) -> None:
-        await Connection(live, websocket, hello, address.token).run()
+        try:
+            await Connection(live, websocket, hello, address.token).run()
+        except Exception as error:  # a bug, which must not take the view from the others
+            print(f"one who watched was lost: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
     @contextlib.asynccontextmanager
     async def reading(_app: Starlette) -> AsyncIterator[None]:

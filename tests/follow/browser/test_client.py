@@ -105,6 +105,16 @@ def test_a_problem_is_told_once_and_what_is_broken_makes_room() -> None:
     assert send(client) == ["b0"]
 
 
+def test_nothing_of_before_is_sent_after_a_start_over() -> None:
+    client = Client()
+    client.begin([0, 1])
+    begin(client)
+    client.start_over("why")
+    assert (send(client), client.notes.popleft(), client.generation, client.num_rows) == ([], "why", -1, 0)
+    client.begin([7])
+    assert (begin(client), send(client)) == ([7], ["70", "71"])
+
+
 def test_who_has_gone_is_woken_no_more() -> None:
     client, one = Client(), Reel("a")
     client.run(one, "")

@@ -123,6 +123,17 @@ def test_a_client_that_comes_back_goes_on_without_gap_or_duplicate(url: str, pat
     assert far_behind.ids(20) == names(*range(10, 30))
 
 
+def test_a_client_that_was_cut_off_in_an_episode_gets_it_again_whole(url: str, path: Path, watch: Watch) -> None:
+    write(path, 0)
+    first = watch(url)
+    assert first.ids(1) == [name(0)]
+    path.open("ab").write(encode(play(Play(seed=1, index=1))))
+    first.until("play")
+    first.close()
+    (seen,) = watch(url, first.cursor).plays(1)
+    assert (seen["id"], len(seen["changes"])) == (name(1), seen["head"]["num_frames"] - 1)
+
+
 def test_a_server_that_is_killed_and_started_again_leaves_no_gap(zygote: Zygote, path: Path, watch: Watch) -> None:
     write(path, 0, 1, 2)
     with serving(zygote, path) as (url, command):

@@ -41,7 +41,6 @@ class Watcher:
         message: dict[str, Any] = json.loads(self.socket.recv(timeout_s))
         self.seen.append(message)
         if message["type"] == "play":
-            self.cursor = message["cursor"] or self.cursor
             self._begun[message["id"]] = {**message, "changes": []}
         if message["type"] == "changes":
             self._grow(message)
@@ -53,6 +52,7 @@ class Watcher:
         play["changes"] += message["changes"]
         if message["last"]:
             self._whole.append(self._begun.pop(message["id"]))
+            self.cursor = self._whole[-1]["cursor"] or self.cursor
             if self.acknowledges:
                 self.say(type="ack", id=message["id"])
 
