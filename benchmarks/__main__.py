@@ -17,6 +17,7 @@ BENCHMARKS = {
     "dqn": "steps a second of a training and what it learns, against stable-baselines3",
     "tail": "what the live tail costs the training",
     "delivery": "how late a follower in another process sees an episode",
+    "live_page": "how late those who watch in a browser get an episode, and what that costs",
     "model_file": "opening and checking inference_v1, against torch.load; its size, against the checkpoint",
     "jsonl": "decoding rows to keep them all, against a plain orjson loop",
     "detection_metrics": "AP from files and its intervals, against faster-coco-eval and hotcoco",

@@ -56,6 +56,9 @@ EXTRAS = {
     "transformers": "huggingface",
     "tokenizers": "huggingface",
     "ray": "ray",
+    "starlette": "web",
+    "uvicorn": "web",
+    "websockets": "web",
 }
 
 

@@ -1,8 +1,9 @@
-"""``baton follow``: watch a training live in the terminal, or replay it afterwards; replay predictions."""
+"""``baton follow``: watch a training live, in the terminal or in browsers, or replay it; replay predictions."""
 
 import dataclasses
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from pipeline.contract.parts import OpinionPart
 from pipeline.errors import UserError
 from pipeline.recipe.named import find_model
 from stages.common import Result, command, main
-from stages.options import InputOption, Options
+from stages.options import HostOption, InputOption, Options, PortOption, TokenOption
 
 if TYPE_CHECKING:
     from pipeline.contract.parts import SecondOpinion
@@ -48,6 +49,9 @@ AsciiOption = Annotated[bool, typer.Option("--ascii", help="ASCII characters onl
 IdleOption = Annotated[
     float | None, typer.Option("--idle-exit", metavar="SECONDS", min=0.0, help="With --plain: end when so long idle.")
 ]
+WebOption = Annotated[
+    bool, typer.Option("--web", help="Serve a page for browsers, of which any number may watch (extra: web).")
+]
 
 
 @command("follow", shared=("task", "recipe", "runs_dir"))
@@ -64,6 +68,10 @@ def app(
     no_color: NoColorOption = False,
     ascii: AsciiOption = False,
     idle_exit: IdleOption = None,
+    web: WebOption = False,
+    port: PortOption = 8007,
+    host: HostOption = "127.0.0.1",
+    token: TokenOption = None,
 ) -> Result:
     """Watch a training live in the terminal, or replay it afterwards; replay predictions, alone or beside others.
 
@@ -76,12 +84,23 @@ def app(
     Example: baton follow gridworld --input episodes.jsonl --plain --latency
 
     Example: baton follow gridworld --input a/predictions.jsonl --against b/predictions.jsonl
+
+    Example: baton follow gridworld --recipe demo --web
     """
     _refuse_contradictions(plain, model, against)
     from pipeline.follow.feed import open_recording  # here: `--help` need not wait for it
 
     path = _find_input(options, input, PREDICTIONS if predictions else EPISODES)
     opened = open_recording(path, options.task, expect_predictions=predictions)
+    if web:
+        screen = {"--plain": plain, "--against": against, "--filter": filter, "--from-start": from_start}
+        _refuse_of_the_screen({**screen, "--latency": latency, "--idle-exit": idle_exit is not None})
+        from pipeline.follow.browser.serve import serve_page  # here: it needs packages that not all have
+        from pipeline.web.address import Address
+
+        opinion = _open_model(options.task, model) if model is not None else None
+        serve_page(opened, options.task, Address(host, port, token), opinion)
+        return Result()
     chosen = _find_filter(opened.part, filter)
     ascii = ascii or not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
     if plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
@@ -118,6 +137,14 @@ def _refuse_contradictions(plain: bool, model: Path | None, against: str | None)
             raise UserError(what, remedy="leave one of them out")
     if model is not None and against is not None:
         what = "--model and --against both need the place beside the recording"
+        raise UserError(what, remedy="leave one of them out")
+
+
+def _refuse_of_the_screen(given: Mapping[str, object]) -> None:
+    """Options that a page has no use for: who watches chooses there."""
+    names = [name for name, value in given.items() if value]
+    if names:
+        what = f"{' and '.join(names)} and --web do not go together: a page shows all episodes, and chooses itself"
         raise UserError(what, remedy="leave one of them out")
 
 

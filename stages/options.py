@@ -23,6 +23,14 @@ ImageRootOption = Annotated[
     Path | None,
     typer.Option("--image-root", metavar="FOLDER", help="Where images are, instead of where infer found them."),
 ]
+HostOption = Annotated[
+    str, typer.Option("--host", metavar="HOST", help="Where the server listens; beyond this machine with --token.")
+]
+PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="Its port; 0 for any that is free.")]
+TokenOption = Annotated[
+    str | None,
+    typer.Option("--token", envvar="BATON_TOKEN", metavar="TEXT", help="What who connects must know."),
+]
 
 
 @dataclasses.dataclass(frozen=True)

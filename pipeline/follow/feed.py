@@ -104,9 +104,9 @@ class Feed:
     def load(self, entry: Entry) -> Any:
         """The whole row of an entry. Raises UserError when its line is not a valid row (any more)."""
         key = (entry.offset, entry.length)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
+        if (known := self._kept.pop(key, None)) is not None:  # one operation: `poll` may clear them meanwhile
+            self._kept[key] = known
+            return known
         decoder = LineDecoder(self.path, self._episode_type, accept_unfinished=False)
         decoder.num_lines = entry.number
         try:

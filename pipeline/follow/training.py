@@ -14,6 +14,9 @@ _ENDED = {
     "error": "the training has failed",
     "cancelled": "the training was interrupted",
 }
+_DELETED = "the file was deleted"
+ENDINGS = {_ENDED["ok"]: "finished", _ENDED["error"]: "failed", _ENDED["cancelled"]: "interrupted", _DELETED: "deleted"}
+"""What `State.ended` says, in one word."""
 
 
 class State(NamedTuple):
@@ -45,7 +48,7 @@ class Training:
         is_there = self._tail.exists()
         self._was_there |= is_there
         if self._was_there and not is_there:
-            return "the file was deleted"
+            return _DELETED
         try:
             manifest = load_manifest(self._tail.parent)
         except UserError:

@@ -65,6 +65,8 @@ def test_what_else_it_reads_is_in_it(installed: Path) -> None:
     assert files(installed / "schemas/generated") == files(ROOT / "schemas/generated")
     ours = {name for name in files(TEMPLATES) if "__pycache__" not in name}
     assert files(installed / "pipeline/new/templates") == ours
+    page = {name for name in files(ROOT / "pipeline/follow/browser") if "__pycache__" not in name}
+    assert files(installed / "pipeline/follow/browser") == page
     assert all((installed / package / "py.typed").is_file() for package in ("pipeline", "stages", "schemas"))
     assert {path.name for path in (installed / "pipeline/look").iterdir()} == {
         path.name for path in (ROOT / "pipeline/look").iterdir() if path.is_file()

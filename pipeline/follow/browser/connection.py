@@ -1,0 +1,185 @@
+"""One WebSocket: what the client says, and what it is sent, in the order of what matters most to who watches."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from pipeline.follow.browser.client import NUM_RECENT, Client
+from pipeline.follow.browser.curves import since
+from pipeline.follow.browser.live import Live
+from pipeline.follow.browser.reel import MAX_WORDS, to_text
+from pipeline.web.guard import has_token
+
+MAX_CLIENTS = 200
+START_WITHIN_S = 10.0
+_REFUSED, _FULL, _NOT_UNDERSTOOD = 1008, 1013, 1007  # RFC 6455, 7.4.1
+
+
+class Start(msgspec.Struct, tag_field="type", tag="start"):
+    """The first message: the cursor of the last episode that it saw, if any."""
+
+    after: str | None = None
+
+
+class Ack(msgspec.Struct, tag_field="type", tag="ack"):
+    """An episode has come whole."""
+
+    id: str
+
+
+class Get(msgspec.Struct, tag_field="type", tag="get"):
+    """An episode is asked for."""
+
+    id: str
+
+
+_questions = msgspec.json.Decoder(Start | Ack | Get)
+
+
+class Connection:
+    """Tells ``hello``, waits for the start, then talks until one of both goes."""
+
+    def __init__(self, live: Live, websocket: WebSocket, hello: dict[str, Any], token: str | None) -> None:
+        self._live, self._websocket, self._hello, self._token = live, websocket, hello, token
+        self._client = Client()
+
+    async def run(self) -> None:
+        """The whole of it."""
+        await self._websocket.accept()
+        try:
+            if not has_token(self._websocket.scope, self._token):
+                await self._refuse("this page needs its token: open the whole address that the command shows", _REFUSED)
+                return
+            if len(self._live.clients) >= MAX_CLIENTS:
+                await self._refuse(f"{MAX_CLIENTS} are watching, and there is no room for more", _FULL)
+                return
+            await self._send({"type": "hello", **self._hello, "keep": NUM_RECENT, "ended": self._live.ended})
+            async with asyncio.timeout(START_WITHIN_S):
+                question = await self._receive()
+            if not isinstance(question, Start):
+                await self._refuse("the first message must be a start", _NOT_UNDERSTOOD)
+                return
+            self._client.after = question.after
+            await self._talk()
+        except (WebSocketDisconnect, TimeoutError, msgspec.DecodeError, UnicodeDecodeError):
+            return  # it has gone, or is none of ours
+
+    async def _talk(self) -> None:
+        self._live.join(self._client)
+        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._tell())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            self._live.clients.discard(self._client)
+            self._client.leave()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # What it says.
+
+    async def _listen(self) -> None:
+        while True:
+            question = await self._receive()
+            if isinstance(question, Ack):
+                self._client.acknowledge(question.id)
+            elif isinstance(question, Get) and not self._live.ask(self._client, question.id):
+                note = {"type": "error", "id": question.id[:200], "what": "there is no episode of that id"}
+                self._client.notes.append(to_text(note))
+                self._client.woken.set()
+
+    async def _receive(self) -> Start | Ack | Get:
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect
+        question: Start | Ack | Get = _questions.decode(message.get("text") or b"")
+        return question
+
+    # What it is told.
+
+    async def _tell(self) -> None:
+        episodes = (self._begin_episode, self._tell_part, self._tell_problem)
+        steps = (self._tell_notes, self._tell_state, *episodes, self._tell_rows, self._tell_curves)
+        while True:
+            self._client.woken.clear()
+            for step in steps:
+                if await step():
+                    break
+            else:
+                await self._client.woken.wait()
+
+    async def _tell_notes(self) -> bool:
+        if not self._client.notes:
+            return False
+        await self._websocket.send_text(self._client.notes.popleft())
+        return True
+
+    async def _tell_state(self) -> bool:
+        if self._client.state == self._live.state:
+            return False
+        self._client.state = self._live.state
+        await self._websocket.send_text(self._client.state)
+        return True
+
+    async def _begin_episode(self) -> bool:
+        chosen = self._client.next()
+        if chosen is None:
+            return False
+        entry = self._live.entry(chosen.number)
+        if entry is not None:
+            cursor = None if chosen.asked else self._live.cursor(entry)
+            facts = {"type": "play", "id": entry.summary.id, "cursor": cursor, "dropped": self._client.num_dropped}
+            self._client.run(self._live.reel(entry), to_text(facts))
+        return True
+
+    async def _tell_part(self) -> bool:
+        one = self._client.part()
+        if one is None:
+            return False
+        part = one.reel.parts[one.num_sent]
+        one.num_sent += 1
+        await self._websocket.send_text(part if one.num_sent > 1 else f'{one.facts[:-1]},"head":{part}}}')
+        return True
+
+    async def _tell_problem(self) -> bool:
+        problem = self._client.problem()
+        if problem:
+            await self._send({"type": "error", "what": problem[:MAX_WORDS]})
+        return bool(problem)
+
+    async def _tell_rows(self) -> bool:
+        first, rows = self._live.rows_from(self._client.num_rows)
+        if not rows:
+            return False
+        self._client.num_rows = first + len(rows)
+        await self._websocket.send_text(_with_rows(first, rows))
+        return True
+
+    async def _tell_curves(self) -> bool:
+        client, live = self._client, self._live
+        is_whole = client.generation != live.generation
+        steps = {} if is_whole else client.curves
+        new = since(live.curves, steps)
+        if not any(new.values()):
+            return False
+        last = {name: max((points[-1][0] for points in curves.values()), default=-1) for name, curves in new.items()}
+        client.generation = live.generation
+        client.curves = {name: max(steps.get(name, -1), step) for name, step in last.items()}
+        await self._send({"type": "curves", "whole": is_whole, **new})
+        return True
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self._websocket.send_text(to_text(message))
+
+    async def _refuse(self, why: str, code: int) -> None:
+        await self._send({"type": "error", "what": why})
+        await self._websocket.close(code)
+
+
+def _with_rows(first: int, rows: Sequence[str]) -> str:
+    return f'{{"type":"index","from":{first},"rows":[{",".join(rows)}]}}'
