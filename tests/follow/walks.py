@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from pipeline.follow.feed import Feed, Opened
-from pipeline.follow.save import page
 from pipeline.follow.play import Play, play
+from pipeline.follow.save import page
 from pipeline.follow.scene import (
     Cell,
     Choice,
@@ -68,7 +68,7 @@ PART = FollowPart(scene=scene, summary=Walk, num_frames=lambda summary: len(summ
 
 def walk(number: int, numbers: Sequence[int] = (1, 5, 7, 3), **fields: Any) -> Numbers:
     """An episode by its number."""
-    given = {"id": f"walk-{number}", "step": 100 * number, "ended_unix_s": 0.0, "num_dropped_before": 0}
+    given: dict[str, Any] = {"id": f"walk-{number}", "step": 100 * number, "ended_unix_s": 0.0, "num_dropped_before": 0}
     return Numbers(numbers=list(numbers), **(given | fields))
 
 

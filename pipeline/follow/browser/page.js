@@ -37,7 +37,7 @@ const index = [];  // { id, line, text } of every episode, in the order of the f
 const placeOf = new Map();  // id to its place in the index
 const known = { first: null, number: 0 };  // the number of the first of it in the file, and how many have their place
 const curves = new Map();  // name to { progress, monitor }: lists of [step, value]
-const link = { isSaved: false, isOpen: false, ended: null, dropped: 0, cursor: null, wait_ms: 500 };
+const link = { isSaved: false, isOpen: false, isFresh: false, isBehind: false, ended: null, dropped: 0, cursor: null, wait_ms: 500 };
 const at = {
   id: null, frame: 0, playing: !matchMedia("(prefers-reduced-motion: reduce)").matches, live: true,
   speed: SPEEDS.indexOf(10), owed: 0, held: 0, wanted: null, filter: [],
@@ -69,7 +69,8 @@ function addPlay(play) {
     if (id !== at.id && id !== play.id) plays.delete(id);
   }
   if (at.wanted?.id === play.id) show(play.id, at.wanted.frame);
-  else if (at.id === null && at.wanted === null) show(play.id, 0);
+  else if (at.wanted === null && (at.id === null || (link.isBehind && at.live))) show(play.id, 0);
+  if (placeOf.get(play.id) < known.number && placeOf.get(play.id) === index.length - 1) link.isBehind = false;
 }
 
 const keeps = (entry) => at.filter.every((word) => entry.text.includes(word));
@@ -216,7 +217,7 @@ function tick(now_ms) {
 function advance(passed_s) {
   if (at.frame < numFrames() - 1) {
     at.owed += SPEEDS[at.speed] * passed_s;
-    const steps = Math.min(Math.floor(at.owed), lastHere() - at.frame);
+    const steps = Math.max(Math.min(Math.floor(at.owed), lastHere() - at.frame), 0);
     at.owed = steps < Math.floor(at.owed) ? 0 : at.owed - steps;  // what has not come yet is waited for
     at.frame += steps;
     return steps > 0;
@@ -257,8 +258,7 @@ function draw() {
   const play = plays.get(at.id);
   for (const id of ["episode", "transport"]) $(id).hidden = !play;
   if (!play) return;
-  at.frame = Math.min(at.frame, lastHere());
-  const scene = sceneAt(play, at.frame);
+  const scene = sceneAt(play, Math.min(at.frame, lastHere()));  // its later frames may still be on their way
   drawFacts(play, scene);
   drawTransport(play, scene);
   drawScene(play, scene);
@@ -277,9 +277,9 @@ function drawFacts(play, scene) {
 function drawTransport(play, scene) {
   const newer = numNewer(), last = play.num_frames - 1;
   $("seek").max = last;
-  $("seek").value = at.frame;
-  $("seek").setAttribute("aria-valuetext", `step ${at.frame} of ${last}`);
-  $("step").textContent = `${at.frame} / ${last}`;
+  $("seek").value = scene.frame;
+  $("seek").setAttribute("aria-valuetext", `step ${scene.frame} of ${last}`);
+  $("step").textContent = `${scene.frame} / ${last}`;
   $("speed").textContent = `${SPEEDS[at.speed]}/s`;
   $("play").textContent = at.playing ? "‖" : "▶";
   $("play").setAttribute("aria-label", at.playing ? "Pause (space)" : "Play (space)");
@@ -429,7 +429,8 @@ const moves = ({ progress, monitor }) => new Set([...progress, ...monitor].map((
 
 const take = {
   hello(message) {
-    Object.assign(link, { isOpen: true, isFresh: true, ended: message.ended, wait_ms: 500 });
+    // To a new page the last episodes are told from the oldest on: it goes through them to the newest.
+    Object.assign(link, { isOpen: true, isFresh: true, isBehind: at.id === null, ended: message.ended, wait_ms: 500 });
     nameIt(message);
   },
   play(message) {
