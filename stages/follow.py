@@ -139,8 +139,8 @@ def _save(opened: "Opened", path: Path, ids: Sequence[str], choice: str, asked: 
     check_kind(path, len(ids))
     task, model = asked
     saved = save_episodes(opened, path, ids, choice, None if model is None else _open_model(task, model), task)
-    lines = [f"follow: saved {', '.join(saved)}", f"  {path.suffix[1:]}: {path} ({path.stat().st_size / 1000:,.0f} kB)"]
-    return Result(lines, {"file": str(path), "episodes": saved})
+    size = f"{path.stat().st_size / 1000:,.0f} kB"
+    return Result([f"follow: saved {', '.join(saved)}", f"  {path.suffix[1:]}: {path} ({size})"])
 
 
 def _refuse_contradictions(plain: bool, model: Path | None, against: str | None) -> None:

@@ -188,7 +188,7 @@ addEventListener("hashchange", goToAddress);
 
 function goToAddress() {
   const [id, frame] = location.hash.slice(1).split("/").map(decoded);
-  if (!id || (id === at.id && Number(frame) === at.frame)) return;
+  if (!id) return;
   Object.assign(at, { live: false, playing: false });
   if (plays.has(id) || placeOf.has(id)) show(id, Math.max(Number(frame) || 0, 0));
   else if (index.length) say(`there is no episode ${clipped(id, 60)} here`);
