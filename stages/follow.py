@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +18,7 @@ from stages.options import HostOption, InputOption, Options, PortOption, TokenOp
 
 if TYPE_CHECKING:
     from pipeline.contract.parts import SecondOpinion
+    from pipeline.follow.feed import Opened
     from pipeline.follow.scene import Filter, FollowPart
     from pipeline.follow.terminal.app import Watch
 
@@ -52,6 +53,15 @@ IdleOption = Annotated[
 WebOption = Annotated[
     bool, typer.Option("--web", help="Serve a page for browsers, of which any number may watch (extra: web).")
 ]
+SaveOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--save", metavar="FILE", help="Write the newest episode to a file: a page .html, or a .gif or .webp."
+    ),
+]
+IdOption = Annotated[
+    list[str] | None, typer.Option("--id", metavar="ID", help="With --save: this episode. A page can hold several.")
+]
 
 
 @command("follow", shared=("task", "recipe", "runs_dir"))
@@ -72,6 +82,8 @@ def app(
     port: PortOption = 8007,
     host: HostOption = "127.0.0.1",
     token: TokenOption = None,
+    save: SaveOption = None,
+    id: IdOption = None,
 ) -> Result:
     """Watch a training live in the terminal, or replay it afterwards; replay predictions, alone or beside others.
 
@@ -86,14 +98,24 @@ def app(
     Example: baton follow gridworld --input a/predictions.jsonl --against b/predictions.jsonl
 
     Example: baton follow gridworld --recipe demo --web
+
+    Example: baton follow gridworld --recipe demo --filter deaths --save death.html
     """
     _refuse_contradictions(plain, model, against)
+    if id and save is None:
+        raise UserError("--id names what to save", remedy="give a file with --save, or leave --id out")
     from pipeline.follow.feed import open_recording  # here: `--help` need not wait for it
 
     path = _find_input(options, input, PREDICTIONS if predictions else EPISODES)
     opened = open_recording(path, options.task, expect_predictions=predictions)
     if web:
-        screen = {"--plain": plain, "--against": against, "--filter": filter, "--from-start": from_start}
+        screen = {
+            "--plain": plain,
+            "--against": against,
+            "--filter": filter,
+            "--from-start": from_start,
+            "--save": save,
+        }
         _refuse_of_the_screen({**screen, "--latency": latency, "--idle-exit": idle_exit is not None})
         from pipeline.follow.browser.serve import serve_page  # here: it needs packages that not all have
         from pipeline.web.address import Address
@@ -102,6 +124,10 @@ def app(
         serve_page(opened, options.task, Address(host, port, token), opinion)
         return Result()
     chosen = _find_filter(opened.part, filter)
+    if save is not None:
+        if against is not None:
+            raise UserError("--save writes one recording, without the other", remedy="leave --against out")
+        return _save(opened, save, id or (), chosen.name, (options.task, model))
     ascii = ascii or not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
     if plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         _refuse_contradictions(True, None, against)
@@ -128,6 +154,17 @@ def app(
     if not run_screen(watch if against is None else _beside(watch, options.task, against)):
         raise KeyboardInterrupt
     return Result()
+
+
+def _save(opened: "Opened", path: Path, ids: Sequence[str], choice: str, asked: tuple[str, Path | None]) -> Result:
+    """Write a page or a moving picture; ``asked`` are the task and the model of a second opinion, if there is one."""
+    from pipeline.follow.save import check_kind, save_episodes
+
+    check_kind(path, len(ids))
+    task, model = asked
+    saved = save_episodes(opened, path, ids, choice, None if model is None else _open_model(task, model), task)
+    size = f"{path.stat().st_size / 1000:,.0f} kB"
+    return Result([f"follow: saved {', '.join(saved)}", f"  {path.suffix[1:]}: {path} ({size})"])
 
 
 def _refuse_contradictions(plain: bool, model: Path | None, against: str | None) -> None:

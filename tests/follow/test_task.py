@@ -40,6 +40,14 @@ async def test_a_task_brings_nothing_but_a_scene(tmp_path: Path, size: tuple[int
     assert "[7, 8, 9]" in after
 
 
+def test_the_page_says_what_the_keys_of_the_browser_do() -> None:
+    script = (ROOT / "pipeline/follow/browser/page.js").read_text()
+    keys = re.findall(r'^  \[\[.*\], "(.+)", "\w+", "(.+)"\],$', script, re.MULTILINE)
+    assert len(keys) > 10
+    told = PAGE.split("## Saved to send")[1].split("\n## ")[0]
+    assert [(key, what) for key, what in keys if f"`{key}` {what}" not in told] == []
+
+
 def test_every_key_does_something_there_is() -> None:
     for key in KEYS:
         found = re.fullmatch(r"(\w+)(?:\('(\w+)'(?:, (-?\d+))?\))?", key.action)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from pipeline.train.trainer import RESUME
 from tests.conftest import ROOT, Done
+from tests.support.browser import find_browser, open_browser
 from tests.support.terminal import PtyTerminal, wait_for
 from tests.support.zygote import BATON, Zygote
 
@@ -116,6 +118,30 @@ def test_its_training_is_drawn_in_the_terminal(project: Path, libraries: Zygote)
     finally:
         terminal.close()
     assert "THE CURVE" in text and "loss" in text
+
+
+def test_its_training_is_saved_as_a_page_and_as_a_moving_picture(project: Path, libraries: Zygote) -> None:
+    for name in ("last.html", "last.gif"):
+        run(libraries, project, "follow", "blobs", "--recipe", "demo", "--save", name)
+    last = rows(project / RUN / "train/episodes.jsonl")[-1]
+    page = (project / "last.html").read_text()
+    shown = re.search(r'"name":"loss","value":([^,}]+)', page)
+    assert shown is not None and float(shown[1]) == last["loss"]
+    assert '"kind":"point"' in page
+    assert (project / "last.gif").read_bytes().startswith(b"GIF89a")
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no Chromium")
+def test_its_training_is_drawn_in_the_browser(project: Path, libraries: Zygote) -> None:
+    run(libraries, project, "follow", "blobs", "--recipe", "demo", "--id", "step-00000500", "--save", "one.html")
+    with open_browser(find_browser() or "") as page:
+        page.open(project / "one.html")
+        page.wait("document.querySelector('tr[data-name=loss]') !== null")
+        shown = page.run("document.querySelector('tr[data-name=loss] .value').textContent")
+        picture = page.run("document.querySelector('#picture canvas').ariaLabel")
+    (row,) = (row for row in rows(project / RUN / "train/episodes.jsonl") if row["id"] == "step-00000500")
+    assert shown == f"{row['loss']:.4f}"
+    assert picture == f"a map, {2 * len(row['xs'])} shapes"
 
 
 def test_it_has_an_onnx_form(project: Path, zygote: Zygote) -> None:

@@ -33,12 +33,19 @@ class Page:
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self._ask("Page.enable")
         self.errors: list[str] = []
+        self.requests: list[str] = []
         self._ask("Runtime.enable")
+        self._ask("Network.enable")
 
     def open(self, path: Path) -> None:
         """Open a file, and wait until it is loaded."""
-        self._ask("Page.navigate", url=path.resolve().as_uri())
-        self.wait("document.readyState === 'complete'")
+        self.go(path.resolve().as_uri())
+
+    def go(self, address: str) -> None:
+        """Open an address, and wait until it is loaded."""
+        self._ask("Page.navigate", url="about:blank")  # so that another place of the same page loads it anew
+        self._ask("Page.navigate", url=address)
+        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def run(self, expression: str) -> Any:
         """The value of an expression of JavaScript in the page."""
@@ -86,6 +93,33 @@ class Page:
         )
         assert missing is None, f"{option!r} is not among {missing}"
 
+    def press(self, key: str, *, shift: bool = False) -> None:
+        """A key of the keyboard, by the name that JavaScript has for it."""
+        facts: dict[str, Any] = {"key": key, "modifiers": 8 if shift else 0}
+        if len(key) == 1:
+            facts["text"] = key
+        self._ask("Input.dispatchKeyEvent", type="keyDown", **facts)
+        self._ask("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    def swipe(self, selector: str, right: int) -> None:
+        """A finger on the middle of an element that moves so many pixels to the right; 0 is a tap."""
+        x, y = self.run(
+            f"""(() => {{
+              const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();
+              return [box.x + box.width / 2, box.y + box.height / 2];
+            }})()"""
+        )
+        self._ask("Emulation.setTouchEmulationEnabled", enabled=True)
+        self._ask("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        for part in (1, 2, 3) if right else ():
+            self._ask("Input.dispatchTouchEvent", type="touchMove", touchPoints=[{"x": x + right * part / 3, "y": y}])
+        self._ask("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    def scheme(self, colors: str) -> None:
+        """Prefer "dark" or "light" colours."""
+        features = [{"name": "prefers-color-scheme", "value": colors}]
+        self._ask("Emulation.setEmulatedMedia", features=features)
+
     def screenshot(self, path: Path) -> None:
         """What is to be seen now, as a PNG."""
         data = self._ask("Page.captureScreenshot", format="png")["data"]
@@ -107,6 +141,8 @@ class Page:
             if answer.get("method") == "Runtime.exceptionThrown":
                 details = answer["params"]["exceptionDetails"]
                 self.errors.append(details.get("exception", {}).get("description", details["text"]))
+            if answer.get("method") == "Network.requestWillBeSent":
+                self.requests.append(answer["params"]["request"]["url"])
             if answer.get("id") == self._number:
                 assert "error" not in answer, answer["error"]
                 return answer["result"]
