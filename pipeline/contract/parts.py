@@ -17,6 +17,7 @@ from pipeline.contract.jobs import (
     ConvertJob,
     ConvertOutcome,
     DrawJob,
+    EnsembleRule,
     InferJob,
     PairDrawJob,
     Source,
@@ -163,12 +164,14 @@ class InferPart(Part):
     """The whole-dataset run, and ``wrap(module, brain, metadata, weights_hash)``, the model behind `load_model`.
 
     ``remarks(predictions, recipe)``, optional: sentences that a user should read about what was predicted.
+    ``ensemble(models, rule)``, optional: several models as one, which ``predict`` takes as its model.
     """
 
     HOMES = ("infer.predict", "infer")
     predict: Callable[[InferJob], Iterator[Prediction]]
     wrap: Callable[["torch.nn.Module", BrainSpec, Mapping[str, Any], str], Model]
     remarks: Callable[[Iterable[Any], Any], Sequence[str]] | None = None
+    ensemble: Callable[[Sequence[Any], EnsembleRule], Model] | None = None
 
 
 def refuse_to_measure(predictions: Sequence[Any], options: Any) -> Measurements:
