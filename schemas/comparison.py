@@ -6,6 +6,8 @@
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from schemas.rows import Better, Row
 
 Verdict = Literal["better", "worse", "higher", "lower", "no_difference_shown", "equal"]
@@ -28,6 +30,10 @@ class Comparison(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     chance that any record of ``label`` is better than any of ``baseline``, with its ``confidence`` interval (``_low``,
     ``_high``; absent in rows of older versions). Both are of larger values where the metric has no direction. All of
     these are null where records have no value of their own.
+
+    ``num_trainings`` and ``baseline_num_trainings`` are there where a side is a group of several trainings of one
+    recipe: its value is then the mean over them, the interval holds for trainings to come, and ``p_value`` is twice the
+    rarer side of 0 among the resampled differences.
 
     ``verdict`` is about ``label``, "better" or "worse" ("higher" or "lower" without a direction) where ``p_adjusted``
     is below 1 - ``confidence``, "equal" where every record is.
@@ -64,6 +70,8 @@ class Comparison(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     better: Better
     verdict: Verdict
     num_records: int
+    num_trainings: int | UnsetType = UNSET
+    baseline_num_trainings: int | UnsetType = UNSET
 
 
 class Mover(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):

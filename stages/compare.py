@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from pipeline.compare.run import ComparisonJob
 
 FilesArgument = Annotated[
-    list[str], typer.Argument(metavar="[LABEL=]FILE...", help="Predictions of two models or more on the same records.")
+    list[str],
+    typer.Argument(
+        metavar="[LABEL=]FILE[,FILE]...",
+        help="Predictions of two models or more on the same records; several trainings of one recipe with commas.",
+    ),
 ]
 BaselineOption = Annotated[
     str | None, typer.Option("--baseline", metavar="LABEL", help="What all others are compared with; else the first.")
@@ -75,25 +79,30 @@ def app(
 
     Example: baton compare gridworld old=a/predictions.jsonl new=b/predictions.jsonl --out compared
 
+    Example: baton compare gridworld old=a1.jsonl,a2.jsonl,a3.jsonl new=b1.jsonl,b2.jsonl,b3.jsonl --out compared
+
     Example: baton compare gridworld *.jsonl --all-pairs --metric wellbeing --out curve
     """
     from pipeline.compare import run as comparison  # loaded here: `--help` need not wait for matplotlib
-    from pipeline.records.inputs import label_inputs
+    from pipeline.records.inputs import label_groups, label_inputs
 
     recipe, run_name = options.recipe_or_defaults()
-    named = label_inputs(files)
-    if len(named) < 2:
+    groups = label_groups(files)
+    named = {label: path for members in groups.values() for label, path in members.items()}
+    grouped = len(named) > len(groups)
+    if len(groups) < 2:
         raise UserError("a comparison needs two files or more", remedy="baton compare TASK A.jsonl B.jsonl")
-    inputs, steps = in_order_of_training(named)
+    inputs, steps = (named, {}) if grouped else in_order_of_training(named)
     section = getattr(recipe, "evaluate", None)
     job = comparison.ComparisonJob(
         task=options.task,
         inputs=inputs,
-        folder=options.folder(run_name or _run_name([*named])),
+        folder=options.folder(run_name or _run_name([*groups])),
         options=section,
         settings=comparison.settings(section, num_resamples, confidence, options.seed),
         steps=steps,
-        baseline=baseline or next(iter(named)),
+        groups={label: [*members] for label, members in groups.items()} if grouped else {},
+        baseline=baseline or next(iter(groups)),
         train_inputs=label_inputs(train_predictions) if train_predictions else {},
         metrics=metrics,
         all_pairs=all_pairs,

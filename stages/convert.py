@@ -8,6 +8,7 @@ import typer
 from pipeline.contract.jobs import ConvertJob, OnBad
 from pipeline.contract.load import find_part
 from pipeline.contract.parts import ConvertPart
+from pipeline.convert import FILE, TENSORBOARD, to_tensorboard, training_files
 from pipeline.errors import UserError
 from pipeline.run.folder import stage_run
 from stages.common import Result, command, finished, main
@@ -15,7 +16,10 @@ from stages.options import Options
 
 FromOption = Annotated[str | None, typer.Option("--from", metavar="FORMAT", help="Format to read, for example coco.")]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="FORMAT", help="Format to write.")]
-RowsOption = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Rows to convert, with --to.")]
+RowsOption = Annotated[
+    Path | None,
+    typer.Option("--input", metavar="FILE", help="Rows to convert, with --to; a run folder for tensorboard."),
+]
 AnnotationsOption = Annotated[
     Path | None,
     typer.Option(
@@ -59,11 +63,16 @@ def app(
     Example: baton convert detection --from yolo --annotations data.yaml --split val --results predictions --out rows
 
     Example: baton convert detection --to coco --input predictions.jsonl --out files
+
+    Example: baton convert gridworld --to tensorboard --input runs/gridworld/full --out curves/full
     """
+    if target == TENSORBOARD and source is None:
+        return _to_tensorboard(options, rows)
     part = find_part(options.task, ConvertPart)
     if part is None:
         where = f"pipeline/tasks/{options.task}/convert.py"
-        raise UserError(f"task {options.task!r} knows no other formats", where=where)
+        remedy = f"--to {TENSORBOARD} works for any task"
+        raise UserError(f"task {options.task!r} knows no other formats", where=where, remedy=remedy)
     direction, name = _asked(part, source, target)
     if options.out is None:
         raise UserError("convert does not know where to write", remedy="give --out FOLDER")
@@ -79,6 +88,21 @@ def app(
             run.record(outcome.outputs, outcome.counts, {"notes": list(outcome.notes)} if outcome.notes else {})
     notes = (run.previous or run if run.up_to_date else run).notes.get("notes", [])
     return finished("convert", run, [f"  {note}" for note in notes], notes=notes)
+
+
+def _to_tensorboard(options: Options, given: Path | None) -> Result:
+    """The curves of a training, of any task."""
+    if given is None or options.out is None:
+        remedy = "give --input runs/TASK/RUN (or its progress.jsonl or monitor.jsonl) and --out FOLDER"
+        raise UserError("convert needs a training and a folder to write to", remedy=remedy)
+    files = training_files(given)
+    config = {"direction": "to", "format": TENSORBOARD}
+    request = options.request(options.out, config, inputs=files, writes=(FILE,))
+    with stage_run(request) as run:
+        if not run.up_to_date:
+            outcome = to_tensorboard(options.task, files, options.out)
+            run.record(outcome.outputs, outcome.counts)
+    return finished("convert", run, [f"  tensorboard --logdir {options.out}"])
 
 
 def _asked(part: ConvertPart, source: str | None, target: str | None) -> tuple[Literal["from", "to"], str]:

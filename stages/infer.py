@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from pipeline.contract.jobs import InferJob, Source, SourceRequest
+from pipeline.contract.jobs import EnsembleRule, InferJob, Source, SourceRequest
 from pipeline.contract.load import load_part, read_examples
 from pipeline.contract.parts import InferPart, RowsPart
 from pipeline.errors import UserError
 from pipeline.files import read
+from pipeline.infer.ensemble import ensemble_source, open_model
 from pipeline.infer.run import InferenceCounts, find_source, run_inference
 from pipeline.progress import Report, progress
 from pipeline.run.folder import StageRequest, StageRun, stage_run
@@ -22,12 +23,15 @@ from stages.options import Options
 FILE, SHARDS = "predictions.jsonl", "shards"
 
 ModelOption = Annotated[
-    Path | None,
+    list[Path],
     typer.Option(
         "--model",
         metavar="PATH",
-        help="inference_v1 file or pretrained name instead of the run's, or what --backend reads.",
+        help="inference_v1 file or pretrained name, not the run's, or what --backend reads. Several: an ensemble.",
     ),
+]
+EnsembleOption = Annotated[
+    EnsembleRule | None, typer.Option("--ensemble", help="How several models answer as one, of a task that knows how.")
 ]
 ExamplesOption = Annotated[
     Path | None, typer.Option("--input", metavar="FILE", help="examples.jsonl instead of the run's.")
@@ -53,7 +57,8 @@ NumWorkersOption = Annotated[
 @command("infer")
 def app(
     options: Options,
-    model: ModelOption = None,
+    models: ModelOption = [],  # noqa: B006 - typer copies it
+    ensemble: EnsembleOption = None,
     examples: ExamplesOption = None,
     backend: BackendOption = None,
     replay: ReplayOption = None,
@@ -70,22 +75,27 @@ def app(
     Example: baton infer gridworld --recipe full --model full
 
     Example: baton infer gridworld --model a.inference_v1 --input examples.jsonl --out predictions-of-a
+
+    Example: baton infer gridworld --recipe full --model a.inference_v1 --model b.inference_v1 --ensemble mean
     """
     recipe, run_name = options.recipe_or_defaults(*([f"infer.backend={backend}"] if backend else []))
     section = getattr(recipe, "infer", None)
     examples = examples or options.folder(run_name, "examples") / "examples.jsonl"
-    source = find_source(
-        SourceRequest(
-            task=options.task,
-            recipe=recipe,
-            options=section,
-            examples=examples,
-            model=model,
-            replay=replay,
-            image_root=image_root,
-            find_model=lambda: _find_model(options, run_name, model),
-        )
+    model = models[0] if models else None
+    asked = SourceRequest(
+        task=options.task,
+        recipe=recipe,
+        options=section,
+        examples=examples,
+        model=model,
+        replay=replay,
+        image_root=image_root,
+        find_model=lambda: _find_model(options, run_name, model),
     )
+    if len(models) > 1 or ensemble is not None:
+        source = ensemble_source(options.task, models, ensemble, lambda one: _find_model(options, run_name, one))
+    else:
+        source = find_source(asked)
     inputs = {"model": source.model_file} if source.model_file else {}
     request = options.request(
         options.folder(run_name),
@@ -123,11 +133,8 @@ def _job(run: StageRun, request: StageRequest, source: Source, section: Any, rep
     examples = read_examples(request.task, request.inputs["examples"])
     if not examples:
         raise UserError("there are no examples in it", where=str(request.inputs["examples"]))
-    model = None
-    if source.model_file is not None:
-        from pipeline import load_model  # loaded here: torch takes seconds, and wrong input is told before
-
-        model = load_model(source.model_file, task=request.task, device=request.device)
+    model = open_model(request.task, source, request.device)
+    if model is not None:
         about = model.metadata
         run.notes |= {"model": model.weights_hash[:16], "step": about.get("step"), "training": about.get("recipe_hash")}
     run.notes |= source.facts

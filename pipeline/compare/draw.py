@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.compare import figures
 from pipeline.compare.judge import Found
 from pipeline.compare.movers import NUM_PICTURES
+from pipeline.compare.trainings import GroupJudge
 from pipeline.contract.jobs import PairDrawJob
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import VisualizePart
@@ -33,7 +34,9 @@ def _sections(found: Found) -> Iterator[Section]:
     """Over all records first, then by slice."""
     judge, rows = found.judge, found.comparisons
     yield "What differs", [figures.differences(rows), figures.values(judge, found.train)]
-    if profiles := figures.profiles(judge):
+    if isinstance(judge, GroupJudge):
+        found.notes.append("A group has no records of its own: no performance profiles, no records side by side.")
+    elif profiles := figures.profiles(judge):
         yield "Record by record, all at once", [profiles, figures.sorted_differences(judge, rows)]
     else:
         found.notes.append("No metric that was compared is a number of each record: no performance profiles.")
@@ -45,13 +48,15 @@ def _draw_records(found: Found, folder: Path, image_root: Path | None) -> Iterat
     """The records that moved the main metric most, under the last file and the baseline: side by side."""
     judge = found.judge
     draw_pair = load_part(judge.task.name, VisualizePart).draw_pair
+    if isinstance(judge, GroupJudge):
+        return
     if draw_pair is None:
         found.notes.append(f"The task {judge.task.name} draws no records side by side.")
         return
     chosen = _chosen(found)
     if not chosen:
         return
-    labels = judge.joined.labels
+    labels = judge.labels
     shown = labels if len(labels) <= MAX_SIDE_BY_SIDE else [chosen[0].baseline, chosen[0].label]
     place = {id: index for index, id in enumerate(judge.joined.ids)}
     indices = np.array([place[mover.record_id] for mover in chosen])

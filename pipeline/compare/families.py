@@ -8,7 +8,6 @@ import numpy as np
 from pipeline.compare.judge import BY_RECORD, Judge, adjusted, verdict_of
 from pipeline.contract.metrics import RecordMetric
 from pipeline.records.join import Slice
-from pipeline.records.measured import POOLED
 from schemas.comparison import Comparison
 
 
@@ -36,13 +35,10 @@ def compare_family(
 
 def _too_few_permutations(judge: Judge, rows: Sequence[Comparison]) -> list[str]:
     """A note where a family is so large that its adjusted p-values cannot fall below the level."""
-    settings = judge.settings
-    pooled = any(row.statistic == POOLED for row in rows)
-    least = 1.0 / ((settings.num_pooled_permutations if pooled else settings.num_permutations) + 1)
-    if least * len(rows) < 1.0 - settings.confidence:
+    if judge.least_p(rows) * len(rows) < 1.0 - judge.settings.confidence:
         return []
     return [
-        f"{len(rows):,} tests are too many for the permutations that are drawn: no verdict among them is possible. "
+        f"{len(rows):,} tests are too many for what is drawn for each: no verdict among them is possible. "
         "Ask for fewer metrics or slices."
     ]
 
@@ -52,7 +48,7 @@ def forgetting(judge: Judge, parts: Sequence[Slice]) -> list[Comparison]:
 
     All earlier files are tested, and adjusted for: which of them is best is found from the same records.
     """
-    labels, metric = judge.joined.labels, judge.metrics[0]
+    labels, metric = judge.labels, judge.metrics[0]
     direction = judge.definitions[metric.name].better
     if len(labels) < 3 or direction == "neither":
         return []

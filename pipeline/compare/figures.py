@@ -104,7 +104,7 @@ def values(judge: Judge, train: Mapping[str, Judge]) -> Picture:
 
     Without the steps of one training there is nothing between two files that a line could stand for.
     """
-    labels, whole, steps = judge.joined.labels, judge.joined.slices[0], judge.steps
+    labels, whole, steps = judge.labels, judge.joined.slices[0], judge.steps
     x = np.array([steps[label] for label in labels] if steps else range(len(labels)), dtype=np.float64)
     looks = [plotting.look(n) if steps else replace(plotting.look(n), line="none") for n in range(2)]
     metrics = judge.metrics[:MAX_PANELS]
@@ -161,7 +161,7 @@ def profiles(judge: Judge) -> Picture | None:
     if not names:
         return None
     canvas, panels = _canvas(len(names), 2.7)
-    whole, labels = judge.columns(judge.joined.slices[0]), judge.joined.labels[:MAX_LINES]
+    whole, labels = judge.columns(judge.joined.slices[0]), judge.labels[:MAX_LINES]
     for ax, name in zip(panels, names, strict=True):
         definition = judge.definitions[name]
         columns = [whole.columns[label][name] for label in labels]
@@ -176,7 +176,7 @@ def profiles(judge: Judge) -> Picture | None:
         ax.set_ylabel("records above")
         plotting.percent(ax.yaxis)
     plotting.legend_below(canvas, panels[:1])
-    left_out = len(judge.joined.labels) - len(labels)
+    left_out = len(judge.labels) - len(labels)
     return Picture(
         slug="profiles",
         title="Performance profiles",
@@ -264,7 +264,7 @@ def matrix(judge: Judge, rows: Sequence[Comparison]) -> Picture | None:
     parts = judge.joined.slices[1:]
     if not parts:
         return None
-    metric, labels = judge.metrics[0], judge.joined.labels
+    metric, labels = judge.metrics[0], judge.labels
     definition = judge.definitions[metric.name]
     factor = factor_of(definition.unit)
     table = np.array([[factor * judge.value(label, metric, part) for part in parts] for label in labels])

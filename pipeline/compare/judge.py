@@ -49,6 +49,15 @@ class Judge:
     def __post_init__(self) -> None:
         self.pooled = PooledFigures(self.task, self.joined, self.settings)
 
+    @property
+    def labels(self) -> list[str]:
+        """What is compared, in its order: the files."""
+        return self.joined.labels
+
+    def by_record(self, label: str, name: str) -> Floats:
+        """A measure of each joined record: [M]."""
+        return self.joined.values[label][name]
+
     def value(self, label: str, metric: RecordMetric, part: Slice) -> float:
         """The metric of one file over a slice; NaN where it is undefined."""
         if metric.statistic == POOLED:
@@ -86,12 +95,27 @@ class Judge:
         if not np.isfinite(values).all():
             return None
         difference = values[0] - values[1]
-        spread = self.resampled(label, metric, part) - self.resampled(baseline, metric, part)
+        spread = self.differences(pair, metric, part)
+        found = self.interval_of(difference, spread) | self.tested(pair, metric, part, difference, spread)
+        return self.row(pair, metric, part, values, found)
+
+    def differences(self, pair: tuple[str, str], metric: RecordMetric, part: Slice) -> Floats:
+        """What the two differ by over each resample: [B]."""
+        return self.resampled(pair[0], metric, part) - self.resampled(pair[1], metric, part)
+
+    def tested(
+        self, pair: tuple[str, str], metric: RecordMetric, part: Slice, difference: float, spread: Floats
+    ) -> dict[str, Any]:
+        """The fields of a row that say what a test found, and what single records did. ``spread`` are the resampled
+        differences [B]."""
         if metric.statistic == POOLED:
-            tested = self._test_pooled(pair, metric, part, difference)
-        else:
-            tested = self._test_values(pair, metric, part)
-        return self.row(pair, metric, part, values, self.interval_of(difference, spread) | tested)
+            return self._test_pooled(pair, metric, part, difference)
+        return self._test_values(pair, metric, part)
+
+    def least_p(self, rows: Sequence[Comparison]) -> float:
+        """The least p-value that any of the rows could have had."""
+        pooled = any(row.statistic == POOLED for row in rows)
+        return 1.0 / ((self.settings.num_pooled_permutations if pooled else self.settings.num_permutations) + 1)
 
     def row(
         self,

@@ -28,8 +28,7 @@ def movers(judge: Judge, pair: tuple[str, str], metric: RecordMetric, most: int)
         records, changes = judge.pooled.changes(*pair)
         change = changes[metric.name] if len(records) else np.empty(0)
     else:
-        columns = joined.values
-        values = columns[label][metric.name], columns[baseline][metric.name]
+        values = judge.by_record(label, metric.name), judge.by_record(baseline, metric.name)
         records, change = np.arange(len(joined.ids)), (values[0] - values[1]) / len(joined.ids)
     definition = judge.definitions[metric.name]
     found = []
@@ -70,5 +69,7 @@ def _largest(change: Floats, most: int) -> Ints:
 
 
 def _line(joined: Joined, label: str, record: int) -> int | None:
+    if label not in joined.files:  # several trainings: no one line
+        return None
     position = int(joined.positions[label][record])
     return int(joined.files[label].lines[position]) if position >= 0 else None

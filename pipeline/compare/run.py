@@ -15,13 +15,14 @@ from pipeline.compare.families import compare_family, forgetting, overfitting
 from pipeline.compare.judge import Found, Judge, pairs_of
 from pipeline.compare.movers import NUM_PICTURES, moved_metrics, movers
 from pipeline.compare.pairs import Settings
+from pipeline.compare.trainings import GroupJudge
 from pipeline.errors import UserError
 from pipeline.files import gc_paused, read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.progress import Report as Progress
 from pipeline.records.inputs import named_files
 from pipeline.records.join import OnMissing, join
-from pipeline.records.measured import Task
+from pipeline.records.measured import POOLED, Task
 from pipeline.records.read import read_records
 from pipeline.run.manifest import load_manifest
 from pipeline.stats.intervals import NUM_LINEAR
@@ -43,8 +44,9 @@ WRITES = (COMPARISONS, MOVERS, TABLE, "figures/*", FIGURES, REPORT)
 class ComparisonJob:
     """``inputs`` are predictions files by label; ``train_inputs`` those of the same models on records that they learned
     from. ``steps`` are the training steps of all inputs, which are then in this order, where they are checkpoints of
-    one training; else empty. ``baseline`` is a label, else the first. ``options`` is the recipe's section ``evaluate``;
-    ``image_root`` the folder of the images that records name."""
+    one training; else empty. ``groups`` are the labels of the inputs that are trainings of one recipe, by the label of
+    each group; empty where each input is compared by itself. ``baseline`` is a label, else the first. ``options`` is
+    the recipe's section ``evaluate``; ``image_root`` the folder of the images that records name."""
 
     task: str
     inputs: Mapping[str, Path]
@@ -52,6 +54,7 @@ class ComparisonJob:
     options: Any
     settings: Settings
     steps: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     baseline: str | None = None
     train_inputs: Mapping[str, Path] = field(default_factory=dict)
     metrics: Sequence[str] = ()
@@ -96,6 +99,7 @@ def config(job: ComparisonJob) -> dict[str, Any]:
         "with_figures": job.with_figures,
         "training_steps": {**job.steps},
     }
+    chosen |= {"groups": {label: list(members) for label, members in job.groups.items()}} if job.groups else {}
     last = list(job.inputs.values())[-1]
     images = image_inputs(job.task, last, job.image_root) if job.image_root else {}
     return {"compare": chosen} | images
@@ -149,6 +153,12 @@ def run_comparison(job: ComparisonJob) -> ComparisonOutcome:
 def compare_files(job: ComparisonJob) -> Found:
     """Read, join and judge. Raises UserError when the files cannot be compared."""
     baseline = _baseline(job)
+    if job.groups and job.train_inputs:
+        raise UserError(
+            "overfitting is shown of single files, and these are groups",
+            where="--train-predictions",
+            remedy="compare the files of a group by themselves",
+        )
     unknown = [label for label in job.train_inputs if label not in job.inputs]
     if unknown:
         raise UserError(
@@ -164,29 +174,32 @@ def compare_files(job: ComparisonJob) -> Found:
         told = ", ".join(f"{label} ({step:,})" for label, step in job.steps.items())
         notes.append(f"Checkpoints of one training, in the order of their steps: {told}.")
     whole, *parts = judge.joined.slices
-    pairs = pairs_of(judge.joined.labels, baseline, all_pairs=job.all_pairs)
+    pairs = pairs_of(judge.labels, baseline, all_pairs=job.all_pairs)
     by_slice = judge.metrics if len(judge.joined.ids) < NUM_LINEAR else judge.metrics[:1]
     job.report(0, 3, {"comparing": f"{len(judge.joined.ids):,} records"})
     rows = compare_family(judge, pairs, judge.metrics, [whole], notes)
     rows += compare_family(judge, pairs, by_slice, parts, notes)
-    rows += forgetting(judge, parts)
+    if isinstance(judge, GroupJudge):
+        notes += [note for pair in pairs for note in judge.told(pair)]
+    else:
+        rows += forgetting(judge, parts)
     rows += [row for label in train for row in overfitting(judge, train[label], label)]
     job.report(1, 3, {"comparing": "record by record"})
     moved = [
         row
         for pair in pairs
         for metric in moved_metrics(judge.metrics)
+        if not (job.groups and metric.statistic == POOLED)
         for row in movers(judge, pair, metric, job.num_movers)
     ]
     return Found(judge=judge, comparisons=rows, movers=moved, notes=notes, train=train)
 
 
 def _baseline(job: ComparisonJob) -> str:
-    if job.baseline is None or job.baseline in job.inputs:
-        return job.baseline or next(iter(job.inputs))
-    raise UserError(
-        f"no file is called {job.baseline!r}", where="--baseline", remedy=f"labels are {', '.join(job.inputs)}"
-    )
+    labels = job.groups or job.inputs
+    if job.baseline is None or job.baseline in labels:
+        return job.baseline or next(iter(labels))
+    raise UserError(f"no file is called {job.baseline!r}", where="--baseline", remedy=f"labels are {', '.join(labels)}")
 
 
 def _judge(job: ComparisonJob, paths: Mapping[str, Path]) -> Judge:
@@ -196,4 +209,6 @@ def _judge(job: ComparisonJob, paths: Mapping[str, Path]) -> Judge:
     definitions = task.glossary
     joined = join(task, files, job.on_missing, {name: known.better for name, known in definitions.items()})
     common = [metric for metric in joined.metrics if metric.name in definitions]
+    if job.groups:
+        return GroupJudge(task, joined, common, definitions, job.settings, groups=job.groups)
     return Judge(task, joined, common, definitions, job.settings, job.steps)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from pipeline.look import tables
 from pipeline.look.numbers import (
@@ -17,6 +18,7 @@ from pipeline.look.numbers import (
     shortened,
 )
 from pipeline.look.tables import Cell, Table
+from pipeline.stats.trainings import TEST
 from schemas.comparison import Comparison, Mover
 
 T = TypeVar("T")
@@ -132,14 +134,21 @@ def whole_tables(rows: Sequence[Comparison]) -> list[Table]:
     whole = [row for row in rows if row.kind == "paired" and row.slice_by == "all"]
     if len(_grouped(whole, "label", "baseline")) == 1:
         label, baseline = whole[0].label, whole[0].baseline
-        title = f"{label} against {baseline}, {whole[0].num_records:,} records"
+        title = f"{label} against {baseline}, {whole[0].num_records:,} records{_trainings(whole[0])}"
         return [_table(title, whole, ("metric", [_with_unit(row) for row in whole]), (baseline, label))]
     found = []
     for chosen in _grouped(whole, "name", "statistic"):
         title = f"{_with_unit(chosen[0])}, {direction_text(chosen[0])}, {chosen[0].num_records:,} records"
-        names = [f"{row.label} - {row.baseline}" for row in chosen]
+        names = [f"{row.label} - {row.baseline}{_trainings(row)}" for row in chosen]
         found.append(_table(title, chosen, ("difference of", names), ("baseline", "value")))
     return found
+
+
+def _trainings(row: Comparison) -> str:
+    """ ", 3 trainings against 2", where a side is a group of them."""
+    if row.num_trainings is UNSET:
+        return ""
+    return f", {row.num_trainings} trainings against {row.baseline_num_trainings}"
 
 
 def slice_tables(rows: Sequence[Comparison], *, main_only: bool = False) -> list[Table]:
@@ -213,14 +222,17 @@ def footnotes(rows: Sequence[Comparison]) -> list[str]:
     """What a reader of the tables must know."""
     confidence = rows[0].confidence if rows else 0.95
     tests = sorted({row.test.replace("_", " ") for row in rows if row.test is not None})
+    sizes = " and ".join(f"{size:,}" for size in sorted({row.num_in_family for row in rows if row.num_in_family}))
+    verdict = f"adjusted (Holm) for the {sizes} tests of the table; a verdict needs p < {1 - confidence:.2g}."
+    if TEST in {row.test for row in rows}:
+        return [
+            f"[low, high]: {100 * confidence:g} % intervals of the difference (records resampled, Student's t over "
+            "trainings).",
+            f"p: twice the rarer side of 0 among the resampled differences, {verdict}",
+        ]
     lines = [f"[low, high]: {100 * confidence:g} % intervals of the difference (paired bootstrap)."]
-    families = sorted({row.num_in_family for row in rows if row.num_in_family})
     if tests:
-        sizes = " and ".join(f"{size:,}" for size in families)
-        lines.append(
-            f"p: two-sided permutation test ({', '.join(tests)}), adjusted (Holm) for the {sizes} tests of the table; "
-            f"a verdict needs p < {1 - confidence:.2g}."
-        )
+        lines.append(f"p: two-sided permutation test ({', '.join(tests)}), {verdict}")
     if any(row.probability_of_improvement is not None for row in rows):
         lines.append(
             f"{CHANCE}: chance that any record of the one file beats any of the other (no direction: is larger)."

@@ -99,6 +99,9 @@ class SourceRequest:
     find_model: Callable[[], Path]
 
 
+EnsembleRule = Literal["mean", "vote", "least_disagreement"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """Where the answers of an inference come from.
@@ -106,7 +109,8 @@ class Source:
     ``model_file`` is the inference_v1 file that the stage opens, if there is one. ``files`` are all others that the
     answers depend on, by name: the manifest records their hashes. ``config`` is what else they depend on; it joins the
     configuration in the manifest, so that a change of it outdates the run. ``facts`` are worth noting there and outdate
-    nothing. ``image_root`` is where the images that records name are looked up.
+    nothing. ``image_root`` is where the images that records name are looked up. With ``ensemble``, ``files`` are
+    inference_v1 files that answer together by that rule.
     """
 
     model_file: Path | None = None
@@ -114,6 +118,7 @@ class Source:
     config: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     image_root: Path | None = None
+    ensemble: EnsembleRule | None = None
 
 
 @dataclass(frozen=True)

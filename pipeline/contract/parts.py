@@ -17,6 +17,7 @@ from pipeline.contract.jobs import (
     ConvertJob,
     ConvertOutcome,
     DrawJob,
+    EnsembleRule,
     InferJob,
     PairDrawJob,
     Source,
@@ -163,13 +164,15 @@ class InferPart(Part):
     """The whole-dataset run, and ``wrap(module, brain, metadata, weights_hash)``, the model behind `load_model`.
 
     ``remarks(predictions, recipe, metadata)``, optional: sentences that a user should read about what was predicted;
-    ``metadata`` is that of the model file, empty where there is none.
+    ``metadata`` is that of the model file, empty where there is none. ``ensemble(models, rule)``, optional: several
+    models as one, which ``predict`` takes as its model.
     """
 
     HOMES = ("infer.predict", "infer")
     predict: Callable[[InferJob], Iterator[Prediction]]
     wrap: Callable[["torch.nn.Module", BrainSpec, Mapping[str, Any], str], Model]
     remarks: Callable[[Iterable[Any], Any, Mapping[str, Any]], Sequence[str]] = lambda rows, recipe, metadata: ()
+    ensemble: Callable[[Sequence[Any], EnsembleRule], Model] | None = None
 
 
 def refuse_to_measure(predictions: Sequence[Any], options: Any) -> Measurements:

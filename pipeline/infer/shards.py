@@ -21,6 +21,7 @@ from pipeline.errors import UserError
 from pipeline.files import Appender, read_all
 from pipeline.files.atomic import write_atomically
 from pipeline.files.encode import encode
+from pipeline.infer.ensemble import open_model
 from pipeline.infer.run import InferenceCounts, refuse_duplicates, resume_point
 from pipeline.run.manifest import count_errors
 from schemas.manifest import FileRecord
@@ -102,7 +103,7 @@ def plan_shards(num_records: int, first: int, batch_size: int) -> list[Shard]:
 
 def predict_shard(job: ShardJob, shard: Shard) -> Predicted:
     """What a worker does. Model and examples are loaded once a process."""
-    model, examples = _loaded(job.source.model_file, job.device), _examples(job.task, job.examples)
+    model, examples = _loaded(job.task, job.source, job.device), _examples(job.task, job.examples)
     notes: dict[str, Any] = {}
     infer = InferJob(
         model=model,
@@ -187,13 +188,13 @@ class _Merger:
             raise UserError("this shard is not of these examples and this model", where=str(file), remedy="--force")
 
 
-@lru_cache(maxsize=1)
-def _loaded(path: Path | None, device: str) -> Any:
-    if path is None:
-        return None
-    from pipeline.model.file import load_model  # here: it loads torch, and not every backend needs it
+_open: dict[str, tuple[Source, Any]] = {}  # by device: the model that this process opened last
 
-    return load_model(path, device=device)
+
+def _loaded(task: str, source: Source, device: str) -> Any:
+    if device not in _open or _open[device][0] != source:
+        _open[device] = source, open_model(task, source, device)
+    return _open[device][1]
 
 
 @lru_cache(maxsize=1)

@@ -29,6 +29,19 @@ def label_inputs(texts: Sequence[str]) -> dict[str, Path]:
     return dict(zip(labels, paths, strict=True))
 
 
+def label_groups(texts: Sequence[str]) -> dict[str, dict[str, Path]]:
+    """Groups of predictions files by label, from "[LABEL=]PATH,PATH,..." each: the files of a group by labels of their
+    own, "LABEL/1" and so on; a single file has that of its group. Raises UserError as `label_inputs`."""
+    parts = [[text] if _split_label(text)[1].exists() else text.split(",") for text in texts]
+    firsts = label_inputs([first for first, *_ in parts])
+    groups: dict[str, dict[str, Path]] = {}
+    for (label, path), (_, *others) in zip(firsts.items(), parts, strict=True):
+        paths = [path, *map(Path, others)]
+        names = [f"{label}/{number}" for number in range(1, len(paths) + 1)] if others else [label]
+        groups[label] = dict(zip(names, paths, strict=True))
+    return groups
+
+
 def _split_label(text: str) -> tuple[str | None, Path]:
     label, equals, path = text.partition("=")
     if equals and label and "/" not in label and not Path(text).exists():

@@ -43,7 +43,7 @@ def page(plan: Plan, results: Sequence[CellResult], folder: Path, figures: Seque
             folder=folder,
             figures=figures,
             facts={"cells": str(len(results)), **_statuses(results)},
-            tables=[table.table_of(plan, results)],
+            tables=table.tables_of(plan, results),
             footnotes=[*table.footnotes(results), *table.remarks(results)],
             meanings=table.meanings(plan, results),
         )

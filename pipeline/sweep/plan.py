@@ -27,6 +27,7 @@ from pipeline.records.inputs import distinguishing, named_files
 from schemas.flow import BY_NAME
 from schemas.sweep import Axis, Checkpoint, Kind, Sweep, Training
 
+SEED = "train seed"  # the axis on which trainings of one recipe lie
 SHORT = 16  # hexadecimal digits of a key in names of folders: 64 bits
 MODEL_SUFFIX = ".inference_v1"
 SELECTED = "train/selected.checkpoint_v1"
@@ -187,7 +188,7 @@ class _Grid:
                     label = f"{name} seed {seed} " + ("selected" if step is None else f"step {step}")
                     output = OutputOf(part.key, SELECTED, step)
                     content = f"{part.key}/{checkpoint}"
-                    axes: dict[str, Axis] = {"model": name, "train seed": seed, "checkpoint": checkpoint}
+                    axes: dict[str, Axis] = {"model": name, SEED: seed, "checkpoint": checkpoint}
                     models.append(self._exported(_Model(label, output, content, (part,), axes)))
         return models
 

@@ -136,7 +136,9 @@ def summarize(plan: Plan, folder: Path, state: State) -> SweepOutcome:
     with stage_run(request) as run:
         if not run.up_to_date:
             _write(run, plan, results, counts)
-    lines = [_head(counts, run.up_to_date), "", to_text(table.table_of(plan, results)), ""]
+    first, *others = table.tables_of(plan, results)
+    lines = [_head(counts, run.up_to_date), "", to_text(first), ""]
+    lines += [line for other in others for line in (other.title, to_text(other), "")]
     lines += [*table.footnotes(results), *table.remarks(results)]
     outputs = {name: folder / path for name, path in OUTPUTS.items()}
     return SweepOutcome(folder, lines, outputs, counts, run.up_to_date)

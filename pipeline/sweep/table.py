@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from msgspec.structs import replace
 
 from pipeline.contract.load import load_part
@@ -11,11 +12,14 @@ from pipeline.contract.parts import EvaluatePart, RowsPart
 from pipeline.files import read_all
 from pipeline.look import tables
 from pipeline.look.tables import Cell, Table
+from pipeline.stats.intervals import DEFAULTS, Bootstrap, percentile_interval
+from pipeline.stats.trainings import TEST, training_errors
 from pipeline.sweep.ledger import State
-from pipeline.sweep.plan import Part, Plan
+from pipeline.sweep.plan import SEED, Part, Plan
 from schemas.rows import Metric
-from schemas.sweep import CellResult, Outcome
+from schemas.sweep import Axis, CellResult, Outcome
 
+NUM_DRAWS = 100_000  # of Student's t: its quantiles to 1 %
 SHOWN_ERROR = 120  # characters of an error in the table
 
 
@@ -51,6 +55,12 @@ def _result(cell: Part, state: State) -> CellResult:
     return row
 
 
+def tables_of(plan: Plan, results: Sequence[CellResult]) -> list[Table]:
+    """Every cell; and where several are trainings of one recipe, these together."""
+    over = trainings_of(plan, results)
+    return [table_of(plan, results)] + ([] if over is None else [over])
+
+
 def table_of(plan: Plan, results: Sequence[CellResult]) -> Table:
     """The axes of the grid, then the main metrics, then the status where it is not the same for all."""
     axes = list(dict.fromkeys(name for result in results for name in result.axes))
@@ -62,6 +72,43 @@ def table_of(plan: Plan, results: Sequence[CellResult]) -> Table:
         columns["status"] = [result.status for result in results]
     names = [str(number) for number in range(1, len(results) + 1)]
     return Table(heading="cell", names=names, columns=columns, title="Every cell")
+
+
+def trainings_of(plan: Plan, results: Sequence[CellResult]) -> Table | None:
+    """Cells of one recipe that differ by the training's seed alone, as one row each; None where there are none.
+
+    A value is the mean over the trainings, with Student's interval of it: it holds for another training of the recipe
+    on these records. Which recipe is better on other records as well, `baton compare` says of groups.
+    """
+    groups: dict[tuple[tuple[str, Axis], ...], list[CellResult]] = {}
+    for result in results:
+        if SEED in result.axes and result.status == "finished":
+            rest = tuple((name, value) for name, value in result.axes.items() if name != SEED)
+            groups.setdefault(rest, []).append(result)
+    several = {rest: cells for rest, cells in groups.items() if len(cells) > 1}
+    if not several:
+        return None
+    names = dict.fromkeys(name for rest in several for name, _ in rest)
+    columns: dict[str, list[Cell]] = {name: [_axis(dict(rest).get(name)) for rest in several] for name in names}
+    metrics = [_over_trainings([cell.metrics for cell in cells]) for cells in several.values()]
+    columns |= tables.columns_of(metrics, layout_of(plan, results))
+    counts = [f"{len(cells)}" for cells in several.values()]
+    title = "Over trainings: means, with intervals that hold for another training on these records"
+    return Table(heading="trainings", names=counts, columns=columns, title=title)
+
+
+def _over_trainings(found: Sequence[tuple[Metric, ...]]) -> list[Metric]:
+    """Each metric that all trainings have: its mean over them, with Student's interval."""
+    known = [{(metric.name, metric.statistic, metric.subject): metric for metric in metrics} for metrics in found]
+    rows = []
+    for key, first in known[0].items():
+        if all(key in metrics for metrics in known):
+            values = [metrics[key].value for metrics in known]
+            mean, confidence = float(np.mean(values)), first.confidence or DEFAULTS.confidence
+            errors = training_errors([values], np.random.default_rng(0), NUM_DRAWS)
+            around = percentile_interval(mean, mean + errors, Bootstrap(confidence=confidence))
+            rows.append(replace(first, value=mean, low=around.low, high=around.high, interval=TEST))
+    return rows
 
 
 def layout_of(plan: Plan, results: Sequence[CellResult]) -> TableLayout:
@@ -81,7 +128,8 @@ def markdown(plan: Plan, results: Sequence[CellResult]) -> str:
     """``table.md``."""
     sweep = plan.sweep
     lines = [f"# Sweep: {sweep.task} {sweep.name}", "", *([sweep.description, ""] if sweep.description else [])]
-    lines += [tables.to_markdown(table_of(plan, results)), ""]
+    first, *others = tables_of(plan, results)
+    lines += [tables.to_markdown(first), "", *tables.sections(others)]
     lines += [f"- {note}" for note in [*footnotes(results), *remarks(results)]]
     lines += ["", "## What the numbers mean", ""]
     lines += [f"- {name}: {meaning}" for name, meaning in meanings(plan, results).items()]

@@ -16,6 +16,7 @@ from pipeline.compare.pairs import PairedColumns, Settings
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import EvaluatePart, RecipePart
 from pipeline.stats.sequences import BoundedMean, MeanSequence, MedianSequence, SequenceOptions
+from pipeline.stats.trainings import training_errors
 from tests.tasks.detection.evaluate.coco_oracle import Kind, generate
 
 Law = Callable[[np.random.Generator, int], np.ndarray]
@@ -98,6 +99,44 @@ def coverage_of_paired_chance(num_records: int, num: int, shift: float = 1.0, sh
         first, second = shared**0.5 * common + (1.0 - shared) ** 0.5 * own
         interval = stats.paired_probability_of_improvement_interval(first + shift, second, generator, options)
         hits += interval.low <= truth <= interval.high
+    return hits / num
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Two recipes of which ``num`` and ``other`` trainings answer the same records. The score of a training on a record
+    is a sum of normal numbers: of the record (spread 1), of both (1), and of the training (``scatter`` and
+    ``other_scatter``)."""
+
+    num: int
+    other: int
+    num_records: int
+    scatter: float
+    other_scatter: float
+
+
+def coverage_of_trainings(case: Trainings, num: int, *, drawn: bool = False) -> float:
+    """Share of samples whose interval holds the difference of the recipes (0): one less this is how often a difference
+    is found that is not there. ``drawn``: trainings are drawn with replacement instead, like records."""
+    generator = np.random.default_rng(case.num_records)
+    hits = 0
+    for seed in range(num):
+        records = generator.normal(size=case.num_records)
+        settings = Settings(num_resamples=1000, seed=seed)
+        groups, resampled = [], []
+        for size, scatter in ((case.num, case.scatter), (case.other, case.other_scatter)):
+            own = generator.normal(0.0, scatter, (size, 1)) + generator.normal(size=(size, case.num_records))
+            columns = PairedColumns({str(s): {"x": records + row} for s, row in enumerate(own)}, None, settings)
+            groups.append([columns.value(label, "x", "mean") for label in columns.columns])
+            of_each = np.stack([columns.resampled(label, "x", "mean") for label in columns.columns], axis=1)
+            which = generator.integers(size, size=of_each.shape) if drawn else np.arange(size)[None]
+            resampled.append(np.take_along_axis(of_each, which, axis=1).mean(axis=1))
+        differences = resampled[0] - resampled[1]
+        if not drawn:
+            differences += training_errors(groups, generator, len(differences))
+        value = float(np.mean(groups[0]) - np.mean(groups[1]))
+        interval = stats.percentile_interval(value, differences, settings.bootstrap)
+        hits += interval.low <= 0.0 <= interval.high
     return hits / num
 
 
@@ -233,6 +272,12 @@ def main() -> None:
     for num_records in (50, 150):
         share = coverage_of_ap_difference(detectors, num_records, 3 * num // 10)
         print(f"| difference of AP | {num_records} of 300 images | {num_records} | {share:.1%} |")
+    print("\n| trainings | their scatter | N | holds the truth | drawn like records |\n|---|---|---|---|---|")
+    for sizes in ((2, 2), (3, 3), (5, 5), (10, 10), (3, 8), (2, 8)):
+        for scatter, other_scatter, num_records in ((0.0, 0.0, 50), (0.3, 0.3, 50), (1.0, 1.0, 200), (1.0, 0.1, 200)):
+            case = Trainings(*sizes, num_records, scatter, other_scatter)
+            shares = " | ".join(f"{coverage_of_trainings(case, num, drawn=drawn):.1%}" for drawn in (False, True))
+            print(f"| {sizes[0]} against {sizes[1]} | {scatter:g} and {other_scatter:g} | {num_records} | {shares} |")
     print("\n| permutation test at 5 % | N | rejects |\n|---|---|---|")
     for num_records in (8, 20, 100):
         print(f"| heavy tails, no difference | {num_records} | {rejections_of_no_difference(num_records, num):.1%} |")

@@ -37,6 +37,18 @@ def test_intervals_of_the_paired_probability_of_improvement_cover(
     assert share == pytest.approx(0.95, abs=error_of_share(0.95, 300))
 
 
+@pytest.mark.parametrize(("num", "other"), [(3, 3), (5, 5), (3, 8)])
+def test_intervals_of_groups_of_trainings_hold_for_trainings_to_come(num: int, other: int) -> None:
+    case = simulated.Trainings(num, other, num_records=40, scatter=1.0, other_scatter=1.0)
+    assert simulated.coverage_of_trainings(case, 300) == pytest.approx(0.95, abs=error_of_share(0.95, 300))
+
+
+def test_trainings_drawn_like_records_promise_too_much() -> None:
+    """Why they are not; and the simulation can tell."""
+    case = simulated.Trainings(3, 3, num_records=40, scatter=1.0, other_scatter=1.0)
+    assert simulated.coverage_of_trainings(case, 300, drawn=True) < 0.85
+
+
 def test_intervals_of_differences_of_average_precision_cover() -> None:
     detectors = simulated.make_detectors(120)
     assert detectors.truth > 0.03  # there is something to find

@@ -8,7 +8,7 @@ granted effects.
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from pipeline.contract.parts import RowsPart
 from schemas import rows
@@ -94,6 +94,8 @@ class GridworldPrediction(rows.Prediction, frozen=True, kw_only=True, forbid_unk
     """One episode of the model in one scenario. ``trace`` is null beyond the number of traces that was asked for.
 
     ``hidden`` (recurrent networks, traced episodes only) is the hidden state before each step, rounded to 3 decimals.
+    ``uncertainty`` (ensembles only) is how far the members differ about the actions that were taken: the mean over the
+    steps of the standard deviation of their scaled Q-values (`model.ensemble`). Their ``q`` are the ensemble's scores.
     """
 
     task: Literal["gridworld"] = "gridworld"
@@ -117,6 +119,7 @@ class GridworldPrediction(rows.Prediction, frozen=True, kw_only=True, forbid_unk
     reward_components: list[str]
     trace: list[Step] | None
     hidden: list[list[float]] | None = None
+    uncertainty: float | UnsetType = UNSET
 
 
 class GridworldScore(rows.Score, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,12 +6,13 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.stats import Floats
 from pipeline.tasks.gridworld.evaluate.baselines import BASELINES, NUM_TOGETHER, AllPlayed, Block, with_baselines
-from pipeline.tasks.gridworld.evaluate.glossary import COMPONENTS, MEASURES, measure
+from pipeline.tasks.gridworld.evaluate.glossary import COMPONENTS, MEASURES, UNCERTAINTY, measure
 from pipeline.tasks.gridworld.rows import GridworldPrediction
 from pipeline.tasks.gridworld.town.rules import LEVELS, REWARDS, find_level
 
@@ -57,9 +58,10 @@ def read_columns(predictions: Sequence[GridworldPrediction]) -> Columns:
         models.update(p.model for p in block)
     if not values:
         raise UserError("there are no predictions to evaluate", remedy="run `baton infer` first")
+    everywhere = [key for key in values[0] if all(key in part for part in values)]
     return Columns(
         by_record={name: np.concatenate([part[name] for part in by_record]) for name in by_record[0]},
-        values={key: np.concatenate([part.pop(key) for part in values]) for key in [*values[0]]},
+        values={key: np.concatenate([part.pop(key) for part in values]) for key in everywhere},
         models=sorted(models),
     )
 
@@ -80,6 +82,8 @@ def _values(block: Block, played: AllPlayed) -> Iterator[tuple[tuple[str, str], 
     good = [p for p in block if p.error is None]
     for name, column in measure(good).items():
         yield (MODEL, name), _smallest(column)
+    if good and all(p.uncertainty is not UNSET for p in good):
+        yield (MODEL, UNCERTAINTY.name), np.array([p.uncertainty for p in good], dtype=np.float64)
     for component in EXTRA:
         yield (MODEL, component), np.array([component in p.returns for p in good], dtype=np.bool_)
     for policy in BASELINES:

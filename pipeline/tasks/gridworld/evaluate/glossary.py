@@ -132,6 +132,22 @@ MEASURES: tuple[Measure, ...] = (
 )
 
 
+UNCERTAINTY = MetricDefinition(
+    name="uncertainty",
+    unit="scaled Q",
+    better="neither",
+    definition="How far the members of an ensemble differ about the actions that it took: standard deviation of their "
+    "Q-values, scaled in each state to mean 0 and deviation 1 over the allowed actions; mean over the steps.",
+)
+WARNING = MetricDefinition(
+    name="uncertainty_warning",
+    unit="1",
+    better="lower",
+    definition="Rank correlation over the episodes of uncertainty and wellbeing: -1 where the members differ most in "
+    "the worst episodes, 0 where the uncertainty tells nothing of them.",
+)
+
+
 def measure(scores: Sequence[Account]) -> dict[str, Floats]:
     """Every measure of every score, by the measure's name: [N] in the order of ``scores``.
 

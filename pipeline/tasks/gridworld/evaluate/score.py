@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from pipeline import stats
@@ -31,7 +32,7 @@ from pipeline.files import Lines, encode
 from pipeline.stats import Floats, Interval
 from pipeline.tasks.gridworld.evaluate.baselines import BAR, BASELINES, with_baselines
 from pipeline.tasks.gridworld.evaluate.columns import EXTRA, MODEL, NO_STAGE, Columns, in_blocks, read_columns
-from pipeline.tasks.gridworld.evaluate.glossary import MEASURES, measure
+from pipeline.tasks.gridworld.evaluate.glossary import MEASURES, UNCERTAINTY, WARNING, measure
 from pipeline.tasks.gridworld.recipe import Evaluate
 from pipeline.tasks.gridworld.rows import ACCOUNT, GridworldPrediction, GridworldScore
 from pipeline.tasks.gridworld.town.rules import LEVELS, PLACES
@@ -73,6 +74,8 @@ GLOSSARY: tuple[MetricDefinition, ...] = (
     _SHARE,
     *_DIFFERENCES.values(),
     *_COUNTS,
+    UNCERTAINTY,
+    WARNING,
 )
 _BY_NAME = {definition.name: definition for definition in GLOSSARY}
 
@@ -85,6 +88,8 @@ TABLE = TableLayout(
         TableColumn(metric="wellbeing_share", statistic="ratio_of_means", heading="% of script"),
         TableColumn(metric="lowest_meter", statistic="mean", heading="lowest meter"),
         TableColumn(metric="kinds_of_places", statistic="mean", heading="kinds of places"),
+        TableColumn(metric="uncertainty", statistic="mean", heading="uncertainty"),
+        TableColumn(metric="uncertainty_warning", statistic="rank_correlation", heading="its warning"),
     ),
 )
 
@@ -145,14 +150,19 @@ def _score_lines(predictions: Iterable[GridworldPrediction]) -> Iterator[bytes]:
 def measure_records(predictions: Sequence[GridworldPrediction], options: Evaluate) -> Measurements:
     """Every measure of every record, strata of level and multiplier. Records with an error are not scored."""
     scored = np.array([p.error is None for p in predictions], np.bool_)
-    values = measure([p for p in predictions if p.error is None])
+    good = [p for p in predictions if p.error is None]
+    values = measure(good)
+    more = []
+    if good and all(p.uncertainty is not UNSET for p in good):
+        values[UNCERTAINTY.name] = np.array([p.uncertainty for p in good], dtype=np.float64)
+        more = [RecordMetric(UNCERTAINTY.name, "mean")]
     columns = {name: np.zeros(len(predictions)) for name in values}
     for name, column in columns.items():
         column[scored] = values[name]
     return Measurements(
         values=columns,
         scored=scored,
-        metrics=_MAIN + [metric for metric in _ALL if metric not in _MAIN],
+        metrics=_MAIN + [metric for metric in _ALL if metric not in _MAIN] + more,
         slices={
             "level": [p.level for p in predictions],
             "multiplier": [f"{p.multiplier:g}" for p in predictions],
@@ -227,7 +237,7 @@ class _Aggregation:
 
     def all(self) -> list[_Aggregate]:
         """Everything about the model first, in the order of the glossary; then each baseline."""
-        found = [*self._means(), *self._others()]
+        found = [*self._means(), *self._others(), *self._uncertainty()]
         subjects, names = _SUBJECTS, list(_BY_NAME)
         return sorted(found, key=lambda aggregate: (subjects.index(aggregate[0][2]), names.index(aggregate[0][0])))
 
@@ -261,12 +271,44 @@ class _Aggregation:
             (value, spread), (other_value, other_spread) = means[MODEL, name], means[baseline, name]
             yield (definition.name, "mean", MODEL), self._interval(value - other_value, spread - other_spread)
 
+    def _uncertainty(self) -> Iterator[_Aggregate]:
+        """Of an ensemble: how far its members differ, and whether they do so in the episodes that went worst."""
+        if (MODEL, UNCERTAINTY.name) not in self.columns:
+            return
+        values = self.columns[MODEL, UNCERTAINTY.name]
+        yield (
+            (UNCERTAINTY.name, "mean", MODEL),
+            stats.bootstrap(values, stats.mean, self._rng(), self.options, self.strata),
+        )
+        one, other = _ranks(values), _ranks(self.columns[MODEL, "wellbeing"])
+        products = [one, other, one * one, other * other, one * other]
+        means = np.stack([column.mean() for column in products])[None]
+        resampled = stats.resample_columns(products, self._rng(), self.options.num_resamples, self.strata)
+        value, spread = _correlation(means), _correlation(resampled)
+        if np.isfinite(value).all() and np.isfinite(spread).all():
+            yield (WARNING.name, "rank_correlation", MODEL), self._interval(value[0], spread)
+
     def _rng(self) -> np.random.Generator:
         """Made anew each time: every subject, and every slice of the same records, has the same resamples."""
         return np.random.default_rng(self.seed)
 
     def _interval(self, value: float, spread: Floats) -> Interval:
         return stats.percentile_interval(float(value), spread, self.options)
+
+
+def _ranks(values: NDArray[Any]) -> Floats:
+    """Ranks [N] from -.5 to .5, equal values sharing theirs: small, so that squares of many lose nothing."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(counts) - (counts + 1) / 2.0)[place] / max(len(values) - 1, 1) - 0.5
+    return ranks
+
+
+def _correlation(means: Floats) -> Floats:
+    """Correlations [B] of x and y from the means [B, 5] of x, y, x * x, y * y and x * y; NaN where one is constant."""
+    x, y, xx, yy, xy = means.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Floats = (xy - x * y) / np.sqrt((xx - x * x) * (yy - y * y))
+    return found
 
 
 def _strata(level: NDArray[np.int8], multiplier: Floats) -> NDArray[np.int64] | None:

@@ -11,12 +11,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from pipeline.contract.jobs import InferJob
 from pipeline.contract.parts import InferPart
 from pipeline.errors import UserError
-from pipeline.tasks.gridworld.infer.rollout import Episode, Scenarios, play, play_traced
+from pipeline.tasks.gridworld.infer.rollout import Answer, Episode, Scenarios, play, play_traced
+from pipeline.tasks.gridworld.model.ensemble import GridworldEnsemble
 from pipeline.tasks.gridworld.model.model import GridworldModel
 from pipeline.tasks.gridworld.recipe import Infer
 from pipeline.tasks.gridworld.rows import GridworldExample, GridworldPrediction
@@ -25,6 +27,7 @@ from pipeline.tasks.gridworld.town.rules import REWARDS, find_level
 from pipeline.tasks.gridworld.town.trace import build_trace
 from schemas.brain import BrainSpec
 
+Answering = GridworldModel | GridworldEnsemble
 _HIDDEN_DIGITS = 3  # enough for the picture of the hidden state
 
 
@@ -39,7 +42,7 @@ def _stream(example: GridworldExample, seed: int) -> int:
     return int.from_bytes(digest[:8], "little")
 
 
-def _encoding(model: GridworldModel) -> Encoding:
+def _encoding(model: Answering) -> Encoding:
     """How the model sees. Raises UserError if its file does not say, as when an old checkpoint did not either."""
     encoding: Encoding | None = model.metadata["input"].get("encoding")
     if encoding is None:
@@ -69,7 +72,7 @@ def _scenarios(examples: Sequence[GridworldExample], encoding: Encoding, brain: 
     )
 
 
-def _row(example: GridworldExample, episode: Episode, model: GridworldModel, options: Infer) -> GridworldPrediction:
+def _row(example: GridworldExample, episode: Episode, model: Answering, options: Infer) -> GridworldPrediction:
     level = find_level(example.level)
     recorded, hidden = episode.recorded, episode.hidden
     return GridworldPrediction(
@@ -87,18 +90,29 @@ def _row(example: GridworldExample, episode: Episode, model: GridworldModel, opt
         grid_places=episode.grid_places,
         reward_components=list(REWARDS),
         trace=None if recorded is None else build_trace(recorded, level),
+        uncertainty=UNSET if episode.uncertainty is None else round(episode.uncertainty, 6),
         hidden=None if hidden is None else np.round(hidden.astype(np.float64), _HIDDEN_DIGITS).tolist(),
     )
 
 
-def predict(job: InferJob) -> Iterator[GridworldPrediction]:
-    """One row for each of ``job.examples[job.first_index:]``, in their order."""
-    model, options = cast(GridworldModel, job.model), cast(Infer, job.options)
-    encoding = _encoding(model)
+def _answer(model: Answering, *, forget: bool) -> Answer:
+    """What the model, or each of several, says of the rows before it."""
 
     def answer(observations: NDArray[np.float32], hidden: Any) -> tuple[NDArray[np.float32], Any]:
-        decision = model.predict(observations, hidden=None if options.forget else hidden)
+        hidden = None if forget else hidden
+        if isinstance(model, GridworldEnsemble):
+            return model.predict(observations, hidden)
+        decision = model.predict(observations, hidden=hidden)
         return decision.q_values, decision.hidden
+
+    return answer
+
+
+def predict(job: InferJob) -> Iterator[GridworldPrediction]:
+    """One row for each of ``job.examples[job.first_index:]``, in their order."""
+    model, options = cast(Answering, job.model), cast(Infer, job.options)
+    encoding, answer = _encoding(model), _answer(model, forget=options.forget)
+    combine = model.combine if isinstance(model, GridworldEnsemble) else None
 
     start, total = job.first_index, len(job.examples)
     while start < total:
@@ -110,7 +124,7 @@ def predict(job: InferJob) -> Iterator[GridworldPrediction]:
         scenarios = _scenarios(batch, encoding, model.brain, options.seed)
         num_traces = min(max(options.num_traces - start, 0), len(batch))
         playing = play_traced if options.num_traces else play
-        episodes = playing(answer, scenarios, epsilon=options.epsilon, num_traces=num_traces)
+        episodes = playing(answer, scenarios, epsilon=options.epsilon, num_traces=num_traces, combine=combine)
         for example, episode in zip(batch, episodes, strict=True):
             yield _row(example, episode, model, options)
         start = stop
@@ -128,4 +142,4 @@ def remarks(rows: Iterable[GridworldPrediction], recipe: Any, metadata: Mapping[
     return [f"the model was trained in level {trained!r}, and asked in {told}"]
 
 
-PART = InferPart(predict=predict, wrap=wrap, remarks=remarks)
+PART = InferPart(predict=predict, wrap=wrap, remarks=remarks, ensemble=GridworldEnsemble)

@@ -19,6 +19,8 @@ from pipeline.tasks.gridworld.town.trace import GREEDY, RANDOM, Recorded, Record
 
 Answer = Callable[[NDArray[np.float32], Any], tuple[NDArray[np.float32], Any]]
 """(observations [N, D], hidden or None) -> (Q-values [N, A], hidden). The first call of a rollout passes None."""
+Combine = Callable[[NDArray[np.float32], NDArray[np.bool_]], tuple[NDArray[Any], NDArray[np.float64]]]
+"""(what several models answered [N, M, A], mask [N, A]) -> (scores [N, A], how far they differ [N, A])."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,18 @@ class Scenarios:
 
 @dataclass(frozen=True)
 class Episode:
-    """One finished episode: the account's fields, the places; if traced also the steps and hidden states [L, H]."""
+    """One finished episode: the account's fields, the places; if traced also the steps and hidden states [L, H]. Of
+    several models also the mean over the steps of how far they differ about the action that was taken."""
 
     account: dict[str, Any]
     grid_places: dict[str, tuple[int, int]]
     recorded: Recorded | None
     hidden: NDArray[np.float32] | None
+    uncertainty: float | None = None
 
 
 def choose(
-    q: NDArray[np.float32], mask: NDArray[np.bool_], streams: NDArray[np.uint64], step: int, epsilon: float
+    q: NDArray[Any], mask: NDArray[np.bool_], streams: NDArray[np.uint64], step: int, epsilon: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
     """Greedy legal actions [N], replaced by random legal ones with chance ``epsilon``; and the modes [N].
 
@@ -64,8 +68,11 @@ def choose(
     return actions, modes
 
 
-def play(answer: Answer, scenarios: Scenarios, *, epsilon: float = 0.0, num_traces: int = 0) -> list[Episode]:
-    """One episode a scenario, in their order; the first ``num_traces`` with every step."""
+def play(
+    answer: Answer, scenarios: Scenarios, *, epsilon: float = 0.0, num_traces: int = 0, combine: Combine | None = None
+) -> list[Episode]:
+    """One episode a scenario, in their order; the first ``num_traces`` with every step. With ``combine``, ``answer``
+    gives the Q-values of several models [N, M, A]."""
     num = len(scenarios.seeds)
     town = TownBatch(scenarios.level, num)
     town.reset(scenarios.seeds, scenarios.multipliers)
@@ -73,13 +80,18 @@ def play(answer: Answer, scenarios: Scenarios, *, epsilon: float = 0.0, num_trac
     recorder = Recorder(np.arange(min(num_traces, num)), scenarios.level.cap, len(REWARDS))
     hidden: Any = None
     remembered: list[NDArray[np.float32]] = []  # hidden states after each step, of those that are recorded
+    uncertainty = np.zeros(num)  # summed over the steps
     step = 0
     while not town.finished.all():
         q, hidden = answer(encode(town.packed, scenarios.level, scenarios.encoding), hidden)
-        if num_traces and hidden is not None:
+        if combine is not None:
+            q, differ = combine(q, town.mask)
+        elif num_traces and hidden is not None:
             remembered.append(np.asarray(hidden[:num_traces], dtype=np.float32).copy())
         actions, modes = choose(q, town.mask, scenarios.streams, step, epsilon)
         at, played = np.full(num, step), ~town.finished
+        if combine is not None:
+            uncertainty += np.where(played, differ[np.arange(num), actions], 0.0)
         recorder.record(at, played, packed=town.packed, mask=town.mask, q=q, actions=actions, modes=modes)
         town.step(actions)
         recorder.record(at, played, rewards=town.rewards, completed=town.interacted)
@@ -90,16 +102,19 @@ def play(answer: Answer, scenarios: Scenarios, *, epsilon: float = 0.0, num_trac
         account = tally.account(env, town)
         recorded = recorder.episode(env, account["num_steps"], town.packed[env])
         states = _before(remembered, env, account["num_steps"]) if recorded and remembered else None
-        episodes.append(Episode(account, place_positions(town.packed[env], town.level), recorded, states))
+        unsure = None if combine is None else float(uncertainty[env]) / max(account["num_steps"], 1)
+        episodes.append(Episode(account, place_positions(town.packed[env], town.level), recorded, states, unsure))
     return episodes
 
 
-def play_traced(answer: Answer, scenarios: Scenarios, *, epsilon: float, num_traces: int) -> list[Episode]:
+def play_traced(
+    answer: Answer, scenarios: Scenarios, *, epsilon: float, num_traces: int, combine: Combine | None = None
+) -> list[Episode]:
     """`play`, with every step of those that died, too: which they are, only playing shows, and again it is the same."""
-    episodes = play(answer, scenarios, epsilon=epsilon, num_traces=num_traces)
+    episodes = play(answer, scenarios, epsilon=epsilon, num_traces=num_traces, combine=combine)
     dead = [n for n, episode in enumerate(episodes) if episode.account["died"] and episode.recorded is None]
     if dead:
-        again = play(answer, scenarios.take(dead), epsilon=epsilon, num_traces=len(dead))
+        again = play(answer, scenarios.take(dead), epsilon=epsilon, num_traces=len(dead), combine=combine)
         for n, episode in zip(dead, again, strict=True):
             episodes[n] = episode
     return episodes
