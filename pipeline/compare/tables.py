@@ -15,6 +15,7 @@ from pipeline.look.numbers import (
     decimals_of_value,
     decimals_supported,
     factor_of,
+    plural,
     shortened,
 )
 from pipeline.look.tables import Cell, Table
@@ -148,7 +149,7 @@ def _trainings(row: Comparison) -> str:
     """ ", 3 trainings against 2", where a side is a group of them."""
     if row.num_trainings is UNSET:
         return ""
-    return f", {row.num_trainings} trainings against {row.baseline_num_trainings}"
+    return f", {plural(row.num_trainings, 'training')} against {row.baseline_num_trainings}"
 
 
 def slice_tables(rows: Sequence[Comparison], *, main_only: bool = False) -> list[Table]:

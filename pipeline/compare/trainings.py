@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.compare.judge import BY_RECORD, Judge
 from pipeline.contract.metrics import RecordMetric
 from pipeline.errors import UserError
+from pipeline.look.numbers import plural
 from pipeline.records.join import Slice
 from pipeline.stats import Floats
 from pipeline.stats.trainings import METHOD, TEST, least_exchange_p, training_errors, two_sided
@@ -75,8 +76,8 @@ class GroupJudge(Judge):
         num, other = (len(self.groups[label]) for label in pair)
         names = " and ".join(label for label in reversed(pair) if len(self.groups[label]) > 1)
         notes = [
-            f"{pair[0]} against {pair[1]}: {num} trainings against {other}. The interval holds for another training of "
-            f"the recipe of {names}, on other records of this kind: the trainings are what is repeated, "
+            f"{pair[0]} against {pair[1]}: {plural(num, 'training')} against {other}. The interval holds for another "
+            f"training of the recipe of {names}, on other records of this kind: the trainings are what is repeated, "
             "and more records make it no narrower than their scatter."
         ]
         notes += [

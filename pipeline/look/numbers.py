@@ -107,6 +107,11 @@ def words(key: str) -> str:
     return key.replace("_", " ")
 
 
+def plural(count: int, noun: str) -> str:
+    """ "1 training", "3 trainings"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def one_line(text: str) -> str:
     """A text that came from a model, a file or the command line as a name: one line, and nothing unprintable."""
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(text.split()))

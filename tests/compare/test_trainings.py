@@ -65,6 +65,7 @@ def test_trainings_that_agree_show_the_difference_of_the_recipes(tmp_path: Path)
 
 def test_it_says_in_words_what_few_trainings_can_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert compare(tmp_path, old=[0.0], new=[9.0, 9.5, 9.2]) == 0
+    assert "new against old: 3 trainings against 1." in notes(tmp_path)
     assert "old is one training: what is shown holds for that model" in notes(tmp_path)
     assert compare(tmp_path, "--force", old=[0.0, 0.4, 0.2], new=[9.0, 9.5, 9.2]) == 0
     assert "no p below 0.1" in notes(tmp_path)  # of 20 ways to exchange them, 2 are as extreme
