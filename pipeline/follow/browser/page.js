@@ -434,8 +434,8 @@ const take = {
     nameIt(message);
   },
   play(message) {
-    Object.assign(link, { cursor: message.cursor ?? link.cursor, dropped: message.dropped ?? link.dropped });
-    addPlay({ ...message.head, changes: [] });
+    link.dropped = message.dropped ?? link.dropped;
+    addPlay({ ...message.head, changes: [], cursor: message.cursor });
   },
   changes(message) {
     const play = plays.get(message.id);
@@ -444,7 +444,10 @@ const take = {
       const known = play.from + play.changes.length - message.from;
       if (known >= 0) play.changes.push(...message.changes.slice(known));
     }
-    if (message.last) send({ type: "ack", id: message.id });
+    if (!message.last) return;
+    // Only what is whole counts: after a cut the server begins behind it, and sends the rest again.
+    link.cursor = play?.cursor ?? link.cursor;
+    send({ type: "ack", id: message.id });
   },
   index(message) {
     addRows(message.rows, message.from);
