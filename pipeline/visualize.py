@@ -8,17 +8,21 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
 from pipeline.contract.jobs import DrawJob
-from pipeline.contract.load import load_part
+from pipeline.contract.load import find_part, load_part
 from pipeline.contract.metrics import Evaluation, TableLayout
 from pipeline.contract.parts import EvaluatePart, RowsPart, VisualizePart
 from pipeline.errors import UserError
 from pipeline.evaluate.run import evaluate_rows
 from pipeline.files import read_all, write_all
 from pipeline.files.atomic import write_atomically
+from pipeline.follow.feed import open_recording
+from pipeline.follow.save import save_episodes
+from pipeline.follow.scene import FollowPredictionsPart
 from pipeline.look import tables
 from pipeline.look.numbers import Number, words
 from pipeline.look.report import Cell, Headline, Records, Report, render
@@ -27,8 +31,9 @@ from pipeline.run.folder import StageRun, check_input
 from pipeline.train.steps import training_step
 from schemas.rows import Figure, Metric, Score
 
-FIGURES, REPORT = "figures.jsonl", "report.html"
-WRITES = ("figures/*", FIGURES, REPORT)
+FIGURES, REPORT, EPISODES = "figures.jsonl", "report.html", "episodes.html"
+WRITES = ("figures/*", FIGURES, REPORT, EPISODES)
+MAX_EPISODES = 12  # that are played beside the report: one of 500 steps takes 1.3 MB
 TRAINING_FILES = ("progress.jsonl", "monitor.jsonl")
 MAX_RECORDS = 20_000  # rows of the table in the report: about 2 MB of it
 LONG_TEXT = 60  # characters
@@ -66,7 +71,8 @@ def run_visualization(job: VisualizationJob, run: StageRun) -> None:
     missing = list(job.notes)
     evaluation = evaluate_rows(load_part(job.task, EvaluatePart), rows, job.inputs[label], job.options)
     figures = _draw(job, _with_steps(predictions, job.inputs), missing)
-    page = _report(job, rows, evaluation, figures, missing)
+    played = _save_episodes(job, figures, run)
+    page = replace(_report(job, rows, evaluation, figures, missing), played=played)
     run.outputs |= {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
     run.outputs |= {"figures": job.folder / FIGURES, "report": job.folder / REPORT}
     write_all(run.outputs["figures"], figures)
@@ -129,6 +135,21 @@ def _draw(job: VisualizationJob, predictions: Mapping[str, Sequence[Any]], missi
         figures.append(figure)
         job.report(len(figures), 0, {"figure": figure.title})
     return figures
+
+
+def _save_episodes(job: VisualizationJob, figures: Sequence[Figure], run: StageRun) -> dict[str, str]:
+    """A page that plays the records which have a figure of their own, and by record the address of it there."""
+    if find_part(job.task, FollowPredictionsPart) is None:
+        return {}
+    wanted = [*dict.fromkeys(figure.record_ids[0] for figure in figures if len(figure.record_ids) == 1)]
+    opened = open_recording(list(job.inputs.values())[-1], job.task, expect_predictions=True)
+    try:
+        ids = save_episodes(opened, job.folder / EPISODES, wanted[:MAX_EPISODES], task=job.task) if wanted else []
+    except UserError:  # none of them can be played: the report has its figures
+        return {}
+    if ids:
+        run.output("episodes", job.folder / EPISODES)
+    return {id: f"{EPISODES}#{quote(id, safe='')}" for id in ids}
 
 
 def _report(

@@ -60,7 +60,7 @@ class Report:
 
     ``folder`` is where the paths of ``figures`` begin; ``orders`` says, by section, how they are ordered; ``meanings``
     explain the numbers, by name; ``footnotes`` stand under the tables; ``missing`` says what is not in the report, and
-    why.
+    why. ``played`` are addresses of pages that play a record, by its id.
     """
 
     title: str
@@ -75,6 +75,7 @@ class Report:
     records: Records = field(default_factory=Records)
     missing: Sequence[str] = ()
     orders: Mapping[str, str] = field(default_factory=dict)
+    played: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(report: Report) -> str:
@@ -83,7 +84,7 @@ def render(report: Report) -> str:
     numbers = {figure.id: number for number, figure in enumerate(report.figures, start=1)}
     for name in dict.fromkeys(figure.section for figure in report.figures):
         chosen = [figure for figure in report.figures if figure.section == name]
-        shown = "\n".join(_figure(figure, numbers[figure.id], report.folder) for figure in chosen)
+        shown = "\n".join(_figure(figure, numbers[figure.id], report) for figure in chosen)
         has_facts = any(figure.facts for figure in chosen)
         sections.append((name, _gallery(shown, report.orders.get(name, "")) if has_facts else shown))
     if report.records.rows:
@@ -198,8 +199,8 @@ def _table(table: Table) -> str:
     )
 
 
-def _figure(figure: Figure, number: int, folder: Path) -> str:
-    data = (folder / figure.path).read_bytes()
+def _figure(figure: Figure, number: int, report: Report) -> str:
+    data = (report.folder / figure.path).read_bytes()
     kind = Path(figure.path).suffix.lower()
     if kind not in MEDIA_TYPES:
         raise ValueError(f"{figure.path}: pictures of the kinds {', '.join(MEDIA_TYPES)} can be embedded")
@@ -208,8 +209,15 @@ def _figure(figure: Figure, number: int, folder: Path) -> str:
 <h3>{_text(figure.title)} <span class="number">Figure {number}</span></h3>
 <div class="frame"><button type="button" class="open" aria-label="Enlarge figure {number}">
 <img src="{source}" alt="{_text(figure.title)}"{_size(data)}></button></div>
-<figcaption>{_text(figure.caption)}</figcaption>{_facts(figure.facts)}{_figure_text(figure.text)}
+<figcaption>{_text(figure.caption)}{_player(figure, report.played)}</figcaption>
+{_facts(figure.facts)}{_figure_text(figure.text)}
 </figure>"""
+
+
+def _player(figure: Figure, played: Mapping[str, str]) -> str:
+    """The way to the page that plays what a figure of a single record shows."""
+    address = played.get(figure.record_ids[0]) if len(figure.record_ids) == 1 else None
+    return f' <a href="{_text(address)}">Play it step by step</a>' if address else ""
 
 
 def _gallery(figures: str, order: str) -> str:

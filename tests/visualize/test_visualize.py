@@ -2,9 +2,11 @@
 
 import html
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import msgspec
 import pytest
@@ -58,6 +60,22 @@ def test_writes_pictures_rows_a_report_and_a_manifest(predictions: Path, capsys:
         "No training folder was given or found",
         "No prediction has a trace",
     ]
+
+
+def test_single_episodes_are_played_on_a_page_beside_the_report(tmp_path: Path) -> None:
+    """Each figure of one record leads to its episode there; an id is no path and no markup in its address."""
+    rows = fake_predictions(Fake(num_records=3, num_traces=3))
+    rows[0] = msgspec.structs.replace(rows[0], id='one/of "them"')
+    write_all(tmp_path / "predictions.jsonl", rows)
+    out = tmp_path / "visualize"
+    assert visualize("--input", tmp_path / "predictions.jsonl", "--out", out) == 0
+    assert load_manifest(out).outputs["episodes"].path == "episodes.html"
+    alone = {figure.record_ids[0] for figure in read_all(out / "figures.jsonl", Figure) if len(figure.record_ids) == 1}
+    addresses = re.findall(r'<a href="episodes.html#([^"]*)">Play it step by step', (out / "report.html").read_text())
+    assert {unquote(address) for address in addresses} == alone == {row.id for row in rows}
+    assert not any("/" in address for address in addresses)
+    plays = re.search(r'id="plays">(.*?)</script>', (out / "episodes.html").read_text())
+    assert plays is not None and {play["id"] for play in json.loads(plays[1])} == alone
 
 
 def test_the_report_has_the_numbers_of_evaluate(predictions: Path, rows: list[GridworldPrediction]) -> None:

@@ -1,7 +1,10 @@
 """What `baton follow gridworld` shows: one row of episodes.jsonl as a scene."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
+
+from msgspec import structs
 
 from pipeline.follow.scene import Brief, Filter, FollowPart, Line, Moment, Scene, Trend, Words
 from pipeline.tasks.gridworld.follow.panels import events_of, read_panels
@@ -9,6 +12,7 @@ from pipeline.tasks.gridworld.follow.readings import read_choices, read_meters, 
 from pipeline.tasks.gridworld.follow.town import ACTION_SIGNS, read_picture
 from pipeline.tasks.gridworld.rows import GridworldEpisode
 from pipeline.tasks.gridworld.town.events import ending
+from pipeline.tasks.gridworld.town.rules import PLACES
 
 
 class Told(Brief, frozen=True, kw_only=True):
@@ -101,6 +105,8 @@ def scene(moment: Moment) -> Scene:
 
 def tell_scene(moment: Moment, *facts: str) -> Scene:
     """The same under other ``facts``: a prediction has all that is drawn of a training episode."""
+    places = {key: at for key, at in moment.episode.grid_places.items() if key in PLACES}  # others are of no town
+    moment = replace(moment, episode=structs.replace(moment.episode, grid_places=places))
     episode, choices = moment.episode, read_choices(moment)
     return Scene(
         frame=moment.frame,

@@ -75,7 +75,7 @@ async def test_it_waits_for_a_file_that_does_not_exist_yet_and_then_shows_it(tmp
     path = tmp_path / "episodes.jsonl"
     async with running(watch(path)) as (app, pilot):
         await until(pilot, lambda: "there is no such file yet" in " ".join(screen(app).split()))
-        write(path, lives("first"))
+        write(path, lives("first", steps=400))
         await until(pilot, lambda: "episode 1 of 1" in screen(app))
         assert "● LIVE" in screen(app)
         assert "METERS" in screen(app)
