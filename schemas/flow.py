@@ -82,7 +82,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="visualize",
         reads=("infer/predictions.jsonl", "train/progress.jsonl", "train/monitor.jsonl"),
-        writes=("visualize/figures.jsonl", "visualize/figures/*", "visualize/report.html"),
+        writes=("visualize/figures.jsonl", "visualize/figures/*", "visualize/report.html", "visualize/episodes.html"),
         part="visualize",
         summary="pictures and a self-contained report, from the predictions alone",
     ),
