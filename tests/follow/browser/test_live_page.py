@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("websockets")
 
-from tests.follow.fake_server import FakeServer
+from tests.follow.browser.fake_server import FakeServer
 from tests.follow.walks import plays, walk
 from tests.support.browser import Page, find_browser, open_browser
 
