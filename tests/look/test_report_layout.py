@@ -8,9 +8,9 @@ from pipeline.look.numbers import Number
 from pipeline.look.report import Report, render
 from pipeline.look.tables import Table
 from tests.look.test_report import figure, png
-from tests.support.browser import Page, find_browser, open_browser
+from tests.support.browser import Page, find_browser, needs_browser, open_browser
 
-pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium")
+pytestmark = needs_browser
 
 SHARES = ("AP %", "AP50 %", "AP75 %", "precision %", "recall %", "F1 %", "duplicates %", "unparsed %")
 LIVES = ("survived steps", "survival %", "wellbeing", "% of script", "lowest meter", "kinds of places")

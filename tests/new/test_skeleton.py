@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.train.trainer import RESUME
 from tests.conftest import ROOT, Done
-from tests.support.browser import find_browser, open_browser
+from tests.support.browser import find_browser, needs_browser, open_browser
 from tests.support.terminal import PtyTerminal, wait_for
 from tests.support.zygote import BATON, Zygote
 
@@ -131,7 +131,7 @@ def test_its_training_is_saved_as_a_page_and_as_a_moving_picture(project: Path, 
     assert (project / "last.gif").read_bytes().startswith(b"GIF89a")
 
 
-@pytest.mark.skipif(find_browser() is None, reason="no Chromium")
+@needs_browser
 def test_its_training_is_drawn_in_the_browser(project: Path, libraries: Zygote) -> None:
     run(libraries, project, "follow", "blobs", "--recipe", "demo", "--id", "step-00000500", "--save", "one.html")
     with open_browser(find_browser() or "") as page:

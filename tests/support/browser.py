@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 PATIENCE_S = 300  # on a busy machine a browser starts and loads slowly
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
@@ -21,6 +23,10 @@ def find_browser() -> str | None:
     if "BATON_BROWSER" in os.environ:
         return os.environ["BATON_BROWSER"] or None
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+needs_browser = pytest.mark.skipif(find_browser() is None, reason="no browser: apt-get install chromium")
+"""On tests that drive one: they are left out where there is none."""
 
 
 class Page:

@@ -9,9 +9,9 @@ pytest.importorskip("websockets")
 
 from tests.follow.browser.fake_server import FakeServer
 from tests.follow.walks import plays, walk
-from tests.support.browser import Page, find_browser, open_browser
+from tests.support.browser import Page, find_browser, needs_browser, open_browser
 
-pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium")
+pytestmark = needs_browser
 
 LIST = "[...document.querySelectorAll('#list button')].map((one) => one.dataset.id)"
 

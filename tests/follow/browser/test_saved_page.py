@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.follow.walks import saved, walk
-from tests.support.browser import Page, find_browser, open_browser
+from tests.support.browser import Page, find_browser, needs_browser, open_browser
 
-pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium")
+pytestmark = needs_browser
 
 CURVES = {"progress": {"loss": [[k, 1 / (k + 1)] for k in range(900)]}, "monitor": {"loss": [[450, 0.5]]}}
 

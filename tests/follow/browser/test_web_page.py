@@ -12,10 +12,10 @@ pytest.importorskip("websockets")
 
 from pipeline.tasks.gridworld.town.rules import METERS
 from tests.follow.browser.watcher import serving
-from tests.support.browser import Page, find_browser, open_browser
+from tests.support.browser import Page, find_browser, needs_browser, open_browser
 from tests.support.zygote import Zygote
 
-pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium")
+pytestmark = needs_browser
 
 
 @pytest.fixture

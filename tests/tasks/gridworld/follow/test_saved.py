@@ -9,7 +9,7 @@ from pipeline.files import encode
 from pipeline.tasks.gridworld.rows import GridworldEpisode
 from pipeline.tasks.gridworld.town.rules import ACTIONS, METERS
 from tests.conftest import Baton
-from tests.support.browser import Page, find_browser, open_browser
+from tests.support.browser import Page, find_browser, needs_browser, open_browser
 from tests.tasks.gridworld.fake_episodes import Play, play
 from tests.tasks.gridworld.literal_rows import prediction, step
 
@@ -43,7 +43,7 @@ def expected(row: GridworldEpisode, frame: int) -> tuple[dict[str, str], dict[st
     return meters, values
 
 
-@pytest.mark.skipif(find_browser() is None, reason="no Chromium")
+@needs_browser
 def test_meters_and_values_on_the_page_are_those_of_the_row(baton: Baton, recording: Path, tmp_path: Path) -> None:
     file = tmp_path / "episode.html"
     assert baton("follow", "gridworld", "--input", recording, "--save", file).code == 0
