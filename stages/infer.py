@@ -93,6 +93,8 @@ def app(
         find_model=lambda: _find_model(options, run_name, model),
     )
     if len(models) > 1 or ensemble is not None:
+        if replay or image_root:
+            raise UserError("an ensemble answers by itself", remedy="leave --replay and --image-root out")
         source = ensemble_source(options.task, models, ensemble, lambda one: _find_model(options, run_name, one))
     else:
         source = find_source(asked)

@@ -137,5 +137,6 @@ def test_the_command_takes_several_models_and_says_what_is_missing(baton: Baton,
     assert "how they answer together" in baton(*asked, *models).err
     assert "needs two models" in baton(*asked, *models[:2], "--ensemble", "vote").err
     assert "do not see the same" in baton(*asked, *models, "--ensemble", "vote").err
+    assert "answers by itself" in baton(*asked, *models, "--ensemble", "vote", "--replay", "texts.jsonl").err
     other = baton("infer", "detection", *asked[2:], *models, "--ensemble", "mean")
     assert (other.code, "no ensembles" in other.err) == (2, True)
