@@ -137,7 +137,7 @@ def test_a_text_that_is_no_recipe_is_one_error_with_its_line(
     ("content", "what"),
     [
         (b"\x89PNG\r\n\x1a\n\x00\x00", "this is a PNG image"),
-        (gzip.compress(HEAD.encode()), "this is a gzip file"),
+        (gzip.compress(HEAD.encode(), mtime=0), "this is a gzip file"),
         (HEAD.encode("utf-16"), "this is a text in UTF-16"),
         (HEAD.encode("utf-16-be"), "this is a text in UTF-16"),
     ],
