@@ -250,7 +250,7 @@ class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     object's tokens. Predictions below ``min_score`` (null: none) count in average precision and the costs of errors
     alone. Labels are one class when they are equal after folding (space and case, ``label_match``), or by the table of
     the file ``synonyms``. ``slice_by`` are keys of the records' ``metadata``: metrics are also taken over the records
-    of each value. ``size_ranges`` are the areas of the figures for small, medium and large objects.
+    of each value. ``size_ranges`` are the areas of small, medium and large objects; null is COCO's.
     """
 
     use_salvaged: bool = False
@@ -259,7 +259,7 @@ class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     label_match: Literal["folded", "exact"] = "folded"
     synonyms: str | None = None
     slice_by: tuple[str, ...] = ()
-    size_ranges: SizeRanges = SizeRanges()
+    size_ranges: SizeRanges | None = None
     num_resamples: CountOrZero = 1000
     confidence: Confidence = 0.95
     seed: Seed = 0

@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate import kernels
 from pipeline.tasks.detection.evaluate.average_precision import (
+    OF_COCO,
     AveragePrecision,
     ErrorCosts,
 )
@@ -66,7 +67,7 @@ class Figures:
         return {"": self.boxes, MASK: self._average_precision(mask_ious(self.dataset, self._cells))}
 
     def _average_precision(self, ious: Floats) -> AveragePrecision:
-        return AveragePrecision(self.dataset, self._cells, ious, self._options.size_ranges)
+        return AveragePrecision(self.dataset, self._cells, ious, self._options.size_ranges or OF_COCO)
 
     @cached_property
     def costs(self) -> ErrorCosts:
