@@ -206,15 +206,12 @@ def _refuse_inconsistent(document: Baseline, path: Path) -> None:
 
 
 def _changed_options(document: Baseline, task: Task) -> str:
-    if not document.num_records:
-        return ""
-    now = plain_options(task.options)
-    defaults = plain_options(type(task.options)()) if task.options is not None else {}
-    before = {**defaults, **document.options}  # an option that is newer than the baseline was what it is by default
+    now = plain_options(task.options) if document.num_records else document.options
+    keys = sorted({*document.options, *now})
     return ", ".join(
-        f"evaluate.{key} {before.get(key)!r}, now {now.get(key)!r}"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
+        f"evaluate.{key} {document.options.get(key)!r}, now {now.get(key)!r}"
+        for key in keys
+        if document.options.get(key) != now.get(key)
     )
 
 

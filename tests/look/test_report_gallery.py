@@ -199,7 +199,7 @@ def _enlarge(page: BrowserPage) -> None:
     page.click("dialog [data-go='0']")
 
 
-@pytest.mark.skipif("browser" not in VIEWS, reason="no Chromium")
+@pytest.mark.skipif("browser" not in VIEWS, reason="no browser: apt-get install chromium")
 def test_a_reader_filters_and_sorts_the_table_of_records(tmp_path: Path) -> None:
     rows: list[list[Any]] = [["a", "ok", 2.5, True], ["b", None, None, False], ["c", "cut", 10.0, True]]
     given = replace(
