@@ -58,7 +58,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		|| { echo 'error: Baton needs Python 3.11 or newer; give one with PYTHON=/path/to/python3.11' >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),-$(PIP) --no-deps --retries 1 --timeout 20 --index-url $(TORCH_INDEX) torch)
-	$(PIP) -e '.[torch,onnx,web,dev]'
+	$(PIP) -e '.[torch,onnx,web,serve,dev]'
 	touch $@
 
 demo: $(INSTALLED)
@@ -138,7 +138,7 @@ $(GATES:%=gate-update/%): gate-update/%: runs/gates/%.yaml | $(INSTALLED)
 
 # On a real Ray cluster of two nodes; the extra takes 240 MB, so that `make test` does without.
 test-ray: $(INSTALLED)
-	$(PIP) -e '.[torch,onnx,web,dev,ray]'
+	$(PIP) -e '.[torch,onnx,web,serve,dev,ray]'
 	$(BIN)/python -m pytest tests/infer/ray_cluster.py
 
 check: $(INSTALLED)
