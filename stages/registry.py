@@ -68,7 +68,7 @@ def app(
     wanted = {"add": (2,), "alias": (3,), "list": (0, 1)}[action]
     if len(words) not in wanted:
         raise UserError(f"registry {action} takes {USES[action]}", remedy=f"baton registry {action} {USES[action]}")
-    if (gate or input) and action != "alias" or alias and action != "add":
+    if ((gate or input) and action != "alias") or (alias and action != "add"):
         raise UserError("--gate and --input belong to alias, --alias to add", remedy="baton registry --help")
     place = open_registry(registry or os.environ.get("MLFLOW_URI") or options.runs_dir / "registry")
     if action == "add":

@@ -6,7 +6,26 @@ from msgspec import Struct
 
 from pipeline.contract.parts import RecipePart
 from schemas import recipe
-from schemas.recipe import Count, Section
+from schemas.recipe import Count, Positive, Section, Seed, Share
+
+Kind = Literal["clean", "one_late_3us", "one_early_3us", "one_late_30us", "each_late", "one_clock"]
+Kinds = tuple[Kind, ...] | dict[Kind, Share]
+Tier = Literal["levels", "times"]
+Span = tuple[Positive, Positive]
+
+
+class World(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The simulated world: what receivers measure, and the ranges that hidden values are drawn from.
+
+    ``tier`` is what is measured: levels alone, or times of arrival as well. ``sigma_ns`` is the standard deviation
+    that is stated of a time, log-uniform in this range; its error is ``jitter_factor`` times as large.
+    """
+
+    tier: Tier = "levels"
+    path_loss_exponent: Span = (2.0, 3.5)
+    shadowing_db: Span = (4.0, 8.0)
+    sigma_ns: Span = (50.0, 2000.0)
+    jitter_factor: Positive = 1.0
 
 
 class Mlp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="mlp"):
@@ -33,9 +52,16 @@ class Train(recipe.Training, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many transmissions the model is evaluated on."""
+    """How many transmissions the model is evaluated on, and which.
+
+    ``kinds`` are names, of which there are as many of each, or shares by name; levels suffer none of them. ``world``
+    is another one than the model was trained in; null for the same.
+    """
 
     num_records: Count = 1_000
+    seed: Seed = 1
+    kinds: Kinds = ("clean",)
+    world: World | None = None
 
 
 class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,6 +73,7 @@ class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class LocalizationRecipe(recipe.Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole run."""
 
+    world: World = World()
     network: Mlp = Mlp()
     optimizer: Optimizer = Optimizer()
     train: Train = Train()
