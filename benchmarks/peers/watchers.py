@@ -56,6 +56,7 @@ async def _all(url: str, count: int, num_deaf: int, seconds: float) -> Watchers:
     watchers = Watchers(url)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+            group.create_task(asyncio.sleep(seconds + 1))  # nobody watches for as long as others do
             for number in range(count + num_deaf):
                 group.create_task(watchers.watch() if number < count else watchers.be_deaf())
     return watchers
