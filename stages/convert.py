@@ -1,15 +1,18 @@
 """``baton convert``: rows from the files of other tools, and back."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 import typer
 
 from pipeline.contract.jobs import ConvertJob, OnBad
 from pipeline.contract.load import find_part
 from pipeline.contract.parts import ConvertPart
 from pipeline.convert import FILE, TENSORBOARD, to_tensorboard, training_files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, nearest
+from pipeline.recipe.load import read_settings
 from pipeline.run.folder import stage_run
 from stages.common import Result, command, finished, main
 from stages.options import Options
@@ -18,7 +21,11 @@ FromOption = Annotated[str | None, typer.Option("--from", metavar="FORMAT", help
 ToOption = Annotated[str | None, typer.Option("--to", metavar="FORMAT", help="Format to write.")]
 RowsOption = Annotated[
     Path | None,
-    typer.Option("--input", metavar="FILE", help="Rows to convert, with --to; a run folder for tensorboard."),
+    typer.Option(
+        "--input",
+        metavar="PATH",
+        help="What to convert: rows, with --to; a run folder for tensorboard; with --from, what has no other option.",
+    ),
 ]
 AnnotationsOption = Annotated[
     Path | None,
@@ -42,6 +49,14 @@ OnBadOption = Annotated[
         "--on-bad", help="Entries that are wrong, all of which are listed: refuse the file, or go on without."
     ),
 ]
+FilesOption = Annotated[
+    list[str] | None,
+    typer.Option("--file", metavar="NAME=PATH", help="A further file that the format knows, such as places=FILE."),
+]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="What the format leaves open, such as the name of a column."),
+]
 
 
 @command("convert", shared=("task", "out", "force", "json"))
@@ -55,6 +70,8 @@ def app(
     split: SplitOption = None,
     image_root: CopiedImagesOption = None,
     on_bad: OnBadOption = "refuse",
+    more_files: FilesOption = None,
+    settings: SettingsOption = None,
 ) -> Result:
     """Rows from the files of other tools, and back. Nothing is rounded, and what came from a file goes back as it was.
 
@@ -63,6 +80,8 @@ def app(
     Example: baton convert detection --from yolo --annotations data.yaml --split val --results predictions --out rows
 
     Example: baton convert detection --to coco --input predictions.jsonl --out files
+
+    Example: baton convert localization --from csv --input messages.csv --file places=gateways.csv --out rows
 
     Example: baton convert gridworld --to tensorboard --input runs/gridworld/full --out curves/full
     """
@@ -77,9 +96,11 @@ def app(
     if options.out is None:
         raise UserError("convert does not know where to write", remedy="give --out FOLDER")
     given = {"input": rows, "annotations": annotations, "results": results}
-    files = {key: path for key, path in given.items() if path is not None}
-    job = ConvertJob(direction, name, files, options.out, on_bad, split, image_root)
+    files = {key: path for key, path in given.items() if path is not None} | _more_files(part, name, more_files or [])
+    said = _settings(part, name, settings or [])
+    job = ConvertJob(direction, name, files, options.out, on_bad, split, image_root, said)
     config = {"direction": direction, "format": name, "on_bad": on_bad, "split": split} | dict(part.depends(job))
+    config |= {} if said is None else {"options": msgspec.to_builtins(said)}
     inputs = {key: path for key, path in files.items() if not path.is_dir()}
     request = options.request(options.out, config, inputs=inputs, writes=tuple(part.files))
     with stage_run(request) as run:
@@ -88,6 +109,27 @@ def app(
             run.record(outcome.outputs, outcome.counts, {"notes": list(outcome.notes)} if outcome.notes else {})
     notes = (run.previous or run if run.up_to_date else run).notes.get("notes", [])
     return finished("convert", run, [f"  {note}" for note in notes], notes=notes)
+
+
+def _more_files(part: ConvertPart, format: str, given: Sequence[str]) -> dict[str, Path]:
+    """The files of ``--file``, by name. Raises UserError for what the format does not know."""
+    known = part.more_files.get(format, ())
+    found: dict[str, Path] = {}
+    for text in given:
+        name, separator, path = text.partition("=")
+        if name not in known or not path:
+            what = f"{format} knows no file {name!r}" if separator else f"--file takes NAME=PATH, not {text!r}"
+            raise UserError(what, where=f"--file {text}", remedy=nearest(name, known))
+        found[name] = Path(path)
+    return found
+
+
+def _settings(part: ConvertPart, format: str, given: Sequence[str]) -> Any:
+    """What ``--set`` says, in the type of the format; None where it has none. Raises UserError."""
+    options = part.options.get(format)
+    if options is None and given:
+        raise UserError(f"{format} leaves nothing open", where=f"--set {given[0]}", remedy="leave it out")
+    return None if options is None else read_settings(options, given)
 
 
 def _to_tensorboard(options: Options, given: Path | None) -> Result:

@@ -57,9 +57,11 @@ class ConvertJob:
     """What convert hands to a task: ``files`` by the name of their option, to or from ``format``, into ``folder``.
 
     ``direction`` is "from" (that format to our rows) or "to" (our rows to that format). ``files`` may hold "input"
-    (rows), "annotations" (the truth in the other format) and "results" (predictions in it). ``on_bad`` says what
-    happens to entries that are wrong: all of them are told, and then refused or left out. ``split`` is the part of a
-    data set that is meant, None all of it; ``image_root`` is the folder of the images that are to be in one.
+    (rows, or what the other format says in one file or folder), "annotations" (the truth in the other format),
+    "results" (predictions in it) and what the format knows by a name of its own. ``on_bad`` says what happens to
+    entries that are wrong: all of them are told, and then refused or left out. ``split`` is the part of a data set that
+    is meant, None all of it; ``image_root`` is the folder of the images that are to be in one. ``options`` are of the
+    type that the format has for them, None where it has none.
     """
 
     direction: Literal["from", "to"]
@@ -69,6 +71,7 @@ class ConvertJob:
     on_bad: OnBad = "refuse"
     split: str | None = None
     image_root: Path | None = None
+    options: Any = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from msgspec import Struct
+
 from pipeline.contract.jobs import (
     ConvertJob,
     ConvertOutcome,
@@ -228,6 +230,8 @@ class ConvertPart(Part):
     """Rows from and to the files of other tools; optional. No torch.
 
     ``formats`` are the formats by name; ``files`` are glob patterns of what a conversion may write, rows included.
+    ``options`` is by format a Struct of what ``--set`` may say, ``more_files`` the names of further files that
+    ``--file`` may give.
     ``depends(job)`` are facts about what else the rows are made of, such as a hash of the files of a folder: they join
     the configuration, so that a change of them outdates the conversion. Raises UserError when a file is not what it
     should be, or cannot be told in the other format.
@@ -237,6 +241,8 @@ class ConvertPart(Part):
     formats: Sequence[str]
     files: Sequence[str]
     convert: Callable[[ConvertJob], ConvertOutcome]
+    options: Mapping[str, type[Struct]] = field(default_factory=dict)
+    more_files: Mapping[str, Sequence[str]] = field(default_factory=dict)
     depends: Callable[[ConvertJob], Mapping[str, Any]] = lambda job: {}
 
 

@@ -6,7 +6,7 @@ takes the default of ``pipeline/tasks/<task>/recipe.py``.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import RecipePart
@@ -14,6 +14,8 @@ from pipeline.errors import UserError
 from pipeline.recipe.explain import Places
 from pipeline.recipe.moved import refuse_old_names, with_new_names
 from pipeline.recipe.named import check_head, checked, find_named, read_named
+
+T = TypeVar("T")
 
 
 def load_recipe(
@@ -43,6 +45,15 @@ def default_recipe(task: str, overrides: Sequence[str] = (), seed: int | None = 
     return _checked(data, task, Places(f"defaults of {task}", {}), overrides, seed)
 
 
+def read_settings(struct: type[T], settings: Sequence[str]) -> T:
+    """A Struct of texts such as "key=value", as ``--set`` gives them. Raises UserError as `load_recipe`."""
+    data: dict[str, Any] = {}
+    places = Places("--set", {})
+    for text in settings:
+        _override(data, text, places, "key=value")
+    return checked(data, struct, places, "")
+
+
 def _checked(data: dict[str, Any], task: str, places: Places, overrides: Sequence[str], seed: int | None) -> Any:
     """The task's Recipe of plain data, with what flags change in it."""
     part = load_part(task, RecipePart)
@@ -57,13 +68,13 @@ def _checked(data: dict[str, Any], task: str, places: Places, overrides: Sequenc
     return checked(data, recipe_type, places, f"{task}.{version}")
 
 
-def _override(data: dict[str, Any], text: str, places: Places) -> None:
+def _override(data: dict[str, Any], text: str, places: Places, example: str = "train.num_steps=1000") -> None:
     from pipeline.recipe.yaml import parse
 
     key, separator, value = text.partition("=")
     keys = key.split(".")
     if not separator or not all(keys):
-        raise UserError(f"--set takes key=value, not {text!r}", remedy="for example: --set train.num_steps=1000")
+        raise UserError(f"--set takes key=value, not {text!r}", remedy=f"for example: --set {example}")
     flag = f"--set {text}"
     _put(data, keys, parse(value.encode(), flag).data if value else "", flag)
     places.flags[tuple(keys)] = flag

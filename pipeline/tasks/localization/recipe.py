@@ -6,7 +6,26 @@ from msgspec import Struct
 
 from pipeline.contract.parts import RecipePart
 from schemas import recipe
-from schemas.recipe import Count, Section
+from schemas.recipe import Count, Positive, Section, Seed, Share
+
+Kind = Literal["clean", "one_late_3us", "one_early_3us", "one_late_30us", "each_late", "one_clock"]
+Kinds = tuple[Kind, ...] | dict[Kind, Share]
+Tier = Literal["levels", "times"]
+Span = tuple[Positive, Positive]
+
+
+class World(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The simulated world: what receivers measure, and the ranges that hidden values are drawn from.
+
+    ``tier`` is what is measured: levels alone, or times of arrival as well. ``sigma_ns`` is the standard deviation
+    that is stated of a time, log-uniform in this range; its error is ``jitter_factor`` times as large.
+    """
+
+    tier: Tier = "levels"
+    path_loss_exponent: Span = (2.0, 3.5)
+    shadowing_db: Span = (4.0, 8.0)
+    sigma_ns: Span = (50.0, 2000.0)
+    jitter_factor: Positive = 1.0
 
 
 class Mlp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="mlp"):
@@ -24,18 +43,42 @@ class Optimizer(recipe.Optimizer, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Train(recipe.Training, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A step is a batch of new transmissions."""
+    """A step is a batch of new transmissions, or of those in the file ``records`` (examples.jsonl).
+
+    ``kinds`` are what times suffer: names, of which there are as many of each, or shares by name. The model is
+    monitored on ``num_monitored`` other transmissions, or on the last fifth of the groups of the file. Losses are told
+    every ``progress_every`` steps, and every ``sample_every`` what the model says of ``num_sampled`` transmissions.
+    """
 
     num_steps: Count = 20_000
     batch_size: Count = 256
     monitor_every: Count = 2_000
     checkpoint_every: Count = 2_000
+    kinds: Kinds = ("clean",)
+    records: str | None = None
+    num_monitored: Count = 4_000
+    progress_every: Count = 50
+    sample_every: Count = 200
+    num_sampled: Count = 4
 
 
 class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many transmissions the model is evaluated on."""
+    """How many transmissions the model is evaluated on, and which.
+
+    ``kinds`` are names, of which there are as many of each, or shares by name; levels suffer none of them. ``world``
+    is another one than the model was trained in; null for the same.
+    """
 
     num_records: Count = 1_000
+    seed: Seed = 1
+    kinds: Kinds = ("clean",)
+    world: World | None = None
+
+
+class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What computes the answers: torch, or ONNX Runtime as a server does; they differ in the last digits."""
+
+    runtime: Literal["torch", "onnxruntime"] = "torch"
 
 
 class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,10 +90,12 @@ class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class LocalizationRecipe(recipe.Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole run."""
 
+    world: World = World()
     network: Mlp = Mlp()
     optimizer: Optimizer = Optimizer()
     train: Train = Train()
     examples: Examples = Examples()
+    infer: Infer = Infer()
     evaluate: Evaluate = Evaluate()
 
 

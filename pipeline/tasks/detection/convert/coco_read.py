@@ -19,8 +19,8 @@ from msgspec import Struct
 from pipeline.errors import UserError
 from pipeline.files.document import read_json
 from pipeline.files.explain import split_message
+from pipeline.records.findings import Findings, Place, Wrong
 from pipeline.tasks.detection.convert import rle
-from pipeline.tasks.detection.convert.bad import Findings, Place, Wrong
 from pipeline.tasks.detection.rows import (
     MAX_SIDE_PX,
     Box,

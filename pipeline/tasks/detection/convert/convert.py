@@ -12,8 +12,9 @@ from pipeline.files import head, read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.files.encode import encode
 from pipeline.files.hashes import sha256_file
+from pipeline.records.findings import LISTING, Findings
 from pipeline.tasks.detection.convert import yolo_read
-from pipeline.tasks.detection.convert.bad import LISTING, Findings
+from pipeline.tasks.detection.convert.bad import KINDS
 from pipeline.tasks.detection.convert.coco_read import CocoFile, read_annotations, read_results
 from pipeline.tasks.detection.convert.coco_write import to_documents
 from pipeline.tasks.detection.convert.yolo_read import digest, read_data_yaml
@@ -72,7 +73,7 @@ def _from_yolo(job: ConvertJob) -> ConvertOutcome:
     if "results" in job.files and job.split is None and len(data.splits) > 1:
         remedy = f"name it with --split: {', '.join(data.splits)}"
         raise UserError("the results are of one split of the data set", where=str(data.path), remedy=remedy)
-    findings = Findings()
+    findings = Findings(KINDS)
     examples = yolo_read.read_examples(data, job.split, findings)
     predictions = None
     if "results" in job.files:
@@ -104,7 +105,7 @@ def _images(job: ConvertJob) -> ImageFolder | None:
 
 def _from_coco(job: ConvertJob) -> ConvertOutcome:
     _refuse(job, "input", "--from coco reads --annotations and --results")
-    findings = Findings()
+    findings = Findings(KINDS)
     truth = read_annotations(_needed(job, "annotations", "images are known from it: --annotations FILE"), findings)
     predictions = None
     if "results" in job.files:
@@ -134,7 +135,7 @@ def _notes(truth: CocoFile, counts: Mapping[str, int]) -> list[str]:
 def _to_coco(job: ConvertJob) -> ConvertOutcome:
     _refuse(job, "results", "--to coco writes them: give rows with --input")
     records = _records(_needed(job, "input", "give the rows to convert: --input FILE"))
-    findings = Findings()
+    findings = Findings(KINDS)
     header = read_annotations(job.files["annotations"], findings).header if "annotations" in job.files else None
     outputs, counts = findings.settle(job.folder, job.on_bad)
     document, results = to_documents(records, header)

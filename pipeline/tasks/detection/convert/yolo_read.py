@@ -18,7 +18,7 @@ from PIL import Image
 from pipeline.errors import UserError
 from pipeline.files.foreign import BOM, is_utf_8, refuse_foreign
 from pipeline.recipe.yaml import parse
-from pipeline.tasks.detection.convert.bad import Findings, Wrong
+from pipeline.records.findings import Findings, Line, Wrong
 from pipeline.tasks.detection.images import FORMATS, orientation_of
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction, PredictedObject, TrueObject, YoloFields
 
@@ -36,18 +36,6 @@ class DataYaml:
     root: Path
     names: Mapping[int, str]
     splits: Mapping[str, Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Line:
-    """Where a line of labels stands."""
-
-    path: Path
-    index: int
-
-    def entry(self, field: str = "") -> str:
-        """As errors name it."""
-        return str(self.index)
 
 
 def read_data_yaml(path: Path) -> DataYaml:

@@ -38,8 +38,8 @@ def wrap(
     return DetectionModel(module, brain, metadata, weights_hash)
 
 
-def predict(job: InferJob) -> Iterator[DetectionPrediction]:
-    """One row for each of ``job.examples[job.first_index:]``, in their order.
+def predict(job: InferJob, images: ImageFolder | None = None) -> Iterator[DetectionPrediction]:
+    """One row for each of ``job.examples[job.first_index:]``, in their order; ``images`` instead of the source's.
 
     Batches begin at multiples of the batch size, wherever a run begins: what is resumed is answered in the same company
     as in a run that nothing disturbed, and so in the same last bits. The answers before ``first_index`` are dropped.
@@ -47,7 +47,8 @@ def predict(job: InferJob) -> Iterator[DetectionPrediction]:
     options, backend, written = cast(Infer, job.options), open_backend(job), text_format(job.source)
     start = job.first_index - job.first_index % backend.batch_size
     prompt = resolve_prompt(options.backend, options.prompt, written)
-    outcomes = backend.answers(_requests(job.examples[start:], prompt, options.seed, _images(job, backend)))
+    images = images or _images(job, backend)
+    outcomes = backend.answers(_requests(job.examples[start:], prompt, options.seed, images))
     num_errors = 0
     for index, outcome in enumerate(outcomes, start=start):
         if index < job.first_index:

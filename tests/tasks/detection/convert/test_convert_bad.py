@@ -11,8 +11,9 @@ import pytest
 from pipeline.contract.jobs import ConvertJob
 from pipeline.errors import UserError
 from pipeline.files import read_all
+from pipeline.records.findings import Bad
 from pipeline.tasks.detection.convert import convert
-from pipeline.tasks.detection.convert.bad import KINDS, Bad
+from pipeline.tasks.detection.convert.bad import KINDS
 from pipeline.tasks.detection.evaluate.score import evaluate
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import CocoFields, DetectionExample, DetectionPrediction

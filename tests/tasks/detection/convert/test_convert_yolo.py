@@ -12,8 +12,8 @@ from PIL import Image
 from pipeline.contract.jobs import ConvertJob, OnBad
 from pipeline.errors import UserError
 from pipeline.files import read_all, write_all
+from pipeline.records.findings import Bad
 from pipeline.tasks.detection.convert import convert
-from pipeline.tasks.detection.convert.bad import Bad
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction
 from tests.conftest import Baton
 from tests.tasks.detection.convert.test_convert import figures, from_coco, write
