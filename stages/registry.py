@@ -1,6 +1,7 @@
 """``baton registry``: models under names, versions and aliases."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -112,11 +113,7 @@ def _alias(registry: "Registry", words: tuple[str, str, str], gate: str | None, 
 def _list(registry: "Registry", names: list[str]) -> Result:
     found = [version for name in names or registry.names() for version in registry.versions(name)]
     lines = [f"registry: {len(found):,} versions in {registry.where}", *map(_line, found)]
-    facts = [
-        {"name": one.name, "version": one.version, "task": one.task, "weights_hash": one.weights_hash}
-        | {"created_at": one.created_at, "aliases": list(one.aliases)}
-        for one in found
-    ]
+    facts = [{**asdict(one), "aliases": list(one.aliases)} for one in found]
     return Result(lines, {"registry": registry.where, "versions": facts})
 
 

@@ -106,15 +106,15 @@ class FolderRegistry:
             there = self._path(name, number)
             if there.stat().st_size == size and sha256_file(there) == hashed:
                 return number
-        number = 1 + max(map(int, self._numbers(name)), default=0)
+        free = 1 + max(map(int, self._numbers(name)), default=0)
         while True:
             try:
-                os.link(file, self._path(name, str(number)))
+                os.link(file, self._path(name, str(free)))
             except FileExistsError:  # somebody else was faster
-                number += 1
+                free += 1
             else:
                 sync_folder(self.folder / name)
-                return str(number)
+                return str(free)
 
     def _path(self, name: str, version: str) -> Path:
         return self.folder / name / f"{version}{SUFFIX}"

@@ -1,8 +1,8 @@
 """The model registry of an MLflow server, by plain HTTP: its aliases, not its deprecated stages.
 
 The REST interface is https://mlflow.org/docs/latest/rest-api.html. Files are downloaded from the server itself (its
-default, ``--serve-artifacts``), into a folder of Baton's cache where they are called by their hash. A version that others
-made holds one inference_v1 file, or a folder with one.
+default, ``--serve-artifacts``), into a folder of Baton's cache where they are called by their hash. A version that
+others made holds one inference_v1 file, or a folder with one.
 """
 
 import os
