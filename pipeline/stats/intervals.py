@@ -125,8 +125,8 @@ def wilson(num_events: int, num_records: int, confidence: float = 0.95) -> Inter
 def quantile(values: Floats, share: float, confidence: float = 0.95) -> Interval:
     """The least of ``values`` [N] that at least ``share`` of them do not exceed; the bounds are two other values.
 
-    How many values lie below the true quantile is binomial, here in its normal limit (Conover, Practical
-    Nonparametric Statistics, 1999, chapter 3.2). Where there are too few values for a bound, it is the least or the largest of them.
+    How many values lie below the true quantile is binomial, here in its normal limit (Conover, Practical Nonparametric
+    Statistics, 1999, chapter 3.2). Where there are too few values for a bound, it is the least or the largest of them.
     Raises ValueError for no values.
     """
     ordered = np.sort(check_values(values))
