@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from pipeline.contract.serving import Answerer
 from pipeline.errors import UserError
 from pipeline.registry.entry import RegistryUnreachable, Version
-from pipeline.serve.canary import takes
+from pipeline.serve.reload.second import takes
 from pipeline.serve.reload.proof import Proof
 from pipeline.serve.reload.source import ModelSource
 from pipeline.serve.reload.state import Mode, Pointer, Second, State, Target, refused

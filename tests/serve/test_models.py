@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.files import write_all
 from pipeline.registry.folder import FolderRegistry
 from pipeline.serve.answer import open_answerer
-from pipeline.serve.canary import takes
+from pipeline.serve.reload.second import takes
 from pipeline.serve.exchange import exchange_of
 from pipeline.serve.models import Models
 from pipeline.serve.reload.proof import Prover

@@ -1,4 +1,4 @@
-"""Which requests a second model answers."""
+"""A second model beside the one that answers: which requests it answers, or that it is asked in the shadow."""
 
 from hashlib import blake2b
 
