@@ -25,13 +25,13 @@ class Start(msgspec.Struct, tag_field="type", tag="start"):
 
 
 class Ack(msgspec.Struct, tag_field="type", tag="ack"):
-    """An episode has come whole."""
+    """An episode has come: of one that was asked for, the whole."""
 
     id: str
 
 
 class Get(msgspec.Struct, tag_field="type", tag="get"):
-    """An episode is asked for."""
+    """An episode is asked for, with all its frames. What was asked for before is not wanted any more."""
 
     id: str
 
@@ -134,7 +134,7 @@ class Connection:
         if entry is not None:
             cursor = None if chosen.asked else self._live.cursor(entry)
             facts = {"type": "play", "id": entry.summary.id, "cursor": cursor, "dropped": self._client.num_dropped}
-            self._client.run(self._live.reel(entry), to_text(facts))
+            self._client.run(self._live.reel(entry, whole=chosen.asked), to_text(facts), whole=chosen.asked)
         return True
 
     async def _tell_part(self) -> bool:
@@ -143,7 +143,10 @@ class Connection:
             return False
         part = one.reel.parts[one.num_sent]
         one.num_sent += 1
-        await self._websocket.send_text(part if one.num_sent > 1 else f'{one.facts[:-1]},"head":{part}}}')
+        if isinstance(part, bytes):
+            await self._websocket.send_bytes(part)
+        else:
+            await self._websocket.send_text(f'{one.facts[:-1]},"head":{part}}}')
         return True
 
     async def _tell_problem(self) -> bool:

@@ -113,9 +113,10 @@ class Live:
         """An episode by its number, None when it is not there any more."""
         return self.index[number] if self.index.first <= number < len(self.index) else None
 
-    def reel(self, entry: Entry) -> Reel:
-        """The messages of an episode."""
-        return self.studio.reel(entry, self.index.history(entry.number, max(self.opened.part.num_recent, 1)))
+    def reel(self, entry: Entry, *, whole: bool) -> Reel:
+        """The messages of an episode, or its head alone."""
+        history = self.index.history(entry.number, max(self.opened.part.num_recent, 1))
+        return self.studio.reel(entry, history, whole=whole)
 
     def cursor(self, entry: Entry) -> str:
         """From where on a client has not seen the file: which file, the place of an episode in it, and its id."""

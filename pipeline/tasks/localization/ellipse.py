@@ -4,6 +4,8 @@ A Gaussian has the probability p within the ellipse at sqrt(-2 ln(1 - p)) standa
 .68, 2.146 for .9, 2.448 for .95): the squared distance is chi-square with two degrees of freedom.
 """
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,73 +21,76 @@ NUM_CORNERS = 128  # of an outline: its area is .04 % less than that of the elli
 ROUNDING = 1e-9  # of the larger variance: less than this is no extent, and no difference between axes
 
 
-class Axes(NamedTuple):
-    """Of N Gaussians: standard deviations along both axes and direction of the major one. All are [N].
-
-    ``azimuth_deg`` is clockwise from north, in [0, 180), and 0 where the axes are equal. ``degenerate`` are those whose
-    minor axis has no length, or whose axes are equal.
-    """
-
-    major_m: Floats
-    minor_m: Floats
-    azimuth_deg: Floats
-    degenerate: NDArray[np.bool_]
-
-
 def scale(probability: float) -> float:
     """How many standard deviations the ellipse of ``probability`` reaches."""
-    return float(np.sqrt(-2 * np.log1p(-probability)))
+    return math.sqrt(-2 * math.log1p(-probability))
 
 
-def axes(covariances: ArrayLike) -> Axes:
-    """The axes of ``covariances`` [N, 3]: (east east, east north, north north), in square metres.
+SCALES = tuple(map(scale, PROBABILITIES))
 
-    Raises UserError for a covariance that is not finite, or that has a negative variance in some direction. None is
-    changed to fit.
+
+class Axes(NamedTuple):
+    """Standard deviations along both axes of a Gaussian, and the direction of the major one.
+
+    ``azimuth_deg`` is clockwise from north, in [0, 180), and 0 where the axes are equal. A Gaussian is degenerate where
+    its minor axis has no length or its axes are equal.
     """
-    covariances = np.asarray(covariances, np.float64).reshape(-1, 3)
-    east, both, north = covariances.T
+
+    major_m: float
+    minor_m: float
+    azimuth_deg: float
+    degenerate: bool
+
+
+def axes(covariance: Covariance) -> Axes:
+    """The axes of a covariance (east east, east north, north north), in square metres.
+
+    Raises UserError where it is not finite, or has a negative variance in some direction. It is not changed to fit.
+    """
+    east, both, north = covariance
     mean, difference = (east + north) / 2, (east - north) / 2
-    radius = np.hypot(difference, both)
-    with np.errstate(invalid="ignore"):  # infinity less infinity: refused below
-        major, minor = mean + radius, mean - radius
-    bad = ~np.isfinite(covariances).all(axis=1) | ~(minor >= -ROUNDING * np.abs(major))
-    if bad.any():
-        values = ", ".join(f"{value:g}" for value in covariances[bad.argmax()])
+    radius = math.hypot(difference, both)
+    major, minor = mean + radius, mean - radius
+    if not (math.isfinite(major) and minor >= -ROUNDING * major):
         raise UserError(
-            f"({values}) is no covariance: it must be finite, and no direction may have a negative variance",
+            f"({east:g}, {both:g}, {north:g}) is no covariance: it must be finite and have no negative variance",
             where="covariance_m2 (east east, east north, north north)",
-            remedy="say what the model answered: a covariance that had to be changed would no longer be its own",
+            remedy="write what the model answered: a covariance that was changed to fit is no longer its own",
         )
     equal = radius <= ROUNDING * major
-    azimuth = np.degrees(np.arctan2(both, -difference) / 2) % 180  # of the larger variance, from north to east
+    azimuth = 0.0 if equal else math.degrees(math.atan2(both, -difference) / 2) % 180
     return Axes(
-        major_m=np.sqrt(major.clip(0)),
-        minor_m=np.sqrt(minor.clip(0)),
-        azimuth_deg=np.where(equal | (azimuth >= 180), 0.0, azimuth),  # -1e-20 % 180 is 180
-        degenerate=equal | (minor <= ROUNDING * major),
+        major_m=math.sqrt(major),
+        minor_m=math.sqrt(max(minor, 0.0)),
+        azimuth_deg=0.0 if azimuth >= 180 else azimuth,  # -1e-20 % 180 is 180
+        degenerate=equal or minor <= ROUNDING * major,
     )
 
 
-def ellipses(covariance: Covariance) -> tuple[Ellipse, ...]:
-    """The ellipses of a prediction, one for each of `PROBABILITIES`. Raises UserError as `axes`."""
+def are_covariances(covariances: ArrayLike) -> NDArray[np.bool_]:
+    """Which of ``covariances`` [..., 3] are finite and have no negative variance in any direction: [...]."""
+    east, both, north = np.moveaxis(np.asarray(covariances, np.float64), -1, 0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        major = (east + north) / 2 + np.hypot((east - north) / 2, both)
+        return np.asarray(np.isfinite(major) & (east + north - major >= -ROUNDING * major))
+
+
+def ellipses(covariance: Covariance, scales: Sequence[float] = SCALES) -> tuple[Ellipse, ...]:
+    """The ellipses of a prediction, one for each of `PROBABILITIES`. Raises UserError as `axes`.
+
+    ``scales`` are how many standard deviations they reach, where it is not a Gaussian that has this covariance.
+    """
     found = axes(covariance)
     return tuple(
         Ellipse(
             probability=probability,
-            semi_major_m=float(found.major_m[0]) * scale(probability),
-            semi_minor_m=float(found.minor_m[0]) * scale(probability),
-            azimuth_deg=float(found.azimuth_deg[0]),
-            degenerate=bool(found.degenerate[0]),
+            semi_major_m=found.major_m * reach,
+            semi_minor_m=found.minor_m * reach,
+            azimuth_deg=found.azimuth_deg,
+            degenerate=found.degenerate,
         )
-        for probability in PROBABILITIES
+        for probability, reach in zip(PROBABILITIES, scales, strict=True)
     )
-
-
-def area_m2(covariances: ArrayLike, probability: float) -> Floats:
-    """Square metres within the ellipses of ``covariances`` [N, 3]. Raises UserError as `axes`."""
-    found = axes(covariances)
-    return np.pi * scale(probability) ** 2 * found.major_m * found.minor_m
 
 
 def ring(latitude: float, longitude: float, ellipse: Ellipse, num_corners: int = NUM_CORNERS) -> Floats:

@@ -7,6 +7,9 @@ the centre is true to scale: 100 km away other lengths are too long by up to .00
 Places are float64 [..., 2], (latitude, longitude) in degrees; local ones (east, north) in metres.
 """
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 from pyproj import Geod
@@ -41,6 +44,14 @@ def turned(places: ArrayLike, centre: ArrayLike) -> Floats:
     """By how many radians, clockwise, north at ``places`` is turned against that of the frames about ``centre``."""
     azimuths, back_azimuths, _ = _inverse(centre, places)
     return np.radians(azimuths - (back_azimuths + 180))
+
+
+def place_at(local: Sequence[float], centre: Sequence[float]) -> tuple[float, float, float]:
+    """`to_degrees` and `turned` of a single place: its latitude, its longitude, and how far its north is turned."""
+    (east, north), (latitude, longitude) = local, centre
+    azimuth, distance = math.degrees(math.atan2(east, north)), math.hypot(east, north)
+    there, up, back_azimuth = GEOD.fwd(longitude, latitude, azimuth, distance)
+    return up, there, math.radians(azimuth - (back_azimuth + 180))
 
 
 def to_cartesian(places: ArrayLike, altitude_m: ArrayLike) -> Floats:

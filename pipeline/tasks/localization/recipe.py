@@ -43,12 +43,23 @@ class Optimizer(recipe.Optimizer, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Train(recipe.Training, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A step is a batch of new transmissions."""
+    """A step is a batch of new transmissions, or of those in the file ``records`` (examples.jsonl).
+
+    ``kinds`` are what times suffer: names, of which there are as many of each, or shares by name. The model is
+    monitored on ``num_monitored`` other transmissions, or on the last fifth of the groups of the file. Losses are told
+    every ``progress_every`` steps, and every ``sample_every`` what the model says of ``num_sampled`` transmissions.
+    """
 
     num_steps: Count = 20_000
     batch_size: Count = 256
     monitor_every: Count = 2_000
     checkpoint_every: Count = 2_000
+    kinds: Kinds = ("clean",)
+    records: str | None = None
+    num_monitored: Count = 4_000
+    progress_every: Count = 50
+    sample_every: Count = 200
+    num_sampled: Count = 4
 
 
 class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,6 +73,12 @@ class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: Seed = 1
     kinds: Kinds = ("clean",)
     world: World | None = None
+
+
+class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What computes the answers: torch, or ONNX Runtime as a server does; they differ in the last digits."""
+
+    runtime: Literal["torch", "onnxruntime"] = "torch"
 
 
 class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +95,7 @@ class LocalizationRecipe(recipe.Recipe, frozen=True, kw_only=True, forbid_unknow
     optimizer: Optimizer = Optimizer()
     train: Train = Train()
     examples: Examples = Examples()
+    infer: Infer = Infer()
     evaluate: Evaluate = Evaluate()
 
 

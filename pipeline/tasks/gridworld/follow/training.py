@@ -71,6 +71,7 @@ LEGEND: tuple[Line, ...] = (
     (Words("• · its trail   name? not yet seen   shut: closed   ┌ ┐└ ┘ what it sees", "muted"),),
     (Words("!", "bad", strong=True), Words(" low   ▶ chosen   ✗ masked   ◆ choice of the --model", "muted")),
 )
+_KNOWN = frozenset(PLACES)
 
 
 def num_frames(summary: Summary) -> int:
@@ -105,8 +106,9 @@ def scene(moment: Moment) -> Scene:
 
 def tell_scene(moment: Moment, *facts: str) -> Scene:
     """The same under other ``facts``: a prediction has all that is drawn of a training episode."""
-    places = {key: at for key, at in moment.episode.grid_places.items() if key in PLACES}  # others are of no town
-    moment = replace(moment, episode=structs.replace(moment.episode, grid_places=places))
+    if not moment.episode.grid_places.keys() <= _KNOWN:  # what is not known is of no town
+        places = {key: at for key, at in moment.episode.grid_places.items() if key in _KNOWN}
+        moment = replace(moment, episode=structs.replace(moment.episode, grid_places=places))
     episode, choices = moment.episode, read_choices(moment)
     return Scene(
         frame=moment.frame,

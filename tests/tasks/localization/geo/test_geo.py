@@ -44,3 +44,9 @@ def test_a_short_chord_is_as_long_as_its_geodesic() -> None:
     places = [(45.0, 7.0), (45.001, 7.001)]
     chord = np.linalg.norm(np.subtract(*geo.to_cartesian(places, 0.0)))
     assert chord == pytest.approx(geo.distance_m(*places), rel=1e-7)
+
+
+def test_a_single_place_is_as_those_of_many() -> None:
+    latitude, longitude, angle = geo.place_at((30e3, 40e3), (80.0, 179.9))
+    np.testing.assert_allclose(geo.to_degrees((30e3, 40e3), (80.0, 179.9)), (latitude, longitude), rtol=1e-12)
+    assert np.sin(angle) == pytest.approx(np.sin(geo.turned((latitude, longitude), (80.0, 179.9))))

@@ -5,7 +5,15 @@ from scipy import stats
 from pipeline.errors import UserError
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo, mixture
-from pipeline.tasks.localization.mixture import Mixtures, log_density, moments, of_predictions, region, told
+from pipeline.tasks.localization.mixture import (
+    Mixtures,
+    ellipse_scales,
+    log_density,
+    moments,
+    of_predictions,
+    region,
+    told,
+)
 from pipeline.tasks.localization.rows import Component, Prediction
 
 ONE = Mixtures(np.ones((1, 1)), np.array([[[100.0, -50.0]]]), np.array([[[4e4, 1e4, 1e4]]]))
@@ -96,6 +104,25 @@ def test_a_row_says_the_mixture_from_which_it_was_written() -> None:
     assert len(fields["components"]) == 2 and len(fields["ellipses"]) == 4
 
 
+def test_the_ellipses_of_a_mixture_contain_what_they_say_of_it() -> None:
+    points = draw(TWO, 200_000, 5)
+    mean, covariance = moments(TWO)
+    offsets = points - mean
+    distances = np.sqrt(np.einsum("ni,ij,nj->n", offsets, np.linalg.inv(matrix(covariance[0])), offsets))
+    shares = (distances[:, None] <= ellipse_scales(TWO)).mean(axis=0)
+    np.testing.assert_allclose(shares, [0.5, 0.68, 0.9, 0.95], atol=0.01)
+    assert abs((distances <= 1.177).mean() - 0.5) > 0.012  # as one Gaussian they would not
+
+
+def test_the_ellipses_of_one_gaussian_are_those_of_chi_square() -> None:
+    assert ellipse_scales(ONE)[0].tolist() == pytest.approx([1.177, 1.510, 2.146, 2.448], abs=5e-4)
+
+
+def test_what_is_told_of_a_mixture_does_not_depend_on_those_beside_it() -> None:
+    both = Mixtures(*(np.concatenate([one, 1 * one]) for one in vars(TWO).values()))
+    assert told(both, [(45.0, 7.0), (10.0, 20.0)])[1] == told(TWO, (10.0, 20.0))[0]
+
+
 def test_one_gaussian_has_no_components() -> None:
     fields = told(ONE, (45.0, 7.0))[0]
     assert fields["components"] == ()
@@ -109,7 +136,7 @@ GOOD = {"fix_latitude": 45.0, "fix_longitude": 7.0, "covariance_m2": (4.0, 0.0, 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"covariance_m2": (1.0, 2.0, 1.0)}, "is no covariance"),
+        ({"covariance_m2": (1.0, 2.0, 1.0)}, "negative variance"),
         ({"covariance_m2": (4.0, 2.0, 1.0)}, "no area"),
         ({"covariance_m2": None}, "neither a fix"),
         (
