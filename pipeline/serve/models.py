@@ -20,8 +20,8 @@ from msgspec.structs import replace
 from pipeline.contract.serving import Answerer
 from pipeline.errors import UserError
 from pipeline.registry.entry import RegistryUnreachable, Version
-from pipeline.serve.reload.second import takes
 from pipeline.serve.reload.proof import Proof
+from pipeline.serve.reload.second import takes
 from pipeline.serve.reload.source import ModelSource
 from pipeline.serve.reload.state import Mode, Pointer, Second, State, Target, refused
 
@@ -32,7 +32,7 @@ Open = Callable[[Path, str], Answerer]
 """A model file and what its version is called, to the model. Raises UserError."""
 Prove = Callable[[Answerer, Answerer], Proof]
 """The old and the new model; raises UserError where the new one is worse."""
-Event = Literal["reloaded", "refused", "unreachable"]
+Event = Literal["adopted", "reloaded", "refused", "unreachable"]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,6 +240,7 @@ class Models:
                 second.share if second else 0.0,
             )
             self._adopted = pointer.generation
+        self._count("adopted")
 
     def _swapped(
         self,

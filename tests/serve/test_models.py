@@ -16,10 +16,10 @@ from pipeline.errors import UserError
 from pipeline.files import write_all
 from pipeline.registry.folder import FolderRegistry
 from pipeline.serve.answer import open_answerer
-from pipeline.serve.reload.second import takes
 from pipeline.serve.exchange import exchange_of
 from pipeline.serve.models import Models
 from pipeline.serve.reload.proof import Prover
+from pipeline.serve.reload.second import takes
 from pipeline.serve.reload.source import FileSource, ModelSource, RegistrySource
 from pipeline.serve.reload.state import State
 from pipeline.tasks.gridworld.recipe import Evaluate

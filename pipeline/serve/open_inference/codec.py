@@ -143,7 +143,8 @@ def encode(
         if one.name not in types:
             raise UserError(f"there is no such output; there are {', '.join(types)}", where=one.name[:80])
         datatype, array = types[one.name], np.asarray(answers[one.name])
-        shape, parameters, data = list(array.shape), {}, None
+        shape, data = list(array.shape), None
+        parameters: Parameters = {}
         if one.parameters.get("binary_data", request.parameters.get("binary_data_output", False)):
             blobs.append(_bytes(array, datatype))
             parameters = {"binary_data_size": len(blobs[-1])}
@@ -213,7 +214,8 @@ def _numbers(data: list[Any], datatype: str, where: str) -> Array:
         array = np.array(data)
         if array.dtype.kind not in {"BOOL": "b"}.get(datatype, "iuf" if datatype[:2] == "FP" else "iu") and array.size:
             raise ValueError("they are of another kind")
-        cast = array.astype(DTYPES[datatype]).ravel()
+        with np.errstate(over="ignore"):  # what is too large is told below
+            cast = array.astype(DTYPES[datatype]).ravel()
         if datatype[:2] != "FP" and not np.array_equal(cast, array.ravel()):
             raise ValueError("one is too large")
     except (ValueError, OverflowError, TypeError) as error:

@@ -11,6 +11,8 @@ from pipeline.errors import UserError
 from pipeline.files.atomic import cannot_write
 from pipeline.files.hashes import sha256_file
 from pipeline.registry.entry import Registry, Version
+from pipeline.registry.find import open_registry
+from pipeline.serve.settings import Settings
 
 NUM_KEPT = 4  # copies of a file: of the model that answers, the one before, a second one, and one that is on its way
 
@@ -34,6 +36,14 @@ class ModelSource(Protocol):
 
     def versions(self) -> Sequence[Version]:
         """All that could be asked for."""
+
+
+def source_of(settings: Settings, folder: Path) -> "FileSource | RegistrySource":
+    """What the settings name; copies of files lie in ``folder``. Raises UserError."""
+    if settings.model is not None:
+        return FileSource(settings.model, folder / "models")
+    assert settings.registry and settings.name, "the command sees to that"
+    return RegistrySource(open_registry(settings.registry), settings.name, settings.alias)
 
 
 class FileSource:
