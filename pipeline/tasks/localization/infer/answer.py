@@ -57,7 +57,9 @@ def _row(record: Record, model: str, said: Mapping[str, Any]) -> Prediction:
         altitude_m=record.altitude_m,
         kind=record.kind,
         group=record.group,
+        time=record.time,
         latitude=record.latitude,
         longitude=record.longitude,
+        recording=record.recording,
         **said,
     )
