@@ -129,6 +129,13 @@ STAGES: tuple[Stage, ...] = (
         summary="a grid of models, seeds and decoding settings: every cell once, one table over all",
     ),
     Stage(
+        name="serve",
+        reads=("export/model.inference_v1",),
+        part="serve",
+        summary="answer over HTTP, and log the answers as predictions",
+        writes_also="`MODEL/predictions.jsonl` and `MODEL/truths.jsonl` in `serve/`, or where `--log` points",
+    ),
+    Stage(
         name="convert",
         reads=("files of other tools", "examples/examples.jsonl", "infer/predictions.jsonl"),
         part="convert",

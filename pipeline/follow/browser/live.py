@@ -10,7 +10,7 @@ import msgspec
 
 from pipeline.contract.parts import SecondOpinion
 from pipeline.follow.browser.client import NUM_RECENT, Client
-from pipeline.follow.browser.curves import Curves
+from pipeline.follow.browser.curves import Curves, Told
 from pipeline.follow.browser.reel import MAX_WORDS, Reel, Studio, to_text
 from pipeline.follow.feed import News, Opened
 from pipeline.follow.index import Entry, EpisodeIndex
@@ -63,8 +63,7 @@ class Live:
         self.index = EpisodeIndex(opened.part.filters)
         self.studio = Studio(opened, opinion)
         self.clients: set[Client] = set()
-        self.curves: Curves = {}
-        self.generation = 0
+        self.curves = Told({}, 0)
         self.ended: str | None = None
         self.state = ""
         self._identity = ""
@@ -82,7 +81,7 @@ class Live:
         self._num_skipped += len(news.skipped)
         numbers = [self._add(*pair) for pair in zip(news.arrivals, found.rows, strict=True)]
         if found.curves is not None:
-            self.curves, self.generation = found.curves, found.generation
+            self.curves = Told(found.curves, found.generation)
         self._tell_state(news)
         if not self._is_read and not news.behind_bytes:
             self._is_read = True

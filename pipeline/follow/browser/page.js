@@ -12,6 +12,7 @@ const ENDED = {
   finished: "the training has ended",
   failed: "the training has failed",
   interrupted: "the training was interrupted",
+  killed: "the training was killed",
   deleted: "the file was deleted",
 };
 const KEYS = [
@@ -72,7 +73,11 @@ function addPlay(play) {
   }
   if (at.wanted?.id === play.id) show(play.id, at.wanted.frame);
   else if (at.wanted === null && (at.id === null || (link.isBehind && at.live))) show(play.id, 0);
-  if (placeOf.get(play.id) < known.number && placeOf.get(play.id) === index.length - 1) link.isBehind = false;
+  noteNewest();
+}
+
+function noteNewest() {
+  if (known.number === index.length && plays.has(index.at(-1)?.id)) link.isBehind = false;
 }
 
 function addFrames(play, changes) {
@@ -466,6 +471,7 @@ const take = {
   },
   index(message) {
     addRows(message.rows, message.from);
+    noteNewest();
     if (link.isFresh && at.wanted) askForWanted();
     link.isFresh = false;
   },
