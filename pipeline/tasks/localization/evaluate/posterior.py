@@ -150,7 +150,7 @@ def _cells() -> tuple[Floats, Floats]:
 
 def _losses(cells: Floats) -> Floats:
     """Path losses [M, E, R] of places without that of the band: what a frequency of 1 MHz would lose."""
-    ranges = ranges_m(cells[:, 0], cells[:, 1], propagation.ALTITUDE_M, places_m(SITES))[:, None]
+    ranges = ranges_m(cells, propagation.ALTITUDE_M, places_m(SITES))[:, None]
     exponents = _midpoints(World().path_loss_exponent, NUM_EXPONENTS)[:, None]
     return propagation.path_loss_db(ranges, 1.0, exponents, _ALTITUDES)
 
