@@ -3,7 +3,6 @@
 The last of several predictions files is the one looked at closely; the errors of the others are beside it.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from pipeline.stats import Floats
 from pipeline.tasks.localization.convert.geojson_write import document
 from pipeline.tasks.localization.recipe import Evaluate, Visualize
 from pipeline.tasks.localization.rows import Monitor, Prediction, Progress
-from pipeline.tasks.localization.signal.recording import Recording, read_recording
+from pipeline.tasks.localization.signal.recording import Recording, hash_recordings, read_recording
 from pipeline.tasks.localization.visualize import curves, maps
 from pipeline.tasks.localization.visualize.judged import Judged, Record, judge
 from schemas.rows import Figure
@@ -56,13 +55,9 @@ def sections(job: DrawJob) -> Iterator[Section]:
         yield LEARNING, _learning(read_training(job.train_folder, Progress, Monitor, job.note))
 
 
-def hash_recordings(predictions: Sequence[Prediction], root: Path) -> str:
-    """One hash over the recordings that the predictions name, and that are there."""
-    digest = hashlib.sha256()
-    for name in dict.fromkeys(row.recording for row in predictions if row.recording):
-        for path in sorted(root.glob(f"{Path(name).with_suffix('')}.*")):
-            digest.update(f"{path.name}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
+def hash_shown(predictions: Sequence[Prediction], root: Path) -> str:
+    """One hash over the recordings that predictions name."""
+    return hash_recordings([row.recording for row in predictions if row.recording is not None], root)
 
 
 def _quality(judged: Judged, others: Mapping[str, Floats]) -> Iterator[Picture]:
@@ -126,4 +121,4 @@ def _learning(training: Training) -> Iterator[Picture]:
     )
 
 
-PART = VisualizePart(draw=draw, orders={RECORDS: "farthest off first"}, hash_images=hash_recordings, files=(MAP,))
+PART = VisualizePart(draw=draw, orders={RECORDS: "farthest off first"}, hash_images=hash_shown, files=(MAP,))

@@ -16,7 +16,7 @@ from pipeline.tasks.localization.recipe import Evaluate, Visualize
 from pipeline.tasks.localization.rows import Monitor, Prediction, Progress
 from pipeline.tasks.localization.signal.recording import write_recording
 from pipeline.tasks.localization.visualize.curves import length
-from pipeline.tasks.localization.visualize.draw import draw, hash_recordings
+from pipeline.tasks.localization.visualize.draw import draw, hash_shown
 from pipeline.tasks.localization.visualize.judged import judge
 from pipeline.tasks.localization.visualize.waterfall import spectrogram
 from schemas.rows import Figure
@@ -83,9 +83,9 @@ def test_a_recording_is_shown_and_a_missing_one_is_told(tmp_path: Path) -> None:
         heights.append(Image.open(tmp_path / "out" / found[-1].path).height)
         assert notes == []
     assert heights[0] > heights[1]
-    before = hash_recordings([with_it], tmp_path)
+    before = hash_shown([with_it], tmp_path)
     (tmp_path / "rec.sigmf-data").unlink()
-    assert hash_recordings([with_it], tmp_path) != before
+    assert hash_shown([with_it], tmp_path) != before
     assert (
         "is not shown: cannot read the samples" in drawn(tmp_path / "out", {"a": [with_it]}, image_root=tmp_path)[1][0]
     )
