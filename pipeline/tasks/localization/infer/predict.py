@@ -44,10 +44,12 @@ class LocalizationModel:
 
     def through(self, run: Run, records: Sequence[Record]) -> list[Prediction]:
         """The same by another way of running the network."""
+        if not records:
+            return []
         inputs = prepare(records, self.network)
         each = [run({name: array[n : n + 1] for name, array in inputs.tensors.items()}) for n in range(len(records))]
-        outputs = {name: np.concatenate([one[name] for one in each]) for name in each[0]} if each else {}
-        return answer(records, inputs, outputs, self.weights_hash[:16]) if each else []
+        outputs = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
+        return answer(records, inputs, outputs, self.weights_hash[:16])
 
     @property
     def network(self) -> NetworkBrain:
