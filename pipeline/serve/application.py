@@ -26,13 +26,14 @@ from pipeline.serve.http.openapi import JSON, Route, describe
 from pipeline.serve.http.problems import Problem, decoded, invalid
 from pipeline.serve.log import RequestLog
 from pipeline.serve.metrics import MEDIA_TYPE as METRICS_TYPE
-from pipeline.serve.metrics import Metrics
+from pipeline.serve.metrics import Metrics, Reading
 from pipeline.serve.models import Models
 from pipeline.serve.settings import Settings
 from pipeline.serve.truths import Truths
 
 Response = tuple[int, list[tuple[str, str]], bytes]
 _JSON_HEADERS = [("content-type", JSON)]
+_READING_WAIT_S = 1.0  # for live metrics; what takes longer is told the next time
 _TRUTH_WAIT_S, _TRUTH_ASK_EVERY_S = 1.0, 0.05  # for an answer whose row is on its way to the log
 
 
@@ -73,6 +74,8 @@ class Application:
         self._requests = {route.path: metrics.requests.labels(route.path) for route in self.routes}
         self._openapi = describe(self.routes, title=f"Baton: {settings.task}", has_keys=settings.auth_file is not None)
         self._num_active, self._ids, self._start = 0, count(1), secrets.token_hex(5)
+        self._reading: asyncio.Task[list[Reading]] | None = None
+        self._readings: list[Reading] = []
         metrics.loaded.set(models.current() is not None)
 
     def close(self) -> None:
@@ -242,16 +245,17 @@ class Application:
 
     async def exposed_metrics(self, client: str, asked: Asked) -> Response:
         """``GET /metrics``."""
-        models = [one.identity.model for one in self.models.serving()]
-        text = await asyncio.to_thread(self._exposed, models)
-        return HTTPStatus.OK, [("content-type", METRICS_TYPE)], text
+        if self.truths and (self._reading is None or self._reading.done()):
+            models = [one.identity.model for one in self.models.serving()]
+            self._reading = asyncio.create_task(asyncio.to_thread(self.truths.readings, models))
+        if self._reading:
+            await asyncio.wait([self._reading], timeout=_READING_WAIT_S)
+            self._readings = self._reading.result() if self._reading.done() else self._readings
+        return HTTPStatus.OK, [("content-type", METRICS_TYPE)], self.metrics.exposed(self._readings)
 
     async def openapi(self, client: str, asked: Asked) -> Response:
         """``GET /openapi.json``."""
         return HTTPStatus.OK, _JSON_HEADERS, self._openapi
-
-    def _exposed(self, models: Sequence[str]) -> bytes:
-        return self.metrics.exposed(self.truths.readings(models) if self.truths else ())
 
     async def _body(self, asked: Asked) -> bytes:
         kind = (asked.header("content-type") or "").partition(";")[0].strip().lower()
