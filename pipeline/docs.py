@@ -21,6 +21,7 @@ from schemas.brain import BrainSpec
 from schemas.flow import STAGES, Stage
 from schemas.gate import Baseline, GateSpec, Verdict
 from schemas.manifest import Manifest
+from schemas.registry import Aliases
 from schemas.sweep import Cell, CellResult, Sweep
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,6 +121,7 @@ def _types() -> Iterator[tuple[str, Any]]:
     yield "baseline_v1", Baseline
     yield "verdict_v1", Verdict
     yield "scene_v1", Scene
+    yield "aliases_v1", Aliases
     yield from comparison.ROW_TYPES.items()
     for task in shipped_task_names():
         if rows := find_part(task, RowsPart):

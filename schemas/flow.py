@@ -108,6 +108,12 @@ STAGES: tuple[Stage, ...] = (
         summary="what differs between models on the same records, and how sure that is",
     ),
     Stage(
+        name="registry",
+        reads=("export/model.inference_v1", "infer/predictions.jsonl"),
+        summary="keep models under names, versions and aliases, for serve",
+        writes_also="`NAME/VERSION.inference_v1` and `NAME/aliases.json` in a folder, or an MLflow server",
+    ),
+    Stage(
         name="sweep",
         reads=("recipe", "train/selected.checkpoint_v1", "export/model.inference_v1", "examples/examples.jsonl"),
         writes=(

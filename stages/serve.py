@@ -1,5 +1,6 @@
 """``baton serve``: a model behind HTTP: what infer does, a request at a time."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -58,6 +59,44 @@ RateOption = Annotated[
     float | None,
     typer.Option("--rate", min=0.001, metavar="NUMBER", help="Requests a second by key, or by address without keys."),
 ]
+TaskArgument = Annotated[
+    str, typer.Argument(metavar="[TASK]", help="Task; with --registry it may be left out: the model's file says it.")
+]
+RegistryOption = Annotated[
+    str | None,
+    typer.Option("--registry", envvar="MLFLOW_URI", metavar="PLACE", help="A folder, or mlflow://HOST:PORT."),
+]
+NameOption = Annotated[
+    str | None, typer.Option("--name", envvar="MODEL_NAME", metavar="NAME", help="Which of the registry's models.")
+]
+AliasOption = Annotated[
+    str, typer.Option("--alias", envvar="MODEL_STAGE", metavar="ALIAS", help="The alias, or the version, that answers.")
+]
+ReloadIntervalOption = Annotated[
+    float | None,
+    typer.Option(
+        "--reload-interval",
+        envvar="MODEL_RELOAD_INTERVAL_SECONDS",
+        min=0.05,
+        metavar="SECONDS",
+        help="How often it is looked whether the alias has moved, or the file was replaced; else when it is asked.",
+    ),
+]
+ProofRowsOption = Annotated[
+    int,
+    typer.Option("--proof-rows", min=0, metavar="NUMBER", help="Newest rows of the log that a new model must answer."),
+]
+CanaryOption = Annotated[
+    str | None, typer.Option("--canary", metavar="VERSION", help="A version or alias that answers a share of the keys.")
+]
+ShareOption = Annotated[float, typer.Option("--share", min=0.0, max=1.0, help="That share, with --canary.")]
+ShadowOption = Annotated[
+    str | None,
+    typer.Option("--shadow", metavar="VERSION", help="A version or alias that is asked, but not heard."),
+]
+CacheOption = Annotated[
+    bool, typer.Option("--cache", help="Keep answers in each worker; with REDIS_HOST they are kept there.")
+]
 LogLevelOption = Annotated[
     LogLevel | None,
     typer.Option(
@@ -66,10 +105,20 @@ LogLevelOption = Annotated[
 ]
 
 
-@command("serve", shared=("task", "recipe", "settings", "runs_dir", "device", "threads"))
+@command("serve", shared=("recipe", "settings", "runs_dir", "device", "threads"))
 def app(
     options: Options,
+    task: TaskArgument = "",
     model: ModelOption = None,
+    registry: RegistryOption = None,
+    name: NameOption = None,
+    alias: AliasOption = "production",
+    reload_interval: ReloadIntervalOption = None,
+    proof_rows: ProofRowsOption = 100,
+    canary: CanaryOption = None,
+    share: ShareOption = 0.1,
+    shadow: ShadowOption = None,
+    cache: CacheOption = False,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8006,
     workers: WorkersOption = 1,
@@ -94,6 +143,8 @@ def app(
 
     Example: baton serve gridworld --recipe full --workers 2 --port 8010
 
+    Example: baton serve --registry models --name beacon --reload-interval 10
+
     Example: baton serve detection --model full --image-root images --host 0.0.0.0 --auth-file keys.txt
     """
     from pipeline.serve.http.limits import Limits  # here: `--help` need not wait for it
@@ -106,12 +157,32 @@ def app(
         raise UserError(what, where=f"--host {host}", remedy="add --auth-file FILE, or leave --host out")
     if no_log and log is not None:
         raise UserError("--no-log keeps none, --log says where", remedy="leave one of them out")
+    if canary and shadow:
+        raise UserError("there is one second model", where="--canary, --shadow", remedy="leave one of them out")
+    named = model is None and options.recipe is None and name is not None
+    if named and registry is None:
+        raise UserError("a name is one of a registry", where=f"--name {name}", remedy="add --registry FOLDER")
+    if (canary or shadow) and not named:
+        raise UserError("a second model is one of a registry", remedy="--registry FOLDER --name NAME")
+    options = replace(options, task=task or (_task_of(registry, name, alias) if registry and name else ""))
     recipe, run_name = options.recipe_or_defaults()
-    path = find_model(model, options.task) if model else options.folder(run_name, "export") / "model.inference_v1"
+    path = None
+    if not named:
+        path = find_model(model, options.task) if model else options.folder(run_name, "export") / "model.inference_v1"
+        path = path.resolve()
     folder = log or options.runs_dir / options.task / (run_name or "") / "serve"
     settings = Settings(
         task=options.task,
-        model=path.resolve(),
+        model=path,
+        registry=str(Path(registry).resolve()) if registry and "://" not in registry else registry,
+        name=name,
+        alias=alias,
+        reload_interval_s=reload_interval,
+        num_proof_rows=proof_rows,
+        second=canary or shadow,
+        mode="canary" if canary else "shadow",
+        share=share,
+        cache=cache,
         device=options.device,
         decoding=msgspec.to_builtins(getattr(recipe, "infer", None)),
         evaluate=msgspec.to_builtins(getattr(recipe, "evaluate", None)),
@@ -131,6 +202,15 @@ def app(
     )
     serve(settings, host, port)
     return Result()
+
+
+def _task_of(registry: str, name: str, alias: str) -> str:
+    """The task of a registry's model, as its file says it."""
+    from pipeline.model.container import ModelFile
+    from pipeline.registry.find import open_registry
+
+    place = open_registry(registry)
+    return str(ModelFile(place.fetch(name, place.resolve(name, alias))).header.metadata.get("task"))
 
 
 if __name__ == "__main__":

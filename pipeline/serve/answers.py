@@ -36,12 +36,6 @@ class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
 
 
-class ModelsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """All models that answer."""
-
-    models: list[ModelAnswer]
-
-
 class TruthAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Of which models' answers the truth is known now."""
 

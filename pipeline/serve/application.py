@@ -5,7 +5,6 @@ import secrets
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from itertools import count
 from typing import Any, Protocol
@@ -14,40 +13,32 @@ import msgspec
 
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import RecipePart
-from pipeline.contract.serving import Answerer
 from pipeline.errors import UserError
-from pipeline.files import encode
 from pipeline.serve import answers
-from pipeline.serve.batching import Batching
+from pipeline.serve.answering import Answering, bug
 from pipeline.serve.exchange import exchange_of
 from pipeline.serve.http import problems
 from pipeline.serve.http.limits import Keys, Rates
-from pipeline.serve.http.openapi import JSON, Route, describe
+from pipeline.serve.http.message import JSON_HEADERS, Asked, Handler, Response, json_answer, json_body
+from pipeline.serve.http.openapi import Route, describe
 from pipeline.serve.http.problems import Problem, decoded, invalid
-from pipeline.serve.log import RequestLog
 from pipeline.serve.metrics import MEDIA_TYPE as METRICS_TYPE
 from pipeline.serve.metrics import Metrics, Reading
 from pipeline.serve.models import Models
+from pipeline.serve.routes.models import ModelRoutes
 from pipeline.serve.settings import Settings
 from pipeline.serve.truths import Truths
 
-Response = tuple[int, list[tuple[str, str]], bytes]
-_JSON_HEADERS = [("content-type", JSON)]
+STICKY_HEADER = "x-sticky-key"  # what a canary's share is taken of, where the client's name is not it
 _READING_WAIT_S = 1.0  # for live metrics; what takes longer is told the next time
 _TRUTH_WAIT_S, _TRUTH_ASK_EVERY_S = 1.0, 0.05  # for an answer whose row is on its way to the log
 
 
-class Asked(Protocol):
-    """A request, as an adapter has it. ``read`` raises Problem where the body is too large, too slow or cut."""
+class Room(Protocol):
+    """What answers at some routes: each has a method of the name of its handler."""
 
     @property
-    def method(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def address(self) -> str: ...
-    def header(self, name: str) -> str | None: ...
-    async def read(self) -> bytes: ...
+    def routes(self) -> list[Route]: ...
 
 
 class Application:
@@ -57,8 +48,7 @@ class Application:
         self.settings, self.models, self.metrics = settings, models, metrics
         self.limits = settings.limits
         self.exchange = exchange_of(settings.task)
-        self.batching = Batching(metrics, self.limits.max_items)
-        self.log = RequestLog(settings.log, metrics, settings.rotate_at) if settings.log else None
+        self.answering = Answering(settings, models, metrics)
         options = msgspec.convert(settings.evaluate, section_type(settings.task, "evaluate"))
         self.truths = Truths(settings.log, self.exchange, settings.task, options) if settings.log else None
         self._keys = Keys(settings.auth_file)
@@ -67,24 +57,24 @@ class Application:
         self._decoder = msgspec.json.Decoder(self.exchange.body)
         self._batch_decoder = msgspec.json.Decoder(answers.batch_of(msgspec.Raw, self.limits.max_items))
         self._truth_decoder = msgspec.json.Decoder(self.exchange.truth)
-        self.routes = self._routes()
-        self._handlers: dict[tuple[str, str], tuple[Route, Callable[[str, Asked], Awaitable[Response]]]] = {
-            (route.method, route.path): (route, getattr(self, route.handler)) for route in self.routes
+        rooms: tuple[Room, ...] = (self, ModelRoutes(models, self.exchange))
+        self._handlers: dict[tuple[str, str], tuple[Route, Handler]] = {
+            (route.method, route.path): (route, getattr(room, route.handler)) for room in rooms for route in room.routes
         }
-        self._requests = {route.path: metrics.requests.labels(route.path) for route in self.routes}
-        self._openapi = describe(self.routes, title=f"Baton: {settings.task}", has_keys=settings.auth_file is not None)
+        all_routes = [route for route, _ in self._handlers.values()]
+        self._requests = {route.path: metrics.requests.labels(route.path) for route in all_routes}
+        self._openapi = describe(all_routes, title=f"Baton: {settings.task}", has_keys=settings.auth_file is not None)
         self._num_active, self._ids, self._start = 0, count(1), secrets.token_hex(5)
         self._reading: asyncio.Task[list[Reading]] | None = None
         self._readings: list[Reading] = []
-        metrics.loaded.set(models.current() is not None)
 
     def close(self) -> None:
         """What is queued is written."""
-        self.batching.close()
-        if self.log:
-            self.log.close()
+        self.answering.close()
 
-    def _routes(self) -> list[Route]:
+    @property
+    def routes(self) -> list[Route]:
+        """Those that are answered here."""
         exchange, num = self.exchange, self.limits.max_items
         batch, item = answers.batch_of(exchange.body, num), answers.item_of(exchange.prediction)
         found = [
@@ -92,12 +82,6 @@ class Application:
                   request=exchange.body, answer=exchange.prediction),
             Route(method="POST", path="/v1/predict/batch", handler="predict_batch",
                   summary="Predictions, in order; an item that fails fails alone.", request=batch, answer=item),
-            Route(method="GET", path="/v1/model", handler="model", summary="The model that answers.",
-                  answer=answers.ModelAnswer),
-            Route(method="GET", path="/v1/models", handler="all_models", summary="All models that answer.",
-                  answer=answers.ModelsAnswer),
-            Route(method="POST", path="/v1/model/reload", handler="reload", summary="Open the model anew.",
-                  answer=answers.ModelAnswer, problems=(409,)),
             Route(method="GET", path="/health", handler="health", summary="Whether the server lives.",
                   answer=answers.Health, is_open=True),
             Route(method="GET", path="/ready", handler="ready", summary="Whether there is a model to answer.",
@@ -107,7 +91,7 @@ class Application:
             Route(method="GET", path="/openapi.json", handler="openapi", summary="This description.",
                   answer=dict[str, Any], is_open=True),
         ]  # fmt: skip
-        if exchange.part.truth and self.log:
+        if exchange.part.truth and self.settings.log:
             found.append(
                 Route(method="POST", path="/v1/truth", handler="truth", summary="The ground truth of an answer.",
                       request=exchange.truth, answer=answers.TruthAnswer, problems=(404, 507))
@@ -133,11 +117,9 @@ class Application:
         except Exception as error:
             traceback.print_exception(error, file=sys.stderr)
             self.metrics.errors.labels("bug").inc()
-            return _problem_response(_bug())
+            return _problem_response(bug())
 
-    async def _counted(
-        self, handler: Callable[[str, Asked], Awaitable[Response]], client: str, asked: Asked
-    ) -> Response:
+    async def _counted(self, handler: Handler, client: str, asked: Asked) -> Response:
         if self._num_active >= self.limits.max_in_flight:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -167,65 +149,41 @@ class Application:
     async def predict(self, client: str, asked: Asked) -> Response:
         """``POST /v1/predict``."""
         started = time.perf_counter()
-        body = await self._body(asked)
+        body = await json_body(asked)
         read = time.perf_counter()
         example = self._example(decoded(self._decoder, body))
         self.metrics.preprocessing.observe((time.perf_counter() - read) * 1000)
-        answerer = self._answerer()
-        (outcome,) = await self._outcomes(answerer, [example])
-        line = self._line(client, answerer, outcome)
+        (line,) = await self.answering.answer(client, asked.header(STICKY_HEADER), [example])
+        if isinstance(line, Problem):
+            raise line
         self.metrics.latency.observe((time.perf_counter() - started) * 1000)
-        return HTTPStatus.OK, _JSON_HEADERS, line
+        return HTTPStatus.OK, JSON_HEADERS, line
 
     async def predict_batch(self, client: str, asked: Asked) -> Response:
         """``POST /v1/predict/batch``."""
         started = time.perf_counter()
-        items = decoded(self._batch_decoder, await self._body(asked)).items
+        items = decoded(self._batch_decoder, await json_body(asked)).items
         results: list[Any] = [self._read_item(item) for item in items]
         places = [place for place, result in enumerate(results) if not isinstance(result, Problem)]
-        answerer = self._answerer()
-        outcomes = await self._outcomes(answerer, [results[place] for place in places]) if places else []
-        for place, outcome in zip(places, outcomes, strict=True):
-            try:
-                results[place] = self._line(client, answerer, outcome)
-            except Problem as problem:
-                results[place] = problem
+        examples = [results[place] for place in places]
+        lines = await self.answering.answer(client, asked.header(STICKY_HEADER), examples)
+        for place, line in zip(places, lines, strict=True):
+            results[place] = line
         for result in results:
             if isinstance(result, Problem):
                 self.metrics.errors.labels(result.kind).inc()
         self.metrics.latency.observe((time.perf_counter() - started) * 1000)
-        return HTTPStatus.OK, _JSON_HEADERS, answers.encode_items(results)
-
-    async def model(self, client: str, asked: Asked) -> Response:
-        """``GET /v1/model``."""
-        return _json(answers.describe_model(self._answerer().identity, self.exchange))
-
-    async def all_models(self, client: str, asked: Asked) -> Response:
-        """``GET /v1/models``."""
-        return _json(
-            answers.ModelsAnswer(
-                models=[answers.describe_model(one.identity, self.exchange) for one in self.models.serving()]
-            )
-        )
-
-    async def reload(self, client: str, asked: Asked) -> Response:
-        """``POST /v1/model/reload``."""
-        try:
-            answerer = await asyncio.to_thread(self.models.reload)
-        except UserError as error:
-            kind, where = "reload_refused", error.where
-            raise Problem(HTTPStatus.CONFLICT, kind, error.what, where=where, next=error.remedy) from None
-        return _json(answers.describe_model(answerer.identity, self.exchange))
+        return HTTPStatus.OK, JSON_HEADERS, answers.encode_items(results)
 
     async def truth(self, client: str, asked: Asked) -> Response:
         """``POST /v1/truth``."""
         assert self.truths is not None, "without a log there is no such route"
-        told = decoded(self._truth_decoder, await self._body(asked))
+        told = decoded(self._truth_decoder, await json_body(asked))
         deadline = time.monotonic() + _TRUTH_WAIT_S
         while True:
             try:
                 models = await asyncio.to_thread(self.truths.post, client, told)
-                return _json(answers.TruthAnswer(id=told.id, models=models))
+                return json_answer(answers.TruthAnswer(id=told.id, models=models))
             except UserError as error:
                 status = HTTPStatus.INSUFFICIENT_STORAGE
                 raise Problem(status, "disk", error.what, next="free some space on the server") from None
@@ -236,12 +194,12 @@ class Application:
 
     async def health(self, client: str, asked: Asked) -> Response:
         """``GET /health``."""
-        return _json(answers.Health(status="live"))
+        return json_answer(answers.Health(status="live"))
 
     async def ready(self, client: str, asked: Asked) -> Response:
         """``GET /ready``."""
-        self._answerer()
-        return _json(answers.Health(status="ready"))
+        self.answering.answerer()
+        return json_answer(answers.Health(status="ready"))
 
     async def exposed_metrics(self, client: str, asked: Asked) -> Response:
         """``GET /metrics``."""
@@ -255,15 +213,7 @@ class Application:
 
     async def openapi(self, client: str, asked: Asked) -> Response:
         """``GET /openapi.json``."""
-        return HTTPStatus.OK, _JSON_HEADERS, self._openapi
-
-    async def _body(self, asked: Asked) -> bytes:
-        kind = (asked.header("content-type") or "").partition(";")[0].strip().lower()
-        if kind != JSON:
-            what, where = f"the body is {kind[:80] or 'of no stated type'}", "header Content-Type"
-            next = f"send JSON, and the header `Content-Type: {JSON}`"
-            raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content_type", what, where=where, next=next)
-        return await asked.read()
+        return HTTPStatus.OK, JSON_HEADERS, self._openapi
 
     def _read_item(self, item: msgspec.Raw) -> Any:
         """The example of one item of a batch, or the Problem that it has."""
@@ -278,38 +228,6 @@ class Application:
         except UserError as error:
             raise invalid(error) from None
 
-    def _answerer(self) -> Answerer:
-        answerer = self.models.current()
-        if answerer is None:
-            next, headers = "ask again when GET /ready says that there is one", {"Retry-After": "1"}
-            status = HTTPStatus.SERVICE_UNAVAILABLE
-            raise Problem(status, "no_model", "there is no model yet", next=next, headers=headers)
-        return answerer
-
-    async def _outcomes(self, answerer: Answerer, examples: Sequence[Any]) -> list[Any]:
-        timeout_s = self.limits.timeout_s
-        try:
-            return await self.batching.answer(answerer, examples, timeout_s)
-        except TimeoutError:
-            what, next = f"there was no answer within {timeout_s:g} s", "ask for less at a time, or later"
-            raise Problem(HTTPStatus.GATEWAY_TIMEOUT, "timeout", what, next=next) from None
-
-    def _line(self, client: str, answerer: Answerer, outcome: Any) -> bytes:
-        """The row of an answer, which the log gets, too. Raises Problem where there is none."""
-        if isinstance(outcome, UserError):
-            raise invalid(outcome)
-        if isinstance(outcome, Exception):
-            raise _bug()
-        try:
-            line = encode(outcome)
-        except UserError as error:
-            raise invalid(UserError(f"the answer to this is no number: {error.what}", where=error.where)) from None
-        except OverflowError:
-            raise invalid(UserError("a number is too large", remedy="whole numbers have up to 64 bits")) from None
-        if self.log:
-            self.log.offer(client, answerer.identity.model, line)
-        return line
-
 
 def section_type(task: str, name: str) -> Any:
     """The Struct of a section of a task's recipe."""
@@ -317,15 +235,6 @@ def section_type(task: str, name: str) -> Any:
         if one.name == name:
             return one.type
     return None
-
-
-def _json(answer: Any) -> Response:
-    return HTTPStatus.OK, _JSON_HEADERS, msgspec.json.encode(answer)
-
-
-def _bug() -> Problem:
-    status, next = HTTPStatus.INTERNAL_SERVER_ERROR, "tell who runs this server: its standard error says more"
-    return Problem(status, "bug", "the server failed on this request", next=next)
 
 
 def _problem_response(problem: Problem) -> Response:

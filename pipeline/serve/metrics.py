@@ -2,8 +2,9 @@
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -17,6 +18,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from pipeline.serve.cache import RedisCache
 from pipeline.serve.settings import METRICS_VARIABLE
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
@@ -24,7 +26,7 @@ MEDIA_TYPE = CONTENT_TYPE_LATEST
 BUCKETS_MS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 Reading = tuple[str, str, dict[str, float]]
-"""A live metric: its name, what it is, and its value by model."""
+"""A live metric: its name, what it is, and its value by model; under "" where it is of no model."""
 
 
 class Metrics:
@@ -43,6 +45,18 @@ class Metrics:
         self.rows_dropped = self.counter("log_rows_dropped_total", "Rows that the request log lacks, by why.", "reason")
         self.active = self.gauge("inference_active_requests", "Requests in flight.", "livesum")
         self.loaded = self.gauge("model_loaded", "Whether every worker has a model.", "livemin")
+        self._cache = {
+            "hit": self.counter("cache_hits_total", "Answers that were kept."),
+            "miss": self.counter("cache_misses_total", "Answers that were looked up and not kept."),
+            "failure": self.counter("cache_failures_total", "Times that the Redis did not answer."),
+        }
+        self._models = {
+            "reloaded": self.counter("model_reloads_total", "Models that came to answer after the first."),
+            "refused": self.counter("model_reloads_refused_total", "Models that were offered and refused."),
+            "unreachable": self.counter("model_source_unreachable_total", "Looks for a model that found no source."),
+        }
+        self._shadow = self.counter("shadow_answers_total", "What came of requests to the shadow.", "outcome")
+        self._redis_bytes: Callable[[], int | None] = lambda: None
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
         """A counter over all workers."""
@@ -56,6 +70,26 @@ class Metrics:
         """A gauge over all workers: ``mode`` "livesum", "livemin", "livemax" or "mostrecent"."""
         return Gauge(name, text, registry=self.registry, multiprocess_mode=mode)  # type: ignore[arg-type]  # a Literal
 
+    def cache_event(self, event: Literal["hit", "miss", "failure"]) -> None:
+        """Something happened to the cache."""
+        self._cache[event].inc()
+
+    def model_event(self, event: Literal["adopted", "reloaded", "refused", "unreachable"]) -> None:
+        """Something happened to the models."""
+        if event == "adopted":
+            self.loaded.set(1)
+        else:
+            self._models[event].inc()
+
+    def shadow_answer(self, outcome: str) -> None:
+        """What came of a request to the shadow."""
+        self._shadow.labels(outcome).inc()
+
+    def read_memory(self, cache: object) -> None:
+        """Tell how much memory a cache takes where it is a Redis."""
+        if isinstance(cache, RedisCache):
+            self._redis_bytes = cache.memory_bytes
+
     def exposed(self, readings: Iterable[Reading] = ()) -> bytes:
         """The text that Prometheus reads; ``readings`` are live metrics, of this moment."""
         registry = self.registry
@@ -64,8 +98,16 @@ class Metrics:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         live = CollectorRegistry()
-        live.register(_Live(readings))
+        live.register(_Live([*readings, *self._of_the_cache(registry)]))
         return generate_latest(registry) + generate_latest(live)
+
+    def _of_the_cache(self, registry: CollectorRegistry) -> Iterable[Reading]:
+        hits, misses = (registry.get_sample_value(f"cache_{name}_total") or 0.0 for name in ("hits", "misses"))
+        if hits + misses:
+            yield "cache_hit_rate", "Share of the answers that were kept.", {"": hits / (hits + misses)}
+        used = self._redis_bytes()
+        if used is not None:
+            yield "redis_memory_bytes", "Memory that the Redis takes.", {"": float(used)}
 
     def _forget_dead(self, folder: Path) -> None:
         """A worker that was killed is in flight no more; what it counted stays."""
@@ -84,7 +126,7 @@ class _Live(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         for name, text, values in self._readings:
-            family = GaugeMetricFamily(name, text, labels=["model"])
+            family = GaugeMetricFamily(name, text, labels=[] if "" in values else ["model"])
             for model, value in values.items():
-                family.add_metric([model], value)
+                family.add_metric([model] if model else [], value)
             yield family

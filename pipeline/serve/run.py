@@ -2,13 +2,15 @@
 
 import contextlib
 import os
+import signal
 import tempfile
 from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.serve.answer import identity_of
 from pipeline.serve.http.limits import Keys
-from pipeline.serve.settings import METRICS_VARIABLE, Failure, Settings
+from pipeline.serve.reload.state import State
+from pipeline.serve.settings import METRICS_VARIABLE, Failure, Settings, state_folder
 from pipeline.web.address import listen_at
 
 GRACE_S = 30  # for what is in flight when the server is told to end
@@ -23,7 +25,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
     from granian.constants import Interfaces
     from granian.log import LogLevels
 
-    identity_of(settings.task, settings.model)
+    if settings.model is not None:
+        identity_of(settings.task, settings.model)
     Keys(settings.auth_file)
     with listen_at(host, port) as probe:  # what is in the way is told now, and a free port is one for all workers
         port = probe.getsockname()[1]
@@ -48,6 +51,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
             log_access=settings.log_level == "debug",
             process_name=None,
         )
+        server.on_startup(lambda: signal.signal(signal.SIGHUP, lambda *_: State(state_folder()).ask()))
         shown = f"[{host}]" if ":" in host else host
         print(f"serving {settings.task} at http://{shown}:{port} (Ctrl-C ends it)", flush=True)
         with contextlib.suppress(SystemExit):  # its way to say that workers end by themselves again and again

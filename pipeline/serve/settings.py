@@ -16,12 +16,23 @@ _SETTINGS, _FAILURE = "settings.json", "failure.json"
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """``decoding`` and ``evaluate`` are the recipe's sections ``infer`` and ``evaluate``, as plain values.
 
+    ``model`` is a file; without one, ``alias`` of ``name`` in ``registry`` says which model answers, and ``second``
+    which is a canary for a ``share`` of the keys, or a shadow. ``cache``: answers are kept in the process.
     ``log`` is the folder of the request log, None for none; a file of it is renamed beyond ``rotate_at`` bytes.
     ``log_level`` is what the web server says of itself on standard error; "debug" also of every request.
     """
 
     task: str
-    model: Path
+    model: Path | None = None
+    registry: str | None = None
+    name: str | None = None
+    alias: str = "production"
+    reload_interval_s: float | None = None
+    num_proof_rows: int = 100
+    second: str | None = None
+    mode: Literal["canary", "shadow"] = "canary"
+    share: float = 0.0
+    cache: bool = False
     device: str = "cpu"
     decoding: Any = None
     evaluate: Any = None
@@ -38,6 +49,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         path = folder / _SETTINGS
         path.write_bytes(msgspec.json.encode(self, enc_hook=str))
         os.environ[VARIABLE] = str(path)
+
+
+def state_folder() -> Path:
+    """What the workers of a server share, beside the settings."""
+    return Path(os.environ[VARIABLE]).with_name("state")
 
 
 def read_settings() -> Settings:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import msgspec
 
@@ -10,31 +11,50 @@ from pipeline.errors import UserError
 from pipeline.serve.adapters import Asgi, Rsgi
 from pipeline.serve.answer import open_answerer
 from pipeline.serve.application import Application, section_type
+from pipeline.serve.exchange import exchange_of
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.models import Models
-from pipeline.serve.settings import Failure, read_settings
+from pipeline.serve.reload.proof import Prover
+from pipeline.serve.reload.source import source_of
+from pipeline.serve.reload.state import State
+from pipeline.serve.settings import Failure, read_settings, state_folder
 
 
 def application() -> Application:
     """What a worker answers with, made from the settings that its server left. Raises UserError."""
-    settings = read_settings()
+    settings, metrics = read_settings(), Metrics()
     decoding = msgspec.convert(settings.decoding, section_type(settings.task, "infer"))
+    evaluate = msgspec.convert(settings.evaluate, section_type(settings.task, "evaluate"))
 
-    def open_model() -> Answerer:
+    def open_model(path: Path, version: str) -> Answerer:
         return open_answerer(
             settings.task,
-            settings.model,
+            path,
             options=decoding,
             device=settings.device,
+            version=version,
             image_root=settings.image_root,
         )
 
-    return Application(settings, Models(open_model), Metrics())
+    prover = Prover(settings.task, exchange_of(settings.task), evaluate, settings.log, settings.num_proof_rows)
+    models = Models(
+        source_of(settings, state_folder()),
+        State(state_folder()),
+        open=open_model,
+        prove=prover.prove,
+        count=metrics.model_event,
+        interval_s=settings.reload_interval_s,
+    )
+    if settings.second and models.pointer().generation == 1:  # of the workers, the first sees to that
+        models.set_second(settings.second, settings.mode, settings.share)
+    models.start()
+    return Application(settings, models, metrics)
 
 
 def rsgi() -> Rsgi:
     """What granian runs in each worker. One that cannot begin says why, and ends the server."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of the terminal: the server tells its workers
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so does this one where the terminal is closed
     try:
         return Rsgi(application())
     except UserError as error:

@@ -108,7 +108,9 @@ def start(zygote: Zygote, tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture(scope="module")
 def server(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of gridworld's smallest model, for the tests of a file that leave it as it is."""
-    with running(zygote, tmp_path_factory.mktemp("log"), "gridworld", "--model", "minimal", "--timeout", "60") as server:
+    with running(
+        zygote, tmp_path_factory.mktemp("log"), "gridworld", "--model", "minimal", "--timeout", "60"
+    ) as server:
         yield server
 
 

@@ -155,7 +155,8 @@ def test_a_reload_opens_the_file_anew_and_refuses_a_damaged_one(start: Start, tm
         assert client.post("/v1/predict", json=SCENARIO).status_code == 200
         (tmp_path / "good").write_bytes(good)
         (tmp_path / "good").rename(file)
-        assert client.post("/v1/model/reload").json() == before
+        assert client.post("/v1/model/reload").json()["status"] == "unchanged"
+        assert client.get("/v1/model").json() == before
 
 
 def test_metrics_count_over_all_workers(start: Start) -> None:
