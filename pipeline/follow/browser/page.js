@@ -12,6 +12,7 @@ const ENDED = {
   finished: "the training has ended",
   failed: "the training has failed",
   interrupted: "the training was interrupted",
+  killed: "the training was killed",
   deleted: "the file was deleted",
 };
 const KEYS = [

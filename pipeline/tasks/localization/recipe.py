@@ -1,8 +1,8 @@
 """What a recipe of localization may say. A section named after a stage belongs to that stage alone."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from pipeline.contract.parts import RecipePart
 from schemas import recipe
@@ -12,6 +12,8 @@ Kind = Literal["clean", "one_late_3us", "one_early_3us", "one_late_30us", "each_
 Kinds = tuple[Kind, ...] | dict[Kind, Share]
 Tier = Literal["levels", "times"]
 Span = tuple[Positive, Positive]
+Confidence = Annotated[float, Meta(gt=0, lt=1)]
+CountOrZero = Annotated[int, Meta(ge=0)]
 
 
 class World(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,9 +84,19 @@ class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Resamples behind the intervals."""
+    """How predictions are scored: ``num_resamples`` bootstrap resamples at ``confidence``, from ``seed``.
 
+    ``training`` is a file of examples whose levels nearest neighbours are taken from, ``conformal`` a file of
+    predictions by which the ellipses are rescaled; null for neither. Of ``posterior_records`` records of levels, the
+    first, the posterior of the simulator is computed (some 20 ms each).
+    """
+
+    confidence: Confidence = 0.95
     num_resamples: Count = 2_000
+    seed: Seed = 0
+    training: str | None = None
+    conformal: str | None = None
+    posterior_records: CountOrZero = 200
 
 
 class LocalizationRecipe(recipe.Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):

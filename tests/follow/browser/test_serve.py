@@ -240,6 +240,27 @@ def test_the_end_of_a_training_is_told(url: str, path: Path, watch: Watch, statu
     assert watch(url).ids(1) == [name(0)]
 
 
+def test_a_training_that_is_killed_is_told(zygote: Zygote, url: str, path: Path, watch: Watch) -> None:
+    watcher = watch(url)
+    training = zygote.start("train", "gridworld", "--recipe", "tiny", "--out", str(path.parent))
+    watcher.plays(1)
+    training.kill()
+    watcher.told("state", ended="killed")
+
+
+def test_a_line_that_was_never_finished_keeps_nobody_waiting(zygote: Zygote, path: Path, watch: Watch) -> None:
+    write(path, 0)
+    with path.open("ab") as file:
+        file.write(line(1)[:100])
+    with serving(zygote, path) as (url, _):
+        watcher = watch(url)
+        assert watcher.ids(1) == [name(0)]
+        assert watcher.told("state", recorded=1)["waiting"] == ""
+        with path.open("ab") as file:
+            file.write(line(1)[100:])
+        assert watcher.ids(1) == [name(1)]
+
+
 def test_a_file_that_is_deleted_is_told_and_what_was_shown_stays(url: str, path: Path, watch: Watch) -> None:
     write(path, 0)
     watcher = watch(url)
