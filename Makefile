@@ -17,6 +17,7 @@ INSTALLED := $(VENV)/.installed
 PEER      := .venv-bench
 PEER_PIP  := $(PEER)/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 RLIABLE   := .venv-rliable
+MLFLOW    := .venv-mlflow
 RUN       := $(RUNS)/$(TASK)/$(RECIPE)
 YAML      := runs/recipes/$(TASK)/$(RECIPE).yaml
 STAGE      = $(BIN)/baton $(1) $(TASK) --recipe $(RECIPE) --runs-dir $(RUNS)
@@ -37,7 +38,7 @@ METRICS     := $(RUN)/evaluate/metrics.jsonl
 REPORT      := $(RUN)/visualize/report.html
 
 .PHONY: help install demo examples train export infer evaluate visualize pretrained follow compare sweep gate gate-update
-.PHONY: test test-ray check format bench unfinished
+.PHONY: test test-mlflow test-ray check format bench unfinished
 # Interrupted work stays: the stages resume it.
 .PRECIOUS: $(EXAMPLES) $(CHECKPOINT) $(MODEL) $(PREDICTIONS) $(METRICS) $(REPORT)
 
@@ -140,6 +141,15 @@ $(GATES:%=gate-update/%): gate-update/%: runs/gates/%.yaml | $(INSTALLED)
 test-ray: $(INSTALLED)
 	$(PIP) -e '.[torch,onnx,web,serve,dev,ray]'
 	$(BIN)/python -m pytest tests/infer/ray_cluster.py
+
+# Against a real MLflow server, in an environment of its own: 600 MB, of which serving a model from one needs nothing.
+test-mlflow: $(INSTALLED) $(MLFLOW)/.installed
+	$(BIN)/python -m pytest tests/registry tests/serve
+
+$(MLFLOW)/.installed:
+	test -x $(MLFLOW)/bin/python || $(PYTHON) -m venv $(MLFLOW)
+	$(MLFLOW)/bin/python -m pip --disable-pip-version-check install --quiet 'mlflow>=3.1'
+	touch $@
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

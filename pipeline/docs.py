@@ -22,6 +22,7 @@ from schemas.bundle import BundleManifest, Record
 from schemas.flow import STAGES, Stage
 from schemas.gate import Baseline, GateSpec, Verdict
 from schemas.manifest import Manifest
+from schemas.registry import Aliases
 from schemas.sweep import Cell, CellResult, Sweep
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,6 +124,7 @@ def _types() -> Iterator[tuple[str, Any]]:
     yield "scene_v1", Scene
     yield "bundle_v1", BundleManifest
     yield "record_v1", Record
+    yield "aliases_v1", Aliases
     yield from comparison.ROW_TYPES.items()
     for task in shipped_task_names():
         if rows := find_part(task, RowsPart):

@@ -116,6 +116,12 @@ STAGES: tuple[Stage, ...] = (
         summary="what differs between models on the same records, and how sure that is",
     ),
     Stage(
+        name="registry",
+        reads=("export/model.inference_v1", "infer/predictions.jsonl"),
+        summary="keep models under names, versions and aliases, for serve",
+        writes_also="`NAME/VERSION.inference_v1` and `NAME/aliases.json` in a folder, or an MLflow server",
+    ),
+    Stage(
         name="sweep",
         reads=("recipe", "train/selected.checkpoint_v1", "export/model.inference_v1", "examples/examples.jsonl"),
         writes=(
@@ -129,6 +135,13 @@ STAGES: tuple[Stage, ...] = (
             "sweep/claims/*",
         ),
         summary="a grid of models, seeds and decoding settings: every cell once, one table over all",
+    ),
+    Stage(
+        name="serve",
+        reads=("export/model.inference_v1",),
+        part="serve",
+        summary="answer over HTTP, and log the answers as predictions",
+        writes_also="`MODEL/predictions.jsonl` and `MODEL/truths.jsonl` in `serve/`, or where `--log` points",
     ),
     Stage(
         name="convert",

@@ -1,6 +1,7 @@
 """``baton evaluate``: metrics with intervals, beside the baselines, from the predictions alone."""
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,6 +36,14 @@ SalvagedOption = Annotated[
     typer.Option(
         "--use-salvaged",
         help="Count what was complete before an answer was cut: --set evaluate.use_salvaged=true, where a task has it.",
+    ),
+]
+ConformalOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--conformal",
+        metavar="FILE",
+        help="Predictions to calibrate by: --set evaluate.conformal=FILE, where a task has it.",
     ),
 ]
 FollowOption = Annotated[
@@ -72,6 +81,7 @@ def app(
     options: Options,
     inputs: InputsOption = [],  # noqa: B006 - typer copies it
     use_salvaged: SalvagedOption = False,
+    conformal: ConformalOption = None,
     follow: FollowOption = False,
     stop_when: StopWhenOption = None,
     metrics: MetricOption = [],  # noqa: B006 - typer copies it
@@ -86,9 +96,13 @@ def app(
 
     Example: baton evaluate gridworld --input early=a/predictions.jsonl --input late=b/predictions.jsonl --out compared
 
+    Example: baton evaluate localization --recipe demo --conformal calibration/predictions.jsonl
+
     Example: baton evaluate gridworld --recipe demo --follow --stop-when "wellbeing > 430"
     """
-    recipe, run_name = options.recipe_or_defaults(*(["evaluate.use_salvaged=true"] if use_salvaged else []))
+    shortcuts = ["evaluate.use_salvaged=true"] if use_salvaged else []
+    shortcuts += [f"evaluate.conformal={json.dumps(str(conformal))}"] if conformal else []
+    recipe, run_name = options.recipe_or_defaults(*shortcuts)
     section = getattr(recipe, "evaluate", None)
     if follow:
         if len(inputs) > 1:

@@ -45,7 +45,8 @@ def keep(key: str, data: bytes) -> None:
 def trim(max_bytes: int = MAX_BYTES) -> None:
     """Remove the files that were not used for longest, as far as all together take more than ``max_bytes``."""
     with contextlib.suppress(OSError):
-        files = sorted(((path.stat(), path) for path in folder().iterdir()), key=lambda file: file[0].st_mtime)
+        kept = (path for path in folder().iterdir() if path.is_file())
+        files = sorted(((path.stat(), path) for path in kept), key=lambda file: file[0].st_mtime)
         total = sum(found.st_size for found, _ in files)
         for found, path in files:
             if total <= max_bytes:

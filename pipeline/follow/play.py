@@ -1,31 +1,33 @@
 """A whole episode as JSON, for a page that plays it without asking for more.
 
-A `Play` is the first scene in full, and of each later one what differs from the scene before it: most of a scene (the
-headline, the events, the legend) stands still while an episode is played.
+A `Play` is the first scene in full, and of each later one the fields that differ from the scene before it: many (the
+headline, the events, the legend) stand still while an episode is played. Finer differences take longer to find than to
+send: what is left of them vanishes when the JSON is compressed.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from pipeline.errors import UserError
-from pipeline.follow.scene import FollowPart, Moment
+from pipeline.follow.scene import FollowPart, Moment, Scene
 
-PIECE = 64  # changes that are sent at once: the first frame of a long episode does not wait for the last
 Play = dict[str, Any]
 """``id``, ``line`` (the episode in one line), ``summary`` (its plain fields), ``num_frames``, ``first`` (a `Scene`) and
-``changes``, one for each later frame: new values by path, such as ``readings/0/values/3/value``."""
+``changes``, one for each later frame: new values by field, or by field and place in it, such as ``panels/1``."""
 
 
 def play(part: FollowPart, row: Any, history: Sequence[Any] = (), opinion: Any | None = None) -> Play:
-    """The whole of an episode. Arguments and errors as of `frames_of`."""
-    head, *pieces = frames_of(part, row, history, opinion)
-    return {**head, "changes": [change for piece in pieces for change in piece]}
+    """The whole of an episode in builtin types. Arguments and errors as of `frames_of`."""
+    head, *changes = frames_of(part, row, history, opinion)
+    played: Play = msgspec.to_builtins({**head, "changes": changes})
+    return played
 
 
 def frames_of(part: FollowPart, row: Any, history: Sequence[Any] = (), opinion: Any | None = None) -> Iterator[Any]:
-    """A `Play` in pieces: first all but its changes, then the changes, in lists of `PIECE`.
+    """A `Play` frame by frame: first all but its changes, then each change; values are Structs.
 
     ``row`` is what the part draws, a prediction unfolded; ``history`` ends with its own summary, without which the
     summary is read from the row. Raises UserError where there is nothing to play.
@@ -34,36 +36,22 @@ def frames_of(part: FollowPart, row: Any, history: Sequence[Any] = (), opinion: 
     num_frames = part.num_frames(summary)
     if num_frames < 1:
         raise UserError(f"episode {summary.id} has no steps to play", remedy="choose another one")
-
-    def scene(frame: int) -> Any:
-        return msgspec.to_builtins(part.scene(Moment(row, frame, history or (summary,), opinion)))
-
-    now = scene(0)
-    yield {
-        "id": summary.id,
-        "line": part.tell(summary),
-        "summary": msgspec.to_builtins(summary),
-        "num_frames": num_frames,
-        "first": now,
-    }
-    for start in range(1, num_frames, PIECE):
-        changes = []
-        for frame in range(start, min(start + PIECE, num_frames)):
-            before, now = now, scene(frame)
-            changes.append(dict(_changes(before, now)))
-        yield changes
+    moments = (Moment(row, frame, history or (summary,), opinion) for frame in range(num_frames))
+    now = part.scene(next(moments))
+    yield {"id": summary.id, "line": part.tell(summary), "summary": summary, "num_frames": num_frames, "first": now}
+    for moment in moments:
+        before, now = now, part.scene(moment)
+        yield dict(_changes(before, now))
 
 
-def _changes(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Path and new value of all that differs, in objects and in lists of one length part by part; null for what is not
-    there any more."""
-    if isinstance(now, dict) and isinstance(before, dict):
-        parts: Any = [(key, before.get(key), now.get(key)) for key in before | now]
-    elif isinstance(now, tuple) and isinstance(before, tuple) and len(now) == len(before):
-        parts = zip(range(len(now)), before, now, strict=True)
-    else:
-        yield path, now
-        return
-    for key, old, new in parts:
-        if old != new:
-            yield from _changes(old, new, f"{path}/{key}" if path else str(key))
+def _changes(before: Scene, now: Scene) -> Iterator[tuple[str, Any]]:
+    """Field and new value of all that differs, in tuples of one length element by element."""
+    for name, new in asdict(now).items():
+        old = getattr(before, name)
+        if new == old:
+            continue
+        if isinstance(new, tuple) and isinstance(old, tuple) and len(new) == len(old):
+            pairs = enumerate(zip(old, new, strict=True))
+            yield from ((f"{name}/{place}", value) for place, (was, value) in pairs if value != was)
+        else:
+            yield name, new

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def page(plays: Sequence[Play], training: Mapping[str, Any]) -> str:
     head = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">\n<style>{style}</style>\n'
     data = "".join(
         f'<script type="application/json" id="{id}">{_json(value)}</script>\n'
-        for id, value in (("plays", plays), ("training", training))
+        for id, value in (("plays", [_packed(play) for play in plays]), ("training", training))
     )
     before, after = whole.replace(_STYLE, head).split("</body>")
     return f"{before}{data}<script>{script}</script>\n</body>{after}"
@@ -136,6 +137,13 @@ def _training(opened: Opened, task: str) -> dict[str, Any]:
     beside.close()
     folder = opened.feed.path.absolute().parent
     return {"task": task, "run": folder.parent.name if folder.name in ("train", "infer") else "", **curves}
+
+
+def _packed(play: Play) -> Play:
+    """The same with its changes as compressed JSON (zlib) in base64."""
+    head, changes = {**play}, msgspec.json.encode(play["changes"])
+    del head["changes"]
+    return {**head, "packed": zlib.compress(changes)}
 
 
 def _json(value: Any) -> str:

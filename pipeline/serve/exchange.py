@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -36,7 +36,7 @@ def exchange_of(task: str) -> Exchange:
     """What a task's requests, truths and answers are; one without a `ServePart` is served all the same.
 
     A body, without one of the task's own, is the example row without version, task and ground truth, whose id is
-    optional. A truth is an id and the fields of ground truth. Raises UserError on an unknown task.
+    optional. A truth is a row of its id and the fields of ground truth. Raises UserError on an unknown task.
     """
     part, rows = find_part(task, ServePart) or ServePart(), load_part(task, RowsPart)
     example, name = rows.types["example_v1"], task.title().replace("_", "")
@@ -50,7 +50,12 @@ def exchange_of(task: str) -> Exchange:
     )
     truth = msgspec.defstruct(
         f"{name}Truth",
-        [("id", Id), *((one.name, one.type) for one in fields if one.name in part.truth)],
+        [
+            ("task", Literal[task], task),
+            ("id", Id),
+            ("schema", Literal["truth_v1"], "truth_v1"),
+            *((one.name, one.type) for one in fields if one.name in part.truth),
+        ],
         namespace={"__doc__": f"The ground truth of an earlier answer of {task}, by its id."},
         **_STRICT,
     )

@@ -41,22 +41,7 @@ class Address:
 
     def listen(self) -> socket.socket:
         """A socket that listens there. Raises UserError when it cannot."""
-        where = f"{self.host}:{self.port}"
-        try:
-            family, kind, _, _, place = socket.getaddrinfo(
-                self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            listener = socket.socket(family, kind)
-        except OSError as error:
-            raise UserError(f"no such host: {error.strerror}", where=where, remedy=f"--host {LOOPBACK}") from error
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(place)
-            listener.listen(128)
-        except (OSError, OverflowError) as error:
-            listener.close()
-            raise _refused(error, where) from error
-        return listener
+        return listen_at(self.host, self.port)
 
     def url(self, port: int) -> str:
         """What to open in a browser; ``port`` is the one that it listens on."""
@@ -76,6 +61,24 @@ class Address:
             return False
         own = socket.gethostname().lower()
         return _is_number(name) or name in (self.host.lower(), own, f"{own}.local", socket.getfqdn().lower())
+
+
+def listen_at(host: str, port: int) -> socket.socket:
+    """A socket that listens there (port 0: any that is free). Raises UserError when it cannot."""
+    where = f"{host}:{port}"
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, kind)
+    except OSError as error:
+        raise UserError(f"no such host: {error.strerror}", where=where, remedy=f"--host {LOOPBACK}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(128)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise _refused(error, where) from error
+    return listener
 
 
 def is_loopback(host: str) -> bool:

@@ -137,7 +137,7 @@ def test_installing_depends_on_what_is_installed_and_takes_exact_versions(projec
     later = (project / ".venv/.installed").stat().st_mtime + 10
     os.utime(project / "constraints.txt", (later, later))
     done = subprocess.run(["make", "-n", "test"], cwd=project, capture_output=True, text=True)
-    assert "-c constraints.txt -e '.[torch,onnx,web,dev]'" in done.stdout
+    assert "-c constraints.txt -e '.[torch,onnx,web,serve,dev]'" in done.stdout
     assert "pytest -n 2 --dist loadfile" in done.stdout
 
 

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pipeline.follow.browser.curves import Mark
 from pipeline.follow.browser.reel import Reel
 
 NUM_RECENT = 20  # episodes for who comes late
-NUM_QUEUED, NUM_ASKED = 4, 4
-NUM_BODIES, NUM_HEADS = 2, 4  # of the episodes on their way, those that are sent whole, and those sent as a first frame
+NUM_QUEUED, NUM_NOTES = 4, 4
+NUM_SENT = 6  # heads that are not acknowledged yet
 
 
 class Choice(NamedTuple):
-    """The number of an episode in the file, and whether the client asked for it."""
+    """The number of an episode in the file, and whether the client asked for the whole of it."""
 
     number: int
     asked: bool
@@ -22,45 +23,47 @@ class Choice(NamedTuple):
 
 @dataclass
 class Running:
-    """An episode on its way: ``facts`` go with its head, ``num_sent`` of its parts have been sent."""
+    """An episode on its way: ``facts`` go with its head, ``num_sent`` of its parts have been sent. Of one that is not
+    ``whole`` the head is all."""
 
     reel: Reel
     facts: str
+    whole: bool
     num_sent: int = 0
     is_told: bool = False
 
     @property
     def is_sent(self) -> bool:
         """Whether there is no more of it to send."""
-        return self.reel.is_whole and self.num_sent == len(self.reel.parts)
+        has_head = self.num_sent > 0 and not self.whole
+        return has_head or (self.reel.is_whole and self.num_sent == len(self.reel.parts))
 
 
 @dataclass(eq=False)
 class Client:
     """``after`` is the cursor from which it goes on, if it has one.
 
-    ``num_rows`` of the index have been sent, ``curves`` up to these steps; ``state`` is the last one sent. ``woken`` is
+    ``num_rows`` of the index have been sent, ``curves`` up to this mark; ``state`` is the last one sent. ``woken`` is
     set when there may be something to send.
     """
 
     after: str | None = None
     num_dropped: int = 0
     num_rows: int = 0
-    generation: int = -1
-    curves: dict[str, int] = field(default_factory=dict)
+    curves: Mark = None
     state: str = ""
-    notes: deque[str] = field(default_factory=lambda: deque(maxlen=NUM_ASKED))
+    notes: deque[str] = field(default_factory=lambda: deque(maxlen=NUM_NOTES))
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     _recent: deque[int] = field(default_factory=lambda: deque(maxlen=NUM_RECENT))
     _queue: deque[int] = field(default_factory=deque)
-    _asked: deque[int] = field(default_factory=lambda: deque(maxlen=NUM_ASKED))
+    _asked: int | None = None
     running: list[Running] = field(default_factory=list)
     _overflown: bool = False
 
     def begin(self, numbers: Iterable[int]) -> None:
         """Start with these episodes, oldest first, and nothing else."""
         self._queue.clear()
-        self._asked.clear()
+        self._asked = None
         self._recent = deque(numbers, NUM_RECENT)
         self.num_rows = 0
         self.woken.set()
@@ -69,7 +72,7 @@ class Client:
         """Nothing holds that it was sent before, as the ``note`` says."""
         self.leave()
         self.notes.append(note)
-        self.after, self.generation = None, -1
+        self.after = self.curves = None
         self.begin(())
 
     def arrive(self, number: int) -> None:
@@ -81,23 +84,25 @@ class Client:
         self.woken.set()
 
     def ask(self, number: int) -> None:
-        """It wants this one; of too many the first are forgotten."""
-        self._asked.append(number)
+        """It wants the whole of this one, and of those before no more."""
+        self._asked = number
+        self._end([one for one in self.running if one.whole])
         self.woken.set()
 
-    def run(self, reel: Reel, facts: str) -> None:
+    def run(self, reel: Reel, facts: str, *, whole: bool) -> None:
         """Put an episode on its way."""
         reel.listeners.add(self.woken)
-        self.running.append(Running(reel, facts))
+        self.running.append(Running(reel, facts, whole))
 
     def part(self) -> Running | None:
-        """An episode of which there is a part to send now: first frames before all else, then the oldest."""
-        heads = (one for one in self.running if not one.num_sent and one.reel.parts)
-        bodies = (one for one in self.running[:NUM_BODIES] if one.num_sent < len(one.reel.parts))
-        return next(heads, None) or next(bodies, None)
+        """An episode of which there is a part to send now: heads in the order of the file, for the cursor of one stands
+        for all before it; then what was asked for."""
+        head = next((one for one in self.running if not one.whole and not one.num_sent), None)
+        asked = (one for one in self.running if one.whole)
+        return next((one for one in (head, *asked) if one is not None and one.num_sent < len(one.reel.parts)), None)
 
     def acknowledge(self, id: str) -> None:
-        """An episode has reached it whole. What was not sent whole cannot have."""
+        """An episode has reached it. What was not sent cannot have."""
         self._end([one for one in self.running if one.reel.id == id and one.is_sent])
         self.woken.set()
 
@@ -110,6 +115,11 @@ class Client:
                     self._end([one])
                 return one.reel.problem
         return ""
+
+    @property
+    def waits_for_head(self) -> bool:
+        """Whether an episode has ended of which it was sent nothing yet: that comes before all else."""
+        return any(not one.num_sent for one in self.running)
 
     def leave(self) -> None:
         """Send no more of what is on its way."""
@@ -126,10 +136,11 @@ class Client:
 
         Of a queue that has overflown only the newest is worth the time that the others would take from it.
         """
-        if len(self.running) >= NUM_BODIES + NUM_HEADS:
+        if self._asked is not None:
+            number, self._asked = self._asked, None
+            return Choice(number, True)
+        if sum(not one.whole for one in self.running) >= NUM_SENT:
             return None
-        if self._asked:
-            return Choice(self._asked.popleft(), True)
         if self._recent:
             return Choice(self._recent.popleft(), False)
         while self._overflown and len(self._queue) > 1:

@@ -10,7 +10,7 @@ import msgspec
 
 from pipeline.contract.parts import SecondOpinion
 from pipeline.follow.browser.client import NUM_RECENT, Client
-from pipeline.follow.browser.curves import Curves
+from pipeline.follow.browser.curves import Curves, Told
 from pipeline.follow.browser.reel import MAX_WORDS, Reel, Studio, to_text
 from pipeline.follow.feed import News, Opened
 from pipeline.follow.index import Entry, EpisodeIndex
@@ -63,8 +63,7 @@ class Live:
         self.index = EpisodeIndex(opened.part.filters)
         self.studio = Studio(opened, opinion)
         self.clients: set[Client] = set()
-        self.curves: Curves = {}
-        self.generation = 0
+        self.curves = Told({}, 0)
         self.ended: str | None = None
         self.state = ""
         self._identity = ""
@@ -82,7 +81,7 @@ class Live:
         self._num_skipped += len(news.skipped)
         numbers = [self._add(*pair) for pair in zip(news.arrivals, found.rows, strict=True)]
         if found.curves is not None:
-            self.curves, self.generation = found.curves, found.generation
+            self.curves = Told(found.curves, found.generation)
         self._tell_state(news)
         if not self._is_read and not news.behind_bytes:
             self._is_read = True
@@ -113,9 +112,10 @@ class Live:
         """An episode by its number, None when it is not there any more."""
         return self.index[number] if self.index.first <= number < len(self.index) else None
 
-    def reel(self, entry: Entry) -> Reel:
-        """The messages of an episode."""
-        return self.studio.reel(entry, self.index.history(entry.number, max(self.opened.part.num_recent, 1)))
+    def reel(self, entry: Entry, *, whole: bool) -> Reel:
+        """The messages of an episode, or its head alone."""
+        history = self.index.history(entry.number, max(self.opened.part.num_recent, 1))
+        return self.studio.reel(entry, history, whole=whole)
 
     def cursor(self, entry: Entry) -> str:
         """From where on a client has not seen the file: which file, the place of an episode in it, and its id."""

@@ -5,12 +5,14 @@
 const SPEEDS = [1, 2, 5, 10, 20, 50, 100, 200, 500];  // frames a second
 const HOLD_S = 2;  // the last frame stays this long before the next episode follows
 const WORDS_EVERY_MS = 4000;  // while it plays, a screen reader is told no more often
-const KEPT_PLAYS = 40;  // others are asked for again
+const KEPT_PLAYS = 40, KEPT_WHOLE = 5;  // others are asked for again
+const ASK_AFTER_MS = 100;  // what is only passed by is not asked for
 const MOST_POINTS = 20000;  // of a curve
 const ENDED = {
   finished: "the training has ended",
   failed: "the training has failed",
   interrupted: "the training was interrupted",
+  killed: "the training was killed",
   deleted: "the file was deleted",
 };
 const KEYS = [
@@ -35,12 +37,13 @@ const $ = (id) => document.getElementById(id);
 const plays = new Map();  // by id, as far as they have come
 const index = [];  // { id, line, text } of every episode, in the order of the file; `text` is what a filter looks at
 const placeOf = new Map();  // id to its place in the index
+const framed = [];  // those of `plays` that have more than their first frame, the newest last
 const known = { first: null, number: 0 };  // the number of the first of it in the file, and how many have their place
 const curves = new Map();  // name to { progress, monitor }: lists of [step, value]
-const link = { isSaved: false, isOpen: false, isFresh: false, isBehind: false, ended: null, dropped: 0, cursor: null, wait_ms: 500 };
+const link = { isSaved: false, isOpen: false, isFresh: false, isBehind: false, ended: null, dropped: 0, cursor: null, asked: null, wait_ms: 500 };
 const at = {
   id: null, frame: 0, playing: !matchMedia("(prefers-reduced-motion: reduce)").matches, live: true,
-  speed: SPEEDS.indexOf(10), owed: 0, held: 0, wanted: null, filter: [],
+  speed: SPEEDS.indexOf(10), owed: 0, held: 0, shown_ms: 0, wanted: null, filter: [],
 };
 const panels = { open: new Set(), closedAtEnd: false };
 const drawn = { scene: null, play: null, told_ms: 0, size: 0 };
@@ -70,7 +73,25 @@ function addPlay(play) {
   }
   if (at.wanted?.id === play.id) show(play.id, at.wanted.frame);
   else if (at.wanted === null && (at.id === null || (link.isBehind && at.live))) show(play.id, 0);
-  if (placeOf.get(play.id) < known.number && placeOf.get(play.id) === index.length - 1) link.isBehind = false;
+  noteNewest();
+}
+
+function noteNewest() {
+  if (known.number === index.length && plays.has(index.at(-1)?.id)) link.isBehind = false;
+}
+
+function addFrames(play, changes) {
+  // Frames take ten times the room of all else: of the episodes that were shown, only the last ones keep theirs.
+  if (!play.changes.length) framed.push(play);
+  while (framed.length > KEPT_WHOLE) Object.assign(framed.shift(), { changes: [], scenes: null });
+  play.changes.push(...changes);
+}
+
+function askForFrames() {
+  const play = plays.get(at.id);
+  if (!play || isWhole(play) || link.asked === at.id || at.wanted || link.isSaved) return;
+  link.asked = at.id;
+  send({ type: "get", id: at.id });
 }
 
 const keeps = (entry) => at.filter.every((word) => entry.text.includes(word));
@@ -92,11 +113,13 @@ function show(id, frame) {
   if (!plays.has(id)) {
     at.wanted = { id, frame };
     say(`fetching ${clipped(id, 60)} …`);
+    link.asked = id;
     send({ type: "get", id });
     return;
   }
   if (at.wanted) say("");
-  Object.assign(at, { id, frame: Math.min(frame, Math.max(plays.get(id).num_frames - 1, 0)), owed: 0, held: 0, wanted: null });
+  const last = Math.max(plays.get(id).num_frames - 1, 0);
+  Object.assign(at, { id, frame: Math.min(frame, last), owed: 0, held: 0, shown_ms: performance.now(), wanted: null });
   panels.closedAtEnd = false;
   draw();
 }
@@ -105,7 +128,7 @@ function show(id, frame) {
 
 function place(frame) {
   if (at.id === null) return;
-  Object.assign(at, { playing: false, live: false, owed: 0, frame: Math.min(Math.max(frame, 0), lastHere()) });
+  Object.assign(at, { playing: false, live: false, owed: 0, frame: Math.min(Math.max(frame, 0), numFrames() - 1) });
 }
 
 function goTo(id) {
@@ -211,6 +234,7 @@ function tick(now_ms) {
   const passed_s = Math.min((now_ms - then_ms) / 1000, 0.25);  // a page in the background stands still
   then_ms = now_ms;
   if (at.playing && at.id !== null && advance(passed_s)) draw();
+  if (now_ms - at.shown_ms > ASK_AFTER_MS) askForFrames();
   requestAnimationFrame(tick);
 }
 
@@ -430,27 +454,24 @@ const moves = ({ progress, monitor }) => new Set([...progress, ...monitor].map((
 const take = {
   hello(message) {
     // To a new page the last episodes are told from the oldest on: it goes through them to the newest.
-    Object.assign(link, { isOpen: true, isFresh: true, isBehind: at.id === null, ended: message.ended, wait_ms: 500 });
+    Object.assign(link, { isOpen: true, isFresh: true, isBehind: at.id === null, ended: message.ended, asked: null, wait_ms: 500 });
     nameIt(message);
   },
   play(message) {
     link.dropped = message.dropped ?? link.dropped;
-    addPlay({ ...message.head, changes: [], cursor: message.cursor });
+    link.cursor = message.cursor ?? link.cursor;
+    addPlay({ ...message.head, changes: [] });
+    send({ type: "ack", id: message.id });
   },
   changes(message) {
     const play = plays.get(message.id);
-    if (play) {
-      play.from ??= message.from;
-      const known = play.from + play.changes.length - message.from;
-      if (known >= 0) play.changes.push(...message.changes.slice(known));
-    }
-    if (!message.last) return;
-    // Only what is whole counts: after a cut the server begins behind it, and sends the rest again.
-    link.cursor = play?.cursor ?? link.cursor;
-    send({ type: "ack", id: message.id });
+    if (!play || message.from !== numFramesHere(play)) return;  // it comes again, and is known
+    addFrames(play, message.changes);
+    if (isWhole(play)) send({ type: "ack", id: play.id });
   },
   index(message) {
     addRows(message.rows, message.from);
+    noteNewest();
     if (link.isFresh && at.wanted) askForWanted();
     link.isFresh = false;
   },
@@ -461,10 +482,10 @@ const take = {
   state: (message) => Object.assign(link, { ...message, type: undefined }),
   restart(message) {
     for (const all of [plays, placeOf, curves]) all.clear();
-    index.length = known.number = 0;
+    framed.length = index.length = known.number = 0;
     known.first = null;
     Object.assign(at, { id: null, frame: 0, wanted: null });
-    Object.assign(link, { cursor: null, isFresh: true });
+    Object.assign(link, { cursor: null, isFresh: true, asked: null });
     say(`${clipped(message.what, 300)}: starting over`);
   },
   error(message) {
@@ -486,11 +507,15 @@ function connect() {
   const query = token ? `?token=${encodeURIComponent(token)}` : "";
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live${query}`);
   socket.addEventListener("open", () => send({ type: "start", after: link.cursor }));
-  socket.addEventListener("message", (event) => {
-    const message = JSON.parse(event.data);
-    if (!Object.hasOwn(take, message.type)) return;
-    take[message.type](message);
-    drawNews(message.type);
+  socket.binaryType = "arraybuffer";
+  let before = Promise.resolve();  // messages are taken in their order, however long one takes to unpack
+  socket.addEventListener("message", ({ data }) => {
+    before = before.then(async () => {
+      const message = typeof data === "string" ? JSON.parse(data) : await inflated(data);
+      if (!Object.hasOwn(take, message.type)) return;
+      take[message.type](message);
+      drawNews(message.type);
+    }).catch(reportError);
   });
   socket.addEventListener("close", () => {
     link.isOpen = false;
@@ -518,7 +543,7 @@ function askForWanted() {
   if (newest !== null) show(newest, 0);
 }
 
-function begin() {
+async function begin() {
   for (const [, shown, , help] of KEYS) $("keys").append(make("dt", "", make("kbd", "", shown)), make("dd", "", help));
   $("keys").append(make("dt", "", make("kbd", "", "1 … 9")), make("dd", "", "open or close a panel"));
   goToAddress();
@@ -530,7 +555,9 @@ function begin() {
     const training = JSON.parse($("training")?.textContent ?? "{}");
     addCurves(training);
     nameIt(training);
-    JSON.parse(saved.textContent).forEach(addPlay);
+    for (const { packed, ...play } of JSON.parse(saved.textContent)) {
+      addPlay({ ...play, changes: await inflated(Uint8Array.from(atob(packed), (sign) => sign.charCodeAt(0))) });
+    }
     if (at.wanted) askForWanted();
     drawEpisodes();
   }

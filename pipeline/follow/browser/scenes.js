@@ -8,12 +8,11 @@ const TONES = new Set([
   "hue1", "hue2", "hue3", "hue4", "hue5", "hue6", "hue7",
 ]);
 
-// A play (pipeline/follow/play.py) holds its first scene, and by path what changes in each later one. Scenes share
+// A play (pipeline/follow/play.py) holds its first scene, and the fields that change in each later one. Scenes share
 // what has not changed, so that whoever draws one sees by identity what is new.
 
-function numFramesHere(play) {
-  return 1 + play.changes.length;
-}
+const numFramesHere = (play) => 1 + play.changes.length;
+const isWhole = (play) => numFramesHere(play) >= play.num_frames;
 
 function sceneAt(play, frame) {
   play.scenes ??= [play.first];
@@ -24,22 +23,20 @@ function sceneAt(play, frame) {
 }
 
 function changed(scene, change) {
-  const root = { ...scene };
-  const copied = new Set([root]);
+  const now = { ...scene };
   for (const [path, value] of Object.entries(change)) {
-    const keys = path.split("/");
-    const last = keys.pop();
-    let place = root;
-    for (const key of keys) {
-      if (!copied.has(place[key])) {
-        place[key] = Array.isArray(place[key]) ? [...place[key]] : { ...place[key] };
-        copied.add(place[key]);
-      }
-      place = place[key];
+    const [name, place] = path.split("/");
+    if (place === undefined) now[name] = value;
+    else {
+      if (now[name] === scene[name]) now[name] = [...scene[name]];
+      now[name][place] = value;
     }
-    place[last] = value;
   }
-  return root;
+  return now;
+}
+
+async function inflated(bytes) {
+  return JSON.parse(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text());
 }
 
 // Texts and numbers, as the terminal shows them.

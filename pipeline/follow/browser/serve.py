@@ -21,6 +21,9 @@ from pipeline.web.pages import page_files, page_routes
 from pipeline.web.server import Server
 
 HERE = Path(__file__).parent
+SWITCH_S = (
+    0.0005  # so long each send to one who watches may wait for the thread that makes scenes; Python's own is 5 ms
+)
 
 
 def serve_page(opened: Opened, task: str, address: Address, opinion: SecondOpinion | None = None) -> None:
@@ -47,6 +50,7 @@ def serve_page(opened: Opened, task: str, address: Address, opinion: SecondOpini
             take=lambda found: void(loop.call_soon_threadsafe(live.take, found)),
             fail=lambda error: void(loop.call_soon_threadsafe(fail, error)),
         )
+        sys.setswitchinterval(SWITCH_S)
         reader.start()
         yield
         reader.stop()

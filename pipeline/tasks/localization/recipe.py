@@ -1,8 +1,8 @@
 """What a recipe of localization may say. A section named after a stage belongs to that stage alone."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from pipeline.contract.parts import RecipePart
 from schemas import recipe
@@ -12,6 +12,8 @@ Kind = Literal["clean", "one_late_3us", "one_early_3us", "one_late_30us", "each_
 Kinds = tuple[Kind, ...] | dict[Kind, Share]
 Tier = Literal["levels", "times"]
 Span = tuple[Positive, Positive]
+Confidence = Annotated[float, Meta(gt=0, lt=1)]
+CountOrZero = Annotated[int, Meta(ge=0)]
 
 
 class World(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,12 +45,23 @@ class Optimizer(recipe.Optimizer, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Train(recipe.Training, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A step is a batch of new transmissions."""
+    """A step is a batch of new transmissions, or of those in the file ``records`` (examples.jsonl).
+
+    ``kinds`` are what times suffer: names, of which there are as many of each, or shares by name. The model is
+    monitored on ``num_monitored`` other transmissions, or on the last fifth of the groups of the file. Losses are told
+    every ``progress_every`` steps, and every ``sample_every`` what the model says of ``num_sampled`` transmissions.
+    """
 
     num_steps: Count = 20_000
     batch_size: Count = 256
     monitor_every: Count = 2_000
     checkpoint_every: Count = 2_000
+    kinds: Kinds = ("clean",)
+    records: str | None = None
+    num_monitored: Count = 4_000
+    progress_every: Count = 50
+    sample_every: Count = 200
+    num_sampled: Count = 4
 
 
 class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,10 +77,26 @@ class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     world: World | None = None
 
 
-class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Resamples behind the intervals."""
+class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What computes the answers: torch, or ONNX Runtime as a server does; they differ in the last digits."""
 
+    runtime: Literal["torch", "onnxruntime"] = "torch"
+
+
+class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How predictions are scored: ``num_resamples`` bootstrap resamples at ``confidence``, from ``seed``.
+
+    ``training`` is a file of examples whose levels nearest neighbours are taken from, ``conformal`` a file of
+    predictions by which the ellipses are rescaled; null for neither. Of ``posterior_records`` records of levels, the
+    first, the posterior of the simulator is computed (some 20 ms each).
+    """
+
+    confidence: Confidence = 0.95
     num_resamples: Count = 2_000
+    seed: Seed = 0
+    training: str | None = None
+    conformal: str | None = None
+    posterior_records: CountOrZero = 200
 
 
 class LocalizationRecipe(recipe.Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +107,7 @@ class LocalizationRecipe(recipe.Recipe, frozen=True, kw_only=True, forbid_unknow
     optimizer: Optimizer = Optimizer()
     train: Train = Train()
     examples: Examples = Examples()
+    infer: Infer = Infer()
     evaluate: Evaluate = Evaluate()
 
 

@@ -34,7 +34,8 @@ class Example(rows.Example, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One transmission as its receivers heard it.
 
     ``altitude_m`` is the height of the transmitter where it is known. ``kind`` says what the measurements suffer
-    ("clean", "one_late_3us"), ``group`` whose transmission it is (a device, an aircraft): data are split by it.
+    ("clean", "one_late_3us"), ``group`` whose transmission it is (a device, an aircraft): data are split by it,
+    ``time`` when it was sent, as its source says that.
     ``latitude`` and ``longitude`` are the truth; null where nobody knows it. ``recording`` is a file of IQ samples,
     from which the measurements are made where there are none.
     """
@@ -45,6 +46,7 @@ class Example(rows.Example, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     altitude_m: float | None = None
     kind: str = "clean"
     group: str | None = None
+    time: str | None = None
     latitude: float | None = None
     longitude: float | None = None
     recording: str | None = None
@@ -87,8 +89,10 @@ class Prediction(rows.Prediction, frozen=True, kw_only=True, forbid_unknown_fiel
     altitude_m: float | None = None
     kind: str = "clean"
     group: str | None = None
+    time: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    recording: str | None = None
     fix_latitude: float | None = None
     fix_longitude: float | None = None
     covariance_m2: Covariance | None = None

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +76,18 @@ class FakeServer:
                 if self.said[-1]["type"] == "get":
                     (play,) = [play for play in self.plays if play["id"] == self.said[-1]["id"]]
                     self._send_play(page, play, None)
+                    self._send_frames(page, play)
         except ConnectionClosed:
             pass
 
     def _send_play(self, page: ServerConnection, play: Play, cursor: str | None) -> None:
         head = {name: value for name, value in play.items() if name != "changes"}
         page.send(json.dumps({"type": "play", "id": play["id"], "cursor": cursor, "dropped": 0, "head": head}))
-        for start in range(0, max(len(play["changes"]), 1), 2):
-            some, last = play["changes"][start : start + 2], start + 2 >= len(play["changes"])
-            page.send(
-                json.dumps({"type": "changes", "id": play["id"], "from": start + 1, "changes": some, "last": last})
-            )
+
+    def _send_frames(self, page: ServerConnection, play: Play) -> None:
+        for start in range(0, len(play["changes"]), 2):
+            message = {"type": "changes", "id": play["id"], "from": start + 1, "changes": play["changes"][start:][:2]}
+            page.send(zlib.compress(json.dumps(message).encode()))
 
     def _send_index(self, page: ServerConnection, first: int) -> None:
         rows = [{"id": play["id"], "line": play["line"], "summary": play["summary"]} for play in self.plays[first:]]

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import threading
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.follow.browser import reel as browser_reel
 from pipeline.follow.browser.client import Client
 from pipeline.follow.browser.live import Found, Live, index_row
 from pipeline.follow.browser.reel import MAX_MESSAGE_BYTES, MAX_WORDS, NUM_KEPT, Reel, to_text
@@ -55,7 +57,7 @@ def read(live: Live) -> None:
     live.take(Found(news, [index_row(live.opened, arrival.summary) for arrival in news.arrivals], "file"))
 
 
-async def whole(reel: Reel) -> list[str]:
+async def whole(reel: Reel) -> list[str | bytes]:
     """All parts of a reel."""
     grown = asyncio.Event()
     reel.listeners.add(grown)
@@ -65,10 +67,18 @@ async def whole(reel: Reel) -> list[str]:
     return reel.parts
 
 
-def reel(live: Live, number: int) -> Reel:
+async def head(reel: Reel) -> Any:
+    """The head of a reel, when all that was begun has been made."""
+    while not reel.parts:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    return msgspec.json.decode(reel.parts[0])
+
+
+def reel(live: Live, number: int, *, whole: bool = True) -> Reel:
     entry = live.entry(number)
     assert entry is not None
-    return live.reel(entry)
+    return live.reel(entry, whole=whole)
 
 
 async def test_an_episode_is_made_once_for_all_and_never_in_the_event_loop(tmp_path: Path) -> None:
@@ -78,9 +88,27 @@ async def test_an_episode_is_made_once_for_all_and_never_in_the_event_loop(tmp_p
     assert all(parts == told[0] for parts in told)
     assert made == [("a", 0), ("a", 1), ("a", 2)]
     assert threading.get_ident() not in where
-    head, changes = map(msgspec.json.decode, told[0])
+    head, changes = msgspec.json.decode(told[0][0]), msgspec.json.decode(zlib.decompress(told[0][1]))
     assert (head["num_frames"], head["first"]["readings"][0]["values"][0]["value"]) == (3, 1)
-    assert (changes["from"], len(changes["changes"]), changes["last"]) == (1, 2, True)
+    assert (changes["from"], len(changes["changes"])) == (1, 2)
+
+
+async def test_the_frames_behind_the_first_are_made_when_they_are_asked_for(tmp_path: Path) -> None:
+    live = Live(opened(tmp_path / "file", ["a"]))
+    read(live)
+    assert (await head(reel(live, 0, whole=False)))["id"] == "a"
+    assert made == [("a", 0)]
+    await whole(reel(live, 0))
+    assert made == [("a", 0), ("a", 1), ("a", 2)]
+
+
+async def test_a_long_episode_comes_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser_reel, "PIECE_BYTES", 1)
+    live = Live(opened(tmp_path / "file", ["a"]))
+    read(live)
+    _, *pieces = await whole(reel(live, 0))
+    changes = [msgspec.json.decode(zlib.decompress(piece)) for piece in pieces if isinstance(piece, bytes)]
+    assert [(one["from"], len(one["changes"])) for one in changes] == [(1, 1), (2, 1)]
 
 
 async def test_nothing_is_made_that_nobody_is_sent(tmp_path: Path) -> None:
@@ -102,12 +130,11 @@ async def test_the_last_20_are_kept(tmp_path: Path) -> None:
     assert len(made) == 3 * (NUM_KEPT + 2)
 
 
-async def test_an_episode_of_one_frame_is_whole_with_no_changes(tmp_path: Path) -> None:
+async def test_an_episode_of_one_frame_is_whole_with_its_head(tmp_path: Path) -> None:
     file = opened(tmp_path / "file", ["a"])._replace(part=dataclasses.replace(PART, num_frames=lambda summary: 1))
     live = Live(file)
     read(live)
-    _, changes = map(msgspec.json.decode, await whole(reel(live, 0)))
-    assert (changes["changes"], changes["last"]) == ([], True)
+    assert len(await whole(reel(live, 0))) == 1
 
 
 async def test_an_episode_that_cannot_be_made_is_told_and_others_are(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def test_an_episode_that_ends_is_drawn_and_its_numbers_are_those_of_the_row(brow
     browser.wait("at.id === 'walk-1'")
     assert text(browser, "headline") == "walk-1 · step 100"
     browser.press("G")
-    assert (reading(browser), text(browser, "step")) == ("0.38", "3 / 3")
+    browser.wait("document.getElementById('step').textContent === '3 / 3'")
+    assert reading(browser) == "0.38"
     browser.go("data:text/html,gone")
     server.close()
 
@@ -74,6 +75,7 @@ def test_new_episodes_do_not_move_what_is_looked_at(browser: Page, server: FakeS
     browser.press("p")
     browser.press(" ")
     browser.press(".")
+    browser.wait("document.getElementById('step').textContent === '1 / 3'")
     place = (text(browser, "headline"), text(browser, "step"), browser.run("scrollY"))
     for number in (6, 7):
         server.add(plays(walk(number))[0])
@@ -93,17 +95,40 @@ def test_an_older_episode_is_fetched_when_it_is_wanted(browser: Page, server: Fa
     assert text(browser, "place") == "episode 1 of 5"
 
 
-def test_whole_episodes_are_acknowledged_once(browser: Page, server: FakeServer) -> None:
+def test_frames_are_asked_for_of_what_is_shown_and_all_is_acknowledged(browser: Page, server: FakeServer) -> None:
     watch(browser, server)
-    server.add(plays(walk(6, [4]))[0])  # of one frame
-    browser.wait("index.length === 6")
-    acknowledged = [said["id"] for said in server.said if said["type"] == "ack"]
-    assert acknowledged == ["walk-4", "walk-5", "walk-6"]
+    browser.wait("at.id === 'walk-5' && isWhole(plays.get('walk-5'))")
+    browser.press("p")
+    browser.press("p")
+    browser.wait("at.id === 'walk-3' && isWhole(plays.get('walk-3'))")
+    browser.press("n")
+    browser.press("n")
+    browser.press("p")
+    browser.wait("at.id === 'walk-4' && isWhole(plays.get('walk-4'))")
+    said = [(one["type"], one["id"]) for one in server.said if one["type"] != "start"]
+    assert [id for kind, id in said if kind == "get"] == ["walk-5", "walk-3", "walk-4"]
+    assert {id for kind, id in said if kind == "ack"} == {"walk-3", "walk-4", "walk-5"}
+
+
+def test_frames_of_a_few_episodes_are_kept_and_others_come_again(browser: Page, server: FakeServer) -> None:
+    for number in range(6, 9):
+        server.add(plays(walk(number))[0])
+    browser.go(server.address)
+    browser.wait("at.id !== null && index.length === 8")
+    for number in range(1, 9):
+        browser.run(f"show('walk-{number}', 1)")
+        browser.wait(f"at.id === 'walk-{number}' && isWhole(plays.get(at.id))")
+    kept = "[...plays.values()].filter((play) => play.changes.length).map((play) => play.id)"
+    assert sorted(browser.run(kept)) == [f"walk-{number}" for number in range(4, 9)]
+    browser.run("show('walk-1', 2)")
+    browser.wait("document.getElementById('step').textContent === '2 / 3'")
+    assert reading(browser) == "0.88"
 
 
 def test_after_a_restart_of_the_server_nothing_is_missing_and_nothing_twice(browser: Page, server: FakeServer) -> None:
     watch(browser, server)
-    browser.press(" ")
+    browser.press("G")
+    browser.wait("document.getElementById('step').textContent === '3 / 3'")
     place = (text(browser, "headline"), text(browser, "step"))
     server.close()
     browser.wait("!link.isOpen")

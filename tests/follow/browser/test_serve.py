@@ -85,7 +85,8 @@ def test_an_episode_that_ends_is_told_to_all_as_the_row_says(url: str, path: Pat
     told = json.loads(msgspec.json.encode(whole_play(load_part("gridworld", FollowPart), row)))
     for watcher in watchers:
         (seen,) = watcher.plays(1)
-        assert {**seen["head"], "changes": seen["changes"]} == told
+        assert seen["head"] == {key: value for key, value in told.items() if key != "changes"}
+        assert watcher.whole(row.id) == told
         assert watcher.rows(1) == [{key: told[key] for key in ("id", "line", "summary")}]
         assert (seen["dropped"], watcher.told("state", recorded=1)["waiting"]) == (0, "")
     write(path, 8)
@@ -98,9 +99,7 @@ def test_who_comes_late_gets_the_last_20_and_any_other_that_it_asks_for(url: str
     assert watcher.ids(20) == names(*range(5, 25))
     assert [row["id"] for row in watcher.rows(25)] == names(*range(25))
     cursor = watcher.cursor
-    watcher.say(type="get", id=name(2))
-    (old,) = watcher.plays(1)
-    assert (old["id"], old["cursor"], watcher.cursor) == (name(2), None, cursor)
+    assert (watcher.whole(name(2))["id"], watcher.cursor) == (name(2), cursor)
     watcher.say(type="get", id="nobody")
     assert watcher.until("error", id="nobody")["what"] == "there is no episode of that id"
     write(path, 25)
@@ -119,19 +118,33 @@ def test_a_client_that_comes_back_goes_on_without_gap_or_duplicate(url: str, pat
     assert again.ids(1) == [name(4)]
     assert [seen["type"] for seen in again.seen].count("restart") == 0
     write(path, *range(5, 30))
+    again.told("state", recorded=30)
     far_behind = watch(url, first.cursor)
     assert far_behind.ids(20) == names(*range(10, 30))
 
 
-def test_a_client_that_was_cut_off_in_an_episode_gets_it_again_whole(url: str, path: Path, watch: Watch) -> None:
-    write(path, 0)
+def test_a_client_that_was_cut_off_in_an_episode_gets_it_whole_when_it_asks_again(
+    url: str, path: Path, watch: Watch
+) -> None:
+    path.write_bytes(encode(play(Play(seed=1, index=1))))
     first = watch(url)
-    assert first.ids(1) == [name(0)]
-    path.open("ab").write(encode(play(Play(seed=1, index=1))))
-    first.until("play")
+    assert first.ids(1) == [name(1)]
+    first.say(type="get", id=name(1))
+    first.until("changes")
     first.close()
-    (seen,) = watch(url, first.cursor).plays(1)
-    assert (seen["id"], len(seen["changes"])) == (name(1), seen["head"]["num_frames"] - 1)
+    again = watch(url, first.cursor)
+    whole = again.whole(name(1))
+    assert len(whole["changes"]) == whole["num_frames"] - 1
+    assert [seen["cursor"] for seen in again.seen if seen["type"] == "play"] == [None]  # it has been told before
+
+
+def test_who_asks_for_another_one_gets_no_more_of_the_one_before(url: str, path: Path, watch: Watch) -> None:
+    path.write_bytes(b"".join(encode(play(Play(seed=index, index=index))) for index in range(2)))
+    watcher = watch(url)
+    watcher.plays(2)
+    watcher.say(type="get", id=name(0))
+    assert watcher.whole(name(1))["id"] == name(1)
+    assert watcher.whole(name(0))["id"] == name(0)
 
 
 def test_a_server_that_is_killed_and_started_again_leaves_no_gap(zygote: Zygote, path: Path, watch: Watch) -> None:
@@ -189,11 +202,10 @@ def test_who_does_not_keep_up_is_sent_what_fits_and_then_the_newest_with_a_count
     for index in range(12):
         write(path, index)
         assert quick.ids(1) == [name(index)]
-    assert slow.ids(2) == names(0, 1)
+    assert slow.ids(6) == names(0, 1, 2, 3, 4, 5)
     slow.rows(12)
-    assert [seen["id"] for seen in slow.seen if seen["type"] == "play"] == names(0, 1, 2, 3, 4, 5)
+    assert slow.whole(name(3))["id"] == name(3)  # what it asks for comes nevertheless
     slow.say(type="ack", id=name(0))
-    assert slow.ids(1) == [name(2)]
     assert slow.told("play", id=name(11))["dropped"] == 5
     assert quick.told("play", id=name(11))["dropped"] == 0
 
@@ -228,14 +240,34 @@ def test_the_end_of_a_training_is_told(url: str, path: Path, watch: Watch, statu
     assert watch(url).ids(1) == [name(0)]
 
 
+def test_a_training_that_is_killed_is_told(zygote: Zygote, url: str, path: Path, watch: Watch) -> None:
+    watcher = watch(url)
+    training = zygote.start("train", "gridworld", "--recipe", "tiny", "--out", str(path.parent))
+    watcher.plays(1)
+    training.kill()
+    watcher.told("state", ended="killed")
+
+
+def test_a_line_that_was_never_finished_keeps_nobody_waiting(zygote: Zygote, path: Path, watch: Watch) -> None:
+    write(path, 0)
+    with path.open("ab") as file:
+        file.write(line(1)[:100])
+    with serving(zygote, path) as (url, _):
+        watcher = watch(url)
+        assert watcher.ids(1) == [name(0)]
+        assert watcher.told("state", recorded=1)["waiting"] == ""
+        with path.open("ab") as file:
+            file.write(line(1)[100:])
+        assert watcher.ids(1) == [name(1)]
+
+
 def test_a_file_that_is_deleted_is_told_and_what_was_shown_stays(url: str, path: Path, watch: Watch) -> None:
     write(path, 0)
     watcher = watch(url)
     assert watcher.ids(1) == [name(0)]
     path.unlink()
     watcher.told("state", ended="deleted")
-    watcher.say(type="get", id=name(0))
-    assert watcher.ids(1) == [name(0)]
+    assert watcher.whole(name(0))["id"] == name(0)
     write(path, 5)
     watcher.until("restart")
     assert watcher.ids(1) == [name(5)]
@@ -266,7 +298,7 @@ def test_predictions_are_replayed_and_those_without_steps_counted(zygote: Zygote
         assert watcher.hello["run"] == "demo"
         plays = watcher.plays(2)
         assert [seen["id"] for seen in plays] == [row.id for row in rows[:2]]
-        assert [len(seen["changes"]) for seen in plays] == [row.num_steps for row in rows[:2]]
+        assert [len(watcher.whole(row.id)["changes"]) for row in rows[:2]] == [row.num_steps for row in rows[:2]]
         assert watcher.told("state", recorded=2)["unplayed"].startswith("3 ")
 
 

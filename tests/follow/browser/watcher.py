@@ -2,6 +2,7 @@
 
 import json
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ PATIENCE_S = 30
 
 
 class Watcher:
-    """Says where it goes on, reads messages, and acknowledges episodes unless it is told not to."""
+    """Says where it goes on, reads messages, and acknowledges episodes unless it is told not to. ``_frames`` are the
+    changes of those that it asked for, ``_told`` the others that were not looked at yet."""
 
     def __init__(self, url: str, after: str | None = None, *, acknowledges: bool = True, **how: Any) -> None:
         parts = urlsplit(url)
@@ -27,8 +29,8 @@ class Watcher:
         self.acknowledges = acknowledges
         self.cursor: str | None = None
         self.seen: list[dict[str, Any]] = []
-        self._begun: dict[str, dict[str, Any]] = {}
-        self._whole: list[dict[str, Any]] = []
+        self._frames: dict[str, list[Any]] = {}
+        self._told: list[dict[str, Any]] = []
         self.hello = self.read()
         self.say(type="start", after=after)
 
@@ -38,23 +40,25 @@ class Watcher:
 
     def read(self, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """The next message."""
-        message: dict[str, Any] = json.loads(self.socket.recv(timeout_s))
+        told = self.socket.recv(timeout_s)
+        message: dict[str, Any] = json.loads(zlib.decompress(told) if isinstance(told, bytes) else told)
         self.seen.append(message)
         if message["type"] == "play":
-            self._begun[message["id"]] = {**message, "changes": []}
+            self._take_head(message)
         if message["type"] == "changes":
-            self._grow(message)
+            frames = self._frames[message["id"]]
+            assert message["from"] == len(frames) + 1
+            frames += message["changes"]
         return message
 
-    def _grow(self, message: dict[str, Any]) -> None:
-        play = self._begun[message["id"]]
-        assert message["from"] == len(play["changes"]) + 1
-        play["changes"] += message["changes"]
-        if message["last"]:
-            self._whole.append(self._begun.pop(message["id"]))
-            self.cursor = self._whole[-1]["cursor"] or self.cursor
-            if self.acknowledges:
-                self.say(type="ack", id=message["id"])
+    def _take_head(self, play: dict[str, Any]) -> None:
+        if play["cursor"] is None:
+            self._frames[play["id"]] = []
+        else:
+            self.cursor = play["cursor"]
+            self._told.append(play)
+        if self.acknowledges:
+            self.say(type="ack", id=play["id"])
 
     def until(self, type: str, **facts: Any) -> dict[str, Any]:
         """The next message of that type in which these are so."""
@@ -73,15 +77,25 @@ class Watcher:
         return self.until(type, **facts)
 
     def plays(self, count: int) -> list[dict[str, Any]]:
-        """The next episodes, each whole: the message of its head, with all its changes."""
-        while len(self._whole) < count:
-            self.until("changes", last=True)
-        found, self._whole = self._whole[:count], self._whole[count:]
+        """The messages of the next episodes that are told, of each its head."""
+        while len(self._told) < count:
+            self.until("play")
+        found, self._told = self._told[:count], self._told[count:]
         return found
 
     def ids(self, count: int) -> list[str]:
         """Ids of the next episodes."""
         return [play["id"] for play in self.plays(count)]
+
+    def whole(self, id: str) -> dict[str, Any]:
+        """Ask for an episode: its head, with all its changes."""
+        self.say(type="get", id=id)
+        play = self.until("play", id=id, cursor=None)
+        while len(self._frames[id]) < play["head"]["num_frames"] - 1:
+            self.until("changes", id=id)
+        if self.acknowledges:
+            self.say(type="ack", id=id)
+        return {**play["head"], "changes": self._frames[id]}
 
     def rows(self, count: int) -> list[dict[str, Any]]:
         """Rows of the index as they came, until there are so many of all that were read."""

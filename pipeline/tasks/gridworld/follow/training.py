@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import structs
 
 from pipeline.follow.scene import Brief, Filter, FollowPart, Line, Moment, Scene, Trend, Words
-from pipeline.tasks.gridworld.follow.panels import events_of, read_panels
+from pipeline.tasks.gridworld.follow.panels import lasting, read_panels
 from pipeline.tasks.gridworld.follow.readings import read_choices, read_meters, read_outcome
 from pipeline.tasks.gridworld.follow.town import ACTION_SIGNS, read_picture
 from pipeline.tasks.gridworld.rows import GridworldEpisode
@@ -71,6 +71,7 @@ LEGEND: tuple[Line, ...] = (
     (Words("• · its trail   name? not yet seen   shut: closed   ┌ ┐└ ┘ what it sees", "muted"),),
     (Words("!", "bad", strong=True), Words(" low   ▶ chosen   ✗ masked   ◆ choice of the --model", "muted")),
 )
+_KNOWN = frozenset(PLACES)
 
 
 def num_frames(summary: Summary) -> int:
@@ -105,15 +106,16 @@ def scene(moment: Moment) -> Scene:
 
 def tell_scene(moment: Moment, *facts: str) -> Scene:
     """The same under other ``facts``: a prediction has all that is drawn of a training episode."""
-    places = {key: at for key, at in moment.episode.grid_places.items() if key in PLACES}  # others are of no town
-    moment = replace(moment, episode=structs.replace(moment.episode, grid_places=places))
+    if not moment.episode.grid_places.keys() <= _KNOWN:  # what is not known is of no town
+        places = {key: at for key, at in moment.episode.grid_places.items() if key in _KNOWN}
+        moment = replace(moment, episode=structs.replace(moment.episode, grid_places=places))
     episode, choices = moment.episode, read_choices(moment)
     return Scene(
         frame=moment.frame,
         picture=read_picture(moment),
         headline=facts,
         caption=Words("a new day", "muted"),
-        events=events_of(episode),
+        events=lasting(episode).events,
         readings=(read_meters(moment),),
         choices=choices,
         notes=() if choices is not None else (read_outcome(episode),),

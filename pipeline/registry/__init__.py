@@ -1,0 +1,1 @@
+"""Where models are kept under names, versions and aliases: a folder, or an MLflow server."""

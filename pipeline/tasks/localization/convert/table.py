@@ -1,0 +1,134 @@
+"""CSV files: their rows as texts by column, and the numbers, places and parts that cells say."""
+
+import csv
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pipeline.errors import UserError, nearest
+from pipeline.files.foreign import refuse_foreign
+from pipeline.records.findings import Findings, Line, Wrong
+
+Row = Mapping[str, str]
+Delimiter = Literal[",", ";", "tab"]
+PARTS = ("train", "test")
+LEAST_LEVEL_DBM, MOST_LEVEL_DBM = -200.0, 0.0  # below all noise, and more than any receiver stands
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A CSV file: the names of its columns, and where it lies."""
+
+    path: Path
+    columns: Sequence[str]
+    delimiter: str
+
+    def column(self, name: str, setting: str) -> str:
+        """The column of that name, in any case. Raises UserError, which says the ``setting`` that names another."""
+        found = next((one for one in self.columns if one.strip().lower() == name.strip().lower()), None)
+        if found is None:
+            remedy = f"name it with {setting}: {nearest(name, self.columns)}"
+            raise UserError(f"there is no column {name!r}", where=f"{self.path}:1", remedy=remedy)
+        return found
+
+    def rows(self, findings: Findings) -> Iterator[tuple[Line, Row]]:
+        """Each row with the line that it ends on; those of another length than the header are noted and left out."""
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=self.delimiter)
+            next(reader)
+            for cells in reader:
+                place = Line(self.path, reader.line_num)
+                if len(cells) == len(self.columns):
+                    yield place, dict(zip(self.columns, cells, strict=True))
+                elif cells:
+                    what = f"the row has {len(cells)} cells, the header {len(self.columns)}"
+                    findings.note(place, None, Wrong("wrong_row", what))
+
+
+def open_table(path: Path, delimiter: Delimiter = ",") -> Table:
+    """A CSV file by its header. Raises UserError where it has none, or is something else."""
+    try:
+        with path.open("rb") as file:
+            refuse_foreign(file.read(64), str(path))
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            said = "\t" if delimiter == "tab" else delimiter
+            columns = next(csv.reader(text, delimiter=said), [])
+    except OSError as error:
+        raise UserError(f"cannot read the file: {error.strerror}", where=str(path)) from error
+    except UnicodeDecodeError:
+        raise UserError("the file is not UTF-8", where=str(path), remedy="write it as UTF-8, with iconv") from None
+    if not columns:
+        raise UserError("the file is empty", where=str(path), remedy="its first line names the columns")
+    other = next((one for one in (";", "\t") if len(columns) == 1 and one in columns[0]), None)
+    if other is not None:
+        named = "tab" if other == "\t" else other
+        raise UserError("the columns are not parted by commas", where=str(path), remedy=f"--set 'delimiter={named}'")
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"two columns are called {twice!r}", where=f"{path}:1", remedy="rename one of them")
+    return Table(path, columns, said)
+
+
+def number(row: Row, column: str) -> float:
+    """The number of a cell. Raises Wrong."""
+    try:
+        value = float(row[column])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise Wrong("no_number", f"{row[column]!r} is no number", column)
+    return value
+
+
+def optional_number(row: Row, column: str | None) -> float | None:
+    """The number of a cell, None where it is empty or there is no such column. Raises Wrong."""
+    return None if column is None or is_empty(row[column]) else number(row, column)
+
+
+def place(row: Row, latitude: str, longitude: str) -> tuple[float, float] | None:
+    """The place of a row in degrees, None where both cells are empty. Raises Wrong."""
+    is_left_out = [is_empty(row[column]) for column in (latitude, longitude)]
+    if all(is_left_out):
+        return None
+    if any(is_left_out):
+        raise Wrong("no_place", "one of latitude and longitude is missing")
+    return checked_place(number(row, latitude), number(row, longitude))
+
+
+def checked_place(latitude: float, longitude: float) -> tuple[float, float]:
+    """The same place. Raises Wrong where it is not on Earth."""
+    if not -90 <= latitude <= 90 or not -180 <= longitude <= 180:
+        raise Wrong("out_of_range", f"latitude {latitude:g}, longitude {longitude:g} is no place")
+    return latitude, longitude
+
+
+def is_empty(cell: str) -> bool:
+    """Whether a cell says that there is nothing."""
+    return cell.strip().lower() in ("", "nan", "null", "none")
+
+
+def part_of(group: str, seed: int, test_share: float) -> str:
+    """ "train" or "test": all of a group is in one, which depends on its name and the seed and on nothing else."""
+    digest = hashlib.sha256(f"{seed}/{group}".encode()).digest()
+    return "test" if int.from_bytes(digest[:8], "big") < test_share * 2**64 else "train"
+
+
+def check_part(split: str | None) -> None:
+    """Raises UserError for a part that there is not."""
+    if split not in (None, *PARTS):
+        raise UserError(f"there is no part {split!r}", where="--split", remedy=f"known: {', '.join(PARTS)}")
+
+
+def distinct(named: Iterator[tuple[Line, str, T]], findings: Findings) -> Iterator[T]:
+    """What has a name that was not there before; the others are noted."""
+    seen: set[str] = set()
+    for at, name, one in named:
+        if name in seen:
+            findings.note(at, name, Wrong("id_twice", f"the id {name!r} stands more than once"))
+            continue
+        seen.add(name)
+        yield one

@@ -1,0 +1,83 @@
+"""What a brain spec of localization says: a recipe's network, and what the training data add to it. No torch."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from pipeline.stats import Floats
+from pipeline.tasks.localization.recipe import Mlp
+from schemas.brain import BrainSpec
+
+
+class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A receiver that the network knows by name; its place is null where nobody told it."""
+
+    name: str
+    latitude: float | None = None
+    longitude: float | None = None
+    altitude_m: float | None = None
+
+
+class Scales(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What numbers are measured against: the middle and the spread of places and of levels in the training data.
+
+    ``centre`` is latitude and longitude in degrees.
+    """
+
+    centre: tuple[float, float]
+    distance_km: float
+    level_dbm: float
+    level_db: float
+
+
+class MlpBrain(Mlp, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="mlp"):
+    """`Mlp` with its receivers, in the order of its inputs, and its scales."""
+
+    receivers: tuple[Place, ...]
+    scales: Scales
+
+
+NetworkBrain = MlpBrain
+
+
+def brain_spec(network: NetworkBrain) -> BrainSpec:
+    """All that is needed to build the network again."""
+    num_outputs = network.num_components * 6  # weight, mean, precision factor
+    return BrainSpec(
+        task="localization",
+        input_size=2 * len(network.receivers) + 1,
+        output_size=num_outputs,
+        network=msgspec.to_builtins(network),
+    )
+
+
+def read_network(spec: BrainSpec) -> NetworkBrain:
+    """The network of a spec, typed."""
+    return msgspec.convert(spec.network, NetworkBrain)
+
+
+def scales(truth: Floats, levels_dbm: Floats) -> Scales:
+    """The scales of places [N, 2] in degrees and of the levels that were heard [M]."""
+    low, high = truth.min(0), truth.max(0)
+    latitude, longitude = ((low + high) / 2).tolist()
+    north_km, east_km = (truth.std(0) * 111.2 * [1.0, np.cos(np.radians(latitude))]).tolist()  # km a degree
+    return Scales(
+        centre=(round(latitude, 4), round(longitude, 4)),
+        distance_km=round(max(float(np.hypot(north_km, east_km)), 1e-3), 3),
+        level_dbm=round(float(levels_dbm.mean()), 2) if len(levels_dbm) else 0.0,
+        level_db=round(max(float(levels_dbm.std()), 1.0), 2) if len(levels_dbm) else 1.0,
+    )
+
+
+def places(names: Sequence[str], rows: Floats) -> tuple[Place, ...]:
+    """Receivers by name, at [R, 3] (degrees, degrees, metres), NaN where unknown."""
+    fields = ("latitude", "longitude", "altitude_m")
+    return tuple(
+        Place(
+            name=name,
+            **{field: None if np.isnan(value) else float(value) for field, value in zip(fields, row, strict=True)},
+        )
+        for name, row in zip(names, rows, strict=True)
+    )

@@ -1,0 +1,113 @@
+"""What a training learns from: new transmissions of the simulated world, or those of a file."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.files import read
+from pipeline.stats import Floats
+from pipeline.tasks.localization.examples import example
+from pipeline.tasks.localization.model.measured import Measured, of_batch, of_records, site_places
+from pipeline.tasks.localization.recipe import LocalizationRecipe
+from pipeline.tasks.localization.rows import Example
+from pipeline.tasks.localization.world.draw import draw_batch
+from pipeline.tasks.localization.world.receivers import SITES
+
+_MONITOR_SEED = 0  # every training is monitored on the same transmissions
+_MONITORED = 0.2  # of the groups of a file
+
+
+class Source(Protocol):
+    """``names`` and ``places`` [R, 3] of the receivers; ``monitored`` are records that nothing is learnt from."""
+
+    names: list[str]
+    places: Floats
+    monitored: Measured
+
+    def batch(self, step: int) -> Measured:
+        """What is learnt from in a step; it follows from the seed and the step."""
+
+    def sample(self, num: int) -> list[Example]:
+        """The first monitored records."""
+
+
+class Simulated:
+    """Nothing comes twice."""
+
+    def __init__(self, recipe: LocalizationRecipe) -> None:
+        self.recipe = recipe
+        self.names, self.places = [site.name for site in SITES], site_places()
+        options, generator = recipe.train, np.random.default_rng((_MONITOR_SEED, 2))
+        self._drawn = draw_batch(options.num_monitored, recipe.world, options.kinds, generator)
+        self.monitored = of_batch(self._drawn)
+
+    def batch(self, step: int) -> Measured:
+        """New transmissions."""
+        options, generator = self.recipe.train, np.random.default_rng((self.recipe.seed, 1, step))
+        return of_batch(draw_batch(options.batch_size, self.recipe.world, options.kinds, generator))
+
+    def sample(self, num: int) -> list[Example]:
+        """The first monitored ones."""
+        return [example(f"event-{row}", self._drawn, row) for row in range(min(num, len(self.monitored)))]
+
+
+class Recorded:
+    """Records of a file, each once before any comes again. A group (a device, an aircraft) is on one side alone."""
+
+    def __init__(self, recipe: LocalizationRecipe, path: Path) -> None:
+        self.recipe = recipe
+        rows = [row for row in _read(path) if row.latitude is not None and row.longitude is not None]
+        groups = sorted({_group(row) for row in rows})
+        held = {*np.random.default_rng(_MONITOR_SEED).permutation(groups)[: max(round(len(groups) * _MONITORED), 1)]}
+        self._held = [row for row in rows if _group(row) in held]
+        learnt = [row for row in rows if _group(row) not in held]
+        if not learnt:
+            raise UserError(
+                f"{len(rows)} records of {len(groups)} groups leave none to learn from",
+                where=str(path),
+                remedy="give records with a truth, of at least two groups",
+            )
+        self.names = sorted({one.receiver for row in learnt for one in row.measurements})
+        self.learnt, self.monitored = of_records(learnt, self.names), of_records(self._held, self.names)
+        with np.errstate(all="ignore"):
+            self.places = np.array([_last(self.learnt.places[:, place]) for place in range(len(self.names))])
+
+    def batch(self, step: int) -> Measured:
+        """The next ones in an order that is drawn anew for every pass."""
+        size, num = self.recipe.train.batch_size, len(self.learnt)
+        wanted = np.arange(step * size, (step + 1) * size)
+        rows = [
+            np.random.default_rng((self.recipe.seed, 1, epoch)).permutation(num)[wanted[wanted // num == epoch] % num]
+            for epoch in np.unique(wanted // num).tolist()
+        ]
+        return self.learnt[np.concatenate(rows)]
+
+    def sample(self, num: int) -> list[Example]:
+        """The first monitored ones."""
+        return self._held[:num]
+
+
+def open_source(recipe: LocalizationRecipe) -> Source:
+    """What the recipe says to learn from. Raises UserError for a file that is none or has too little in it."""
+    records = recipe.train.records
+    return Simulated(recipe) if records is None else Recorded(recipe, Path(records))
+
+
+def _read(path: Path) -> list[Example]:
+    if not path.is_file():
+        raise UserError(
+            "there are no records to learn from", where=f"train.records: {path}", remedy="name a file of examples"
+        )
+    return list(read(path, Example))
+
+
+def _group(row: Example) -> str:
+    return row.id if row.group is None else row.group
+
+
+def _last(places: Floats) -> Floats:
+    """The last known one of [N, 3]; NaN where there is none."""
+    known = places[np.isfinite(places).all(1)]
+    return known[-1] if len(known) else np.full(3, np.nan)
