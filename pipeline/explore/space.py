@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from pipeline.contract.load import shipped_task_names
 from pipeline.errors import UserError
 from pipeline.explore.serve import Wanted, open_bundles
 from pipeline.files.atomic import cannot_write, write_atomically
@@ -16,6 +17,8 @@ from pipeline.files.atomic import cannot_write, write_atomically
 PORT = 7860
 _SOURCE = Path(__file__).resolve().parents[2]
 _OWN = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "pipeline", "schemas", "stages", "runs/recipes")
+
+_COMPILED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 _README = """\
 ---
@@ -36,8 +39,7 @@ USER user
 ENV PATH=/home/user/.local/bin:$PATH
 WORKDIR /home/user/app
 {install}
-COPY --chown=user activations activations
-COPY --chown=user models models
+{copies}
 EXPOSE {port}
 CMD {command}
 """
@@ -49,20 +51,25 @@ def write_space(wanted: Wanted, folder: Path) -> list[str]:
         raise UserError("a Space is written into a new folder", where=str(folder), remedy="give another one")
     bundles = open_bundles(wanted.task, wanted.bundles)
     try:
-        (folder / "models").mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for number, bundle in enumerate(bundles.values()):
             shutil.copytree(bundle.folder, folder / "activations" / str(number))
         for number, model in enumerate(wanted.models):
+            (folder / "models").mkdir(exist_ok=True)
             shutil.copyfile(model, folder / "models" / f"{number}.inference_v1")
+        if wanted.task not in shipped_task_names():  # one's own lies where one works
+            shutil.copytree(Path("tasks", wanted.task), folder / "tasks" / wanted.task, ignore=_COMPILED)
         install = _install(folder)
     except OSError as error:
         raise cannot_write(Path(error.filename or folder), error) from error
     title = next(iter(bundles.values())).manifest.title
     facts = {"title": title, "task": wanted.task, "port": PORT}
+    own = [name for name in ("activations", "models", "tasks") if (folder / name).is_dir()]
+    copies = "\n".join(f"COPY --chown=user {name} {name}" for name in own)
     command = _command(wanted, len(bundles))
     texts = {
         "README.md": _README.format(**facts),
-        "Dockerfile": _DOCKERFILE.format(install=install, command=command, port=PORT),
+        "Dockerfile": _DOCKERFILE.format(install=install, copies=copies, command=command, port=PORT),
     }
     for name, text in texts.items():
         write_atomically(folder / name, [text.encode()])
@@ -78,7 +85,7 @@ def _install(folder: Path) -> str:
         source, copy = _SOURCE / name, folder / "baton" / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+            shutil.copytree(source, copy, ignore=_COMPILED)
         elif source.is_file():
             shutil.copyfile(source, copy)
     return f"COPY --chown=user baton baton\nRUN pip install --no-cache-dir './baton{extras}'"

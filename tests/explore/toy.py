@@ -78,7 +78,9 @@ def place_of(activations: NDArray[Any]) -> NDArray[np.float32]:
     return np.stack([activations[..., ::2].mean(-1), activations[..., 1::2].mean(-1)], -1).astype(np.float32)
 
 
-def write_toy_bundle(folder: Path, num: int = 40, *, weights: str = "a", title: str = "toy") -> Bundle:
+def write_toy_bundle(
+    folder: Path, num: int = 40, *, weights: str = "a", title: str = "toy", weights_hash: str | None = None
+) -> Bundle:
     """Records of all classes in turn; the less noise, the further apart the classes lie."""
     rng, writer = np.random.default_rng(0), BundleWriter(folder)
     numbers = np.arange(num) % len(CLASSES)
@@ -115,7 +117,7 @@ def write_toy_bundle(folder: Path, num: int = 40, *, weights: str = "a", title: 
     manifest = BundleManifest(
         task="toy",
         title=title,
-        weights_hash=hashlib.sha256(weights.encode()).hexdigest(),
+        weights_hash=weights_hash or hashlib.sha256(weights.encode()).hexdigest(),
         conditioning="null",
         num_records=num,
         image_shape=(SIZE, SIZE, 1),
