@@ -120,6 +120,12 @@ class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     posterior_records: CountOrZero = 200
 
 
+class Visualize(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many records have a map of their own, the farthest off first."""
+
+    num_records: Count = 6
+
+
 class LocalizationRecipe(recipe.Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole run."""
 
@@ -130,6 +136,7 @@ class LocalizationRecipe(recipe.Recipe, frozen=True, kw_only=True, forbid_unknow
     examples: Examples = Examples()
     infer: Infer = Infer()
     evaluate: Evaluate = Evaluate()
+    visualize: Visualize = Visualize()
 
 
 PART = RecipePart(recipe=LocalizationRecipe, network=Network)
