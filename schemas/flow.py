@@ -73,6 +73,14 @@ STAGES: tuple[Stage, ...] = (
         summary="watch a training live in the terminal, or replay it afterwards; replay predictions",
     ),
     Stage(
+        name="explore",
+        reads=("infer/activations/*", "export/model.inference_v1"),
+        needs_torch=True,
+        part="explore",
+        summary="wander through recorded activations in the browser, and generate from there",
+        writes_also="what people make, in `explore/explore.sqlite`; with `--space` a Hugging Face Space",
+    ),
+    Stage(
         name="evaluate",
         reads=("infer/predictions.jsonl",),
         writes=("evaluate/metrics.jsonl", "evaluate/scores.jsonl", "evaluate/table.md"),

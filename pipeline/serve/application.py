@@ -5,7 +5,6 @@ import secrets
 import sys
 import time
 import traceback
-from collections.abc import Sequence
 from http import HTTPStatus
 from itertools import count
 from typing import Any, Protocol
@@ -24,7 +23,7 @@ from pipeline.serve.http.message import JSON_HEADERS, Asked, Handler, Response, 
 from pipeline.serve.http.openapi import Route, describe
 from pipeline.serve.http.problems import Problem, decoded, invalid
 from pipeline.serve.metrics import MEDIA_TYPE as METRICS_TYPE
-from pipeline.serve.metrics import Metrics
+from pipeline.serve.metrics import Metrics, Reading
 from pipeline.serve.models import Models
 from pipeline.serve.routes.models import ModelRoutes
 from pipeline.serve.routes.open_inference import PREFIX, OpenInference, error_body, route_of
@@ -32,6 +31,7 @@ from pipeline.serve.routes.page import Page
 from pipeline.serve.settings import Settings
 from pipeline.serve.truths import Truths
 
+_READING_WAIT_S = 1.0  # for live metrics; what takes longer is told the next time
 _TRUTH_WAIT_S, _TRUTH_ASK_EVERY_S = 1.0, 0.05  # for an answer whose row is on its way to the log
 
 
@@ -71,6 +71,8 @@ class Application:
         self._requests = {route.path: metrics.requests.labels(route.path) for route in all_routes}
         self._openapi = describe(all_routes, title=f"Baton: {settings.task}", has_keys=settings.auth_file is not None)
         self._num_active, self._ids, self._start = 0, count(1), secrets.token_hex(5)
+        self._reading: asyncio.Task[list[Reading]] | None = None
+        self._readings: list[Reading] = []
 
     def close(self) -> None:
         """What is queued is written."""
@@ -210,16 +212,17 @@ class Application:
 
     async def exposed_metrics(self, client: str, asked: Asked) -> Response:
         """``GET /metrics``."""
-        models = [one.identity.model for one in self.models.serving()]
-        text = await asyncio.to_thread(self._exposed, models)
-        return HTTPStatus.OK, [("content-type", METRICS_TYPE)], text
+        if self.truths and (self._reading is None or self._reading.done()):
+            models = [one.identity.model for one in self.models.serving()]
+            self._reading = asyncio.create_task(asyncio.to_thread(self.truths.readings, models))
+        if self._reading:
+            await asyncio.wait([self._reading], timeout=_READING_WAIT_S)
+            self._readings = self._reading.result() if self._reading.done() else self._readings
+        return HTTPStatus.OK, [("content-type", METRICS_TYPE)], self.metrics.exposed(self._readings)
 
     async def openapi(self, client: str, asked: Asked) -> Response:
         """``GET /openapi.json``."""
         return HTTPStatus.OK, JSON_HEADERS, self._openapi
-
-    def _exposed(self, models: Sequence[str]) -> bytes:
-        return self.metrics.exposed(self.truths.readings(models) if self.truths else ())
 
     def _read_item(self, item: msgspec.Raw) -> Any:
         """The example of one item of a batch, or the Problem that it has."""

@@ -17,16 +17,20 @@ MIN_TOKEN = 8  # characters: 48 bits of a random one, which nobody finds by aski
 class Address:
     """Where to listen (``port`` 0: any that is free), and the ``token`` that who connects must know, if there is one.
 
-    Raises UserError when others than this machine could connect and there is no token.
+    ``asks_who`` where everybody has to log in, which does as well as a token. ``names`` are further names of this
+    server, such as that of what stands in front of it. Raises UserError when others than this machine could connect,
+    and nothing is asked of them.
     """
 
     host: str = LOOPBACK
     port: int = 8007
     token: str | None = field(default=None, repr=False)
+    asks_who: bool = False
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         example = f"--token {secrets.token_urlsafe(12)}"
-        if self.token is None and not is_loopback(self.host):
+        if self.token is None and not self.asks_who and not is_loopback(self.host):
             what = "others than this machine may only connect with a token"
             forward = f"ssh -L {self.port}:{LOOPBACK}:{self.port}"
             remedy = f"add one, such as {example}; or leave --host out and forward the port: {forward}"
@@ -51,7 +55,7 @@ class Address:
         A page of elsewhere that has its own name lead here ("DNS rebinding") says that name. A number is nobody's name.
         """
         name = _name(host)
-        if is_loopback(name):
+        if is_loopback(name) or name in self.names:
             return True
         if is_loopback(self.host):
             return False
