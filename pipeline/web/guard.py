@@ -1,6 +1,7 @@
 """What every request passes first: does it name this server, and does it come from a page of this server?"""
 
 import hmac
+from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from starlette.datastructures import MutableHeaders
@@ -24,10 +25,10 @@ HEADERS = {
 
 
 class Guard:
-    """Refuses with 403 who asks by another name, and pages of other origins; adds `HEADERS` to all answers."""
+    """Refuses with 403 who asks by another name, and pages of other origins; adds ``headers`` to all answers."""
 
-    def __init__(self, app: ASGIApp, address: Address) -> None:
-        self._app, self._address = app, address
+    def __init__(self, app: ASGIApp, address: Address, headers: Mapping[str, str] = HEADERS) -> None:
+        self._app, self._address, self._headers = app, address, headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
@@ -37,7 +38,7 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
         wrong = self._wrong(scope)

@@ -1,4 +1,4 @@
-"""Building blocks of the vision-text network. Nothing here initialises itself: `initialise` does, from a generator.
+"""Building blocks of the vision-text network. Nothing here initialises itself: `pipeline.model.layers.initialise` does.
 
 Shapes: B images or texts, T tokens, N places of the image, C channels or width, H heads, D = C / H.
 """
@@ -9,24 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.model.layers import LayerNorm, Linear, Uninitialised
-
-
-class Conv(Uninitialised, nn.Conv2d):
-    """A convolution that keeps the size (or divides it by ``stride``), with uninitialised parameters."""
-
-    def __init__(self, in_channels: int, out_channels: int, size: int, stride: int = 1, gain: float = 1.0) -> None:
-        self.gain = gain
-        super().__init__(in_channels, out_channels, size, stride, padding=size // 2)
-
-
-class GroupNorm(Uninitialised, nn.GroupNorm):
-    """`torch.nn.GroupNorm` with uninitialised parameters: an image is normalised by itself, never by its batch."""
-
-
-def num_groups(channels: int) -> int:
-    """Groups of 8 channels; all in one where they do not divide."""
-    return channels // 8 if channels % 8 == 0 else 1
+from pipeline.model.layers import Conv, GroupNorm, Linear, num_groups
 
 
 class ConvNorm(nn.Module):
@@ -112,17 +95,3 @@ def channels_last(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, Conv):
             part.weight.data = part.weight.data.contiguous(memory_format=torch.channels_last)
-
-
-def initialise(module: nn.Module, generator: torch.Generator | None) -> None:
-    """Normal weights of variance gain^2 / inputs, zero biases; norms begin as the identity; tables at 0.02."""
-    for part in module.modules():
-        for name, parameter in part.named_parameters(recurse=False):
-            if isinstance(part, LayerNorm | GroupNorm) and name == "weight":
-                nn.init.ones_(parameter)
-            elif name == "bias":
-                nn.init.zeros_(parameter)
-            elif isinstance(part, Linear | Conv):
-                nn.init.normal_(parameter, std=part.gain * parameter[0].numel() ** -0.5, generator=generator)
-            else:
-                nn.init.normal_(parameter, std=0.02, generator=generator)

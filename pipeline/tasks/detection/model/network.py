@@ -10,17 +10,15 @@ from torch import Tensor, nn
 from pipeline.contract.parts import ModelPart
 from pipeline.errors import UserError
 from pipeline.model import brain
-from pipeline.model.layers import LayerNorm, Linear
+from pipeline.model.layers import Conv, LayerNorm, Linear, initialise
 from pipeline.tasks.detection.model.freeze import export_parts
 from pipeline.tasks.detection.model.layers import (
     Attention,
-    Conv,
     ConvNorm,
     Mlp,
     Residual,
     channels_last,
     fourier_features,
-    initialise,
 )
 from pipeline.tasks.detection.model.tokens import NUM_COORDINATES, VOCABULARIES, Vocabulary
 from pipeline.tasks.detection.recipe import VisionText

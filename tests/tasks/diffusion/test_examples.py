@@ -1,0 +1,37 @@
+"""The requests that follow from a recipe."""
+
+import msgspec
+
+from pipeline.recipe.load import load_recipe
+from pipeline.tasks.diffusion.data.load import load_split
+from pipeline.tasks.diffusion.examples import make_examples
+from pipeline.tasks.diffusion.pixels import decode_png
+
+
+def test_every_request_stands_beside_a_real_image_of_its_class_that_is_held_out() -> None:
+    recipe = load_recipe("tiny", "diffusion")
+    rows = list(make_examples(recipe))
+    heldout = load_split(recipe.data).heldout
+    known = {(heldout.names[k], image.tobytes()) for k, image in zip(heldout.labels, heldout.images, strict=True)}
+    assert all(row.label == row.real_label for row in rows)
+    assert all((row.real_label, decode_png(row.real_png or "").tobytes()) in known for row in rows)
+    main = [row for row in rows if row.variant == "main"]
+    assert [row.label for row in main[:12]] == [*"0123456789", "0", "1"]
+    assert len({row.real_png for row in main}) == len(main) == 50
+
+
+def test_a_longer_set_begins_with_the_shorter_one_and_the_sweep_asks_the_same_seeds_otherwise() -> None:
+    short, long = (
+        list(make_examples(load_recipe("tiny", "diffusion", [f"examples.num_images={n}"]))) for n in (20, 30)
+    )
+    assert msgspec.json.encode(short[:20]) == msgspec.json.encode(long[:20])
+    swept = [row for row in long if row.variant == "euler-5-guidance-2"]
+    assert [row.seed for row in swept] == [row.seed for row in long[:10]]
+    assert {(row.sampler, row.num_steps, row.guidance) for row in swept} == {("euler", 5, 2.0)}
+
+
+def test_the_last_ones_ask_for_no_class_where_that_is_wanted() -> None:
+    settings = ["examples.num_images=20", "examples.null_share=0.25", "examples.sweep.num_images=0"]
+    rows = list(make_examples(load_recipe("tiny", "diffusion", settings)))
+    assert [row.label is None for row in rows] == [False] * 15 + [True] * 5
+    assert all(row.real_label is not None for row in rows)
