@@ -21,7 +21,7 @@ from pipeline.files import read
 from pipeline.files.hashes import sha256_file
 from pipeline.model.container import ModelFile
 from pipeline.web.address import Address
-from pipeline.web.guard import HEADERS
+from pipeline.web.headers import HEADERS
 from pipeline.web.server import Server
 
 PREDICTIONS = "predictions.jsonl"

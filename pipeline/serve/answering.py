@@ -18,6 +18,7 @@ from pipeline.serve.models import Models
 from pipeline.serve.reload.second import Shadow
 from pipeline.serve.settings import Settings
 
+STICKY_HEADER = "x-sticky-key"  # what a canary's share is taken of, where the client's name is not it
 _NO_ID = b'"id":""'
 
 
@@ -51,15 +52,17 @@ class Answering:
             raise Problem(status, "no_model", "there is no model yet", next=next, headers=headers)
         return answerer
 
-    async def answer(self, client: str, key: str | None, examples: Sequence[Any]) -> list[bytes | Problem]:
+    async def answer(
+        self, client: str, key: str | None, examples: Sequence[Any], answerer: Answerer | None = None
+    ) -> list[bytes | Problem]:
         """The row of each example, as the log gets it, or the problem that it alone has. All are of one model.
 
-        ``key`` is what the model is chosen by, else the client, else the first id. Raises Problem where there is no
-        model, or no time.
+        ``key`` is what the model is chosen by, else the client, else the first id, where no ``answerer`` is named.
+        Raises Problem where there is no model, or no time.
         """
         if not examples:
             return []
-        answerer = self.answerer(key or client or examples[0].id)
+        answerer = answerer or self.answerer(key or client or examples[0].id)
         if self._cache is not None:
             lines = await self._by_cache(answerer, examples)
         else:

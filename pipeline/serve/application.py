@@ -5,7 +5,6 @@ import secrets
 import sys
 import time
 import traceback
-from collections.abc import Sequence
 from http import HTTPStatus
 from itertools import count
 from typing import Any, Protocol
@@ -16,7 +15,7 @@ from pipeline.contract.load import load_part
 from pipeline.contract.parts import RecipePart
 from pipeline.errors import UserError
 from pipeline.serve import answers
-from pipeline.serve.answering import Answering, bug
+from pipeline.serve.answering import STICKY_HEADER, Answering, bug
 from pipeline.serve.exchange import exchange_of
 from pipeline.serve.http import problems
 from pipeline.serve.http.limits import Keys, Rates
@@ -24,13 +23,15 @@ from pipeline.serve.http.message import JSON_HEADERS, Asked, Handler, Response, 
 from pipeline.serve.http.openapi import Route, describe
 from pipeline.serve.http.problems import Problem, decoded, invalid
 from pipeline.serve.metrics import MEDIA_TYPE as METRICS_TYPE
-from pipeline.serve.metrics import Metrics
+from pipeline.serve.metrics import Metrics, Reading
 from pipeline.serve.models import Models
 from pipeline.serve.routes.models import ModelRoutes
+from pipeline.serve.routes.open_inference import PREFIX, OpenInference, error_body, route_of
+from pipeline.serve.routes.page import Page
 from pipeline.serve.settings import Settings
 from pipeline.serve.truths import Truths
 
-STICKY_HEADER = "x-sticky-key"  # what a canary's share is taken of, where the client's name is not it
+_READING_WAIT_S = 1.0  # for live metrics; what takes longer is told the next time
 _TRUTH_WAIT_S, _TRUTH_ASK_EVERY_S = 1.0, 0.05  # for an answer whose row is on its way to the log
 
 
@@ -57,7 +58,12 @@ class Application:
         self._decoder = msgspec.json.Decoder(self.exchange.body)
         self._batch_decoder = msgspec.json.Decoder(answers.batch_of(msgspec.Raw, self.limits.max_items))
         self._truth_decoder = msgspec.json.Decoder(self.exchange.truth)
-        rooms: tuple[Room, ...] = (self, ModelRoutes(models, self.exchange))
+        rooms: tuple[Room, ...] = (
+            self,
+            ModelRoutes(models, self.exchange),
+            OpenInference(settings.name or settings.task, self.answering, self.exchange, self.limits, self._new_id),
+            Page(self.exchange.part.page),
+        )
         self._handlers: dict[tuple[str, str], tuple[Route, Handler]] = {
             (route.method, route.path): (route, getattr(room, route.handler)) for room in rooms for route in room.routes
         }
@@ -65,6 +71,8 @@ class Application:
         self._requests = {route.path: metrics.requests.labels(route.path) for route in all_routes}
         self._openapi = describe(all_routes, title=f"Baton: {settings.task}", has_keys=settings.auth_file is not None)
         self._num_active, self._ids, self._start = 0, count(1), secrets.token_hex(5)
+        self._reading: asyncio.Task[list[Reading]] | None = None
+        self._readings: list[Reading] = []
 
     def close(self) -> None:
         """What is queued is written."""
@@ -99,7 +107,7 @@ class Application:
     async def respond(self, asked: Asked) -> Response:
         """The answer to any request, also to what is none. Never raises."""
         try:
-            found = self._handlers.get((asked.method, asked.path))
+            found = self._handlers.get((asked.method, asked.path)) or self._by_version(asked)
             if found is None:
                 raise self._no_route(asked)
             route, handler = found
@@ -111,11 +119,11 @@ class Application:
             return await self._counted(handler, client, asked)
         except Problem as problem:
             self.metrics.errors.labels(problem.kind).inc()
-            return _problem_response(problem)
+            return _problem_response(problem, asked.path)
         except Exception as error:
             traceback.print_exception(error, file=sys.stderr)
             self.metrics.errors.labels("bug").inc()
-            return _problem_response(bug())
+            return _problem_response(bug(), asked.path)
 
     async def _counted(self, handler: Handler, client: str, asked: Asked) -> Response:
         if self._num_active >= self.limits.max_in_flight:
@@ -134,8 +142,11 @@ class Application:
             self._num_active -= 1
             self.metrics.active.dec()
 
+    def _by_version(self, asked: Asked) -> tuple[Route, Handler] | None:
+        return self._handlers.get((asked.method, route_of(asked.path))) if asked.path.startswith(PREFIX) else None
+
     def _no_route(self, asked: Asked) -> Problem:
-        allowed = [method for method, path in self._handlers if path == asked.path]
+        allowed = [method for method, path in self._handlers if path == route_of(asked.path)]
         if not allowed:
             what, next = f"there is nothing at {asked.path[:100]!r}", "GET /openapi.json lists all routes"
             return Problem(HTTPStatus.NOT_FOUND, "no_such_route", what, where="path", next=next)
@@ -201,16 +212,17 @@ class Application:
 
     async def exposed_metrics(self, client: str, asked: Asked) -> Response:
         """``GET /metrics``."""
-        models = [one.identity.model for one in self.models.serving()]
-        text = await asyncio.to_thread(self._exposed, models)
-        return HTTPStatus.OK, [("content-type", METRICS_TYPE)], text
+        if self.truths and (self._reading is None or self._reading.done()):
+            models = [one.identity.model for one in self.models.serving()]
+            self._reading = asyncio.create_task(asyncio.to_thread(self.truths.readings, models))
+        if self._reading:
+            await asyncio.wait([self._reading], timeout=_READING_WAIT_S)
+            self._readings = self._reading.result() if self._reading.done() else self._readings
+        return HTTPStatus.OK, [("content-type", METRICS_TYPE)], self.metrics.exposed(self._readings)
 
     async def openapi(self, client: str, asked: Asked) -> Response:
         """``GET /openapi.json``."""
         return HTTPStatus.OK, JSON_HEADERS, self._openapi
-
-    def _exposed(self, models: Sequence[str]) -> bytes:
-        return self.metrics.exposed(self.truths.readings(models) if self.truths else ())
 
     def _read_item(self, item: msgspec.Raw) -> Any:
         """The example of one item of a batch, or the Problem that it has."""
@@ -219,9 +231,12 @@ class Application:
         except Problem as problem:
             return problem
 
+    def _new_id(self) -> str:
+        return f"{self._start}-{next(self._ids)}"
+
     def _example(self, request: Any) -> Any:
         try:
-            return self.exchange.to_example(request, request.id or f"{self._start}-{next(self._ids)}")
+            return self.exchange.to_example(request, request.id or self._new_id())
         except UserError as error:
             raise invalid(error) from None
 
@@ -234,5 +249,7 @@ def section_type(task: str, name: str) -> Any:
     return None
 
 
-def _problem_response(problem: Problem) -> Response:
+def _problem_response(problem: Problem, path: str) -> Response:
+    if path.startswith(PREFIX):
+        return problem.body.status, [*JSON_HEADERS, *problem.headers], error_body(problem)
     return problem.body.status, [("content-type", problems.MEDIA_TYPE), *problem.headers], problem.encoded()

@@ -16,7 +16,7 @@ from pipeline.contract.serving import Answerer
 from pipeline.errors import UserError
 from pipeline.serve.metrics import Metrics
 
-INLINE_BELOW_S = 2e-4  # a record; handing it to a thread and back takes about 50 us, and an idle core
+INLINE_BELOW_S = 2e-4  # a call of one record; handing it to a thread and back takes about 50 us, and an idle core
 _NUM_MEASURED = 8  # calls, after the first, that tell how long a model takes
 
 Outcome = Any
@@ -66,7 +66,8 @@ class Batching:
         seconds = time.perf_counter() - started
         self._metrics.model_time.observe(seconds * 1000)
         self._metrics.answers.inc(len(examples))
-        self._measure(answerer.identity.weights_hash, seconds / len(examples))
+        if len(examples) == 1:
+            self._measure(answerer.identity.weights_hash, seconds)
         return outcomes
 
     def _measure(self, model: str, seconds: float) -> None:

@@ -1,7 +1,8 @@
 """What goes over HTTP for a task: requests, answers and truths, as Structs made of the task's rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,6 +10,8 @@ import msgspec
 from pipeline.contract.load import find_part, load_part
 from pipeline.contract.parts import RowsPart
 from pipeline.contract.serving import ServePart
+from pipeline.errors import UserError
+from pipeline.files import read, write_all
 from schemas.rows import Example, Prediction
 
 _STRICT: dict[str, Any] = {"frozen": True, "kw_only": True, "forbid_unknown_fields": True}
@@ -72,3 +75,27 @@ def _member(one: msgspec.structs.FieldInfo) -> tuple[Any, ...]:
         return one.name, one.type
     factory = one.default_factory is not msgspec.NODEFAULT
     return one.name, one.type, msgspec.field(default_factory=one.default_factory) if factory else one.default
+
+
+def join(predictions: Path, truths: Path, out: Path, task: str) -> tuple[int, int]:
+    """Write the rows of a request log whose truth is known, with it, in the order in which they were answered.
+
+    Of an id that was asked, or whose truth was told, several times, the last counts. Returns how many rows there are,
+    and how many of the truths are of no row. Raises UserError where a file cannot be read, or no truth has a row.
+    """
+    exchange = exchange_of(task)
+    told: dict[str, Any] = {truth.id: truth for truth in _rows(truths, exchange.truth)}
+    found: dict[str, Any] = {}
+    for row in read(predictions, exchange.prediction):
+        if row.id in told:
+            found.pop(row.id, None)
+            found[row.id] = exchange.with_truth(row, told[row.id])
+    if not found:
+        what, remedy = "none of these truths is of a row of the log", "give the predictions.jsonl that lies beside them"
+        raise UserError(what, where=str(truths), remedy=remedy)
+    write_all(out, found.values())
+    return len(found), len(told) - len(found)
+
+
+def _rows(path: Path, kind: type[Any]) -> Iterator[Any]:
+    yield from read(path, kind)

@@ -13,8 +13,7 @@ import numpy as np
 
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import EvaluatePart
-from pipeline.errors import UserError
-from pipeline.files import encode, read
+from pipeline.files import encode
 from pipeline.files.shared import append_lines
 from pipeline.records.measured import POOLED, STATISTICS
 from pipeline.serve.exchange import Exchange
@@ -74,6 +73,7 @@ class Joined:
         self._places: OrderedDict[str, tuple[BinaryIO, int, int]] = OrderedDict()
         self._measured: dict[str, dict[str, float]] = {}  # by id: the gauges' metrics of that record
         self._kept: dict[str, Any] = {}  # by id, where a gauge is of all records together
+        self._last: dict[str, float] = {}  # as long as nothing is added
         self._lock = Lock()
 
     def has(self, id: str) -> bool:
@@ -93,7 +93,8 @@ class Joined:
             joined = dict(self._newly_joined())
             if joined:
                 self._measure(joined)
-            return dict(self._values()) if self._measured else {}
+                self._last = dict(self._values()) if self._measured else {}
+            return self._last
 
     def _catch_up(self) -> None:
         for file, offset, line in self._rows.lines():
@@ -176,20 +177,3 @@ class Truths:
             if path not in self._joined:
                 self._joined[path] = Joined(path, self._exchange, self._task, self._options)
         return [self._joined[path] for path in paths]
-
-
-def join(rows: Iterable[Any], truths: Path, exchange: Exchange) -> tuple[list[Any], int]:
-    """Rows of a request log whose truth is known, with it; and how many of the truths have no row.
-
-    Of an id that was asked, or told, several times the last counts. Raises UserError as `read`.
-    """
-    told: dict[str, Any] = {truth.id: truth for truth in _truths(truths, exchange)}
-    found = {row.id: exchange.with_truth(row, told[row.id]) for row in rows if row.id in told}
-    if not found:
-        what, remedy = "none of the truths is of a row of this log", "give the predictions.jsonl that lies beside it"
-        raise UserError(what, where=str(truths), remedy=remedy)
-    return list(found.values()), len(told) - len(found)
-
-
-def _truths(path: Path, exchange: Exchange) -> Iterator[Any]:
-    yield from read(path, exchange.truth)

@@ -1,11 +1,9 @@
-"""Real servers: the command as a user starts it, in processes of its own."""
+"""Real servers: the command and its workers, in processes of their own."""
 
 import contextlib
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import PLAIN, ROOT
+from tests.support.zygote import Command, Zygote
 
 SCENARIO = {"level": "minimal", "seed": 1, "multiplier": 1.0}
 START_S = 120  # on a busy machine; a server starts in two seconds
@@ -25,10 +23,14 @@ START_S = 120  # on a busy machine; a server starts in two seconds
 class Server:
     """A server that listens. ``log`` is the folder of its request log."""
 
-    process: "subprocess.Popen[str]"
+    command: Command
     url: str
     log: Path
-    errors: Path
+
+    @property
+    def errors(self) -> str:
+        """What it has written on standard error."""
+        return self.command.output.with_suffix(".err").read_text()
 
     def client(self, **headers: str) -> httpx.Client:
         """Keeps its connections, as a client that asks often does."""
@@ -36,15 +38,13 @@ class Server:
 
     def workers(self) -> list[int]:
         """Processes that answer."""
-        found = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=True
-        )
+        found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.command.pid)], capture_output=True, text=True)
         return [int(pid) for pid in found.stdout.split()]
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        self.command.signal(signal.SIGTERM)
+        return self.command.finish().code
 
     def metrics(self) -> dict[str, float]:
         """What /metrics says now, by name and labels."""
@@ -63,73 +63,54 @@ Start = Callable[..., Server]
 
 
 @contextlib.contextmanager
-def running(folder: Path, *arguments: str | Path, **environment: str) -> Iterator[Server]:
-    """``baton serve ARGUMENTS`` on a free port, as soon as it has a model; ended at the end."""
-    command = [
-        sys.executable,
-        "-m",
-        "stages",
-        "serve",
-        *map(str, arguments),
-        "--port",
-        "0",
-        "--log",
-        str(folder / "log"),
-    ]
-    folder.mkdir(parents=True, exist_ok=True)
-    errors = folder / "stderr"
-    with errors.open("w") as stderr:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=os.environ | PLAIN | environment,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        )
+def running(
+    zygote: Zygote, log: Path, *arguments: str | Path, max_file_bytes: int | None = None, **environment: str
+) -> Iterator[Server]:
+    """``baton serve ARGUMENTS`` on a free port, as soon as it has a model; ended at the end.
+
+    With ``max_file_bytes`` no file may grow larger, as on a disk that is full.
+    """
+    given = ("serve", *arguments, "--port", "0", "--log", log)
+    command = zygote.start(*given, max_file_bytes=max_file_bytes, environment=environment)
+    found = re.search(r"http://\S+", command.lines(1)[0])
+    assert found
+    server = Server(command, found[0], log)
     try:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        found = re.search(r"http://\S+", first)
-        assert found, errors.read_text()
-        server = Server(process, found[0], folder / "log", errors)
         _wait(server)
         yield server
     finally:
-        if process.poll() is None:
-            process.terminate()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        server.command.signal(signal.SIGTERM)
+        if server.command.wait(timeout_s=60) is None:
+            server.command.kill()
 
 
 def _wait(server: Server) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
-        assert server.process.poll() is None, server.errors.read_text()
+        assert server.command.wait(timeout_s=0.05) is None, server.command.finish()
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(f"{server.url}/ready").status_code == 200:
                 return
-        time.sleep(0.05)
-    raise AssertionError(server.errors.read_text())
+    raise AssertionError(server.errors)
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(zygote: Zygote, tmp_path: Path) -> Iterator[Start]:
     """``start("gridworld", "--model", "minimal")`` is a server of the test's own."""
     with contextlib.ExitStack() as stack:
 
-        def begin(*arguments: str | Path, **environment: str) -> Server:
-            return stack.enter_context(running(tmp_path / "server", *arguments, **environment))
+        def begin(*arguments: str | Path, log: Path = tmp_path / "log", **how: Any) -> Server:
+            return stack.enter_context(running(zygote, log, *arguments, **how))
 
         yield begin
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of gridworld's smallest model, for the tests of a file that leave it as it is."""
-    with running(tmp_path_factory.mktemp("server"), "gridworld", "--model", "minimal") as server:
+    with running(
+        zygote, tmp_path_factory.mktemp("log"), "gridworld", "--model", "minimal", "--timeout", "60"
+    ) as server:
         yield server
 
 

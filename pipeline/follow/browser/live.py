@@ -45,7 +45,8 @@ def identify(path: Path) -> str:
 
 
 def index_row(opened: Opened, summary: Any) -> str:
-    """A row of the index: id, the episode in one line, and what is kept of it; empty where the id is a long text."""
+    """A row of the index, but for the filters that keep it: id, the episode in one line, and what is kept in memory of
+    it; empty where the id is a long text."""
     if len(summary.id) > MAX_ID:
         return ""
     row = {"id": summary.id, "line": opened.part.tell(summary), "summary": msgspec.to_builtins(summary)}
@@ -149,7 +150,8 @@ class Live:
             self._num_unplayed += bool(row)
             return None
         entry = self.index.add(*arrival)
-        self._rows.append(row)
+        choices = msgspec.json.encode(self.index.choices(entry.number)).decode()
+        self._rows.append(f'{row[:-1]},"kept":{choices}}}')
         self._numbers[entry.summary.id] = entry.number
         if forgotten := len(self._rows) - (len(self.index) - self.index.first):
             del self._rows[:forgotten]

@@ -16,6 +16,7 @@ from pipeline.follow.browser.connection import Connection
 from pipeline.follow.browser.live import Live
 from pipeline.follow.browser.reader import Reader
 from pipeline.follow.feed import Opened
+from pipeline.follow.scene import told_filters
 from pipeline.web.address import Address
 from pipeline.web.pages import page_files, page_routes
 from pipeline.web.server import Server
@@ -29,7 +30,12 @@ SWITCH_S = (
 def serve_page(opened: Opened, task: str, address: Address, opinion: SecondOpinion | None = None) -> None:
     """Until it is interrupted. Raises UserError when it cannot listen there, or the file cannot be followed."""
     live, failures = Live(opened, opinion), list[UserError]()
-    hello = {"task": task, "run": run_name(opened.feed.path), "token_needed": address.token is not None}
+    hello = {
+        "task": task,
+        "run": run_name(opened.feed.path),
+        "token_needed": address.token is not None,
+        "filters": told_filters(opened.part.filters),
+    }
 
     async def watch(websocket: WebSocket) -> None:
         try:

@@ -36,6 +36,7 @@ class Route:
     answer: Any
     problems: Sequence[int] = ()
     is_open: bool = False  # to those without a key, too
+    is_hidden: bool = False  # described elsewhere
 
     @property
     def statuses(self) -> dict[int, str]:
@@ -46,6 +47,7 @@ class Route:
 
 def describe(routes: Sequence[Route], *, title: str, has_keys: bool) -> bytes:
     """The document."""
+    routes = [route for route in routes if not route.is_hidden]
     kinds = [kind for route in routes for kind in (route.request, route.answer) if not isinstance(kind, str | None)]
     schemas, components = msgspec.json.schema_components([*kinds, ProblemBody], ref_template=_SCHEMAS)
     by_kind = {id(kind): schema for kind, schema in zip([*kinds, ProblemBody], schemas, strict=True)}

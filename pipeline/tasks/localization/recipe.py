@@ -37,6 +37,27 @@ class Mlp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_fie
     num_components: Count = 4
 
 
+class Weighing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="weighing"):
+    """A network that weighs classical solutions from times of arrival, and says how far each may be off.
+
+    With ``receivers`` "named" it knows each by its name, as those of a fixed set; with "any" it is blind to who they
+    are and to their order, for sets in which receivers come and go: the first ``num_slots`` of a record are looked at,
+    those with the least stated error. Each candidate is a mixture of ``num_scales`` Gaussians, and ``num_free`` more
+    lie where levels and receivers say. A time without a stated standard deviation has ``sigma_ns``.
+    """
+
+    receivers: Literal["named", "any"] = "named"
+    width: Count = 64
+    pair_width: Count = 32
+    num_scales: Count = 2
+    num_free: Count = 4
+    num_slots: Count = 8
+    sigma_ns: Positive = 100.0
+
+
+Network = Mlp | Weighing
+
+
 class Optimizer(recipe.Optimizer, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """AdamW; the learning rate falls along a cosine."""
 
@@ -99,16 +120,23 @@ class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     posterior_records: CountOrZero = 200
 
 
+class Visualize(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many records have a map of their own, the farthest off first."""
+
+    num_records: Count = 6
+
+
 class LocalizationRecipe(recipe.Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole run."""
 
     world: World = World()
-    network: Mlp = Mlp()
+    network: Network = Mlp()
     optimizer: Optimizer = Optimizer()
     train: Train = Train()
     examples: Examples = Examples()
     infer: Infer = Infer()
     evaluate: Evaluate = Evaluate()
+    visualize: Visualize = Visualize()
 
 
-PART = RecipePart(recipe=LocalizationRecipe, network=Mlp)
+PART = RecipePart(recipe=LocalizationRecipe, network=Network)

@@ -223,19 +223,21 @@ def _ranked(many: _Problem, state: Floats, scale: float, level_dbm: Floats) -> S
     """The places of each record, the best first.
 
     Of those that explain the times alike - three receivers give two branches of a hyperbola - the one is first that
-    explains the levels best: at an exponent of the path loss of 3, they say the same power of the transmitter.
+    explains the levels best: at an exponent of the path loss of 3, they say the same power of the transmitter. Without
+    levels the place that is nearer to the receivers is first.
     """
     residuals, slopes = many.linearised(state)
     normal = (slopes * _weights(residuals, scale)[..., None]).swapaxes(1, 2) @ slopes
     costs = _cost(residuals, scale).reshape(-1, _NUM_STARTS)
     ways = to_cartesian(state[:, :2], many.height)[:, None] - many.receivers
-    power = np.repeat(level_dbm, _NUM_STARTS, axis=0) + 30 * np.log10(np.linalg.norm(ways, axis=-1))
+    lost = 30 * np.log10(np.linalg.norm(ways, axis=-1).clip(min=1.0))
+    power = np.repeat(level_dbm, _NUM_STARTS, axis=0) + lost
     known = np.isfinite(power)
-    count = np.maximum(known.sum(axis=1), 1)
-    mean = np.where(known, power, 0).sum(axis=1) / count
-    spread = (np.where(known, power - mean[:, None], 0) ** 2).sum(axis=1).reshape(-1, _NUM_STARTS)
+    mean = np.where(known, power, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    spread = (np.where(known, power - mean[:, None], 0) ** 2).sum(axis=1)
+    chosen_by = np.where(known.sum(axis=1) > 1, spread, (lost * (many.precision > 0)).sum(axis=1))
     alike = costs <= costs.min(axis=1, keepdims=True) + _ALIKE
-    order = np.argsort(np.where(alike, spread, _NEVER + costs), axis=1, kind="stable")
+    order = np.argsort(np.where(alike, chosen_by.reshape(-1, _NUM_STARTS), _NEVER + costs), axis=1, kind="stable")
     places = np.stack([state[:, 0], (state[:, 1] + 180) % 360 - 180], axis=1).reshape(-1, _NUM_STARTS, 2)
     covariances = inverse(_without_moment(normal)).reshape(-1, _NUM_STARTS, 3)
     return Solutions(

@@ -29,7 +29,13 @@ LEVELS: dict[str, Any] = {
     },
     "examples": {"num_records": 40},
 }
-RECIPES = {"levels": LEVELS}
+TIMES = LEVELS | {
+    "world": {"tier": "times"},
+    "network": {"type": "weighing", "width": 16, "pair_width": 8, "num_free": 2},
+    "train": LEVELS["train"] | {"kinds": ["clean", "one_late_3us"]},
+}
+ANY = TIMES | {"network": TIMES["network"] | {"receivers": "any", "num_slots": 7}}
+RECIPES = {"levels": LEVELS, "times": TIMES, "any": ANY}
 
 
 def recipe(data: dict[str, Any], **train: Any) -> LocalizationRecipe:

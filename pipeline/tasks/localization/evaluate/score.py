@@ -7,6 +7,7 @@ true place nobody said, are scored for no subject; they are counted.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ from schemas.rows import Metric
 
 CONFORMAL = "conformal"
 POOLED = "pooled"
-_OF_ALL_SUBJECTS = ("receivers", "kind")  # slices in which the solvers are told, too
+_OF_ALL_SUBJECTS = ("all", "receivers", "kind")  # slices in which the solvers are told, too
 
 TABLE = TableLayout(
     slice_subjects=(MODEL,),  # the solvers in slices are in metrics.jsonl
@@ -108,22 +109,17 @@ def evaluate(predictions: Sequence[Prediction], options: Evaluate) -> Evaluation
     subjects |= score_solvers(rows, truths, options)
     metrics: list[Metric] = []
     for part in _slices(predictions):
-        every = part.by == "all" or part.by in _OF_ALL_SUBJECTS
         kept = part.chosen[scored]
         metrics += _counts(part, predictions, subjects)
         for name, one in subjects.items():
-            if every or name == MODEL:
+            if name == MODEL or part.by in _OF_ALL_SUBJECTS:
                 metrics += _metrics(part, name, _kept(one, kept), options)
             if name in ellipses and kept.any():
                 metrics += _ellipse_metrics(part, name, ellipses[name][kept], options)
-    whole = _Slice("all", "all", scored)
     for name, one in subjects.items():
         metrics += _curve(name, one.region, options)
     if calibration is not None:
-        metrics += [
-            _metric(whole, (name, POOLED, CONFORMAL), float(factor), len(calibration.regions))
-            for name, factor in zip(ELLIPSE_FACTORS, calibration.factors, strict=True)
-        ]
+        metrics += _factors(calibration, scored)
     scores = Lines(lambda: map(encode, _score_rows(rows, subjects)), Score)
     return Evaluation(scores=scores, metrics=metrics, remarks=_remarks(options, calibration, ellipses))
 
@@ -144,18 +140,6 @@ def measure_records(predictions: Sequence[Prediction], options: Evaluate) -> Mea
     columns = {name: np.zeros(len(predictions)) for name in values}
     for name, column in columns.items():
         column[scored] = values[name]
-    order = np.argsort(columns["error_m"], kind="stable")
-
-    def pooled(weights: NDArray[np.int32]) -> dict[str, Floats]:
-        heights = (weights * scored)[:, order].cumsum(axis=1)
-        total = heights[:, -1:]
-        places = {name: (heights < np.ceil(share * total)).sum(axis=1) for name, share in QUANTILES.items()}
-        last = len(order) - 1
-        return {
-            name: np.where(total[:, 0] > 0, columns["error_m"][order[place.clip(max=last)]], np.nan)
-            for name, place in places.items()
-        }
-
     rates = [*COVERAGES, *ELLIPSE_COVERAGES]
     return Measurements(
         values=columns,
@@ -168,9 +152,21 @@ def measure_records(predictions: Sequence[Prediction], options: Evaluate) -> Mea
             RecordMetric("area_90_km2", "median"),
         ],
         slices=slices_of(predictions, truths),
-        pooled=pooled,
+        pooled=lambda weights: _quantiles(columns["error_m"], weights * scored),
         bounds=dict.fromkeys(rates, (0.0, 1.0)),
     )
+
+
+def _quantiles(errors: Floats, weights: NDArray[np.integer[Any]]) -> dict[str, Floats]:
+    """The quantiles [B] of errors [N] that count as often as ``weights`` [B, N] say; NaN where none does."""
+    order = np.argsort(errors, kind="stable")
+    heights = weights[:, order].cumsum(axis=1)
+    total = heights[:, -1]
+    ordered = np.append(errors[order], np.nan)  # beyond the last where nothing counts
+    return {
+        name: np.where(total > 0, ordered[(heights < np.ceil(share * total)[:, None]).sum(axis=1)], np.nan)
+        for name, share in QUANTILES.items()
+    }
 
 
 def files(options: Evaluate) -> dict[str, str]:
@@ -309,6 +305,12 @@ def _curve(subject: str, regions: Floats, options: Evaluate) -> Iterator[Metric]
         part = _Slice("probability", f"{p:.2f}", np.isfinite(regions))
         interval = stats.wilson(int((known < p).sum()), len(known), options.confidence)
         yield _metric(part, ("coverage", "rate", subject), interval, len(known))
+
+
+def _factors(calibration: Calibration, scored: NDArray[np.bool_]) -> Iterator[Metric]:
+    """By how much each ellipse grew, of the calibration records."""
+    for name, factor in zip(ELLIPSE_FACTORS, calibration.factors.tolist(), strict=True):
+        yield _metric(_Slice("all", "all", scored), (name, POOLED, CONFORMAL), factor, len(calibration.regions))
 
 
 def _score_rows(rows: Sequence[Prediction], subjects: Subjects) -> Iterator[Score]:

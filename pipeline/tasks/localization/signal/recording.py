@@ -6,7 +6,8 @@ Several receivers lie in one recording as its channels: the samples of all chann
 ``localization:full_scale_dbm`` there is the level of a full-scale signal (0 where it is not said).
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -95,6 +96,17 @@ def with_measurements(example: Example, root: Path) -> Example:
         remedy = "name it relative to the folder of the examples"
         raise UserError(f"the recording {example.recording!r} leads out of its folder", where=example.id, remedy=remedy)
     return msgspec.structs.replace(example, measurements=measured(root / path, example.measurements))
+
+
+def hash_recordings(names: Iterable[str], root: Path) -> str:
+    """One hash over recordings and their metadata, of those that are there."""
+    digest = hashlib.sha256()
+    for name in dict.fromkeys(names):
+        path = root / name
+        for one in (path.with_suffix(META), path.with_suffix(DATA)) if path.suffix in (META, DATA) else (path,):
+            content = one.read_bytes() if one.is_file() else b""
+            digest.update(f"{name} {one.suffix} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
 
 
 def _read_sigmf(meta: Path, data: Path) -> Recording:

@@ -38,7 +38,7 @@ def drawn(num: int, spread_m: float, seed: int) -> Floats:
 
 def heard_levels(source: tuple[float, float], exponent: float = 3.0, power_dbm: float = 43.0) -> Example:
     """A transmission whose levels at all sites of the world are those of the path loss alone."""
-    ranges = ranges_m(*source, ALTITUDE_M, places_m(SITES))
+    ranges = ranges_m(source, ALTITUDE_M, places_m(SITES))
     altitudes = np.array([site.altitude_m for site in SITES])
     levels = power_dbm - path_loss_db(ranges, 145.0, exponent, altitudes)
     measurements: Sequence[Measurement] = [

@@ -5,7 +5,7 @@ import torch
 from scipy.stats import multivariate_normal
 
 from pipeline.tasks.localization.infer.answer import mixtures
-from pipeline.tasks.localization.model.head import OUTPUTS, mixture
+from pipeline.tasks.localization.model.head import OUTPUTS, mixture, ring
 
 
 def one() -> tuple[torch.Tensor, torch.Tensor]:
@@ -15,7 +15,7 @@ def one() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_density_is_that_of_the_covariances_that_a_row_tells() -> None:
     raw, place = one()
-    said = mixture(raw, 30.0)
+    said = mixture(raw, ring(3), 30.0)
     told = mixtures({name: array.numpy() for name, array in zip(OUTPUTS, said.outputs(), strict=True)})
     for row in range(5):
         density = 0.0
@@ -30,7 +30,7 @@ def test_density_is_that_of_the_covariances_that_a_row_tells() -> None:
 def test_worst_records_still_have_a_gradient() -> None:
     raw, _ = one()
     raw.requires_grad_(True)
-    mixture(raw, 30.0).log_density(torch.full((5, 2), 1e4)).sum().backward()
+    mixture(raw, ring(3), 30.0).log_density(torch.full((5, 2), 1e4)).sum().backward()
     assert (raw.grad.abs().amax((1, 2)) > 1.0).all()  # type: ignore[union-attr]
 
 
@@ -39,14 +39,14 @@ def test_a_fix_stays_on_the_likelier_branch_where_the_mean_lies_between() -> Non
     raw[0, :, 0] = torch.tensor([0.7, 0.3]).log()
     raw[0, 1, 1] = 10.0  # 100 scales of the components apart
     raw[..., 3:5] = 2.0
-    said = mixture(raw, 1.0)
+    said = mixture(raw, torch.zeros(2, 2), 1.0)
     assert said.fix()[0].norm() < 0.1
     even = raw.clone()
     even[0, :, 0] = 0.0
-    assert abs(mixture(even, 1.0).fix()[0, 0] - 5.0) < 0.5
+    assert abs(mixture(even, torch.zeros(2, 2), 1.0).fix()[0, 0] - 5.0) < 0.5
 
 
 def test_a_fix_of_one_gaussian_is_its_mean() -> None:
     raw, _ = one()
-    said = mixture(raw[:, :1], 30.0)
+    said = mixture(raw[:, :1], ring(1), 30.0)
     torch.testing.assert_close(said.fix(), said.means[:, 0])

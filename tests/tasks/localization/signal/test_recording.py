@@ -1,6 +1,7 @@
 """Recorded IQ, with and without metadata, becomes what its receivers measured."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.tasks.localization.rows import Example, Measurement
+from pipeline.tasks.localization.infer.recordings import answer_measured
+from pipeline.tasks.localization.rows import Example, Measurement, Prediction
 from pipeline.tasks.localization.signal.recording import read_recording, with_measurements, write_recording
 from pipeline.tasks.localization.signal.synthetic import Samples, Signal, receive, transmit
 
@@ -88,3 +90,20 @@ def test_what_is_no_recording_is_told(tmp_path: Path, name: str, what: str) -> N
     (tmp_path / "bits.sigmf-meta").write_text(json.dumps({"global": {"core:datatype": "cu8"}}))
     with pytest.raises(UserError, match=what):
         with_measurements(example(name), tmp_path)
+
+
+def test_a_record_that_cannot_be_measured_fails_alone_and_in_its_place(heard: Samples, tmp_path: Path) -> None:
+    write_recording(tmp_path / "one.sigmf-meta", heard, {})
+    write_recording(tmp_path / "quiet.sigmf-meta", np.zeros((2, 800)), {})
+    records = [
+        msgspec.structs.replace(example(name), id=str(n))
+        for n, name in enumerate(["gone.cf32", "one.sigmf-meta", "quiet.sigmf-meta", "one.sigmf-meta"])
+    ]
+
+    def answer(ready: Sequence[Example]) -> list[Prediction]:
+        return [Prediction(id=one.id, model="m", measurements=one.measurements) for one in ready]
+
+    rows = answer_measured(records, tmp_path, "m", answer)
+    assert [row.id for row in rows] == ["0", "1", "2", "3"]
+    assert [(row.error or "").partition(":")[0] for row in rows] == ["bad_recording", "", "bad_recording", ""]
+    assert rows[0].recording == "gone.cf32" and rows[1].measurements[1].arrival_ns == pytest.approx(30_000, abs=100)
