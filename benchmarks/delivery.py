@@ -1,24 +1,17 @@
 """How late a follower in another process sees an episode, while the training keeps a core busy."""
 
 import re
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.harness import Claim, Report, Samples
-from benchmarks.training import ROOT
+from benchmarks.harness.commands import baton, training, wait_until
 from pipeline.errors import UserError
 
-_BATON = Path(sys.executable).parent / "baton"
 _LIMIT_MS = 50.0
-_STOP_S = 60.0  # a training that is asked to stop writes its checkpoint first
 _LATENCY = re.compile(r"latency_ms=(\d+\.\d+)")
 _DROPPED = re.compile(r"\((\d+) dropped before it\)")
 
@@ -53,37 +46,12 @@ def run(quick: bool) -> Report:
 
 def _follow_a_training(folder: Path, seconds: float) -> list[str]:
     """The follower's lines from the first episode on, for so many seconds."""
-    train = [_BATON, "train", "gridworld", "--recipe", "full", "--seed", "1", "--out", folder / "train"]
-    follow = [_BATON, "follow", "gridworld", "--input", folder / "train/episodes.jsonl", "--plain", "--latency"]
+    told, tail = folder / "lines.txt", folder / "train/episodes.jsonl"
     with (
-        (folder / "lines.txt").open("w") as lines,
-        _process([str(part) for part in follow], lines),
-        _process([str(part) for part in train], subprocess.DEVNULL) as training,
+        told.open("w") as lines,
+        baton("follow", "gridworld", "--input", tail, "--plain", "--latency", out=lines),
+        baton(*training(folder / "train")) as process,
     ):
-        _wait_for_text(folder / "lines.txt", training)
+        wait_until(lambda: told.stat().st_size > 0, process)
         time.sleep(seconds)
-    return (folder / "lines.txt").read_text(encoding="utf-8").splitlines()
-
-
-def _wait_for_text(path: Path, training: "subprocess.Popen[bytes]") -> None:
-    while not path.stat().st_size:
-        if training.poll() is not None:
-            raise UserError(
-                "the training ended before its first episode", remedy="run it by hand: make train RECIPE=full"
-            )
-        time.sleep(0.1)
-
-
-@contextmanager
-def _process(command: list[str], stdout: object) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start it; at the end interrupt it as Ctrl-C does, and wait."""
-    process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.DEVNULL, cwd=ROOT)  # type: ignore[call-overload]
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return told.read_text(encoding="utf-8").splitlines()

@@ -18,6 +18,7 @@ from pipeline.follow.scene import Scene
 from pipeline.look.tables import Table, to_markdown
 from schemas import comparison
 from schemas.brain import BrainSpec
+from schemas.bundle import BundleManifest, Record
 from schemas.flow import STAGES, Stage
 from schemas.gate import Baseline, GateSpec, Verdict
 from schemas.manifest import Manifest
@@ -121,6 +122,8 @@ def _types() -> Iterator[tuple[str, Any]]:
     yield "baseline_v1", Baseline
     yield "verdict_v1", Verdict
     yield "scene_v1", Scene
+    yield "bundle_v1", BundleManifest
+    yield "record_v1", Record
     yield "aliases_v1", Aliases
     yield from comparison.ROW_TYPES.items()
     for task in shipped_task_names():

@@ -70,7 +70,7 @@ def run_visualization(job: VisualizationJob, run: StageRun) -> None:
         raise UserError("there are no predictions to draw", where=str(job.inputs[label]), remedy="run `baton infer`")
     missing = list(job.notes)
     evaluation = evaluate_rows(load_part(job.task, EvaluatePart), rows, job.inputs[label], job.options)
-    figures = _draw(job, _with_steps(predictions, job.inputs), missing)
+    figures = _draw(job, _with_steps(predictions, job.inputs), missing, run)
     played = _save_episodes(job, figures, run)
     page = replace(_report(job, rows, evaluation, figures, missing), played=played)
     run.outputs |= {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
@@ -91,6 +91,11 @@ def image_inputs(task: str, predictions: Path, image_root: Path) -> dict[str, st
         return {}
     row_type = load_part(task, RowsPart).prediction
     return {"images_sha256": hash_images(read_all(predictions, row_type), image_root)}
+
+
+def written_by(task: str) -> tuple[str, ...]:
+    """Glob patterns of all that is written."""
+    return (*WRITES, *load_part(task, VisualizePart).files)
 
 
 def training_inputs(folder: Path | None, out: Path) -> tuple[dict[str, Path], str | None]:
@@ -120,7 +125,9 @@ def _with_steps(predictions: Mapping[str, Sequence[Any]], inputs: Mapping[str, P
     }
 
 
-def _draw(job: VisualizationJob, predictions: Mapping[str, Sequence[Any]], missing: list[str]) -> list[Figure]:
+def _draw(
+    job: VisualizationJob, predictions: Mapping[str, Sequence[Any]], missing: list[str], run: StageRun
+) -> list[Figure]:
     draw_job = DrawJob(
         predictions=predictions,
         folder=job.folder,
@@ -129,6 +136,7 @@ def _draw(job: VisualizationJob, predictions: Mapping[str, Sequence[Any]], missi
         options=job.draw_options,
         score_options=job.options,
         image_root=job.image_root,
+        keep=run.output,
     )
     figures = []
     for figure in load_part(job.task, VisualizePart).draw(draw_job):

@@ -73,6 +73,14 @@ STAGES: tuple[Stage, ...] = (
         summary="watch a training live in the terminal, or replay it afterwards; replay predictions",
     ),
     Stage(
+        name="explore",
+        reads=("infer/activations/*", "export/model.inference_v1"),
+        needs_torch=True,
+        part="explore",
+        summary="wander through recorded activations in the browser, and generate from there",
+        writes_also="what people make, in `explore/explore.sqlite`; with `--space` a Hugging Face Space",
+    ),
+    Stage(
         name="evaluate",
         reads=("infer/predictions.jsonl",),
         writes=("evaluate/metrics.jsonl", "evaluate/scores.jsonl", "evaluate/table.md"),
@@ -127,6 +135,13 @@ STAGES: tuple[Stage, ...] = (
             "sweep/claims/*",
         ),
         summary="a grid of models, seeds and decoding settings: every cell once, one table over all",
+    ),
+    Stage(
+        name="serve",
+        reads=("export/model.inference_v1",),
+        part="serve",
+        summary="answer over HTTP, and log the answers as predictions",
+        writes_also="`MODEL/predictions.jsonl` and `MODEL/truths.jsonl` in `serve/`, or where `--log` points",
     ),
     Stage(
         name="convert",

@@ -59,6 +59,8 @@ EXTRAS = {
     "starlette": "web",
     "uvicorn": "web",
     "websockets": "web",
+    "granian": "serve",
+    "prometheus_client": "serve",
 }
 
 

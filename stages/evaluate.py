@@ -1,6 +1,7 @@
 """``baton evaluate``: metrics with intervals, beside the baselines, from the predictions alone."""
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.evaluate import run as evaluation
 from pipeline.progress import progress
 from pipeline.records.inputs import input_files, label_inputs
-from pipeline.run.folder import stage_run
+from pipeline.run.folder import StageRun, stage_run
 from pipeline.train.steps import in_order_of_training
 from stages.common import Result, command, finished, main, stage_config
 from stages.options import Options
@@ -21,6 +22,7 @@ from stages.options import Options
 if TYPE_CHECKING:
     from pipeline.evaluate.watch import Show, State
 
+JOINED = "joined.jsonl"  # the rows of a request log, with their truths
 
 InputsOption = Annotated[
     list[str],
@@ -35,6 +37,14 @@ SalvagedOption = Annotated[
     typer.Option(
         "--use-salvaged",
         help="Count what was complete before an answer was cut: --set evaluate.use_salvaged=true, where a task has it.",
+    ),
+]
+ConformalOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--conformal",
+        metavar="FILE",
+        help="Predictions to calibrate by: --set evaluate.conformal=FILE, where a task has it.",
     ),
 ]
 FollowOption = Annotated[
@@ -62,6 +72,10 @@ AgainstOption = Annotated[
         "--against", metavar="FILE", help="With --follow: differences to these predictions, record by record."
     ),
 ]
+TruthsOption = Annotated[
+    Path | None,
+    typer.Option("--truths", metavar="FILE", help="Truths of a request log: evaluate its rows whose truth is known."),
+]
 IdleOption = Annotated[
     float | None, typer.Option("--idle-exit", metavar="SECONDS", min=0.0, help="With --follow: end when so long idle.")
 ]
@@ -72,11 +86,13 @@ def app(
     options: Options,
     inputs: InputsOption = [],  # noqa: B006 - typer copies it
     use_salvaged: SalvagedOption = False,
+    conformal: ConformalOption = None,
     follow: FollowOption = False,
     stop_when: StopWhenOption = None,
     metrics: MetricOption = [],  # noqa: B006 - typer copies it
     against: AgainstOption = None,
     idle_exit: IdleOption = None,
+    truths: TruthsOption = None,
 ) -> Result:
     """Metrics with intervals, beside the baselines, from the predictions alone.
 
@@ -86,17 +102,25 @@ def app(
 
     Example: baton evaluate gridworld --input early=a/predictions.jsonl --input late=b/predictions.jsonl --out compared
 
+    Example: baton evaluate localization --recipe demo --conformal calibration/predictions.jsonl
+
+    Example: baton evaluate detection --input MODEL/predictions.jsonl --truths MODEL/truths.jsonl --out judged
+
     Example: baton evaluate gridworld --recipe demo --follow --stop-when "wellbeing > 430"
     """
-    recipe, run_name = options.recipe_or_defaults(*(["evaluate.use_salvaged=true"] if use_salvaged else []))
+    shortcuts = ["evaluate.use_salvaged=true"] if use_salvaged else []
+    shortcuts += [f"evaluate.conformal={json.dumps(str(conformal))}"] if conformal else []
+    recipe, run_name = options.recipe_or_defaults(*shortcuts)
     section = getattr(recipe, "evaluate", None)
     if follow:
-        if len(inputs) > 1:
+        if len(inputs) > 1 or truths:
             raise UserError("--follow watches one file", where="--input", remedy="follow each in a terminal of its own")
         path = Path(inputs[0]) if inputs else options.folder(run_name, "infer") / "predictions.jsonl"
         return _follow(options, path, section, stop_when, metrics, against, idle_exit)
     if stop_when or metrics or against or idle_exit:
         raise UserError("--stop-when, --metric, --against and --idle-exit need --follow", remedy="add --follow")
+    if truths and len(inputs) > 1:
+        raise UserError("--truths are of one request log", where="--input", remedy="evaluate each into its own --out")
     named = label_inputs(inputs or [str(options.folder(run_name, "infer") / "predictions.jsonl")])
     files, steps = in_order_of_training(named)
     job = evaluation.EvaluationJob(
@@ -106,23 +130,34 @@ def app(
         folder=options.folder(run_name),
         training_steps=steps,
     )
-    return _evaluate(options, job, recipe)
+    return _evaluate(options, job, recipe, truths)
 
 
-def _evaluate(options: Options, job: evaluation.EvaluationJob, recipe: Any) -> Result:
+def _evaluate(options: Options, job: evaluation.EvaluationJob, recipe: Any, truths: Path | None) -> Result:
     several = {"checkpoints": list(job.inputs), "training_steps": job.training_steps} if len(job.inputs) > 1 else {}
     request = options.request(
         job.folder,
         stage_config(recipe, "evaluate") | several,
-        inputs=input_files(job.task, job.inputs, job.options),
-        writes=tuple(evaluation.OUTPUTS.values()),
+        inputs=input_files(job.task, job.inputs, job.options) | ({"truths": truths} if truths else {}),
+        writes=(*evaluation.OUTPUTS.values(), *([JOINED] if truths else [])),
     )
     with stage_run(request) as run:
         if not run.up_to_date:
+            job = _joined(job, run, truths) if truths else job
             with progress("evaluate", options.progress_style) as report:
                 evaluation.run_evaluation(replace(job, report=report), run)
     lines, main_metrics = evaluation.show(job.task, run.folder)
     return finished("evaluate", run, lines, metrics=main_metrics)
+
+
+def _joined(job: evaluation.EvaluationJob, run: StageRun, truths: Path) -> evaluation.EvaluationJob:
+    """The same of the log's rows whose truth is known."""
+    from pipeline.serve.exchange import join  # here: few evaluate a request log
+
+    ((label, predictions),) = job.inputs.items()
+    run.outputs["joined"] = job.folder / JOINED
+    _, run.counts["num_truths_of_no_row"] = join(predictions, truths, job.folder / JOINED, job.task)
+    return replace(job, inputs={label: job.folder / JOINED})
 
 
 def _follow(

@@ -63,7 +63,7 @@ def app(
         | {"labels": list(files), "title": run_name},
         inputs=input_files(options.task, files, section)
         | {f"training {name}": path for name, path in training.items()},
-        writes=visualization.WRITES,
+        writes=visualization.written_by(options.task),
     )
     job = visualization.VisualizationJob(
         task=options.task,

@@ -1,7 +1,8 @@
 """Those who watch a page, without the page: ``python -m benchmarks.peers.watchers URL COUNT DEAF SECONDS``.
 
-COUNT read and acknowledge, DEAF connect and never read. Prints one JSON object: how late the first frame of each
-episode arrived, in milliseconds, all watchers together, and how many episodes they were told that they lost.
+COUNT read, acknowledge, and ask for all frames of each newest episode, as pages at their highest speed do; DEAF connect
+and never read. Prints one JSON object: how late the first frame of each episode arrived, in milliseconds, all watchers
+together; how many episodes they were told that they lost; bytes received; and the processor time of this process.
 """
 
 import asyncio
@@ -13,8 +14,7 @@ import time
 
 from websockets.asyncio.client import connect
 
-_PLAY = re.compile(r'\{"type":"play","id":("[^"]*"),.*?"dropped":(\d+).*?"ended_unix_s":([\d.]+)')
-_LAST = re.compile(r'\{"type":"changes","id":("[^"]*"),.*"last":true\}$', re.DOTALL)
+_PLAY = re.compile(r'\{"type":"play","id":("[^"]*"),"cursor":"[^"]*","dropped":(\d+).*?"ended_unix_s":([\d.]+)')
 
 
 class Watchers:
@@ -23,24 +23,25 @@ class Watchers:
     def __init__(self, url: str) -> None:
         self.url = url.replace("http://", "ws://") + "live"
         self.late_ms: list[float] = []
-        self.num_dropped = 0
+        self.num_dropped = self.num_bytes = 0
         self.began_unix_s = time.time()
 
     async def watch(self) -> None:
-        """Read and acknowledge."""
+        """Read, acknowledge, and ask for the newest."""
         async with connect(self.url, max_size=None, compression=None) as socket:
             await socket.send('{"type":"start"}')
             dropped = 0
             try:
                 async for message in socket:
                     now = time.time()
-                    assert isinstance(message, str)
-                    if (last := _LAST.match(message)) is not None:
-                        await socket.send(f'{{"type":"ack","id":{last[1]}}}')
-                    elif (play := _PLAY.match(message)) is not None:
-                        dropped = int(play[2])
-                        if float(play[3]) > self.began_unix_s:
-                            self.late_ms.append(1000 * (now - float(play[3])))
+                    self.num_bytes += len(message)
+                    if isinstance(message, bytes) or (play := _PLAY.match(message)) is None:
+                        continue
+                    await socket.send(f'{{"type":"ack","id":{play[1]}}}')
+                    dropped = int(play[2])
+                    if float(play[3]) > self.began_unix_s:
+                        self.late_ms.append(1000 * (now - float(play[3])))
+                        await socket.send(f'{{"type":"get","id":{play[1]}}}')
             finally:
                 self.num_dropped += dropped
 
@@ -55,6 +56,7 @@ async def _all(url: str, count: int, num_deaf: int, seconds: float) -> Watchers:
     watchers = Watchers(url)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+            group.create_task(asyncio.sleep(seconds + 1))  # nobody watches for as long as others do
             for number in range(count + num_deaf):
                 group.create_task(watchers.watch() if number < count else watchers.be_deaf())
     return watchers
@@ -62,4 +64,5 @@ async def _all(url: str, count: int, num_deaf: int, seconds: float) -> Watchers:
 
 if __name__ == "__main__":
     seen = asyncio.run(_all(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
-    print(json.dumps({"late_ms": seen.late_ms, "dropped": seen.num_dropped}))
+    facts = {"late_ms": seen.late_ms, "dropped": seen.num_dropped, "num_bytes": seen.num_bytes}
+    print(json.dumps(facts | {"processor_s": time.process_time()}))

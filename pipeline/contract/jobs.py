@@ -161,7 +161,8 @@ class DrawJob:
     a sentence for each part that cannot be drawn, and why; the report prints it.
 
     ``options`` and ``score_options`` are the sections ``visualize`` and ``evaluate`` of the recipe, where it has them.
-    ``image_root`` is the folder of the images that records name.
+    ``image_root`` is the folder of the images that records name. A file that is no figure is written into ``folder``
+    by a name of `VisualizePart.files` and told by ``keep(name, path)``.
     """
 
     predictions: Mapping[str, Sequence[Any]]
@@ -171,6 +172,7 @@ class DrawJob:
     options: Any = None
     score_options: Any = None
     image_root: Path | None = None
+    keep: Callable[[str, Path], None] = lambda name, path: None
 
 
 @dataclass(frozen=True, kw_only=True)

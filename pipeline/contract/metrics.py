@@ -74,10 +74,11 @@ def refuse_mixed(ids: Iterable[str], models: Collection[str]) -> None:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores (one per record and subject) and the metrics over them."""
+    """Scores (one per record and subject), the metrics over them, and sentences that a user should read about them."""
 
     scores: Sequence[Score]
     metrics: Sequence[Metric]
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -149,10 +150,12 @@ ERRORS_LEFT_OUT = TableNote(
 @dataclass(frozen=True, kw_only=True)
 class TableLayout:
     """The table that evaluate shows: its columns, the subject that is the bar to pass, and notes. A task
-    without one gets a column for each of its first metrics."""
+    without one gets a column for each of its first metrics. ``slice_subjects`` are those that the tables of slices
+    show; None for all."""
 
     columns: Sequence[TableColumn] = ()
     bar: str | None = None
+    slice_subjects: Sequence[str] | None = None
     notes: Sequence[TableNote] = (ERRORS_LEFT_OUT,)
 
     def shows(self, metric: Metric) -> bool:

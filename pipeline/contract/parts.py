@@ -219,7 +219,8 @@ class VisualizePart(Part):
     ``orders``, by section, says in a few words how its figures are ordered ("worst first").
     ``hash_images(predictions, image_root)`` is one hash over all images that may be shown: with it they are inputs of
     visualize as the predictions are. ``draw_pair`` draws single records as several models answered them, side by side:
-    a picture a record, with its id alone in ``record_ids``, as ``figures/pair_*``.
+    a picture a record, with its id alone in ``record_ids``, as ``figures/pair_*``. ``files`` are glob patterns of what
+    ``draw`` writes besides figures.
     """
 
     HOMES = ("visualize.draw", "visualize")
@@ -227,6 +228,7 @@ class VisualizePart(Part):
     orders: Mapping[str, str] = field(default_factory=dict)
     hash_images: Callable[[Sequence[Any], Path], str] | None = None
     draw_pair: Callable[[PairDrawJob], Iterator[Figure]] | None = None
+    files: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,10 +62,12 @@ def _run(job: EvaluationJob, run: StageRun) -> None:
     errors: Counter[str] = Counter()
     metrics: list[Metric] = []
     scores: list[Iterable[bytes]] = []
+    remarks: list[str] = []
     num_predictions = 0
     for done, (label, path) in enumerate(job.inputs.items()):
         job.report(done, len(job.inputs), {"input": label})
         evaluation = evaluate_rows(part, StoredRows(path, row_type), path, job.options)
+        remarks += _labelled([*infer_remarks(path), *evaluation.remarks], label, job.inputs)
         outcomes = [outcome.error for outcome in read(path, _Outcome)]
         num_predictions += len(outcomes)
         errors.update(count_errors(outcomes))
@@ -75,7 +77,7 @@ def _run(job: EvaluationJob, run: StageRun) -> None:
     job.report(len(job.inputs), len(job.inputs), {})
     steps = {label: training_step(path) for label, path in job.inputs.items()}
     found = checkpoints_of(metrics, steps)
-    run.notes["remarks"] = _remarks(job.inputs)
+    run.notes["remarks"] = remarks
     text = markdown(job.task, found, tables.layout_of(part, metrics), one_training=bool(job.training_steps))
     text += "".join(f"- {remark}\n" for remark in run.notes["remarks"])
     run.outputs |= {name: job.folder / file for name, file in OUTPUTS.items()}
@@ -90,13 +92,9 @@ def _run(job: EvaluationJob, run: StageRun) -> None:
     cache.trim()
 
 
-def _remarks(inputs: Mapping[str, Path]) -> list[str]:
-    """What infer told about the predictions, under their labels where they are several."""
-    return [
-        f"{label}: {remark}" if len(inputs) > 1 else remark
-        for label, path in inputs.items()
-        for remark in infer_remarks(path)
-    ]
+def _labelled(remarks: Sequence[str], label: str, inputs: Mapping[str, Path]) -> list[str]:
+    """What infer and evaluate tell about an input, under its label where there are several."""
+    return [f"{label}: {remark}" if len(inputs) > 1 else remark for remark in remarks]
 
 
 def show(task: str, folder: Path) -> tuple[list[str], list[dict[str, Any]]]:

@@ -67,8 +67,8 @@ class Follower(Generic[T]):
 
     @property
     def behind_bytes(self) -> int:
-        """How much of the file is not consumed yet."""
-        return max(0, self._size() - self._offset) if self._descriptor >= 0 else 0
+        """How much of the file is not read yet; a line that is not finished has been read as far as it goes."""
+        return max(0, self._size() - self._offset - self._num_partial) if self._descriptor >= 0 else 0
 
     def poll(self) -> list[T | StartedOver | SkippedLine]:
         """What has arrived, without waiting; at most about 8 MiB of it (call again for more).

@@ -95,6 +95,10 @@ class EpisodeIndex:
         place = bisect_left(kept, number)
         return place < len(kept) and kept[place] == number
 
+    def choices(self, number: int) -> list[str]:
+        """Names of the filters that keep that episode, but for the one that keeps all."""
+        return [name for name in self.filters if name != ALL.name and self.keeps(number, name)]
+
     def history(self, number: int, count: int) -> list[Any]:
         """Summaries of up to ``count`` episodes that end with ``number``, oldest first."""
         stop = number - self.first + 1

@@ -18,7 +18,7 @@ from pipeline.follow.feed import Opened
 from pipeline.follow.image import MOVING, moving_picture
 from pipeline.follow.index import EpisodeIndex
 from pipeline.follow.play import Play, play
-from pipeline.follow.scene import ALL, Moment
+from pipeline.follow.scene import ALL, Moment, told_filters
 
 KINDS = (".html", *MOVING)
 _BROWSER = Path(__file__).parent / "browser"
@@ -62,7 +62,8 @@ def check_kind(path: Path, num_ids: int) -> None:
 def page(plays: Sequence[Play], training: Mapping[str, Any]) -> str:
     """The page with its data inside: it loads nothing, and a content security policy says so to the browser.
 
-    ``training`` holds its curves (`curves.Curves`), and ``task`` and ``run`` for the title.
+    ``training`` holds its curves (`curves.Curves`), ``task`` and ``run`` for the title, and ``filters``; a play may say
+    which of them keep it: ``kept``.
     """
     style, script = _asset("page.css"), "\n".join(map(_asset, _SCRIPTS))
     policy = (
@@ -119,7 +120,8 @@ def _episode(
 
 
 def _play(opened: Opened, index: EpisodeIndex, number: int, opinion: SecondOpinion | None) -> Play:
-    return play(opened.part, *_episode(opened, index, number, opinion))
+    played = play(opened.part, *_episode(opened, index, number, opinion))
+    return {**played, "kept": index.choices(number)}
 
 
 def _moving(opened: Opened, index: EpisodeIndex, number: int, suffix: str, opinion: SecondOpinion | None) -> bytes:
@@ -131,12 +133,13 @@ def _moving(opened: Opened, index: EpisodeIndex, number: int, suffix: str, opini
 
 
 def _training(opened: Opened, task: str) -> dict[str, Any]:
-    """The curves beside the file, and what to call them."""
+    """The curves beside the file, what to call them, and the filters of the episodes."""
     beside = Beside(opened.feed.path)
     curves = beside.look() or {}
     beside.close()
     folder = opened.feed.path.absolute().parent
-    return {"task": task, "run": folder.parent.name if folder.name in ("train", "infer") else "", **curves}
+    run = folder.parent.name if folder.name in ("train", "infer") else ""
+    return {"task": task, "run": run, "filters": told_filters(opened.part.filters), **curves}
 
 
 def _packed(play: Play) -> Play:

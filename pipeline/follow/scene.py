@@ -305,6 +305,11 @@ class Filter:
     start: Callable[[], Callable[[Any], bool]]
 
 
+def told_filters(filters: Sequence[Filter]) -> list[dict[str, str]]:
+    """What a page is told of filters."""
+    return [{"key": choice.key, "name": choice.name} for choice in filters]
+
+
 ALL = Filter(key="a", name="all", start=lambda: lambda summary: True)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import UserError
+from pipeline.run.folder import is_at_work
 from pipeline.run.manifest import load_manifest
 
 LOOK_EVERY_S = 1.0
@@ -14,8 +15,15 @@ _ENDED = {
     "error": "the training has failed",
     "cancelled": "the training was interrupted",
 }
+_KILLED = "the training was killed"
 _DELETED = "the file was deleted"
-ENDINGS = {_ENDED["ok"]: "finished", _ENDED["error"]: "failed", _ENDED["cancelled"]: "interrupted", _DELETED: "deleted"}
+ENDINGS = {
+    _ENDED["ok"]: "finished",
+    _ENDED["error"]: "failed",
+    _ENDED["cancelled"]: "interrupted",
+    _KILLED: "killed",
+    _DELETED: "deleted",
+}
 """What `State.ended` says, in one word."""
 
 
@@ -53,7 +61,11 @@ class Training:
             manifest = load_manifest(self._tail.parent)
         except UserError:
             return ""
-        return _ENDED.get(manifest.status, "") if (manifest.stage, self._tail.name) == ("train", _TAIL) else ""
+        if (manifest.stage, self._tail.name) != ("train", _TAIL):
+            return ""
+        if manifest.status == "started" and is_at_work(self._tail.parent) is False:
+            return _KILLED
+        return _ENDED.get(manifest.status, "")
 
     def _count_progress(self) -> int:
         """Reads what was appended since the last time; a file that was cut is counted anew."""

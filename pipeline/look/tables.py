@@ -112,8 +112,9 @@ def slice_tables(metrics: Sequence[Metric], layout: TableLayout) -> list[Table]:
     """
     found: list[Table] = []
     by_value: dict[str, dict[str, list[Metric]]] = {}
+    shown = layout.slice_subjects
     for m in metrics:
-        if m.slice_by != "all" and layout.shows(m):
+        if m.slice_by != "all" and layout.shows(m) and (shown is None or m.subject in shown):
             by_value.setdefault(m.slice_by, {}).setdefault(m.slice_value, []).append(m)
     for by, values in by_value.items():
         name = words(by)

@@ -13,6 +13,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,99}")
 
 
+class RegistryUnreachable(UserError):
+    """The registry cannot be reached now; it may be there again later."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Version:
     """One version of a name: numbers from "1" on. ``weights_hash`` is None where the registry does not know it."""

@@ -20,7 +20,7 @@ from pipeline.files import cache
 from pipeline.files.atomic import replacing
 from pipeline.files.hashes import sha256_file
 from pipeline.model.container import ModelFile, describe
-from pipeline.registry.entry import SUFFIX, Version, check_alias, no_such_version
+from pipeline.registry.entry import SUFFIX, RegistryUnreachable, Version, check_alias, no_such_version
 
 API = "api/2.0/mlflow"
 ARTIFACTS = "api/2.0/mlflow-artifacts/artifacts"
@@ -209,9 +209,11 @@ class MlflowRegistry:
 
     def _unreachable(self, error: Exception) -> UserError:
         what = f"the MLflow server does not answer: {error or type(error).__name__}"
-        return UserError(what, where=self.where, remedy="start it, or check the address (MLFLOW_URI)")
+        return RegistryUnreachable(what, where=self.where, remedy="start it, or check the address (MLFLOW_URI)")
 
     def _refused(self, answer: httpx.Response) -> UserError:
+        if answer.status_code >= 500:
+            return self._unreachable(RuntimeError(f"status {answer.status_code}"))
         try:
             said = answer.json()["message"]
         except (ValueError, KeyError, TypeError):

@@ -38,6 +38,7 @@ from pipeline.run.signals import Terminated
 from schemas.manifest import FileRecord, Manifest, Status
 
 LOCK_NAME = ".lock"
+ASKING_S = 0.05
 
 
 class StageRequest(Struct, frozen=True, kw_only=True):
@@ -305,15 +306,40 @@ def _locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"cannot write into the run folder: {error.strerror}", where=str(folder)) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _held_by(descriptor, folder) from None
+        if not _lock(descriptor):
+            raise _held_by(descriptor, folder)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {shlex.join(command_line())}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def is_at_work(folder: Path) -> bool | None:
+    """Whether a process works in a run folder, by its lock; null where there is none, or it cannot be asked."""
+    try:
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock, in a second try where it is held for the moment in which somebody asks for it (`is_at_work`)."""
+    for wait_s in (ASKING_S, 0.0):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(wait_s)
+    return False
 
 
 def _held_by(descriptor: int, folder: Path) -> UserError:

@@ -1,14 +1,17 @@
 """What goes over HTTP for a task: requests, answers and truths, as Structs made of the task's rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from pipeline.contract.load import find_part, load_part
 from pipeline.contract.parts import RowsPart
 from pipeline.contract.serving import ServePart
+from pipeline.errors import UserError
+from pipeline.files import read, write_all
 from schemas.rows import Example, Prediction
 
 _STRICT: dict[str, Any] = {"frozen": True, "kw_only": True, "forbid_unknown_fields": True}
@@ -36,7 +39,7 @@ def exchange_of(task: str) -> Exchange:
     """What a task's requests, truths and answers are; one without a `ServePart` is served all the same.
 
     A body, without one of the task's own, is the example row without version, task and ground truth, whose id is
-    optional. A truth is an id and the fields of ground truth. Raises UserError on an unknown task.
+    optional. A truth is a row of its id and the fields of ground truth. Raises UserError on an unknown task.
     """
     part, rows = find_part(task, ServePart) or ServePart(), load_part(task, RowsPart)
     example, name = rows.types["example_v1"], task.title().replace("_", "")
@@ -50,7 +53,12 @@ def exchange_of(task: str) -> Exchange:
     )
     truth = msgspec.defstruct(
         f"{name}Truth",
-        [("id", Id), *((one.name, one.type) for one in fields if one.name in part.truth)],
+        [
+            ("task", Literal[task], task),
+            ("id", Id),
+            ("schema", Literal["truth_v1"], "truth_v1"),
+            *((one.name, one.type) for one in fields if one.name in part.truth),
+        ],
         namespace={"__doc__": f"The ground truth of an earlier answer of {task}, by its id."},
         **_STRICT,
     )
@@ -67,3 +75,27 @@ def _member(one: msgspec.structs.FieldInfo) -> tuple[Any, ...]:
         return one.name, one.type
     factory = one.default_factory is not msgspec.NODEFAULT
     return one.name, one.type, msgspec.field(default_factory=one.default_factory) if factory else one.default
+
+
+def join(predictions: Path, truths: Path, out: Path, task: str) -> tuple[int, int]:
+    """Write the rows of a request log whose truth is known, with it, in the order in which they were answered.
+
+    Of an id that was asked, or whose truth was told, several times, the last counts. Returns how many rows there are,
+    and how many of the truths are of no row. Raises UserError where a file cannot be read, or no truth has a row.
+    """
+    exchange = exchange_of(task)
+    told: dict[str, Any] = {truth.id: truth for truth in _rows(truths, exchange.truth)}
+    found: dict[str, Any] = {}
+    for row in read(predictions, exchange.prediction):
+        if row.id in told:
+            found.pop(row.id, None)
+            found[row.id] = exchange.with_truth(row, told[row.id])
+    if not found:
+        what, remedy = "none of these truths is of a row of the log", "give the predictions.jsonl that lies beside them"
+        raise UserError(what, where=str(truths), remedy=remedy)
+    write_all(out, found.values())
+    return len(found), len(told) - len(found)
+
+
+def _rows(path: Path, kind: type[Any]) -> Iterator[Any]:
+    yield from read(path, kind)

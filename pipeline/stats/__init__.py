@@ -6,6 +6,7 @@ from pipeline.stats.intervals import (
     Interval,
     bootstrap,
     percentile_interval,
+    quantile,
     resample,
     wilson,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "paired_win_rate",
     "percentile_interval",
     "performance_profile",
+    "quantile",
     "resample",
     "resample_columns",
     "resample_means",

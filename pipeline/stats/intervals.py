@@ -122,6 +122,21 @@ def wilson(num_events: int, num_records: int, confidence: float = 0.95) -> Inter
     return Interval.around(value, max(0.0, centre - half), min(1.0, centre + half), confidence, "wilson")
 
 
+def quantile(values: Floats, share: float, confidence: float = 0.95) -> Interval:
+    """The least of ``values`` [N] that at least ``share`` of them do not exceed; the bounds are two other values.
+
+    How many values lie below the true quantile is binomial, here in its normal limit (Conover, Practical Nonparametric
+    Statistics, 1999, chapter 3.2). Where there are too few values for a bound, it is the least or the largest of them.
+    Raises ValueError for no values.
+    """
+    ordered = np.sort(check_values(values))
+    num = len(ordered)
+    half = NormalDist().inv_cdf(0.5 + confidence / 2.0) * (num * share * (1.0 - share)) ** 0.5
+    ranks = (math.ceil(num * share + offset) for offset in (0.0, -half, half))
+    value, low, high = (float(ordered[min(max(rank, 1), num) - 1]) for rank in ranks)
+    return Interval.around(value, low, high, confidence, "order_statistics")
+
+
 def check_values(values: Floats) -> Floats:
     """The values as float64 [N]. Raises ValueError when they are none, not one-dimensional or not finite."""
     values = np.asarray(values, dtype=np.float64)

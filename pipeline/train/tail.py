@@ -4,13 +4,12 @@ The training never waits for it. When the queue is full the offered row is dropp
 that gets through carries the count, so that whoever reads the tail knows what is missing.
 """
 
-import queue
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.files import Appender
+from pipeline.files.behind import Behind
 from schemas.rows import Episode
 
 Build = Callable[[int], Episode]
@@ -32,27 +31,21 @@ class Tail:
         self.num_written = 0
         self.num_dropped = 0
         self._pending_drops = 0
-        self._queue: queue.Queue[tuple[Build, int] | None] = queue.Queue(maxsize=capacity)
         self._appender = Appender(path, at=resume_at or 0)
-        self._thread = threading.Thread(target=self._write, name="tail", daemon=True)
-        self._thread.start()
+        self._behind: Behind[tuple[Build, int]] = Behind(self._write, capacity=capacity, name="tail")
 
     def offer(self, build: Build) -> bool:
         """Hand over one row, or drop it if the writer is behind. Never blocks. Returns whether it was taken."""
-        try:
-            if self.error is not None:
-                raise queue.Full
-            self._queue.put_nowait((build, self._pending_drops))
-        except queue.Full:
-            self._pending_drops += 1
-            self.num_dropped += 1
-            return False
-        self._pending_drops = 0
-        return True
+        if self.error is None and self._behind.offer((build, self._pending_drops)):
+            self._pending_drops = 0
+            return True
+        self._pending_drops += 1
+        self.num_dropped += 1
+        return False
 
     def drain(self) -> int:
         """Wait until everything queued is on disk; returns the size of the file in bytes. For checkpoints."""
-        self._queue.join()  # from here on the writer has nothing to do, and its file is this thread's
+        self._behind.drain()  # from here on the writer has nothing to do, and its file is this thread's
         if self.error is None:
             try:
                 self._appender.flush(sync=True)
@@ -62,9 +55,7 @@ class Tail:
 
     def close(self) -> None:
         """Write what is queued, then close. Safe to call twice."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
+        self._behind.close()
         self._appender.close()
 
     def __enter__(self) -> "Tail":
@@ -73,9 +64,8 @@ class Tail:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _write(self) -> None:
-        while (item := self._queue.get()) is not None:
-            build, num_dropped_before = item
+    def _write(self, offered: list[tuple[Build, int]]) -> None:
+        for build, num_dropped_before in offered:
             try:
                 if self.error is None:
                     self._appender.append(build(num_dropped_before))
@@ -83,6 +73,3 @@ class Tail:
                     self.num_written += 1
             except Exception as error:  # whatever it is, the training goes on without its tail
                 self.error = error
-            finally:
-                self._queue.task_done()
-        self._queue.task_done()

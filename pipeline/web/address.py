@@ -17,16 +17,20 @@ MIN_TOKEN = 8  # characters: 48 bits of a random one, which nobody finds by aski
 class Address:
     """Where to listen (``port`` 0: any that is free), and the ``token`` that who connects must know, if there is one.
 
-    Raises UserError when others than this machine could connect and there is no token.
+    ``asks_who`` where everybody has to log in, which does as well as a token. ``names`` are further names of this
+    server, such as that of what stands in front of it. Raises UserError when others than this machine could connect,
+    and nothing is asked of them.
     """
 
     host: str = LOOPBACK
     port: int = 8007
     token: str | None = field(default=None, repr=False)
+    asks_who: bool = False
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         example = f"--token {secrets.token_urlsafe(12)}"
-        if self.token is None and not is_loopback(self.host):
+        if self.token is None and not self.asks_who and not is_loopback(self.host):
             what = "others than this machine may only connect with a token"
             forward = f"ssh -L {self.port}:{LOOPBACK}:{self.port}"
             remedy = f"add one, such as {example}; or leave --host out and forward the port: {forward}"
@@ -37,22 +41,7 @@ class Address:
 
     def listen(self) -> socket.socket:
         """A socket that listens there. Raises UserError when it cannot."""
-        where = f"{self.host}:{self.port}"
-        try:
-            family, kind, _, _, place = socket.getaddrinfo(
-                self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            listener = socket.socket(family, kind)
-        except OSError as error:
-            raise UserError(f"no such host: {error.strerror}", where=where, remedy=f"--host {LOOPBACK}") from error
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(place)
-            listener.listen(128)
-        except (OSError, OverflowError) as error:
-            listener.close()
-            raise _refused(error, where) from error
-        return listener
+        return listen_at(self.host, self.port)
 
     def url(self, port: int) -> str:
         """What to open in a browser; ``port`` is the one that it listens on."""
@@ -66,12 +55,30 @@ class Address:
         A page of elsewhere that has its own name lead here ("DNS rebinding") says that name. A number is nobody's name.
         """
         name = _name(host)
-        if is_loopback(name):
+        if is_loopback(name) or name in self.names:
             return True
         if is_loopback(self.host):
             return False
         own = socket.gethostname().lower()
         return _is_number(name) or name in (self.host.lower(), own, f"{own}.local", socket.getfqdn().lower())
+
+
+def listen_at(host: str, port: int) -> socket.socket:
+    """A socket that listens there (port 0: any that is free). Raises UserError when it cannot."""
+    where = f"{host}:{port}"
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, kind)
+    except OSError as error:
+        raise UserError(f"no such host: {error.strerror}", where=where, remedy=f"--host {LOOPBACK}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(128)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise _refused(error, where) from error
+    return listener
 
 
 def is_loopback(host: str) -> bool:

@@ -1,6 +1,7 @@
 """What every request passes first: does it name this server, and does it come from a page of this server?"""
 
 import hmac
+from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from starlette.datastructures import MutableHeaders
@@ -8,26 +9,14 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.web.address import Address, is_origin
-
-# A page runs its own script and style and asks nobody else; a token in the address is told to nobody.
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",
-}
+from pipeline.web.headers import HEADERS
 
 
 class Guard:
-    """Refuses with 403 who asks by another name, and pages of other origins; adds `HEADERS` to all answers."""
+    """Refuses with 403 who asks by another name, and pages of other origins; adds ``headers`` to all answers."""
 
-    def __init__(self, app: ASGIApp, address: Address) -> None:
-        self._app, self._address = app, address
+    def __init__(self, app: ASGIApp, address: Address, headers: Mapping[str, str] = HEADERS) -> None:
+        self._app, self._address, self._headers = app, address, headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
@@ -37,7 +26,7 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
         wrong = self._wrong(scope)

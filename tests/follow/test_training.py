@@ -1,5 +1,6 @@
 """What is known of a training besides its tail: that it has ended, and how much was played."""
 
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from pipeline.follow import training
 from pipeline.follow.playback import duration, lateness
 from pipeline.follow.training import State, Training
+from pipeline.run.folder import LOCK_NAME
 from pipeline.run.manifest import write_manifest
 from schemas.manifest import Manifest, Provenance, Status
 
@@ -43,6 +45,18 @@ def test_the_manifest_says_whether_a_training_has_ended(tmp_path: Path, status: 
     assert Training(tmp_path / "a copy.jsonl").look().ended == ""
     finish(tmp_path, "ok", stage="infer")
     assert looking.look().ended == ""
+
+
+def test_a_training_whose_process_is_gone_was_killed(tmp_path: Path) -> None:
+    looking, lock = Training(tmp_path / "episodes.jsonl"), tmp_path / LOCK_NAME
+    finish(tmp_path, "started")
+    assert looking.look().ended == ""  # a copy, in which nobody ever worked
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert looking.look().ended == ""
+    assert looking.look().ended == "the training was killed"
+    finish(tmp_path, "ok")
+    assert looking.look().ended == "the training has ended"
 
 
 def test_a_file_that_is_gone_is_told_until_it_is_back(tmp_path: Path) -> None:

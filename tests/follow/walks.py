@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from pipeline.follow.feed import Feed, Opened
+from pipeline.follow.index import EpisodeIndex
 from pipeline.follow.play import Play, play
 from pipeline.follow.save import page
 from pipeline.follow.scene import (
@@ -15,6 +16,7 @@ from pipeline.follow.scene import (
     Choices,
     EpisodeBrief,
     Event,
+    Filter,
     FollowPart,
     Grid,
     Moment,
@@ -25,6 +27,7 @@ from pipeline.follow.scene import (
     Trend,
     Words,
     prose,
+    told_filters,
 )
 from tests.follow.toy import Numbers
 
@@ -63,7 +66,8 @@ def scene(moment: Moment) -> Scene:
     )
 
 
-PART = FollowPart(scene=scene, summary=Walk, num_frames=lambda summary: len(summary.numbers))
+HIGH = Filter(key="d", name="high", start=lambda: lambda summary: max(summary.numbers, default=0) > 7)
+PART = FollowPart(scene=scene, summary=Walk, num_frames=lambda summary: len(summary.numbers), filters=(HIGH,))
 
 
 def walk(number: int, numbers: Sequence[int] = (1, 5, 7, 3), **fields: Any) -> Numbers:
@@ -91,5 +95,10 @@ def plays(*rows: Numbers) -> list[Play]:
 
 def saved(path: Path, *rows: Numbers, **training: Any) -> Path:
     """A page with these episodes inside."""
-    path.write_text(page(plays(*rows), training), encoding="utf-8")
+    index, told = EpisodeIndex(PART.filters), []
+    for row, played in zip(rows, plays(*rows), strict=True):
+        entry = index.add(Walk(**{name: getattr(row, name) for name in Walk.__struct_fields__}), 0, 0)
+        told.append({**played, "kept": index.choices(entry.number)})
+    training["filters"] = told_filters(PART.filters)
+    path.write_text(page(told, training), encoding="utf-8")
     return path

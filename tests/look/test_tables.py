@@ -288,3 +288,9 @@ def test_slices_with_baselines_have_a_table_each() -> None:
         ("level full", ["model"]),
         ("level small", ["model", "random"]),
     ]
+
+
+def test_slices_show_the_subjects_of_the_layout_alone() -> None:
+    metrics = [sliced("level", "full"), sliced("level", "small"), sliced("level", "small", "random")]
+    found = tables.slice_tables(metrics, replace(LAYOUT, slice_subjects=("model",)))
+    assert [(table.title, table.names) for table in found] == [("by level", ["full", "small"])]

@@ -1,11 +1,13 @@
 """Run folders: one stage at a time, checked inputs, resumed or refused, and a manifest that tells how it ended."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import signal
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.files.hashes import sha256_file
 from pipeline.run import folder as runs
-from pipeline.run.folder import StageRequest, stage_run
+from pipeline.run.folder import StageRequest, is_at_work, stage_run
 from pipeline.run.manifest import load_manifest, verify
 from schemas.manifest import Manifest
 from tests.support.toy_rows import ROOT, run_python
@@ -156,7 +158,7 @@ def test_a_full_disk_at_the_end_is_told_and_the_manifest_stays_unfinished(
 STAGE = """
     import sys, time
     from pathlib import Path
-    from pipeline.run.folder import StageRequest, stage_run
+    from pipeline.run.folder import StageRequest, is_at_work, stage_run
     from pipeline.run.signals import terminate_as_interrupt
     request = StageRequest(stage="infer", task="toy", folder=Path(sys.argv[1]), config={}, resumable=True)
     with terminate_as_interrupt(), stage_run(request) as run:
@@ -388,3 +390,21 @@ def test_a_configuration_edited_by_hand_is_noticed(request_: StageRequest) -> No
     path = request_.folder / "manifest.json"
     path.write_text(path.read_text().replace("1000", "9999"))
     assert verify(request_.folder) == ["config: was edited by hand, its hash does not match"]
+
+
+def test_whether_a_process_works_in_a_folder_can_be_asked(request_: StageRequest) -> None:
+    assert is_at_work(request_.folder) is None
+    with stage_run(request_):
+        assert is_at_work(request_.folder) is True
+    assert is_at_work(request_.folder) is False
+
+
+def test_a_stage_begins_although_somebody_asks_just_then(request_: StageRequest) -> None:
+    finish(request_)
+    with (request_.folder / ".lock").open() as asked:
+        fcntl.flock(asked, fcntl.LOCK_SH)
+        timer = threading.Timer(runs.ASKING_S / 5, fcntl.flock, (asked, fcntl.LOCK_UN))
+        timer.start()
+        with stage_run(request_) as run:
+            assert run.up_to_date
+        timer.join()

@@ -226,3 +226,20 @@ def test_wilson_equals_scipy(num_events: int, num_records: int) -> None:
 def test_a_rate_without_records_is_refused() -> None:
     with pytest.raises(ValueError, match="no rate"):
         stats.wilson(0, 0)
+
+
+def test_a_quantile_is_the_least_value_that_its_share_does_not_exceed() -> None:
+    values = np.arange(1.0, 101.0)[::-1].copy()
+    found = stats.quantile(values, 0.95)
+    assert (found.value, found.low, found.high) == (95.0, 91.0, 100.0)
+    assert found.value == np.quantile(values, 0.95, method="inverted_cdf")
+    assert stats.quantile(np.array([3.0]), 0.95).high == 3.0
+    with pytest.raises(ValueError, match="at least one record"):
+        stats.quantile(np.array([]), 0.5)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.68, 0.95])
+def test_intervals_of_quantiles_hold_the_truth_as_often_as_they_say(share: float) -> None:
+    generator, truth = np.random.default_rng(1), -np.log1p(-share)
+    found = [stats.quantile(generator.exponential(1.0, 400), share) for _ in range(1000)]
+    assert np.mean([one.low <= truth <= one.high for one in found]) == pytest.approx(0.95, abs=0.025)

@@ -76,8 +76,24 @@ class Page:
               return [box.x + box.width / 2, box.y + box.height / 2];
             }})()"""
         )
-        for kind in ("mousePressed", "mouseReleased"):
-            self._ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        self.click_at(x, y)
+
+    def click_at(self, x: float, y: float) -> None:
+        """A click of the mouse at a place of the window, in CSS pixels."""
+        self.drag((x, y), (x, y))
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """The mouse pressed at a place of the window, and let go at another."""
+        for kind, (x, y) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+            self._ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+
+    def move(self, x: float, y: float) -> None:
+        """The mouse, pressed nowhere, to a place of the window."""
+        self._ask("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def wheel(self, x: float, y: float, down: float) -> None:
+        """The wheel of the mouse, turned at a place of the window by so many pixels."""
+        self._ask("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=down)
 
     def type(self, selector: str, text: str) -> None:
         """Text into a field, as from a keyboard."""

@@ -34,7 +34,7 @@ def test_a_full_queue_drops_whole_rows_without_waiting_and_the_next_row_counts_t
 
     with Tail(tmp_path / "episodes.jsonl", capacity=2) as tail:
         taken = [tail.offer(slow)]
-        while tail._queue.qsize():  # until the writer holds the first row, so that the queue is empty again
+        while tail._behind._queue.qsize():  # until the writer holds the first row, so that the queue is empty again
             pass
         taken += [tail.offer(lambda dropped, n=n: _row(n, dropped)) for n in range(1, 6)]
         assert taken == [True, True, True, False, False, False]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pipeline.follow.browser.curves import Mark
 from pipeline.follow.browser.reel import Reel
 
 NUM_RECENT = 20  # episodes for who comes late
@@ -42,15 +43,14 @@ class Running:
 class Client:
     """``after`` is the cursor from which it goes on, if it has one.
 
-    ``num_rows`` of the index have been sent, ``curves`` up to these steps; ``state`` is the last one sent. ``woken`` is
+    ``num_rows`` of the index have been sent, ``curves`` up to this mark; ``state`` is the last one sent. ``woken`` is
     set when there may be something to send.
     """
 
     after: str | None = None
     num_dropped: int = 0
     num_rows: int = 0
-    generation: int = -1
-    curves: dict[str, int] = field(default_factory=dict)
+    curves: Mark = None
     state: str = ""
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=NUM_NOTES))
     woken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,7 +72,7 @@ class Client:
         """Nothing holds that it was sent before, as the ``note`` says."""
         self.leave()
         self.notes.append(note)
-        self.after, self.generation = None, -1
+        self.after = self.curves = None
         self.begin(())
 
     def arrive(self, number: int) -> None:
@@ -95,8 +95,8 @@ class Client:
         self.running.append(Running(reel, facts, whole))
 
     def part(self) -> Running | None:
-        """An episode of which there is a part to send now: heads in the order of the file, for its cursor is that of all
-        before it, too; then what was asked for."""
+        """An episode of which there is a part to send now: heads in the order of the file, for the cursor of one stands
+        for all before it; then what was asked for."""
         head = next((one for one in self.running if not one.whole and not one.num_sent), None)
         asked = (one for one in self.running if one.whole)
         return next((one for one in (head, *asked) if one is not None and one.num_sent < len(one.reel.parts)), None)
@@ -115,6 +115,11 @@ class Client:
                     self._end([one])
                 return one.reel.problem
         return ""
+
+    @property
+    def waits_for_head(self) -> bool:
+        """Whether an episode has ended of which it was sent nothing yet: that comes before all else."""
+        return any(not one.num_sent for one in self.running)
 
     def leave(self) -> None:
         """Send no more of what is on its way."""

@@ -8,7 +8,6 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pipeline.follow.browser.client import NUM_RECENT, Client
-from pipeline.follow.browser.curves import since
 from pipeline.follow.browser.live import Live
 from pipeline.follow.browser.reel import MAX_WORDS, to_text
 from pipeline.web.guard import has_token
@@ -103,15 +102,16 @@ class Connection:
     # What it is told.
 
     async def _tell(self) -> None:
-        episodes = (self._begin_episode, self._tell_part, self._tell_problem)
-        steps = (self._tell_notes, self._tell_state, *episodes, self._tell_rows, self._tell_curves)
+        episodes = (self._tell_notes, self._begin_episode, self._tell_part, self._tell_problem)
+        others = (self._tell_state, self._tell_rows, self._tell_curves)
         while True:
             self._client.woken.clear()
-            for step in steps:
+            for step in episodes:
                 if await step():
                     break
             else:
-                await self._client.woken.wait()
+                if self._client.waits_for_head or not any([await step() for step in others]):
+                    await self._client.woken.wait()
 
     async def _tell_notes(self) -> bool:
         if not self._client.notes:
@@ -164,17 +164,10 @@ class Connection:
         return True
 
     async def _tell_curves(self) -> bool:
-        client, live = self._client, self._live
-        is_whole = client.generation != live.generation
-        steps = {} if is_whole else client.curves
-        new = since(live.curves, steps)
-        if not any(new.values()):
-            return False
-        last = {name: max((points[-1][0] for points in curves.values()), default=-1) for name, curves in new.items()}
-        client.generation = live.generation
-        client.curves = {name: max(steps.get(name, -1), step) for name, step in last.items()}
-        await self._send({"type": "curves", "whole": is_whole, **new})
-        return True
+        message, self._client.curves = self._live.curves.since(self._client.curves)
+        if message:
+            await self._websocket.send_text(message)
+        return bool(message)
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self._websocket.send_text(to_text(message))

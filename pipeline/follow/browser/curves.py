@@ -1,8 +1,12 @@
 """The curves of a training as they grow, from the files beside its episodes, in as many points as a page can show."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from pipeline.files.follow import Follower, StartedOver
 
@@ -72,11 +76,35 @@ class Beside:
         return bool(items)
 
 
-def since(curves: Curves, steps: Mapping[str, int]) -> dict[str, dict[str, Points]]:
-    """The points behind a step of each file, curves without any left out."""
-    found: dict[str, dict[str, Points]] = {}
-    for name, group in curves.items():
-        after = steps.get(name, -1)
-        new = {key: [point for point in points if point[0] > after] for key, points in group.items()}
-        found[name] = {key: points for key, points in new.items() if points}
-    return found
+Mark = tuple[int, ...] | None
+"""How far curves were told: their generation, and the last step of each file; null for not at all."""
+
+
+class Told:
+    """Curves as messages. Most of those who watch were told the same before: a message is made once for all of them."""
+
+    def __init__(self, curves: Curves, generation: int) -> None:
+        self._curves, self._generation = curves, generation
+        self._made: dict[Mark, tuple[str, Mark]] = {}
+
+    def since(self, mark: Mark) -> tuple[str, Mark]:
+        """The message of what is behind a mark, empty where that is nothing, and the mark that it reaches."""
+        if mark not in self._made:
+            self._made[mark] = self._make(mark)
+        return self._made[mark]
+
+    def _make(self, mark: Mark) -> tuple[str, Mark]:
+        is_whole = mark is None or mark[0] != self._generation
+        steps = [-1] * len(self._curves) if mark is None or is_whole else mark[1:]
+        new = {name: _behind(group, step) for (name, group), step in zip(self._curves.items(), steps, strict=True)}
+        if not any(new.values()):
+            return "", mark
+        ends = [max((points[-1][0] for points in group.values()), default=-1) for group in new.values()]
+        message = msgspec.json.encode({"type": "curves", "whole": is_whole, **new}).decode()
+        return message, (self._generation, *(max(pair) for pair in zip(steps, ends, strict=True)))
+
+
+def _behind(curves: Mapping[str, Points], step: int) -> dict[str, Points]:
+    """The points behind a step, curves without any left out."""
+    new = {name: points[bisect_right(points, (step, inf)) :] for name, points in curves.items()}
+    return {name: points for name, points in new.items() if points}

@@ -10,7 +10,7 @@ import msgspec
 
 from pipeline.contract.parts import SecondOpinion
 from pipeline.follow.browser.client import NUM_RECENT, Client
-from pipeline.follow.browser.curves import Curves
+from pipeline.follow.browser.curves import Curves, Told
 from pipeline.follow.browser.reel import MAX_WORDS, Reel, Studio, to_text
 from pipeline.follow.feed import News, Opened
 from pipeline.follow.index import Entry, EpisodeIndex
@@ -45,7 +45,8 @@ def identify(path: Path) -> str:
 
 
 def index_row(opened: Opened, summary: Any) -> str:
-    """A row of the index: id, the episode in one line, and what is kept of it; empty where the id is a long text."""
+    """A row of the index, but for the filters that keep it: id, the episode in one line, and what is kept in memory of
+    it; empty where the id is a long text."""
     if len(summary.id) > MAX_ID:
         return ""
     row = {"id": summary.id, "line": opened.part.tell(summary), "summary": msgspec.to_builtins(summary)}
@@ -63,8 +64,7 @@ class Live:
         self.index = EpisodeIndex(opened.part.filters)
         self.studio = Studio(opened, opinion)
         self.clients: set[Client] = set()
-        self.curves: Curves = {}
-        self.generation = 0
+        self.curves = Told({}, 0)
         self.ended: str | None = None
         self.state = ""
         self._identity = ""
@@ -82,7 +82,7 @@ class Live:
         self._num_skipped += len(news.skipped)
         numbers = [self._add(*pair) for pair in zip(news.arrivals, found.rows, strict=True)]
         if found.curves is not None:
-            self.curves, self.generation = found.curves, found.generation
+            self.curves = Told(found.curves, found.generation)
         self._tell_state(news)
         if not self._is_read and not news.behind_bytes:
             self._is_read = True
@@ -150,7 +150,8 @@ class Live:
             self._num_unplayed += bool(row)
             return None
         entry = self.index.add(*arrival)
-        self._rows.append(row)
+        choices = msgspec.json.encode(self.index.choices(entry.number)).decode()
+        self._rows.append(f'{row[:-1]},"kept":{choices}}}')
         self._numbers[entry.summary.id] = entry.number
         if forgotten := len(self._rows) - (len(self.index) - self.index.first):
             del self._rows[:forgotten]

@@ -12,6 +12,7 @@ const ENDED = {
   finished: "the training has ended",
   failed: "the training has failed",
   interrupted: "the training was interrupted",
+  killed: "the training was killed",
   deleted: "the file was deleted",
 };
 const KEYS = [
@@ -34,7 +35,8 @@ const KEYS = [
 
 const $ = (id) => document.getElementById(id);
 const plays = new Map();  // by id, as far as they have come
-const index = [];  // { id, line, text } of every episode, in the order of the file; `text` is what a filter looks at
+const index = [];  // { id, line, text, kept } of every episode, in the order of the file; filters look at the last two
+const filters = [];  // { key, name } of those that the task names
 const placeOf = new Map();  // id to its place in the index
 const framed = [];  // those of `plays` that have more than their first frame, the newest last
 const known = { first: null, number: 0 };  // the number of the first of it in the file, and how many have their place
@@ -42,7 +44,7 @@ const curves = new Map();  // name to { progress, monitor }: lists of [step, val
 const link = { isSaved: false, isOpen: false, isFresh: false, isBehind: false, ended: null, dropped: 0, cursor: null, asked: null, wait_ms: 500 };
 const at = {
   id: null, frame: 0, playing: !matchMedia("(prefers-reduced-motion: reduce)").matches, live: true,
-  speed: SPEEDS.indexOf(10), owed: 0, held: 0, shown_ms: 0, wanted: null, filter: [],
+  speed: SPEEDS.indexOf(10), owed: 0, held: 0, shown_ms: 0, wanted: null, filter: [], choice: null,
 };
 const panels = { open: new Set(), closedAtEnd: false };
 const drawn = { scene: null, play: null, told_ms: 0, size: 0 };
@@ -53,26 +55,30 @@ function addRows(rows, from) {
   // `from` is the number of the first one in the file. Plays that came before their row stand behind all others.
   const early = index.splice(known.number);
   known.first ??= from;
-  rows.forEach(({ id, line }, k) => setEntry(from + k - known.first, id, line));
+  rows.forEach(({ id, line, kept }, k) => setEntry(from + k - known.first, id, line, kept));
   known.number = Math.max(known.number, from + rows.length - known.first);
   for (const { id, line } of early) if (index[placeOf.get(id)]?.id !== id) setEntry(index.length, id, line);
 }
 
-function setEntry(place, id, line) {
+function setEntry(place, id, line, kept = []) {
   placeOf.set(id, place);
-  index[place] = { id, line: clipped(line, 300), text: clipped(line, 300).toLowerCase() };
+  index[place] = { id, line: clipped(line, 300), text: clipped(line, 300).toLowerCase(), kept };
 }
 
 function addPlay(play) {
   if (!plays.has(play.id)) plays.set(play.id, play);  // else it comes again after the connection was lost
-  if (!placeOf.has(play.id)) setEntry(index.length, play.id, play.line);
+  if (!placeOf.has(play.id)) setEntry(index.length, play.id, play.line, play.kept);
   for (const id of plays.keys()) {
     if (plays.size <= KEPT_PLAYS || link.isSaved) break;
     if (id !== at.id && id !== play.id) plays.delete(id);
   }
   if (at.wanted?.id === play.id) show(play.id, at.wanted.frame);
   else if (at.wanted === null && (at.id === null || (link.isBehind && at.live))) show(play.id, 0);
-  if (placeOf.get(play.id) < known.number && placeOf.get(play.id) === index.length - 1) link.isBehind = false;
+  noteNewest();
+}
+
+function noteNewest() {
+  if (known.number === index.length && plays.has(index.at(-1)?.id)) link.isBehind = false;
 }
 
 function addFrames(play, changes) {
@@ -89,7 +95,9 @@ function askForFrames() {
   send({ type: "get", id: at.id });
 }
 
-const keeps = (entry) => at.filter.every((word) => entry.text.includes(word));
+const isChosen = (entry) => at.choice === null || entry.kept.includes(at.choice);
+const keeps = (entry) => isChosen(entry) && at.filter.every((word) => entry.text.includes(word));
+const isFiltered = () => at.choice !== null || at.filter.some(Boolean);
 const numNewer = () => (at.id === null ? 0 : index.slice(placeOf.get(at.id) + 1).filter(keeps).length);
 const numFrames = () => plays.get(at.id)?.num_frames ?? 0;
 const lastHere = () => numFramesHere(plays.get(at.id)) - 1;
@@ -128,7 +136,7 @@ function place(frame) {
 
 function goTo(id) {
   at.live = false;
-  if (id === null) say(at.filter.some(Boolean) ? "no other episode has these words" : "there is no other episode");
+  if (id === null) say(isFiltered() ? "the filter keeps no other episode" : "there is no other episode");
   else show(id, 0);
 }
 
@@ -159,6 +167,19 @@ const acts = {
   help() { if ($("help").open) $("help").close(); else $("help").showModal(); },
 };
 
+function choose(name) {
+  // The filter that is on goes off. What it does not keep gives way to the next that it keeps, live to the newest.
+  say("");
+  at.choice = at.choice === name ? null : name;
+  if (at.id !== null && !keeps(index[placeOf.get(at.id)])) {
+    const id = (at.live ? null : neighbour(1)) ?? newestId(() => true);
+    if (id === null) say(`no episode matches '${clipped(name, 60)}' yet`);
+    else show(id, 0);
+  }
+  drawEpisodes();
+  draw();
+}
+
 function act(name) {
   say("");
   acts[name]();
@@ -175,15 +196,17 @@ addEventListener("keydown", (event) => {
   if ($("help").open && !["?", "h"].includes(name)) return;  // the browser closes it with Escape
   if (name === "Space" && event.target.matches("button, summary")) return;  // it presses what has the focus
   if (/^[1-9]$/.test(name)) togglePanel(Number(name) - 1);
-  const known = KEYS.find(([names]) => names.includes(name));
+  const known = KEYS.find(([names]) => names.includes(name)), chosen = filters.find(({ key }) => key === name);
+  if (!known && chosen) choose(chosen.name);
   if (!known) return;
   event.preventDefault();
   act(known[2]);
 });
 
 document.addEventListener("click", (event) => {
-  const { act: name, id, frame } = event.target.closest("button")?.dataset ?? {};
+  const { act: name, id, frame, choice } = event.target.closest("button")?.dataset ?? {};
   if (name) act(name);
+  else if (choice !== undefined) choose(choice);
   else if (id !== undefined) { goTo(id); draw(); }
   else if (frame !== undefined) { place(Number(frame)); draw(); }
 });
@@ -392,7 +415,8 @@ function drawEpisodes() {
   markHere();
   if ($("list").matches(":hover, :focus-within")) return;  // nothing moves under a pointer
   const more = found.length > newest.length ? `, the newest ${newest.length} of them here` : "";
-  $("found").textContent = at.filter.some(Boolean) ? `${found.length} of ${index.length} episodes${more}` : `${index.length} episodes${more}`;
+  for (const button of $("filters").children) button.ariaPressed = String(button.dataset.choice === at.choice);
+  $("found").textContent = isFiltered() ? `${found.length} of ${index.length} episodes${more}` : `${index.length} episodes${more}`;
   $("list").replaceChildren(...newest.map(({ id, line }) => {
     const button = make("button", "", line);
     button.type = "button";
@@ -466,6 +490,7 @@ const take = {
   },
   index(message) {
     addRows(message.rows, message.from);
+    noteNewest();
     if (link.isFresh && at.wanted) askForWanted();
     link.isFresh = false;
   },
@@ -488,7 +513,19 @@ const take = {
   },
 };
 
-function nameIt({ task, run }) {
+function nameIt({ task, run, filters: named = [] }) {
+  filters.splice(0, Infinity, ...named);
+  $("filters").replaceChildren(...named.map(({ key, name }) => {
+    const button = make("button", "", clipped(name, 60));
+    Object.assign(button, { type: "button", title: `key ${key}`, ariaPressed: String(name === at.choice) });
+    button.dataset.choice = name;
+    return button;
+  }));
+  $("keys").replaceChildren(...[
+    ...KEYS.map(([, shown, , help]) => [shown, help]),
+    ...named.map(({ key, name }) => [key, `only ${name}, and all again`]),
+    ["1 … 9", "open or close a panel"],
+  ].flatMap(([shown, help]) => [make("dt", "", make("kbd", "", clipped(shown, 10))), make("dd", "", clipped(help, 80))]));
   $("title").textContent = [task, run].filter(Boolean).map((name) => clipped(name, 80)).join(" · ") || "baton follow";
   document.title = `${$("title").textContent} - baton follow`;
 }
@@ -537,9 +574,12 @@ function askForWanted() {
   if (newest !== null) show(newest, 0);
 }
 
+async function unpacked({ packed, ...play }) {
+  return { ...play, changes: await inflated(Uint8Array.from(atob(packed), (sign) => sign.charCodeAt(0))) };
+}
+
 async function begin() {
-  for (const [, shown, , help] of KEYS) $("keys").append(make("dt", "", make("kbd", "", shown)), make("dd", "", help));
-  $("keys").append(make("dt", "", make("kbd", "", "1 … 9")), make("dd", "", "open or close a panel"));
+  nameIt({});
   goToAddress();
   const saved = $("plays");
   if (!saved) connect();
@@ -549,9 +589,7 @@ async function begin() {
     const training = JSON.parse($("training")?.textContent ?? "{}");
     addCurves(training);
     nameIt(training);
-    for (const { packed, ...play } of JSON.parse(saved.textContent)) {
-      addPlay({ ...play, changes: await inflated(Uint8Array.from(atob(packed), (sign) => sign.charCodeAt(0))) });
-    }
+    (await Promise.all(JSON.parse(saved.textContent).map(unpacked))).forEach(addPlay);
     if (at.wanted) askForWanted();
     drawEpisodes();
   }

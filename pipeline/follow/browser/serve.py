@@ -16,17 +16,26 @@ from pipeline.follow.browser.connection import Connection
 from pipeline.follow.browser.live import Live
 from pipeline.follow.browser.reader import Reader
 from pipeline.follow.feed import Opened
+from pipeline.follow.scene import told_filters
 from pipeline.web.address import Address
 from pipeline.web.pages import page_files, page_routes
 from pipeline.web.server import Server
 
 HERE = Path(__file__).parent
+SWITCH_S = (
+    0.0005  # so long each send to one who watches may wait for the thread that makes scenes; Python's own is 5 ms
+)
 
 
 def serve_page(opened: Opened, task: str, address: Address, opinion: SecondOpinion | None = None) -> None:
     """Until it is interrupted. Raises UserError when it cannot listen there, or the file cannot be followed."""
     live, failures = Live(opened, opinion), list[UserError]()
-    hello = {"task": task, "run": run_name(opened.feed.path), "token_needed": address.token is not None}
+    hello = {
+        "task": task,
+        "run": run_name(opened.feed.path),
+        "token_needed": address.token is not None,
+        "filters": told_filters(opened.part.filters),
+    }
 
     async def watch(websocket: WebSocket) -> None:
         try:
@@ -47,6 +56,7 @@ def serve_page(opened: Opened, task: str, address: Address, opinion: SecondOpini
             take=lambda found: void(loop.call_soon_threadsafe(live.take, found)),
             fail=lambda error: void(loop.call_soon_threadsafe(fail, error)),
         )
+        sys.setswitchinterval(SWITCH_S)
         reader.start()
         yield
         reader.stop()

@@ -71,7 +71,9 @@ class _Map:
     def points(self, place: Degrees, *beside_km: Floats) -> tuple[tuple[float, float], ...]:
         """A place, and what lies [east, north] of it."""
         at = geo.to_local(place, self.centre) / 1000.0
-        return tuple((float(one[0] - self.left), float(self.top - one[1])) for one in (at, *(at + beside_km)))
+        return tuple(
+            (float(one[0] - self.left), float(self.top - one[1])) for one in (at, *(at + step for step in beside_km))
+        )
 
 
 def map_of(fixes: Sequence[Prediction]) -> Plane:

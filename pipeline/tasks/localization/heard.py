@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,10 @@ class Heard:
     def timed(self) -> NDArray[np.bool_]:
         """Which of them have a place and a time with its standard deviation: [N, R]."""
         return np.asarray(self.placed & np.isfinite(self.arrival_ns) & (self.sigma_ns > 0))
+
+    def as_if_timed(self) -> "Heard":
+        """The same receivers, all of which measure times to 1 ns."""
+        return replace(self, arrival_ns=np.zeros_like(self.arrival_ns), sigma_ns=np.ones_like(self.sigma_ns))
 
 
 def heard_of(rows: Sequence[Example | Prediction]) -> Heard:

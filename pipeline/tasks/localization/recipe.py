@@ -1,8 +1,8 @@
 """What a recipe of localization may say. A section named after a stage belongs to that stage alone."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from pipeline.contract.parts import RecipePart
 from schemas import recipe
@@ -12,6 +12,8 @@ Kind = Literal["clean", "one_late_3us", "one_early_3us", "one_late_30us", "each_
 Kinds = tuple[Kind, ...] | dict[Kind, Share]
 Tier = Literal["levels", "times"]
 Span = tuple[Positive, Positive]
+Confidence = Annotated[float, Meta(gt=0, lt=1)]
+CountOrZero = Annotated[int, Meta(ge=0)]
 
 
 class World(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +35,27 @@ class Mlp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_fie
 
     hidden: tuple[Count, ...] = (256, 256, 256)
     num_components: Count = 4
+
+
+class Weighing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="weighing"):
+    """A network that weighs classical solutions from times of arrival, and says how far each may be off.
+
+    With ``receivers`` "named" it knows each by its name, as those of a fixed set; with "any" it is blind to who they
+    are and to their order, for sets in which receivers come and go: the first ``num_slots`` of a record are looked at,
+    those with the least stated error. Each candidate is a mixture of ``num_scales`` Gaussians, and ``num_free`` more
+    lie where levels and receivers say. A time without a stated standard deviation has ``sigma_ns``.
+    """
+
+    receivers: Literal["named", "any"] = "named"
+    width: Count = 64
+    pair_width: Count = 32
+    num_scales: Count = 2
+    num_free: Count = 4
+    num_slots: Count = 8
+    sigma_ns: Positive = 100.0
+
+
+Network = Mlp | Weighing
 
 
 class Optimizer(recipe.Optimizer, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,21 +105,38 @@ class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Resamples behind the intervals."""
+    """How predictions are scored: ``num_resamples`` bootstrap resamples at ``confidence``, from ``seed``.
 
+    ``training`` is a file of examples whose levels nearest neighbours are taken from, ``conformal`` a file of
+    predictions by which the ellipses are rescaled; null for neither. Of ``posterior_records`` records of levels, the
+    first, the posterior of the simulator is computed (some 20 ms each).
+    """
+
+    confidence: Confidence = 0.95
     num_resamples: Count = 2_000
+    seed: Seed = 0
+    training: str | None = None
+    conformal: str | None = None
+    posterior_records: CountOrZero = 200
+
+
+class Visualize(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many records have a map of their own, the farthest off first."""
+
+    num_records: Count = 6
 
 
 class LocalizationRecipe(recipe.Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole run."""
 
     world: World = World()
-    network: Mlp = Mlp()
+    network: Network = Mlp()
     optimizer: Optimizer = Optimizer()
     train: Train = Train()
     examples: Examples = Examples()
     infer: Infer = Infer()
     evaluate: Evaluate = Evaluate()
+    visualize: Visualize = Visualize()
 
 
-PART = RecipePart(recipe=LocalizationRecipe, network=Mlp)
+PART = RecipePart(recipe=LocalizationRecipe, network=Network)

@@ -17,6 +17,12 @@ from pipeline.follow.play import Play
 FILES = Path(pipeline.follow.browser.__file__).parent
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:"
+FILTERS = [{"key": "d", "name": "high"}]
+
+
+def kept(play: Play) -> list[str]:
+    """Names of the filters that keep an episode."""
+    return ["high"] if max(play["summary"]["numbers"]) > 7 else []
 
 
 class FakeServer:
@@ -62,7 +68,11 @@ class FakeServer:
 
     def _talk(self, page: ServerConnection) -> None:
         self.paths.append(page.request.path if page.request else "")
-        page.send(json.dumps({"type": "hello", "task": "toy", "run": "demo", "keep": 20, "ended": self.ended}))
+        page.send(
+            json.dumps(
+                {"type": "hello", "task": "toy", "run": "demo", "keep": 20, "ended": self.ended, "filters": FILTERS}
+            )
+        )
         try:
             start = json.loads(page.recv())
             self.said.append(start)
@@ -74,9 +84,10 @@ class FakeServer:
             for text in page:
                 self.said.append(json.loads(text))
                 if self.said[-1]["type"] == "get":
-                    (play,) = [play for play in self.plays if play["id"] == self.said[-1]["id"]]
-                    self._send_play(page, play, None)
-                    self._send_frames(page, play)
+                    for play in self.plays:  # it may be forgotten by now
+                        if play["id"] == self.said[-1]["id"]:
+                            self._send_play(page, play, None)
+                            self._send_frames(page, play)
         except ConnectionClosed:
             pass
 
@@ -90,5 +101,8 @@ class FakeServer:
             page.send(zlib.compress(json.dumps(message).encode()))
 
     def _send_index(self, page: ServerConnection, first: int) -> None:
-        rows = [{"id": play["id"], "line": play["line"], "summary": play["summary"]} for play in self.plays[first:]]
+        rows = [
+            {"id": play["id"], "line": play["line"], "summary": play["summary"], "kept": kept(play)}
+            for play in self.plays[first:]
+        ]
         page.send(json.dumps({"type": "index", "from": first, "rows": rows}))

@@ -125,9 +125,10 @@ def test_a_problem_is_told_once_and_what_is_broken_makes_room() -> None:
 def test_nothing_of_before_is_sent_after_a_start_over() -> None:
     client = Client()
     client.begin([0, 1])
+    client.curves = (0, 9)
     begin(client)
     client.start_over("why")
-    assert (send(client), client.notes.popleft(), client.generation, client.num_rows) == ([], "why", -1, 0)
+    assert (send(client), client.notes.popleft(), client.curves, client.num_rows) == ([], "why", None, 0)
     client.begin([7])
     assert (begin(client), send(client)) == ([7], ["70"])
 

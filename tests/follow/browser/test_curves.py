@@ -1,8 +1,9 @@
 """Curves of a training in few points."""
 
+import json
 from pathlib import Path
 
-from pipeline.follow.browser.curves import MAX_POINTS, Beside, Curve, since
+from pipeline.follow.browser.curves import MAX_POINTS, Beside, Curve, Told
 
 
 def test_a_short_curve_is_every_value_and_a_long_one_means_of_neighbours() -> None:
@@ -37,5 +38,12 @@ def test_a_file_of_another_name_has_none(tmp_path: Path) -> None:
 
 def test_what_is_new_is_behind_a_step() -> None:
     curves = {"progress": {"loss": [(1, 4.0), (2, 3.0)], "old": [(1, 0.0)]}, "monitor": {"score": [(2, 1.0)]}}
-    assert since(curves, {}) == curves
-    assert since(curves, {"progress": 1, "monitor": 2}) == {"progress": {"loss": [(2, 3.0)]}, "monitor": {}}
+    told = Told(curves, 7)
+    message, mark = told.since(None)
+    whole = {"progress": {"loss": [[1, 4.0], [2, 3.0]], "old": [[1, 0.0]]}, "monitor": {"score": [[2, 1.0]]}}
+    assert (json.loads(message), mark) == ({"type": "curves", "whole": True, **whole}, (7, 2, 2))
+    message, mark = told.since((7, 1, 2))
+    new = {"progress": {"loss": [[2, 3.0]]}, "monitor": {}}
+    assert (json.loads(message), mark) == ({"type": "curves", "whole": False, **new}, (7, 2, 2))
+    assert told.since(mark) == ("", mark)
+    assert told.since((6, 2, 2)) == told.since(None)  # of a file that has started over since

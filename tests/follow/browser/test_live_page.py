@@ -178,6 +178,18 @@ def test_when_the_file_starts_over_so_does_the_page(browser: Page, server: FakeS
     assert text(browser, "place") == "episode 1 of 1"
 
 
+def test_with_a_filter_of_the_task_only_what_it_keeps_is_followed(browser: Page, server: FakeServer) -> None:
+    watch(browser, server)
+    browser.press("d")
+    assert text(browser, "notice") == "no episode matches 'high' yet"
+    for number, numbers in ((6, [8, 8]), (7, [1, 1])):
+        server.add(plays(walk(number, numbers))[0])
+    browser.wait("index.length === 7")
+    browser.press("N")
+    browser.wait("at.id === 'walk-6'")
+    assert (text(browser, "found"), browser.run(LIST)) == ("1 of 7 episodes", ["walk-6"])
+
+
 def test_curves_grow_while_it_trains(browser: Page, server: FakeServer) -> None:
     watch(browser, server)
     server.tell({"type": "curves", "progress": {"loss": [[1, 0.5], [2, 0.25]]}, "monitor": {}})

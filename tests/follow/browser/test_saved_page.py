@@ -129,7 +129,7 @@ def test_panels_open_and_close_by_number_and_the_last_one_by_itself(page: Page) 
 def test_help_names_every_key_and_the_signs(page: Page) -> None:
     page.press("?")
     shown = page.run("document.getElementById('help').innerText")
-    assert all(words in shown for words in ("one step on", "newest, and stay live", "@ who walks"))
+    assert all(words in shown for words in ("one step on", "only high, and all", "@ who walks"))
     page.press("?")
     assert page.run("document.getElementById('help').open") is False
 
@@ -141,7 +141,17 @@ def test_a_filter_keeps_next_and_previous_to_the_lines_with_its_words(page: Page
     page.press("n")
     assert place(page) == ("walk-3", 0)
     page.press("p")
-    assert text(page, "notice") == "no other episode has these words"
+    assert text(page, "notice") == "the filter keeps no other episode"
+
+
+def test_a_filter_of_the_task_is_chosen_by_its_key_and_by_its_button(page: Page) -> None:
+    page.press("d")
+    assert (place(page), text(page, "found")) == (("walk-2", 0), "1 of 3 episodes")
+    assert page.run("document.querySelector('#filters button').ariaPressed") == "true"
+    page.press("n")
+    assert text(page, "notice") == "the filter keeps no other episode"
+    page.click("#filters button")
+    assert (place(page), text(page, "found")) == (("walk-2", 0), "3 episodes")
 
 
 def test_by_touch_it_pauses_and_goes_to_other_episodes(page: Page) -> None:

@@ -77,7 +77,9 @@ def watch() -> Iterator[Watch]:
 
 def test_an_episode_that_ends_is_told_to_all_as_the_row_says(url: str, path: Path, watch: Watch) -> None:
     watchers = [watch(url) for _ in range(3)]
-    hello = {"type": "hello", "task": "gridworld", "run": "episodes.jsonl", "token_needed": False}
+    hello: dict[str, Any] = {"type": "hello", "task": "gridworld", "run": "episodes.jsonl", "token_needed": False}
+    filters = {"d": "deaths", "b": "best so far", "c": "stage changes"}
+    hello["filters"] = [{"key": key, "name": name} for key, name in filters.items()]
     assert watchers[0].hello == {**hello, "keep": 20, "ended": None}
     assert "there is no such file yet" in watchers[0].told("state")["waiting"]
     row = play(Play(seed=7, index=7))
@@ -87,7 +89,8 @@ def test_an_episode_that_ends_is_told_to_all_as_the_row_says(url: str, path: Pat
         (seen,) = watcher.plays(1)
         assert seen["head"] == {key: value for key, value in told.items() if key != "changes"}
         assert watcher.whole(row.id) == told
-        assert watcher.rows(1) == [{key: told[key] for key in ("id", "line", "summary")}]
+        kept = ["deaths", "best so far"] if row.died else ["best so far"]
+        assert watcher.rows(1) == [{**{key: told[key] for key in ("id", "line", "summary")}, "kept": kept}]
         assert (seen["dropped"], watcher.told("state", recorded=1)["waiting"]) == (0, "")
     write(path, 8)
     assert [watcher.ids(1) for watcher in watchers] == [[name(8)]] * 3
@@ -238,6 +241,27 @@ def test_the_end_of_a_training_is_told(url: str, path: Path, watch: Watch, statu
     watcher.told("state", ended=ended)
     assert watch(url).hello["ended"] == ended
     assert watch(url).ids(1) == [name(0)]
+
+
+def test_a_training_that_is_killed_is_told(zygote: Zygote, url: str, path: Path, watch: Watch) -> None:
+    watcher = watch(url)
+    training = zygote.start("train", "gridworld", "--recipe", "tiny", "--out", str(path.parent))
+    watcher.plays(1)
+    training.kill()
+    watcher.told("state", ended="killed")
+
+
+def test_a_line_that_was_never_finished_keeps_nobody_waiting(zygote: Zygote, path: Path, watch: Watch) -> None:
+    write(path, 0)
+    with path.open("ab") as file:
+        file.write(line(1)[:100])
+    with serving(zygote, path) as (url, _):
+        watcher = watch(url)
+        assert watcher.ids(1) == [name(0)]
+        assert watcher.told("state", recorded=1)["waiting"] == ""
+        with path.open("ab") as file:
+            file.write(line(1)[100:])
+        assert watcher.ids(1) == [name(1)]
 
 
 def test_a_file_that_is_deleted_is_told_and_what_was_shown_stays(url: str, path: Path, watch: Watch) -> None:

@@ -1,6 +1,7 @@
 """The panels of gridworld: where it went, what it earned, how it ended, what will be; and what happened."""
 
 from collections import Counter
+from typing import NamedTuple
 
 from pipeline.follow.scene import Event, Moment, Panel, Prose, Reading, Readings, Table, Tone, Words, prose
 from pipeline.tasks.gridworld.follow.readings import RATE_STEPS, TIERS, URGENT_STEPS, projected_death, rates, steps_left
@@ -19,19 +20,32 @@ _SIGNS: dict[events.Kind, tuple[str, Tone, int]] = {  # sign, tone, rank on the 
     "used": ("•", "accent", 2),
     "started": ("·", "muted", 0),
 }
-# Events of the episodes on screen, at most two: every frame asks for them. A row holds lists and is no key.
-_remembered: list[tuple[GridworldEpisode, tuple[Event, ...]]] = []
 
 
-def events_of(episode: GridworldEpisode) -> tuple[Event, ...]:
-    """What happened in the whole episode; remembered for the last two asked for."""
+class Lasting(NamedTuple):
+    """What is the same in all frames of an episode: its events, and the panel of its places."""
+
+    events: tuple[Event, ...]
+    places: Panel
+
+
+# Of the episodes on screen, at most two: every frame asks for it. A row holds lists and is no key.
+_remembered: list[tuple[GridworldEpisode, Lasting]] = []
+
+
+def lasting(episode: GridworldEpisode) -> Lasting:
+    """What all frames of an episode share; remembered for the last two asked for."""
     for known, found in _remembered:
         if known is episode:
             return found
-    happened = [(event, *_SIGNS[event.kind]) for event in events.read_events(episode, episode.trace)]
-    found = tuple(Event(frame=one.frame, text=one.text, sign=s, tone=t, rank=r) for one, s, t, r in happened)
+    found = Lasting(_events(episode), Panel("places", _places(episode)))
     _remembered[:] = [*_remembered[-1:], (episode, found)]
     return found
+
+
+def _events(episode: GridworldEpisode) -> tuple[Event, ...]:
+    happened = [(event, *_SIGNS[event.kind]) for event in events.read_events(episode, episode.trace)]
+    return tuple(Event(frame=one.frame, text=one.text, sign=s, tone=t, rank=r) for one, s, t, r in happened)
 
 
 def read_panels(moment: Moment) -> tuple[Panel, ...]:
@@ -41,7 +55,7 @@ def read_panels(moment: Moment) -> tuple[Panel, ...]:
         Panel("rewards", _rewards(moment)),
         Panel("certificate", _certificate(moment), opens_at_end=True),
         Panel("forecast", _forecast(moment)),
-        Panel("places", _places(moment.episode)),
+        lasting(moment.episode).places,
     )
 
 
@@ -68,7 +82,8 @@ def _rewards(moment: Moment) -> tuple[Table, Readings]:
     episode: GridworldEpisode = moment.episode
     trace, frame = episode.trace, moment.frame
     now = trace[frame].rewards if frame < len(trace) else [0.0] * len(episode.reward_components)
-    sums = [sum(past.rewards[c] for past in trace[:frame]) for c in range(len(episode.reward_components))]
+    past = [[0.0] * len(episode.reward_components), *(step.rewards for step in trace[:frame])]
+    sums = [sum(rewards) for rewards in zip(*past, strict=True)]
     totals = [*zip(episode.reward_components, now, sums, strict=True), ("all", sum(now), sum(sums))]
     rows = tuple((Words(name), Words(f"{step:+.3f}"), Words(f"{total:.2f}")) for name, step, total in totals)
     tenth, tenths = max(episode.cap // 10, 1), []

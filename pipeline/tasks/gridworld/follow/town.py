@@ -1,5 +1,7 @@
 """The town as a grid: places by name, the agent, its trail, what it sees, the use in progress."""
 
+from functools import cache
+
 from pipeline.follow.scene import NOTHING, Cell, Grid, Line, Moment, Tone, Words
 from pipeline.tasks.gridworld.rows import GridworldEpisode, Step
 from pipeline.tasks.gridworld.town import rules
@@ -30,6 +32,7 @@ _LETTERS = ["Bd", "Lx", "Wa", "Me", "Ff", "Dr", "Ho", "Th", "Re", "Ba", "Jo", "L
 ACTION_SIGNS = dict(zip(rules.ACTIONS, "↑↓←→*.z~", strict=True))
 
 
+@cache
 def place_tone(key: str) -> Tone:
     """That of the meter that the place raises most."""
     effects = rules.PLACE_TYPES[rules.PLACES.index(key)].effects

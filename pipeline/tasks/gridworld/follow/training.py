@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import structs
 
 from pipeline.follow.scene import Brief, Filter, FollowPart, Line, Moment, Scene, Trend, Words
-from pipeline.tasks.gridworld.follow.panels import events_of, read_panels
+from pipeline.tasks.gridworld.follow.panels import lasting, read_panels
 from pipeline.tasks.gridworld.follow.readings import read_choices, read_meters, read_outcome
 from pipeline.tasks.gridworld.follow.town import ACTION_SIGNS, read_picture
 from pipeline.tasks.gridworld.rows import GridworldEpisode
@@ -115,7 +115,7 @@ def tell_scene(moment: Moment, *facts: str) -> Scene:
         picture=read_picture(moment),
         headline=facts,
         caption=Words("a new day", "muted"),
-        events=events_of(episode),
+        events=lasting(episode).events,
         readings=(read_meters(moment),),
         choices=choices,
         notes=() if choices is not None else (read_outcome(episode),),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.contract.jobs import InferJob
 from pipeline.contract.parts import InferPart
 from pipeline.tasks.localization.infer.answer import answer, prepare
+from pipeline.tasks.localization.infer.recordings import answer_measured
 from pipeline.tasks.localization.model.brain import NetworkBrain, read_network
 from pipeline.tasks.localization.model.measured import Record
 from pipeline.tasks.localization.model.network import golden_outputs
@@ -42,10 +44,12 @@ class LocalizationModel:
 
     def through(self, run: Run, records: Sequence[Record]) -> list[Prediction]:
         """The same by another way of running the network."""
+        if not records:
+            return []
         inputs = prepare(records, self.network)
         each = [run({name: array[n : n + 1] for name, array in inputs.tensors.items()}) for n in range(len(records))]
-        outputs = {name: np.concatenate([one[name] for one in each]) for name in each[0]} if each else {}
-        return answer(records, inputs, outputs, self.weights_hash[:16]) if each else []
+        outputs = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
+        return answer(records, inputs, outputs, self.weights_hash[:16])
 
     @property
     def network(self) -> NetworkBrain:
@@ -66,7 +70,8 @@ def predict(job: InferJob) -> Iterator[Prediction]:
     run = model.run if options.runtime == "torch" else _onnx_session(job.source.model_file)
     for start in range(job.first_index, len(job.examples), _CHUNK):
         records = job.examples[start : start + _CHUNK]
-        yield from model.through(run, records)
+        root = job.source.image_root or Path()
+        yield from answer_measured(records, root, model.weights_hash[:16], partial(model.through, run))
         job.report(start + len(records), len(job.examples), {})
 
 

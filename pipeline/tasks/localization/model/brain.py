@@ -1,5 +1,6 @@
 """What a brain spec of localization says: a recipe's network, and what the training data add to it. No torch."""
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -7,8 +8,10 @@ import numpy as np
 from msgspec import Struct
 
 from pipeline.stats import Floats
-from pipeline.tasks.localization.recipe import Mlp
+from pipeline.tasks.localization.recipe import Mlp, Weighing
 from schemas.brain import BrainSpec
+
+NUM_FACTS, NUM_PAIR_FACTS, NUM_RECEIVER_FACTS = 10, 6, 6  # of a candidate, of it and a receiver, of a receiver
 
 
 class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,27 +38,74 @@ class Scales(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class MlpBrain(Mlp, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="mlp"):
     """`Mlp` with its receivers, in the order of its inputs, and its scales."""
 
-    receivers: tuple[Place, ...]
+    receivers_known: tuple[Place, ...]
     scales: Scales
 
+    @property
+    def num_receivers(self) -> int:
+        """R of its inputs."""
+        return len(self.receivers_known)
 
-NetworkBrain = MlpBrain
+
+class WeighingBrain(Weighing, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="weighing"):
+    """`Weighing` with its receivers, none where any will do, and its scales."""
+
+    receivers_known: tuple[Place, ...]
+    scales: Scales
+
+    @property
+    def num_receivers(self) -> int:
+        """R of its inputs."""
+        return len(self.receivers_known) or self.num_slots
+
+
+NetworkBrain = MlpBrain | WeighingBrain
 
 
 def brain_spec(network: NetworkBrain) -> BrainSpec:
-    """All that is needed to build the network again."""
-    num_outputs = network.num_components * 6  # weight, mean, precision factor
+    """All that is needed to build the network again; sizes count the numbers of a record, in and out."""
     return BrainSpec(
         task="localization",
-        input_size=2 * len(network.receivers) + 1,
-        output_size=num_outputs,
+        input_size=sum(math.prod(shape) for shape in input_shapes(network).values()),
+        output_size=6 * num_components(network) + 2,
         network=msgspec.to_builtins(network),
     )
 
 
+def input_shapes(network: NetworkBrain) -> dict[str, tuple[int, ...]]:
+    """The shape of each input of the network, without the batch, in the order in which it takes them."""
+    num = network.num_receivers
+    if isinstance(network, MlpBrain):
+        return {"level_dbm": (num,), "heard": (num,), "frequency_mhz": (1,)}
+    candidates = num_candidates(num)
+    return {
+        "candidates_km": (candidates, 2),
+        "factors_km": (candidates, 3),
+        "valid": (candidates,),
+        "facts": (candidates, NUM_FACTS),
+        "pairs": (candidates, num, NUM_PAIR_FACTS),
+        "receivers": (num, NUM_RECEIVER_FACTS),
+        "heard": (num,),
+        "frequency_mhz": (1,),
+    }
+
+
+def num_components(network: NetworkBrain) -> int:
+    """K of the mixture."""
+    if isinstance(network, MlpBrain):
+        return network.num_components
+    return num_candidates(network.num_receivers) * network.num_scales + network.num_free
+
+
 def read_network(spec: BrainSpec) -> NetworkBrain:
     """The network of a spec, typed."""
-    return msgspec.convert(spec.network, NetworkBrain)
+    network: NetworkBrain = msgspec.convert(spec.network, NetworkBrain)
+    return network
+
+
+def num_candidates(num_receivers: int) -> int:
+    """Classical solutions that are weighed for so many receivers: see `candidates`."""
+    return num_receivers + 4
 
 
 def scales(truth: Floats, levels_dbm: Floats) -> Scales:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
+_MEAN_LOG_MHZ = 2.4  # between the bands of 145 and 435 MHz
 _STEPS = 12  # of Weiszfeld's iteration; the fix moved by less than .1 % of the spread in the last
 
 
@@ -61,12 +62,33 @@ class Mixture(NamedTuple):
 OUTPUTS = ("weights", "means_km", "factors", "fix_km")
 
 
-def mixture(raw: Tensor, scale_km: float) -> Mixture:
-    """Numbers of about 1 [B, K, 6] as a mixture on a scale."""
+Parts = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Logits of weights, and the rest as in `Mixture`."""
+
+
+def mixture(raw: Tensor, begin: Tensor, scale_km: float) -> Mixture:
+    """Numbers of about 1 [B, K, 6] as a mixture on a scale, from components that begin at ``begin`` [K, 2]."""
+    logits, *rest = spread(raw, begin, scale_km)
+    return Mixture(torch.log_softmax(logits, -1), *rest)
+
+
+def spread(raw: Tensor, begin: Tensor, scale_km: float) -> Parts:
+    """The same before the weights add up to 1."""
     weight, east, north, first, last, corner = raw.unbind(-1)
-    return Mixture(
-        log_weights=torch.log_softmax(weight, -1),
-        means=torch.stack((east, north), -1) * scale_km,
-        log_diagonal=torch.stack((first, last), -1) + 1.0 - math.log(scale_km),
-        corner=corner / scale_km,
+    return (
+        weight,
+        (torch.stack((east, north), -1) + begin) * scale_km,
+        torch.stack((first, last), -1) + 1.0 - math.log(scale_km),
+        corner / scale_km,
     )
+
+
+def ring(num: int) -> Tensor:
+    """Where components begin, [K, 2]: those that begin in one place stay together."""
+    angles = torch.arange(num) * (2.0 * math.pi / num)
+    return 0.5 * torch.stack((angles.sin(), angles.cos()), 1)
+
+
+def log_mhz(frequency_mhz: Tensor) -> Tensor:
+    """Frequencies as numbers of about 1."""
+    return frequency_mhz.clamp(min=1.0).log10() - _MEAN_LOG_MHZ

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from pipeline.stats import Floats
@@ -90,6 +91,17 @@ def of_records(records: Sequence[Record], receivers: Sequence[str]) -> Measured:
         altitude_m=about[:, 1],
         truth=about[:, 2:],
     )
+
+
+def in_slots(records: Sequence[Record], num_slots: int) -> Measured:
+    """The same of any receivers: those of each record with the least stated error first, as many as there are slots."""
+    names = [str(slot) for slot in range(num_slots)]
+    renamed = []
+    for record in records:
+        best = sorted(record.measurements, key=lambda one: (one.sigma_ns is None, one.sigma_ns))[:num_slots]
+        told = tuple(replace(one, receiver=name) for one, name in zip(best, names, strict=False))
+        renamed.append(replace(record, measurements=told))
+    return of_records(renamed, names)
 
 
 def _number(value: float | None) -> float:

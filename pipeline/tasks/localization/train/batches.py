@@ -9,8 +9,8 @@ from pipeline.errors import UserError
 from pipeline.files import read
 from pipeline.stats import Floats
 from pipeline.tasks.localization.examples import example
-from pipeline.tasks.localization.model.measured import Measured, of_batch, of_records, site_places
-from pipeline.tasks.localization.recipe import LocalizationRecipe
+from pipeline.tasks.localization.model.measured import Measured, in_slots, of_batch, of_records, site_places
+from pipeline.tasks.localization.recipe import LocalizationRecipe, Weighing
 from pipeline.tasks.localization.rows import Example
 from pipeline.tasks.localization.world.draw import draw_batch
 from pipeline.tasks.localization.world.receivers import SITES
@@ -70,9 +70,12 @@ class Recorded:
                 remedy="give records with a truth, of at least two groups",
             )
         self.names = sorted({one.receiver for row in learnt for one in row.measurements})
-        self.learnt, self.monitored = of_records(learnt, self.names), of_records(self._held, self.names)
-        with np.errstate(all="ignore"):
-            self.places = np.array([_last(self.learnt.places[:, place]) for place in range(len(self.names))])
+        network = recipe.network
+        if isinstance(network, Weighing) and network.receivers == "any":
+            self.learnt, self.monitored = (in_slots(some, network.num_slots) for some in (learnt, self._held))
+        else:
+            self.learnt, self.monitored = (of_records(some, self.names) for some in (learnt, self._held))
+        self.places = np.array([_last(self.learnt.places[:, place]) for place in range(self.learnt.heard.shape[1])])
 
     def batch(self, step: int) -> Measured:
         """The next ones in an order that is drawn anew for every pass."""

@@ -11,10 +11,10 @@ from pipeline.contract.jobs import TrainJob, TrainOutcome
 from pipeline.contract.parts import TrainPart
 from pipeline.files import Appender
 from pipeline.tasks.localization.infer.predict import LocalizationModel
-from pipeline.tasks.localization.model.brain import MlpBrain, NetworkBrain, brain_spec, places, scales
+from pipeline.tasks.localization.model.brain import MlpBrain, NetworkBrain, WeighingBrain, brain_spec, places, scales
 from pipeline.tasks.localization.model.inputs import network_inputs
 from pipeline.tasks.localization.model.network import Network, build
-from pipeline.tasks.localization.recipe import LocalizationRecipe
+from pipeline.tasks.localization.recipe import LocalizationRecipe, Mlp
 from pipeline.tasks.localization.rows import Episode, Monitor, Progress
 from pipeline.tasks.localization.train.batches import Source, open_source
 from pipeline.tasks.localization.train.learner import Learner, truth_km
@@ -27,11 +27,13 @@ _DIGITS = 5
 
 def make_brain(recipe: LocalizationRecipe, source: Source) -> NetworkBrain:
     """The network that a recipe asks for, made for the receivers and the scales of what it learns from."""
-    monitored = source.monitored
+    monitored, options = source.monitored, recipe.network
     levels = monitored.level_dbm[np.isfinite(monitored.level_dbm)]
-    return MlpBrain(
-        **msgspec.structs.asdict(recipe.network),
-        receivers=places(source.names, source.places),
+    named = isinstance(options, Mlp) or options.receivers == "named"
+    kind = MlpBrain if isinstance(options, Mlp) else WeighingBrain
+    return kind(
+        **msgspec.structs.asdict(options),
+        receivers_known=places(source.names, source.places) if named else (),
         scales=scales(monitored.truth, levels),
     )
 

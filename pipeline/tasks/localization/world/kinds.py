@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.stats import Floats
 from pipeline.tasks.localization.recipe import Kind
-from pipeline.tasks.localization.world.receivers import Floats
 
 _LATE_NS = 3000.0
 _ONE_NS: Mapping[Kind, float] = {"one_late_3us": 3000.0, "one_early_3us": -3000.0, "one_late_30us": 30_000.0}

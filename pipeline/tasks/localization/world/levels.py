@@ -5,9 +5,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.stats import Floats
 from pipeline.tasks.localization.recipe import World
 from pipeline.tasks.localization.world import propagation
-from pipeline.tasks.localization.world.receivers import SITES, Floats, places_m, ranges_m
+from pipeline.tasks.localization.world.receivers import SITES, places_m, ranges_m
 
 _PLACES = places_m(SITES)
 _ALTITUDES = np.array([site.altitude_m for site in SITES])
@@ -52,7 +53,7 @@ def _draw(num: int, world: World, generator: np.random.Generator) -> Events:
     longitude = generator.uniform(*propagation.LONGITUDES, num)
     bands = np.array(propagation.BANDS_MHZ)[generator.integers(0, len(propagation.BANDS_MHZ), num)]
     frequency_mhz = generator.uniform(bands[:, 0], bands[:, 1])
-    range_m = ranges_m(latitude, longitude, propagation.ALTITUDE_M, _PLACES)
+    range_m = ranges_m(np.stack([latitude, longitude], 1), propagation.ALTITUDE_M, _PLACES)
     exponent = generator.uniform(*world.path_loss_exponent, (num, 1))
     loss = propagation.path_loss_db(range_m, frequency_mhz[:, None], exponent, _ALTITUDES)
     eirp = generator.normal(*propagation.EIRP_DBM, (num, 1))

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pipeline.tasks.localization.world.receivers import Floats, Receiver, places_m
+from pipeline.stats import Floats
+from pipeline.tasks.localization.world.receivers import Receiver, places_m
 
 REFRACTIVE_INDEX = 1.000315  # of air at the ground, 315 N-units (ITU-R P.453)
 SPEED_M_PER_NS = 0.299792458 / REFRACTIVE_INDEX

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-
-_EQUATOR_M, _FLATTENING = 6_378_137.0, 1.0 / 298.257223563  # WGS84
-_ECCENTRICITY_2 = _FLATTENING * (2.0 - _FLATTENING)
+from pipeline.stats import Floats
+from pipeline.tasks.localization.geo import to_cartesian
 
 
 @dataclass(frozen=True)
@@ -33,23 +31,13 @@ SITES = (
 )
 
 
-def earth_centred_m(latitude: ArrayLike, longitude: ArrayLike, altitude_m: ArrayLike) -> Floats:
-    """Places as Cartesian coordinates that turn with the earth: float64 [..., 3], in metres."""
-    phi, lam = np.radians(latitude), np.radians(longitude)
-    height = np.asarray(altitude_m, np.float64)
-    normal = _EQUATOR_M / np.sqrt(1.0 - _ECCENTRICITY_2 * np.sin(phi) ** 2)
-    across = (normal + height) * np.cos(phi)
-    up = (normal * (1.0 - _ECCENTRICITY_2) + height) * np.sin(phi)
-    return np.stack([across * np.cos(lam), across * np.sin(lam), np.broadcast_to(up, np.shape(across * lam))], -1)
-
-
 def places_m(receivers: Sequence[Receiver]) -> Floats:
-    """`earth_centred_m` of receivers: [R, 3]."""
-    rows = np.array([(one.latitude, one.longitude, one.altitude_m) for one in receivers])
-    return earth_centred_m(*rows.T)
+    """Receivers in Cartesian coordinates (`geo.to_cartesian`): [R, 3]."""
+    places = [(one.latitude, one.longitude) for one in receivers]
+    return to_cartesian(places, [one.altitude_m for one in receivers])
 
 
-def ranges_m(latitude: ArrayLike, longitude: ArrayLike, altitude_m: ArrayLike, receivers: Floats) -> Floats:
-    """Straight lines from transmitters [...] to receivers ([R, 3], of `places_m`): float64 [..., R], in metres."""
-    sources = earth_centred_m(latitude, longitude, altitude_m)
+def ranges_m(places: ArrayLike, altitude_m: ArrayLike, receivers: Floats) -> Floats:
+    """Straight lines from ``places`` [..., 2] in degrees to receivers [R, 3] of `places_m`: float64 [..., R]."""
+    sources = to_cartesian(places, altitude_m)
     return np.asarray(np.linalg.norm(sources[..., None, :] - receivers, axis=-1))

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.stats import Floats
 from pipeline.tasks.localization.recipe import World
 from pipeline.tasks.localization.world.levels import Events
 from pipeline.tasks.localization.world.propagation import SPEED_M_PER_NS
-from pipeline.tasks.localization.world.receivers import Floats
 
 _LATEST_NS = 1e6  # after the moment that arrivals count from
 

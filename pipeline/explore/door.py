@@ -1,0 +1,136 @@
+"""Who somebody is: nobody but this browser, a user with a password, or one whom Hugging Face knows."""
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import httpx
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from pipeline.errors import UserError
+from pipeline.explore.store import Store, hash_of
+
+LOGIN_S = 30 * 86400.0
+_MIN_TOKEN = 43  # characters of 32 random bytes
+_EXAMPLE = "ada:a-long-password"
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Where users log in elsewhere (OpenID Connect), as a Space is told by its environment, and where it is itself."""
+
+    url: str
+    client_id: str
+    client_secret: str
+    home: str
+
+    @staticmethod
+    def of(environment: Mapping[str, str]) -> "Provider | None":
+        """What Hugging Face gives a Space with ``hf_oauth``; None anywhere else."""
+        names = ("OPENID_PROVIDER_URL", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "SPACE_HOST")
+        url, id, secret, host = (environment.get(name, "") for name in names)
+        return Provider(url.rstrip("/"), id, secret, f"https://{host}") if all((url, id, secret, host)) else None
+
+    def page(self, state: str) -> str:
+        """Where to send who wants to log in."""
+        asked = {"client_id": self.client_id, "redirect_uri": self._back, "response_type": "code"}
+        return f"{self.url}/oauth/authorize?{urlencode(asked | {'scope': 'openid profile', 'state': state})}"
+
+    async def user(self, code: str) -> str | None:
+        """The name of who comes back with this code, if the provider knows it."""
+        given = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._back}
+        async with httpx.AsyncClient(timeout=20) as client:
+            told = await client.post(f"{self.url}/oauth/token", data=given, auth=(self.client_id, self.client_secret))
+            if told.status_code != 200:
+                return None
+            token = told.json().get("access_token", "")
+            found = await client.get(f"{self.url}/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
+        return found.json().get("preferred_username") if found.status_code == 200 else None
+
+    @property
+    def _back(self) -> str:
+        return f"{self.home}/login/callback"
+
+
+class Door:
+    """Knows people by a cookie. ``passwords`` are by user; with neither them nor a provider everybody is anonymous."""
+
+    def __init__(self, store: Store, passwords: Mapping[str, str], provider: Provider | None) -> None:
+        self._store, self._passwords, self.provider = store, passwords, provider
+        self.is_locked = bool(passwords) or provider is not None
+        self._cookie = f"baton-explore-{store.id}"  # servers of one machine share its cookies
+
+    @property
+    def ways_in(self) -> list[str]:
+        """How somebody can log in: "password", "provider"."""
+        return [*(["password"] if self._passwords else []), *(["provider"] if self.provider else [])]
+
+    def user(self, connection: HTTPConnection) -> str | None:
+        """Who asks, or None where one has to log in (or has no cookie yet)."""
+        token = connection.cookies.get(self._cookie, "")
+        if len(token) < _MIN_TOKEN:
+            return None
+        return self._store.user_of(token) if self.is_locked else f"anonymous:{hash_of(token)[:16]}"
+
+    def welcome(self, answer: Response) -> str:
+        """Give an anonymous one a cookie; who it is from now on."""
+        token = secrets.token_urlsafe(32)
+        self._set(answer, token)
+        return f"anonymous:{hash_of(token)[:16]}"
+
+    def has_password(self, name: str, password: str) -> bool:
+        """Whether the password is that user's. The time it takes does not tell how much of it is right."""
+        right = self._passwords.get(name)
+        return hmac.compare_digest((right or "").encode(), password.encode()) and right is not None
+
+    def let_in(self, answer: Response, user: str) -> None:
+        """Log a user in."""
+        self._set(answer, self._store.log_in(user, LOGIN_S))
+
+    def begin(self, answer: Response) -> str:
+        """A word that only this browser and who sends it back here know (RFC 6749, 10.12)."""
+        state = secrets.token_urlsafe(16)
+        self._set(answer, state, "-login", 600)
+        return state
+
+    def has_begun(self, connection: HTTPConnection, state: str) -> bool:
+        """Whether this browser was given that word."""
+        own = connection.cookies.get(f"{self._cookie}-login", "")
+        return bool(own) and hmac.compare_digest(own.encode(), state.encode())
+
+    def let_out(self, connection: HTTPConnection, answer: Response) -> None:
+        """Log out who asks."""
+        self._store.log_out(connection.cookies.get(self._cookie, ""))
+        answer.delete_cookie(self._cookie)
+
+    def _set(self, answer: Response, token: str, what: str = "", seconds: float = LOGIN_S) -> None:
+        # A Space is shown within a page of another site, where a browser sends no other cookies.
+        where = {"samesite": "none", "secure": True} if self.provider else {"samesite": "lax", "secure": False}
+        name = self._cookie + what
+        answer.set_cookie(name, token, max_age=int(seconds), httponly=True, **where)  # type: ignore[arg-type]
+
+
+def read_passwords(given: list[str], file: Path | None) -> dict[str, str]:
+    """Passwords by user, of ``user:password`` texts and a file of such lines. Raises UserError."""
+    lines = [(text, "--auth") for text in given]
+    if file is not None:
+        try:
+            text = file.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read the users: {error}", where=str(file)) from error
+        numbered = enumerate(text.splitlines(), 1)
+        lines += [(line.strip(), f"{file}:{number}") for number, line in numbered if line.strip()]
+        if not lines:
+            raise UserError("there are no users in it", where=str(file), remedy=f"a line each: {_EXAMPLE}")
+    found = {}
+    for line, where in lines:
+        name, colon, password = line.partition(":")
+        if not (name and colon and len(password) >= 8):
+            what = "a user is a name, a colon and a password of 8 characters or more"
+            raise UserError(what, where=where, remedy=_EXAMPLE)
+        found[name] = password
+    return found

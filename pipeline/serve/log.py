@@ -1,0 +1,60 @@
+"""The request log: what was answered, as rows that evaluate, compare and gate read; written off the request's path.
+
+``FOLDER/MODEL/predictions.jsonl`` has the answers of one model (the digits that its rows say); with keys,
+``FOLDER/CLIENT/MODEL``: nobody's rows lie among another's. All workers append to the same files.
+"""
+
+import sys
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.files.behind import Behind
+from pipeline.files.shared import append_lines
+from pipeline.serve.metrics import Metrics
+
+FILE, TRUTHS = "predictions.jsonl", "truths.jsonl"
+QUEUE_CAPACITY = 10_000  # rows: half a second of a busy worker
+LINGER_S = 0.02
+
+
+class RequestLog:
+    """Rows are offered and never waited for: those that do not fit into the queue, or onto the disk, are counted."""
+
+    def __init__(self, folder: Path, metrics: Metrics, rotate_at: int | None = None) -> None:
+        self.folder, self.rotate_at = folder, rotate_at
+        self._metrics, self._is_told = metrics, False
+        self._behind: Behind[tuple[Path, bytes]] = Behind(
+            self._write, capacity=QUEUE_CAPACITY, name="request log", linger_s=LINGER_S
+        )
+
+    def path(self, client: str, model: str) -> Path:
+        """Where the answers of a model to a client are."""
+        return self.folder / client / model / FILE
+
+    def offer(self, client: str, model: str, line: bytes) -> None:
+        """One row, as `pipeline.files.encode` made it."""
+        if not self._behind.offer((self.path(client, model), line)):
+            self._metrics.rows_dropped.labels("queue").inc()
+
+    def drain(self) -> None:
+        """Wait until all rows are written or dropped."""
+        self._behind.drain()
+
+    def close(self) -> None:
+        """Write what is queued."""
+        self._behind.close()
+
+    def _write(self, rows: list[tuple[Path, bytes]]) -> None:
+        lines: dict[Path, list[bytes]] = {}
+        for path, line in rows:
+            lines.setdefault(path, []).append(line)
+        for path, some in lines.items():
+            try:
+                append_lines(path, b"".join(some), rotate_at=self.rotate_at)
+            except UserError as error:
+                self._metrics.rows_dropped.labels("disk").inc(len(some))
+                if not self._is_told:  # once: it is counted from then on
+                    print(f"warning: the request log drops rows: {error}", file=sys.stderr, flush=True)
+                self._is_told = True
+            else:
+                self._metrics.rows_logged.inc(len(some))

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol (V2), so that its public clients work unchanged."""

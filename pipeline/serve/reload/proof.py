@@ -1,0 +1,138 @@
+"""Is another model worse than the one that answers? Both are asked what was asked last, and judged as gate judges.
+
+What the old model said of a row stands in the log: it would say the same again.
+
+Rows whose ground truth is known (all rows, of a task without one) are measured by the task's own measures, and a
+measure whose whole confidence interval says worse refuses the model. Of all rows it is told how many answers differ;
+a row that only the new model fails on refuses it, too.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipeline.contract.load import load_part
+from pipeline.contract.parts import RowsPart
+from pipeline.contract.serving import Answerer
+from pipeline.errors import UserError
+from pipeline.files import write_all
+from pipeline.gate.report import headline
+from pipeline.gate.run import GateJob, run_gate
+from pipeline.gate.spec import load_gate
+from pipeline.serve.exchange import Exchange
+
+FILE, TRUTHS = "predictions.jsonl", "truths.jsonl"
+NUM_ROWS = 200
+MIN_JUDGED = 20  # rows with truth; an interval over fewer says nothing
+TAIL_BYTES = 4 << 20  # of a log that are looked at: 2,500 rows of localization
+CHUNK = 100  # rows that a model is asked at a time
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What asking both models found. ``judged`` says in a line what the task's measures say, where they could."""
+
+    num_rows: int = 0
+    num_differing: int = 0
+    num_judged: int = 0
+    judged: str | None = None
+
+
+@dataclass(frozen=True)
+class Prover:
+    """Compares models on the newest rows of a request log. ``options`` is the recipe's section ``evaluate``."""
+
+    task: str
+    exchange: Exchange
+    options: Any
+    log: Path | None
+    num_rows: int = NUM_ROWS
+
+    def prove(self, old: Answerer, new: Answerer) -> Proof:
+        """Raises UserError where the new model is worse, with what is."""
+        logged = list(self._newest()) if self.log and self.num_rows else []
+        rows = [row for row, _ in logged]
+        before, now = self._said_before(old, rows), _ask(new, list(map(self._example, rows)))
+        lost = {n for n, (was, has) in enumerate(zip(before, now, strict=True)) if has.error and not was.error}
+        again = _ask(old, [self._example(rows[n]) for n in sorted(lost)])
+        failed = [one.id for one in again if not one.error]
+        if failed:
+            what = f"it fails on {len(failed)} of {len(now)} logged rows that the old one answers: {failed[0]}"
+            raise UserError(what, remedy="the old model goes on answering; try the new one with baton infer")
+        # What the old model fails on by now cannot be asked again, such as an image that came with the request.
+        kept = [n for n in range(len(rows)) if n not in lost]
+        judged = [n for n in kept if logged[n][1] or not self.exchange.part.truth]
+        enough = len(judged) >= MIN_JUDGED
+        return Proof(
+            num_rows=len(kept),
+            num_differing=sum(_said(before[n]) != _said(now[n]) for n in kept),
+            num_judged=len(judged) if enough else 0,
+            judged=self._judge([before[n] for n in judged], [now[n] for n in judged]) if enough else None,
+        )
+
+    def _said_before(self, old: Answerer, rows: Sequence[Any]) -> list[Any]:
+        """What the old model says of the rows; of those that another model answered it is asked."""
+        others = [row for row in rows if row.model != old.identity.model]
+        asked = {row.id: row for row in _ask(old, [self._example(row) for row in others])}
+        return [asked.get(row.id, row) for row in rows]
+
+    def _newest(self) -> Iterator[tuple[Any, bool]]:
+        """Up to ``num_rows`` rows, their truth filled in where it is known, and whether it is; such rows first."""
+        found: dict[str, tuple[Any, bool]] = {}
+        truth, row = msgspec.json.Decoder(self.exchange.truth), msgspec.json.Decoder(self.exchange.prediction)
+        assert self.log is not None
+        for path in sorted(self.log.rglob(FILE), key=lambda one: one.stat().st_mtime_ns, reverse=True):
+            truths: list[Any] = [truth.decode(line) for line in _tail(path.with_name(TRUTHS))]
+            told = {one.id: one for one in truths}
+            for line in reversed(_tail(path)):
+                id = msgspec.json.decode(line, type=_Named).id
+                if id not in found and (id in told or len(found) < self.num_rows):
+                    one = row.decode(line)
+                    found[id] = (self.exchange.with_truth(one, told[id]), True) if id in told else (one, False)
+        yield from sorted(found.values(), key=lambda one: not one[1])[: self.num_rows]
+
+    def _example(self, row: Any) -> Any:
+        """The example behind a row, which holds all that was asked."""
+        example, names = load_part(self.task, RowsPart).types["example_v1"], self.exchange.part.truth
+        own = [name for name in example.__struct_fields__ if name not in ("task", "schema")]
+        return example(**{name: getattr(row, names.get(name, name)) for name in own})
+
+    def _judge(self, before: Sequence[Any], now: Sequence[Any]) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            old, new = Path(folder, "old.jsonl"), Path(folder, "new.jsonl")
+            write_all(old, before)
+            write_all(new, now)
+            spec, _ = load_gate(None, self.task)
+            report = run_gate(GateJob(spec=spec, options=self.options, input=new, baseline=old, where="logged rows"))
+        if report.failed:
+            what = f"it is worse on {len(now)} logged rows: {headline(report)}"
+            raise UserError(what, remedy="the old model goes on answering; baton compare shows more")
+        return headline(report)
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+def _ask(answerer: Answerer, examples: Sequence[Any]) -> list[Any]:
+    return [row for n in range(0, len(examples), CHUNK) for row in answerer.answer(examples[n : n + CHUNK])]
+
+
+def _said(row: Any) -> bytes:
+    """What a row says, whoever says it."""
+    return msgspec.json.encode(msgspec.structs.replace(row, model=""))
+
+
+def _tail(path: Path) -> list[bytes]:
+    """The last whole lines of a file that others append to."""
+    try:
+        with open(path, "rb") as file:
+            start = max(0, path.stat().st_size - TAIL_BYTES)
+            file.seek(start)
+            lines = file.read(TAIL_BYTES + 1).split(b"\n")
+    except FileNotFoundError:
+        return []
+    return lines[1 if start else 0 : -1]

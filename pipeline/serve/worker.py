@@ -1,0 +1,68 @@
+"""What each worker of a server begins with: the application, made from the settings that the server left."""
+
+import os
+import signal
+from pathlib import Path
+
+import msgspec
+
+from pipeline.contract.serving import Answerer
+from pipeline.errors import UserError
+from pipeline.serve.adapters import Asgi, Rsgi
+from pipeline.serve.answer import open_answerer
+from pipeline.serve.application import Application, section_type
+from pipeline.serve.exchange import exchange_of
+from pipeline.serve.metrics import Metrics
+from pipeline.serve.models import Models
+from pipeline.serve.reload.proof import Prover
+from pipeline.serve.reload.source import source_of
+from pipeline.serve.reload.state import State
+from pipeline.serve.settings import Failure, read_settings, state_folder
+
+
+def application() -> Application:
+    """What a worker answers with, made from the settings that its server left. Raises UserError."""
+    settings, metrics = read_settings(), Metrics()
+    decoding = msgspec.convert(settings.decoding, section_type(settings.task, "infer"))
+    evaluate = msgspec.convert(settings.evaluate, section_type(settings.task, "evaluate"))
+
+    def open_model(path: Path, version: str) -> Answerer:
+        return open_answerer(
+            settings.task,
+            path,
+            options=decoding,
+            device=settings.device,
+            version=version,
+            image_root=settings.image_root,
+        )
+
+    prover = Prover(settings.task, exchange_of(settings.task), evaluate, settings.log, settings.num_proof_rows)
+    models = Models(
+        source_of(settings, state_folder()),
+        State(state_folder()),
+        open=open_model,
+        prove=prover.prove,
+        count=metrics.model_event,
+        interval_s=settings.reload_interval_s,
+    )
+    if settings.second and models.pointer().generation == 1:  # of the workers, the first sees to that
+        models.set_second(settings.second, settings.mode, settings.share)
+    models.start()
+    return Application(settings, models, metrics)
+
+
+def rsgi() -> Rsgi:
+    """What granian runs in each worker. One that cannot begin says why, and ends the server."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of the terminal: the server tells its workers
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so does this one where the terminal is closed
+    try:
+        return Rsgi(application())
+    except UserError as error:
+        Failure(what=error.what, where=error.where, remedy=error.remedy).write()
+        os.kill(os.getppid(), signal.SIGTERM)
+        raise SystemExit(2) from error
+
+
+def asgi() -> Asgi:
+    """The same as an ASGI application: ``uvicorn --factory pipeline.serve.worker:asgi``."""
+    return Asgi(application())

@@ -1,0 +1,32 @@
+"""Records that come as IQ: measured first, by the one function for it, and then answered like any other. No torch."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.tasks.localization.rows import Example, Prediction
+from pipeline.tasks.localization.signal.recording import with_measurements
+
+SHARED = tuple(name for name in Example.__struct_fields__ if name not in ("schema", "task"))
+
+
+def answer_measured(
+    records: Sequence[Example], root: Path, model: str, answer: Callable[[Sequence[Example]], Sequence[Prediction]]
+) -> list[Prediction]:
+    """What ``answer`` says of ``records``, whose recordings lie in ``root``; one row each, in their order.
+
+    A recording that cannot be read, or in which nobody heard anything, is a row with an error.
+    """
+    ready: list[Example] = []
+    failed: dict[int, Prediction] = {}
+    for place, record in enumerate(records):
+        try:
+            ready.append(with_measurements(record, root))
+            if not ready[-1].measurements:
+                raise UserError("no receiver heard anything in the recording")
+        except UserError as error:
+            del ready[place - len(failed) :]
+            said = {name: getattr(record, name) for name in SHARED}
+            failed[place] = Prediction(model=model, error=f"bad_recording: {error.what}", **said)
+    answers = iter(answer(ready))
+    return [failed[place] if place in failed else next(answers) for place in range(len(records))]
