@@ -1,7 +1,7 @@
 """Where a transmitter is by its times of arrival: classical multilateration, by least squares or Cauchy's loss.
 
 Starts are both solutions of the closed form: of all receivers and, for Cauchy's loss, of all but each. From each the
-nearest minimum is found (`model.least_squares`); the one that explains the times best is the answer.
+nearest minimum is found (`multilateration`); the one that explains the times best is the answer.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.stats import Floats
 from pipeline.tasks.localization.geo import to_cartesian
 from pipeline.tasks.localization.heard import Heard
-from pipeline.tasks.localization.model.least_squares import Arrivals, arrivals, closed_form, least_squares
+from pipeline.tasks.localization.multilateration import Arrivals, arrivals, closed_form, least_squares
 
 Loss = Literal["squares", "cauchy"]
 
