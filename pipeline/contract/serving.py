@@ -114,8 +114,9 @@ class ServePart(Part):
     of a request, and `POST /v1/truth` brings them later. ``body`` is what a request says, where that is not the
     example without them; ``to_example(body, id)`` makes the example, and raises UserError where it says nothing that a
     model could be asked. ``options`` is the decoding that is served, of the recipe's section ``infer``.
-    ``open`` opens a model in the task's own way; without it `InferPart.predict` answers. ``page`` is a file of HTML
-    that shows an answer on the page to try it from.
+    ``open`` opens a model in the task's own way; without it `InferPart.predict` answers. ``page`` is a script
+    for the page to try it from: it sets ``window.task = {example(model), show(place, answer)}``, either of which may
+    be left out: a request to begin with, and the answer shown in an element.
     """
 
     HOMES = ("serve",)

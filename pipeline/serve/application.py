@@ -27,6 +27,7 @@ from pipeline.serve.metrics import Metrics, Reading
 from pipeline.serve.models import Models
 from pipeline.serve.routes.models import ModelRoutes
 from pipeline.serve.routes.open_inference import PREFIX, OpenInference, error_body, route_of
+from pipeline.serve.routes.page import Page
 from pipeline.serve.settings import Settings
 from pipeline.serve.truths import Truths
 
@@ -61,6 +62,7 @@ class Application:
             self,
             ModelRoutes(models, self.exchange),
             OpenInference(settings.name or settings.task, self.answering, self.exchange, self.limits, self._new_id),
+            Page(self.exchange.part.page),
         )
         self._handlers: dict[tuple[str, str], tuple[Route, Handler]] = {
             (route.method, route.path): (route, getattr(room, route.handler)) for room in rooms for route in room.routes

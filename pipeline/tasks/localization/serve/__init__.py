@@ -1,6 +1,7 @@
 """Localization behind HTTP: what receivers measured to where the transmitter is; by ONNX Runtime, without torch."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -37,6 +38,7 @@ COVERAGES = (50, 68, 90, 95)
 PART = ServePart(
     truth={"latitude": "latitude", "longitude": "longitude"},
     open=open_model,
+    page=Path(__file__).with_name("map.js"),
     gauges=(
         Gauge("model_accuracy_meters", "error_m", "median", "Median distance of the fix to the truth, in metres."),
         *(
