@@ -18,7 +18,7 @@ from pipeline.explore.remote import RemoteExplorer, remote_weights_hash
 from pipeline.explore.store import Store
 from pipeline.model.container import ModelFile
 from pipeline.web.address import Address
-from pipeline.web.guard import HEADERS
+from pipeline.web.headers import HEADERS
 from pipeline.web.server import Server
 
 KEY_VARIABLE = "BATON_GENERATOR_KEY"

@@ -7,7 +7,8 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from pipeline.web.address import Address
-from pipeline.web.guard import HEADERS, Guard
+from pipeline.web.guard import Guard
+from pipeline.web.headers import HEADERS
 
 MAX_QUESTION_BYTES = 1 << 16  # what a client has to say is short
 GRACE_S = 1  # for who does not close its connection when it is told to
