@@ -48,7 +48,7 @@ def registry_of(model: Path, folder: Path) -> FolderRegistry:
     registry = FolderRegistry(folder / "registry")
     registry.add("beacon", model)
     opened = open_model(model)
-    for version, factor in (("2", 1.0 + 1e-6), ("5", -1.0)):
+    for version, factor in (("2", 1.0 + 1e-6), ("5", 2.0)):
         weights = {name: tensor * factor for name, tensor in opened.module.state_dict().items()}
         parts = ExportParts(opened.brain, weights, opened.metadata, opened.golden_inputs)
         save_model(folder / "registry/beacon" / f"{version}.inference_v1", parts)

@@ -16,17 +16,19 @@ from typing import Any
 import msgspec
 
 from pipeline.contract.load import load_part
-from pipeline.contract.parts import RowsPart
+from pipeline.contract.parts import EvaluatePart, RowsPart
 from pipeline.contract.serving import Answerer
 from pipeline.errors import UserError
 from pipeline.files import write_all
 from pipeline.gate.report import headline
 from pipeline.gate.run import GateJob, run_gate
-from pipeline.gate.spec import load_gate
+from pipeline.gate.spec import load_gate, with_flags
 from pipeline.serve.exchange import Exchange
 from pipeline.serve.log import FILE, JUDGED
+from schemas.gate import GateSpec
 
 NUM_ROWS = 200
+TOLERANCE = "1%"  # of the old model's value: another training of the same recipe differs by more
 MIN_JUDGED = 20  # rows with truth; an interval over fewer says nothing
 TAIL_BYTES = 4 << 20  # of a log that are looked at: 2,500 rows of localization
 CHUNK = 100  # rows that a model is asked at a time
@@ -98,13 +100,19 @@ class Prover:
         places = {name: names.get(name, name) for name in example.__struct_fields__ if name not in ("task", "schema")}
         return [example(**{name: getattr(row, place) for name, place in places.items()}) for row in rows]
 
+    def _gate(self) -> GateSpec:
+        """The measures that evaluate shows first, each of which may lose `TOLERANCE`."""
+        part = load_part(self.task, EvaluatePart)
+        better = {one.name: one.better for one in part.glossary}
+        shown = dict.fromkeys(one.metric for one in part.table.columns if better[one.metric] != "neither")
+        return with_flags(load_gate(None, self.task)[0], [f"{name}={TOLERANCE}" for name in shown], [])
+
     def _judge(self, before: Sequence[Any], now: Sequence[Any]) -> str:
         with tempfile.TemporaryDirectory() as folder:
             old, new = Path(folder, "old.jsonl"), Path(folder, "new.jsonl")
             write_all(old, before)
             write_all(new, now)
-            spec, _ = load_gate(None, self.task)
-            report = run_gate(GateJob(spec=spec, options=self.options, input=new, baseline=old, where="logged rows"))
+            report = run_gate(GateJob(spec=self._gate(), options=self.options, input=new, baseline=old, where="logged rows"))
         if report.failed:
             what = f"it is worse on {len(now)} logged rows: {headline(report)}"
             raise UserError(what, remedy="the old model goes on answering; baton compare shows more")
