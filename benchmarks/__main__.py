@@ -18,6 +18,7 @@ BENCHMARKS = {
     "tail": "what the live tail costs the training",
     "delivery": "how late a follower in another process sees an episode",
     "live_page": "how late those who watch in a browser get an episode, and what that costs",
+    "explore": "what who explores in a browser waits for, beside a plotly figure sent anew",
     "model_file": "opening and checking inference_v1, against torch.load; its size, against the checkpoint",
     "jsonl": "decoding rows to keep them all, against a plain orjson loop",
     "detection_metrics": "AP from files and its intervals, against faster-coco-eval and hotcoco",

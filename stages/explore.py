@@ -13,7 +13,7 @@ from stages.options import HostOption, Options, PortOption, TokenOption
 ActivationsOption = Annotated[
     list[Path],
     typer.Option(
-        "--activations", metavar="FOLDER", help="What `baton infer --activations` recorded; several of several models."
+        "--activations", metavar="FOLDER", help="A bundle, or an infer run with activations; several side by side."
     ),
 ]
 ModelsOption = Annotated[
@@ -58,7 +58,7 @@ def app(
 
     Example: baton explore diffusion --recipe demo
 
-    Example: baton explore diffusion --model a.inference_v1 --activations a/activations --activations b/activations
+    Example: baton explore diffusion --model a.inference_v1 --activations a/infer --activations b/infer
     """
     from pipeline.explore.door import read_passwords  # here: `--help` need not wait for what a server needs
     from pipeline.explore.serve import Wanted, serve_explorer
@@ -70,7 +70,7 @@ def app(
     if generator and model:
         raise UserError("--generator and --model both say what generates", remedy="leave one of them out")
     if not activations:
-        activations = [options.folder(run_name, "infer") / "activations"]
+        activations = [options.folder(run_name, "infer")]
         model = model or ([] if generator else [options.folder(run_name, "export") / "model.inference_v1"])
     wanted = Wanted(
         task=options.task,

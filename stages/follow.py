@@ -1,9 +1,9 @@
 """``baton follow``: watch a training live, in the terminal or in browsers, or replay it; replay predictions."""
 
-import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -108,63 +108,87 @@ def app(
 
     path = _find_input(options, input, PREDICTIONS if predictions else EPISODES)
     opened = open_recording(path, options.task, expect_predictions=predictions)
+    asked = _Asked(options.task, opened, model, _find_filter(opened.part, filter))
     if web:
-        screen = {
-            "--plain": plain,
-            "--against": against,
-            "--filter": filter,
-            "--from-start": from_start,
-            "--save": save,
-        }
-        _refuse_of_the_screen({**screen, "--latency": latency, "--idle-exit": idle_exit is not None})
-        from pipeline.follow.browser.serve import serve_page  # here: it needs packages that not all have
-        from pipeline.web.address import Address
-
-        opinion = _open_model(options.task, model) if model is not None else None
-        serve_page(opened, options.task, Address(host, port, token), opinion)
-        return Result()
-    chosen = _find_filter(opened.part, filter)
+        screen = {"--plain": plain, "--filter": filter, "--from-start": from_start, "--save": save}
+        _refuse_of_the_screen({**screen, "--latency": latency, "--idle-exit": idle_exit is not None}, against)
+        return _serve(asked, host, port, token)
     if save is not None:
         if against is not None:
             raise UserError("--save writes one recording, without the other", remedy="leave --against out")
-        return _save(opened, save, id or (), chosen.name, (options.task, model))
+        return _save(asked, save, id or ())
     ascii = ascii or not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
     if plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         _refuse_contradictions(True, None, against)
-        from pipeline.follow.plain import PlainOptions, follow_plain
+        return _print_lines(asked, latency, ascii, idle_exit)
+    return _show(asked, against, ascii=ascii, color=not (no_color or os.environ.get("NO_COLOR")), from_start=from_start)
 
-        follow_plain(opened.feed, opened.part, PlainOptions(latency, ascii, chosen, idle_exit), sys.stdout)
-        return Result()
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be shown, however: a recording, the filter of its episodes, and a model whose opinion is asked."""
+
+    task: str
+    opened: "Opened"
+    model: Path | None
+    choice: "Filter"
+
+    def open_opinion(self) -> "SecondOpinion | None":
+        """What the model says, where one was named. Raises UserError."""
+        return None if self.model is None else _open_model(self.task, self.model)
+
+
+def _serve(asked: _Asked, host: str, port: int, token: str | None) -> Result:
+    """A page for browsers, until it is interrupted."""
+    from pipeline.follow.browser.serve import serve_page  # here: it needs packages that not all have
+    from pipeline.web.address import Address
+
+    serve_page(asked.opened, asked.task, Address(host, port, token), asked.open_opinion())
+    return Result()
+
+
+def _save(asked: _Asked, path: Path, ids: Sequence[str]) -> Result:
+    """A page or a moving picture as a file."""
+    from pipeline.follow.save import check_kind, save_episodes
+
+    check_kind(path, len(ids))
+    saved = save_episodes(asked.opened, path, ids, asked.choice.name, asked.open_opinion(), asked.task)
+    size = f"{path.stat().st_size / 1000:,.0f} kB"
+    return Result([f"follow: saved {', '.join(saved)}", f"  {path.suffix[1:]}: {path} ({size})"])
+
+
+def _print_lines(asked: _Asked, latency: bool, ascii: bool, idle_exit_s: float | None) -> Result:
+    """A line an episode."""
+    from pipeline.follow.plain import PlainOptions, follow_plain
+
+    follow_plain(
+        asked.opened.feed, asked.opened.part, PlainOptions(latency, ascii, asked.choice, idle_exit_s), sys.stdout
+    )
+    return Result()
+
+
+def _show(asked: _Asked, against: str | None, *, ascii: bool, color: bool, from_start: bool) -> Result:
+    """The screen, until the user leaves it."""
     from pipeline.follow.terminal.app import (  # here: textual takes longer to load than most stages to start
         Watch,
         run_screen,
     )
 
+    opened = asked.opened
     watch = Watch(
         feed=opened.feed,
         part=opened.part,
         unfold=opened.unfold,
         unplayed=opened.unplayed,
-        opinion=_open_model(options.task, model) if model is not None else None,
+        opinion=asked.open_opinion(),
         ascii=ascii,
-        color=not (no_color or os.environ.get("NO_COLOR")),
+        color=color,
         from_start=from_start or bool(opened.unplayed),
-        choice=chosen.name,
+        choice=asked.choice.name,
     )
-    if not run_screen(watch if against is None else _beside(watch, options.task, against)):
+    if not run_screen(watch if against is None else _beside(watch, asked.task, against)):
         raise KeyboardInterrupt
     return Result()
-
-
-def _save(opened: "Opened", path: Path, ids: Sequence[str], choice: str, asked: tuple[str, Path | None]) -> Result:
-    """Write a page or a moving picture; ``asked`` are the task and the model of a second opinion, if there is one."""
-    from pipeline.follow.save import check_kind, save_episodes
-
-    check_kind(path, len(ids))
-    task, model = asked
-    saved = save_episodes(opened, path, ids, choice, None if model is None else _open_model(task, model), task)
-    size = f"{path.stat().st_size / 1000:,.0f} kB"
-    return Result([f"follow: saved {', '.join(saved)}", f"  {path.suffix[1:]}: {path} ({size})"])
 
 
 def _refuse_contradictions(plain: bool, model: Path | None, against: str | None) -> None:
@@ -177,12 +201,15 @@ def _refuse_contradictions(plain: bool, model: Path | None, against: str | None)
         raise UserError(what, remedy="leave one of them out")
 
 
-def _refuse_of_the_screen(given: Mapping[str, object]) -> None:
+def _refuse_of_the_screen(given: Mapping[str, object], against: str | None) -> None:
     """Options that a page has no use for: who watches chooses there."""
     names = [name for name, value in given.items() if value]
     if names:
         what = f"{' and '.join(names)} and --web do not go together: a page shows all episodes, and chooses itself"
         raise UserError(what, remedy="leave one of them out")
+    if against is not None:
+        what = "a page shows one recording: two side by side are for the terminal"
+        raise UserError(what, where="--against", remedy="leave out --web, or serve each on a port of its own")
 
 
 def _find_input(options: Options, path: Path | None, name: str) -> Path:
@@ -197,7 +224,7 @@ def _beside(watch: "Watch", task: str, other: str) -> "Watch":
     from pipeline.follow.beside import open_against
 
     against, label = open_against(watch.feed.path, other, task)
-    return dataclasses.replace(watch, against=against, label=label)
+    return replace(watch, against=against, label=label)
 
 
 def _find_filter(part: "FollowPart", name: str | None) -> "Filter":

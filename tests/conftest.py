@@ -40,6 +40,8 @@ LONGEST = (
     "tests/project/test_flow.py",
     "tests/new/test_skeleton.py",
     "tests/files/test_full_disk.py",
+    "tests/serve/test_openapi.py",
+    "tests/serve/test_faults.py",
     "tests/follow/test_terminal.py",
     "tests/model/test_docs.py",
     "tests/tasks/gridworld/train/test_trainer.py",

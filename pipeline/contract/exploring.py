@@ -85,10 +85,11 @@ class ExplorePart(Part):
     choice, id)`` is the example that is asked; it raises UserError where they do not go together. ``open(model, bundle,
     device)`` opens a model file. ``picture(prediction)`` is the image that was made (uint8 [H, W, C], None where none
     was), ``facts(prediction)`` are names and values that are shown with it, and ``steps(prediction)`` the way to it as
-    far as the row tells it: those of a model on another machine come from there.
+    far as the row tells it: those of a model on another machine come from there. ``record(run, model, folder)``,
+    optional, writes a bundle into ``folder`` from what infer left in the folder ``run``.
     """
 
-    HOMES = ("explore",)
+    HOMES = ("explore.part", "explore")
     example: type[Any]
     form: type[Struct]
     class_field: str
@@ -98,3 +99,4 @@ class ExplorePart(Part):
     picture: "Callable[[Any], NDArray[np.uint8] | None]"
     facts: Callable[[Any], Sequence[tuple[str, str]]] = lambda prediction: ()
     steps: Callable[[Any], Sequence[Step]] = lambda prediction: ()
+    record: Callable[[Path, Path, Path], object] | None = None

@@ -121,7 +121,9 @@ def _read_manifest(path: Path) -> BundleManifest:
     except OSError as error:
         what = f"this folder is no bundle of activations: {error.strerror}"
         raise UserError(
-            what, where=str(path), remedy="give the folder that `baton infer --activations` wrote"
+            what,
+            where=str(path),
+            remedy="give a folder with a bundle.json, or that of an infer run that recorded activations",
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(f"the bundle's manifest is damaged: {error}", where=str(path), remedy=_REMEDY) from error

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.contract.exploring import ExplorePart, Explorer
 from pipeline.contract.load import find_part, load_part
@@ -11,16 +12,19 @@ from pipeline.contract.parts import RowsPart
 from pipeline.contract.serving import ServePart
 from pipeline.errors import UserError
 from pipeline.explore.app import make_app
-from pipeline.explore.bundle import Bundle, open_bundle
+from pipeline.explore.bundle import MANIFEST, Bundle, open_bundle
 from pipeline.explore.counter import Shop
 from pipeline.explore.door import Door, Provider
 from pipeline.explore.remote import RemoteExplorer, remote_weights_hash
 from pipeline.explore.store import Store
+from pipeline.files import read
+from pipeline.files.hashes import sha256_file
 from pipeline.model.container import ModelFile
 from pipeline.web.address import Address
 from pipeline.web.headers import HEADERS
 from pipeline.web.server import Server
 
+PREDICTIONS = "predictions.jsonl"
 KEY_VARIABLE = "BATON_GENERATOR_KEY"
 
 
@@ -45,21 +49,45 @@ def serve_explorer(wanted: Wanted, passwords: Mapping[str, str], host: str, port
     names = (provider.home.removeprefix("https://"),) if provider else ()
     address = Address(host, port, token, asks_who=bool(passwords) or provider is not None, names=names)
     part = load_part(wanted.task, ExplorePart)
-    bundles = open_bundles(wanted.task, wanted.bundles)
+    bundles = open_bundles(wanted, part)
     explorers = open_explorers(wanted, part, bundles)
     store = Store(wanted.folder)
     shop = Shop(wanted.task, part, bundles, explorers, store, Door(store, passwords, provider), token)
     Server(make_app(shop), address, headers_of(provider)).run()
 
 
-def open_bundles(task: str, folders: Sequence[Path]) -> dict[str, Bundle]:
-    """Bundles by key, in order. Raises UserError."""
-    opened = [open_bundle(folder) for folder in folders]
+def open_bundles(wanted: Wanted, part: ExplorePart) -> dict[str, Bundle]:
+    """Bundles by key, in order; what infer recorded is made into one first, and kept. Raises UserError."""
+    opened = [open_bundle(_bundle_of(folder, wanted, part)) for folder in wanted.bundles]
     for bundle in opened:
-        if bundle.manifest.task != task:
-            what = f"these activations are of task {bundle.manifest.task!r}, not of {task!r}"
+        if bundle.manifest.task != wanted.task:
+            what = f"these activations are of task {bundle.manifest.task!r}, not of {wanted.task!r}"
             raise UserError(what, where=str(bundle.folder), remedy=f"baton explore {bundle.manifest.task}")
     return {bundle.key: bundle for bundle in opened}
+
+
+def _bundle_of(folder: Path, wanted: Wanted, part: ExplorePart) -> Path:
+    """The folder itself where it is a bundle; where it is that of an infer run, the bundle that was made of it."""
+    predictions = folder / PREDICTIONS
+    if (folder / MANIFEST).is_file() or part.record is None or not predictions.is_file():
+        return folder
+    place = wanted.folder / "bundles" / sha256_file(predictions)[:16]
+    if not (place / MANIFEST).is_file():
+        made_by = str(read_row(predictions).get("model", ""))
+        model = next((one for one in wanted.models if ModelFile(one).header.weights_hash.startswith(made_by)), None)
+        if model is None:
+            what = f"for a map of these predictions their model is needed, {made_by}"
+            raise UserError(what, where=str(folder), remedy="add --model FILE")
+        print(f"explore: making the map of {folder}, once", flush=True)
+        part.record(folder, model, place)
+    return place
+
+
+def read_row(path: Path) -> dict[str, Any]:
+    """The first row of a file. Raises UserError where there is none."""
+    for row in read(path, dict, strict=False):
+        return row
+    raise UserError("there are no predictions in it", where=str(path))
 
 
 def open_explorers(wanted: Wanted, part: ExplorePart, bundles: Mapping[str, Bundle]) -> dict[str, Explorer]:
@@ -94,4 +122,4 @@ def headers_of(provider: Provider | None) -> dict[str, str]:
 
 def _no_bundle(where: str, hash: str) -> UserError:
     what = f"none of these activations were recorded of this model ({hash[:16]})"
-    return UserError(what, where=where, remedy="record them: baton infer TASK --model FILE --activations")
+    return UserError(what, where=where, remedy="give those of this model, or another --model")

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline.contract.load import shipped_task_names
+from pipeline.contract.exploring import ExplorePart
+from pipeline.contract.load import load_part, shipped_task_names
 from pipeline.errors import UserError
 from pipeline.explore.serve import Wanted, open_bundles
 from pipeline.files.atomic import cannot_write, write_atomically
@@ -49,7 +50,7 @@ def write_space(wanted: Wanted, folder: Path) -> list[str]:
     """Write it; names of what is in it. Raises UserError when the folder is not empty, or cannot be written."""
     if folder.exists() and any(folder.iterdir()):
         raise UserError("a Space is written into a new folder", where=str(folder), remedy="give another one")
-    bundles = open_bundles(wanted.task, wanted.bundles)
+    bundles = open_bundles(wanted, load_part(wanted.task, ExplorePart))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number, bundle in enumerate(bundles.values()):

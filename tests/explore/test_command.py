@@ -1,5 +1,6 @@
 """`baton explore` as a command: what it opens, what it refuses, and the Space that it writes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipeline.model.container import TensorBytes, write_model_file
+from pipeline.model.container import ModelFile, TensorBytes, write_model_file
 from tests.conftest import ROOT
 from tests.explore.toy import write_toy_bundle
 from tests.support.zygote import Zygote
@@ -64,6 +65,27 @@ def test_it_serves_until_it_is_interrupted(libraries: Zygote, project: Project, 
     command.signal(signal.SIGINT)
     assert command.finish().code == 130
     assert (tmp_path / "explore.sqlite").is_file()
+
+
+def test_what_infer_recorded_is_made_into_a_bundle_once(libraries: Zygote, project: Project, tmp_path: Path) -> None:
+    run = tmp_path / "infer"
+    run.mkdir()
+    row = {
+        "schema": "prediction_v1",
+        "task": "toy",
+        "id": "r0",
+        "model": ModelFile(project.model).header.weights_hash[:16],
+    }
+    (run / "predictions.jsonl").write_text(json.dumps(row) + "\n")
+    more = ("--activations", run, "--port", "0", "--out", tmp_path)
+    assert "for a map of these predictions their model is needed" in refused(libraries, project, *more)
+    for told in (["explore: making the map of", "open http"], ["open http"]):
+        command = libraries.start("explore", "toy", *more, "--model", project.model, folder=project.folder)
+        lines = command.lines(len(told))
+        assert all(line.startswith(start) for line, start in zip(lines, told, strict=True)), lines
+        session = httpx.get(lines[-1].split()[1] + "api/session", timeout=60).json()
+        assert [(one["title"], one["num_records"]) for one in session["bundles"]] == [("infer", 12)]
+        command.kill()
 
 
 def test_what_does_not_fit_together_is_refused_with_what_to_type(

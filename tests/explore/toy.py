@@ -14,6 +14,7 @@ from pipeline.contract.exploring import Cancelled, Choice, ExplorePart, OpenedBu
 from pipeline.errors import UserError
 from pipeline.explore.bundle import IMAGES, Bundle, BundleWriter
 from pipeline.explore.pictures import png_text
+from pipeline.model.container import ModelFile
 from schemas import rows
 from schemas.bundle import BundleManifest, Curve, Layer, Record
 
@@ -84,7 +85,7 @@ def write_toy_bundle(
     """Records of all classes in turn; the less noise, the further apart the classes lie."""
     rng, writer = np.random.default_rng(0), BundleWriter(folder)
     numbers = np.arange(num) % len(CLASSES)
-    writer.array(IMAGES, (num, SIZE, SIZE, 1), np.uint8)[:] = [image_of(one, rng, 0.3) for one in numbers]
+    writer.array(IMAGES, (num, SIZE, SIZE, 1), np.uint8)[:] = [image_of(float(one), rng, 0.3) for one in numbers]
     spread = 1 / (1 + np.array(LEVELS))
     for name, size in LAYERS.items():
         centres = np.stack([centre(name, one) for one in range(len(CLASSES))])[numbers]
@@ -225,4 +226,7 @@ TOY = ExplorePart(
     open=lambda model, bundle, device: ToyExplorer(bundle),
     picture=picture,
     facts=lambda prediction: (("judge", prediction.label or "?"),),
+    record=lambda run, model, folder: write_toy_bundle(
+        folder, 12, weights_hash=ModelFile(model).header.weights_hash, title=run.name
+    ),
 )

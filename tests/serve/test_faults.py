@@ -122,12 +122,12 @@ def test_a_disk_that_fills_up_under_the_log_costs_rows_and_no_answer(kind: str, 
     if kind == "small file system":
         mount("-t", "tmpfs", "-o", "size=1m", "none", log)
     try:
-        limit = 1_200_000 if kind == "file size limit" else None  # metrics take files of 1 MiB
+        limit = 6_000_000 if kind == "file size limit" else None  # as large as the model and the metrics are
         server = start("detection", "--model", model_of("detection"), log=log, max_file_bytes=limit)
         asked = json.loads(request_of("detection", examples_of("detection", 1)[0]))
         with server.client() as client:
             for number in range(20):
-                body = asked | {"id": str(number), "metadata": {"long": "x" * 100_000}}
+                body = asked | {"id": str(number), "metadata": {"long": "x" * 400_000}}
                 assert client.post("/v1/predict", json=body).status_code == 200
             dropped = 'log_rows_dropped_total{reason="disk"}'
             assert server.metric(dropped, 1) >= 1

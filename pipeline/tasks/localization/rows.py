@@ -78,9 +78,9 @@ class Ellipse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Prediction(rows.Prediction, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the model says that the transmitter is, and how sure it is; null where the record has an error.
 
-    ``fix_latitude``, ``fix_longitude`` and ``covariance_m2`` are the mean and the moments of all components, about
-    which the ``ellipses`` are drawn; ``components`` is empty where the model says one Gaussian. What was measured
-    and the truth are those of the example.
+    ``fix_latitude`` and ``fix_longitude`` are the place with the least expected error (the mean of one Gaussian),
+    ``covariance_m2`` the second moments of all components about it, as the ``ellipses`` are drawn; ``components`` is
+    empty where the model says one Gaussian. What was measured and the truth are those of the example.
     """
 
     task: Literal["localization"] = "localization"

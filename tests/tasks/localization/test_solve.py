@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy import optimize
 
 from pipeline.stats import Floats
@@ -81,6 +82,12 @@ def test_three_receivers_give_both_branches_and_levels_choose() -> None:
     assert geo.distance_m(exact, exact[:1]).max() > 1000
     assert geo.distance_m(exact, truth).min() < 0.1
     assert geo.distance_m(exact[0], truth) < 0.1
+
+
+def test_without_levels_the_branch_that_is_nearer_is_first() -> None:
+    example, truth = record((45.0, 8.0), (0.0, 60e3), 3)
+    silent = replace(example, measurements=tuple(replace(m, level_dbm=None) for m in example.measurements))
+    assert geo.distance_m(solved(silent), truth) < 0.1
 
 
 def test_two_times_are_no_place() -> None:

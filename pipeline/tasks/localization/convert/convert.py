@@ -14,11 +14,11 @@ from pipeline.tasks.localization.convert import from_csv, from_locards, geojson_
 from pipeline.tasks.localization.convert.bad import KINDS
 from pipeline.tasks.localization.convert.geojson_write import Record, document
 from pipeline.tasks.localization.convert.receivers import read_sites
-from pipeline.tasks.localization.convert.table import PARTS, check_part
+from pipeline.tasks.localization.convert.table import PARTS, SplitOptions, check_part
 from pipeline.tasks.localization.rows import Example, Prediction
 
 EXAMPLES, MAP = "examples.jsonl", "map.geojson"
-OPTIONS = {"csv": from_csv.CsvOptions, "locards": from_csv.SplitOptions}
+OPTIONS = {"csv": from_csv.CsvOptions, "locards": SplitOptions}
 
 
 def convert(job: ConvertJob) -> ConvertOutcome:

@@ -7,9 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
-
-from msgspec import Meta, Struct
 
 from pipeline.errors import UserError
 from pipeline.records.findings import Findings, Line, Wrong
@@ -17,17 +14,8 @@ from pipeline.tasks.localization.convert import table
 from pipeline.tasks.localization.convert.receivers import Sites
 from pipeline.tasks.localization.rows import Example, Measurement
 
-Share = Annotated[float, Meta(gt=0, lt=1)]
 
-
-class SplitOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How groups are dealt to --split train and test."""
-
-    test_share: Share = 0.2
-    seed: int = 0
-
-
-class CsvOptions(SplitOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CsvOptions(table.SplitOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Names of columns, null where there is none of the kind. ``receivers`` is a pattern for those of the receivers
     (``BS *``): all that have no other use by default. ``not_heard`` is the number that stands for no level; an empty
     cell does, too. ``frequency_mhz`` is that of all messages."""
@@ -71,7 +59,7 @@ def read_messages(
         raise UserError("--split needs to know whose message each row is", where=str(path), remedy=remedy)
     examples = list(table.distinct(_messages(found, columns, options, sites, findings), findings))
     if split is not None:
-        examples = [e for e in examples if table.part_of(e.group or "", options.seed, options.test_share) == split]
+        examples = [e for e in examples if options.part_of(e.group or "") == split]
     return examples, _notes(columns, sites)
 
 

@@ -18,7 +18,6 @@ from pipeline.records.findings import Findings, Line, Wrong
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
 from pipeline.tasks.localization.convert import table
-from pipeline.tasks.localization.convert.from_csv import SplitOptions
 from pipeline.tasks.localization.convert.receivers import Sites, read_sites
 from pipeline.tasks.localization.rows import Example, Measurement
 from pipeline.tasks.localization.world.propagation import SPEED_M_PER_NS
@@ -50,7 +49,7 @@ def digest(path: Path) -> str:
     return hashed.hexdigest()
 
 
-def read_messages(path: Path, options: SplitOptions, split: str | None, findings: Findings) -> list[Example]:
+def read_messages(path: Path, options: table.SplitOptions, split: str | None, findings: Findings) -> list[Example]:
     """The messages of ``split`` (None: all), with the stated errors of their times fitted on the aircraft of "train".
 
     Raises UserError.
@@ -58,7 +57,7 @@ def read_messages(path: Path, options: SplitOptions, split: str | None, findings
     messages, sensors = files_of(path)
     sites = read_sites(sensors, findings, "serial", "height")
     examples = list(table.distinct((found for one in messages for found in _messages(one, sites, findings)), findings))
-    parts = [table.part_of(one.group or "", options.seed, options.test_share) for one in examples]
+    parts = [options.part_of(one.group or "") for one in examples]
     sigmas = fit_sigmas([one for one, part in zip(examples, parts, strict=True) if part == "train"])
     return [_stated(one, sigmas) for one, part in zip(examples, parts, strict=True) if split in (None, part)]
 

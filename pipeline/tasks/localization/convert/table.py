@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
+
+from msgspec import Meta, Struct
 
 from pipeline.errors import UserError, nearest
 from pipeline.files.foreign import refuse_foreign
@@ -14,9 +16,11 @@ from pipeline.records.findings import Findings, Line, Wrong
 
 Row = Mapping[str, str]
 Delimiter = Literal[",", ";", "tab"]
-PARTS = ("train", "test")
+PARTS = ("train", "calibration", "test")
 LEAST_LEVEL_DBM, MOST_LEVEL_DBM = -200.0, 0.0  # below all noise, and more than any receiver stands
 T = TypeVar("T")
+Share = Annotated[float, Meta(gt=0, lt=1)]
+ShareOrZero = Annotated[float, Meta(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
@@ -111,10 +115,20 @@ def is_empty(cell: str) -> bool:
     return cell.strip().lower() in ("", "nan", "null", "none")
 
 
-def part_of(group: str, seed: int, test_share: float) -> str:
-    """ "train" or "test": all of a group is in one, which depends on its name and the seed and on nothing else."""
-    digest = hashlib.sha256(f"{seed}/{group}".encode()).digest()
-    return "test" if int.from_bytes(digest[:8], "big") < test_share * 2**64 else "train"
+class SplitOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How groups are dealt to --split train, calibration and test: shares of the groups, the rest is for training."""
+
+    test_share: Share = 0.2
+    calibration_share: ShareOrZero = 0.0
+    seed: int = 0
+
+    def part_of(self, group: str) -> str:
+        """The part that all of a group is in, which depends on its name and these options and on nothing else."""
+        digest = hashlib.sha256(f"{self.seed}/{group}".encode()).digest()
+        place = int.from_bytes(digest[:8], "big") / 2**64
+        if place < self.test_share:
+            return "test"
+        return "calibration" if place < self.test_share + self.calibration_share else "train"
 
 
 def check_part(split: str | None) -> None:

@@ -17,6 +17,7 @@ from pipeline.tasks.localization.model.measured import Record, in_slots, of_reco
 from pipeline.tasks.localization.rows import Prediction
 
 NOTHING_KNOWN = "no_known_receiver"
+_LEAST_WEIGHT = 1e-6  # of a component that a row tells
 
 
 def prepare(records: Sequence[Record], brain: NetworkBrain) -> Inputs:
@@ -30,7 +31,7 @@ def answer(
     records: Sequence[Record], inputs: Inputs, outputs: Mapping[str, NDArray[np.float32]], model: str
 ) -> list[Prediction]:
     """One row a record, from the network's outputs [B, ...]; where no receiver is known to it, a row with an error."""
-    answers = told(mixtures(outputs), inputs.centre)
+    answers = told(mixtures(outputs), inputs.centre, outputs["fix_km"].astype(np.float64) * 1000.0)
     return [
         _row(record, model, said if known else {"error": NOTHING_KNOWN})
         for record, said, known in zip(records, answers, inputs.known.tolist(), strict=True)
@@ -38,11 +39,14 @@ def answer(
 
 
 def mixtures(outputs: Mapping[str, NDArray[np.float32]]) -> Mixtures:
-    """The network's outputs in metres."""
+    """The network's outputs in metres, without components that hardly count. The widest one counts: all that is nowhere
+    near the others is left to it."""
     first, corner, last = np.moveaxis(outputs["factors"].astype(np.float64), -1, 0) / 1000.0
     # The inverse of F = [[a, 0], [b, c]] is [[1/a, 0], [-b/(ac), 1/c]]; a covariance is that times its transpose.
     east, both, north = 1.0 / first, -corner / (first * last), 1.0 / last
     weights = outputs["weights"].astype(np.float64)
+    widest = (first * last).argmin(1)[:, None] == np.arange(weights.shape[1])
+    weights = np.where(weights >= _LEAST_WEIGHT, weights, np.where(widest, _LEAST_WEIGHT, 0.0))
     return Mixtures(
         weights=weights / weights.sum(1, keepdims=True),
         means=outputs["means_km"].astype(np.float64) * 1000.0,

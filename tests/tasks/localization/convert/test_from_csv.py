@@ -120,4 +120,4 @@ def test_what_the_format_does_not_know_is_refused_with_the_nearest(convert: Any)
     assert "did you mean 'places'?" in convert(ROWS, "--file", "place=x.csv").err
     assert "did you mean 'not_heard'?" in convert(ROWS, "--set", "not_herd=-100").err
     assert "did you mean 'Latitude'?" in convert(ROWS, "--set", "latitude=latitud").err
-    assert "known: train, test" in convert(ROWS, "--split", "val").err
+    assert "known: train, calibration, test" in convert(ROWS, "--split", "val").err

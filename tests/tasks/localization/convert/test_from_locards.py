@@ -12,8 +12,8 @@ from pipeline.contract.jobs import ConvertJob
 from pipeline.errors import UserError
 from pipeline.files import read_all
 from pipeline.tasks.localization import geo
-from pipeline.tasks.localization.convert import from_csv
 from pipeline.tasks.localization.convert.convert import convert
+from pipeline.tasks.localization.convert.table import PARTS, SplitOptions
 from pipeline.tasks.localization.rows import Example
 from pipeline.tasks.localization.world.propagation import SPEED_M_PER_NS
 
@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def converted(source: Path, out: Path, **changes: Any) -> list[Example]:
-    options = from_csv.SplitOptions()
+    options = SplitOptions()
     convert(ConvertJob("from", "locards", {"input": source}, out, **({"options": options} | changes)))
     return read_all(out / "examples.jsonl", Example)
 
@@ -83,6 +83,14 @@ def test_errors_are_learned_from_the_aircraft_of_train_alone(folder: Path, tmp_p
     again = converted(folder, tmp_path / "again", split="test")
     assert [one.latitude for one in again] == [48.4] * len(test)
     assert [one.measurements for one in again] == [one.measurements for one in test]
+
+
+def test_a_part_for_calibration_is_taken_from_training_alone(folder: Path, tmp_path: Path) -> None:
+    options = SplitOptions(calibration_share=0.3)
+    parts = {name: converted(folder, tmp_path / name, split=name, options=options) for name in PARTS}
+    groups = {name: {one.group for one in found} for name, found in parts.items()}
+    assert sorted(str(group) for found in groups.values() for group in found) == sorted(AIRCRAFT)
+    assert groups["test"] == {one.group for one in converted(folder, tmp_path / "test", split="test")}
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_every_figure_is_there_and_the_records_come_farthest_off_first(tmp_path:
     found, notes = drawn(tmp_path, {"a": made}, options=Visualize(num_records=2), keep=kept.__setitem__)
     assert [one.id for one in found] == ["errors", "calibration", "groups", "map", "record_001", "record_002"]
     assert [one.record_ids for one in found[-2:]] == [("far",), ("two",)]
-    facts = found[-2].facts
+    facts: dict[str, Any] = dict(found[-2].facts)
     assert (facts["kind"], facts["receivers"], facts["error m"]) == ("clean", 3, pytest.approx(31_540, abs=20))
     assert "centroid m" in found[-2].facts and "of 2 Gaussians" in found[-1].caption
     assert all(Image.open(tmp_path / one.path).width == 1500 for one in found)

@@ -56,8 +56,11 @@ def arrivals(
     used = heard & np.isfinite(arrival_ns) & np.isfinite(sigma_ns) & np.isfinite(places).all(-1)
     num = np.maximum(used.sum(1, keepdims=True), 1)
     filled = np.where(used[..., None], places, 0.0)
+    first = np.take_along_axis(filled[..., 1], used.argmax(1)[:, None], axis=1)
+    longitudes = first + (filled[..., 1] - first + 180.0) % 360.0 - 180.0  # without a jump at the antimeridian
+    filled[..., 1] = np.where(used, longitudes, 0.0)
     middle = filled.sum(1) / num
-    filled = np.where(used[..., None], places, middle[:, None])
+    filled = np.where(used[..., None], filled, middle[:, None])
     first = np.where(used, arrival_ns, np.inf).min(1, keepdims=True)
     return Arrivals(
         receivers=geo.to_cartesian(filled[..., :2], filled[..., 2]),

@@ -1,0 +1,47 @@
+"""Localization behind HTTP: what receivers measured to where the transmitter is; by ONNX Runtime, without torch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pipeline.contract.serving import AnswerAll, Gauge, Opening, ServePart
+from pipeline.errors import UserError
+from pipeline.tasks.localization.infer.answer import answer, prepare
+from pipeline.tasks.localization.model.brain import read_network
+from pipeline.tasks.localization.rows import Example, Prediction
+from schemas.brain import BrainSpec
+
+
+def open_model(opening: Opening) -> AnswerAll:
+    """The ONNX form, a record a call as in infer: no other changes the last bits of an answer."""
+    brain = read_network(msgspec.convert(dict(opening.identity.brain_spec), BrainSpec))
+    run, model = opening.run_onnx(), opening.identity.model
+
+    def answer_all(records: Sequence[Example]) -> list[Prediction]:
+        with np.errstate(all="ignore"):  # what overflows is refused
+            inputs = prepare(records, brain)
+            if not all(np.isfinite(array).all() for array in inputs.tensors.values()):
+                raise UserError("a number is too large", where="measurements", remedy="dBm, MHz, metres, nanoseconds")
+            each = [
+                run({name: array[n : n + 1] for name, array in inputs.tensors.items()}) for n in range(len(records))
+            ]
+            outputs: dict[str, Any] = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
+            return answer(records, inputs, outputs, model)
+
+    return answer_all
+
+
+COVERAGES = (50, 68, 90, 95)
+PART = ServePart(
+    truth={"latitude": "latitude", "longitude": "longitude"},
+    open=open_model,
+    gauges=(
+        Gauge("model_accuracy_meters", "error_m", "median", "Median distance of the fix to the truth, in metres."),
+        *(
+            Gauge(f"model_coverage_{p}", f"coverage_{p}", "rate", f"Share of truths in the {p} % region.")
+            for p in COVERAGES
+        ),
+    ),
+)

@@ -1,0 +1,5 @@
+"""A server of a test's own, as the tests of serve have it."""
+
+from tests.serve.conftest import start
+
+__all__ = ["start"]
