@@ -112,7 +112,9 @@ class Prover:
             old, new = Path(folder, "old.jsonl"), Path(folder, "new.jsonl")
             write_all(old, before)
             write_all(new, now)
-            report = run_gate(GateJob(spec=self._gate(), options=self.options, input=new, baseline=old, where="logged rows"))
+            report = run_gate(
+                GateJob(spec=self._gate(), options=self.options, input=new, baseline=old, where="logged rows")
+            )
         if report.failed:
             what = f"it is worse on {len(now)} logged rows: {headline(report)}"
             raise UserError(what, remedy="the old model goes on answering; baton compare shows more")

@@ -1,12 +1,14 @@
-"""Localization behind HTTP: measurements to a fix and its ellipses, by ONNX Runtime, with no torch in the server."""
+"""Localization behind HTTP: what receivers measured to where the transmitter is; by ONNX Runtime, without torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from pipeline.contract.serving import AnswerAll, Opening, ServePart
+from pipeline.contract.serving import AnswerAll, Gauge, Opening, ServePart
+from pipeline.errors import UserError
 from pipeline.tasks.localization.infer.answer import answer, prepare
 from pipeline.tasks.localization.model.brain import read_network
 from pipeline.tasks.localization.rows import Example, Prediction
@@ -14,21 +16,34 @@ from schemas.brain import BrainSpec
 
 
 def open_model(opening: Opening) -> AnswerAll:
-    """As infer answers. A record goes through the network alone, so that the others in a batch change nothing."""
-    run, model = opening.run_onnx(), opening.identity.model
+    """The ONNX form, a record a call as in infer: no other changes the last bits of an answer."""
     brain = read_network(msgspec.convert(dict(opening.identity.brain_spec), BrainSpec))
+    run, model = opening.run_onnx(), opening.identity.model
 
-    def answer_all(examples: Sequence[Example]) -> list[Prediction]:
-        inputs = prepare(examples, brain)
-        each = [run({name: array[n : n + 1] for name, array in inputs.tensors.items()}) for n in range(len(examples))]
-        outputs = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
-        return answer(examples, inputs, outputs, model)
+    def answer_all(records: Sequence[Example]) -> list[Prediction]:
+        with np.errstate(all="ignore"):  # what overflows is refused
+            inputs = prepare(records, brain)
+            if not all(np.isfinite(array).all() for array in inputs.tensors.values()):
+                raise UserError("a number is too large", where="measurements", remedy="dBm, MHz, metres, nanoseconds")
+            each = [
+                run({name: array[n : n + 1] for name, array in inputs.tensors.items()}) for n in range(len(records))
+            ]
+            outputs: dict[str, Any] = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
+            return answer(records, inputs, outputs, model)
 
     return answer_all
 
 
+COVERAGES = (50, 68, 90, 95)
 PART = ServePart(
     truth={"latitude": "latitude", "longitude": "longitude"},
     open=open_model,
+    gauges=(
+        Gauge("model_accuracy_meters", "error_m", "median", "Median distance of the fix to the truth, in metres."),
+        *(
+            Gauge(f"model_coverage_{p}", f"coverage_{p}", "rate", f"Share of truths in the {p} % region.")
+            for p in COVERAGES
+        ),
+    ),
     page=Path(__file__).with_name("map.js"),
 )
