@@ -5,6 +5,7 @@ As a program it is the long run of docs/serve.md, of a localization model::
     python -m tests.serve.reload_under_load MODEL --seconds 60
 """
 
+import itertools
 import json
 import random
 import re
@@ -186,11 +187,11 @@ def _tell_truths(server: Server) -> None:
 
 def _reload(server: Server, seconds: float, every_s: float) -> Counter[str]:
     outcomes: Counter[str] = Counter()
-    begin, bad = time.monotonic(), list(REFUSED)
+    begin, good, bad = time.monotonic(), itertools.cycle("21"), itertools.cycle(REFUSED)
     with server.client() as client:
         for number in range(max(2, int((seconds - 1) / every_s))):
             time.sleep(max(0.0, begin + number * every_s - time.monotonic()))
-            offered = bad[number // 4 % len(bad)] if number % 4 == 3 else "21"[number % 2]
+            offered = next(bad if number % 4 == 3 else good)
             answer = client.post("/v1/model/reload", json={"model": offered})
             body = answer.json()
             is_right = REFUSED.get(offered, "\0") in body.get("detail", "")
