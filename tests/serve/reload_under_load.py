@@ -216,6 +216,8 @@ def main(arguments: list[str]) -> None:
     seconds = float(arguments[2]) if arguments[1:2] == ["--seconds"] else 60.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        for part in ("shared", "zygote"):
+            (folder / part).mkdir()
         with Zygote(WARM, folder / "shared", folder / "zygote") as zygote:
             report = run(zygote, Path(arguments[0]), folder, seconds)
     print(report)
