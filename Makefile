@@ -37,7 +37,7 @@ PREDICTIONS := $(RUN)/infer/predictions.jsonl
 METRICS     := $(RUN)/evaluate/metrics.jsonl
 REPORT      := $(RUN)/visualize/report.html
 
-.PHONY: help install demo examples train export infer evaluate visualize pretrained follow compare sweep gate gate-update
+.PHONY: help install demo examples train export infer evaluate visualize pretrained follow serve compare sweep gate gate-update
 .PHONY: test test-mlflow test-ray check format bench unfinished
 # Interrupted work stays: the stages resume it.
 .PRECIOUS: $(EXAMPLES) $(CHECKPOINT) $(MODEL) $(PREDICTIONS) $(METRICS) $(REPORT)
@@ -46,6 +46,7 @@ help:
 	@echo 'make demo                     install, then the main job end to end; says where the report is'
 	@echo 'make STAGE RECIPE=full        examples, train, export, infer, evaluate, visualize (and what they need)'
 	@echo 'make follow RECIPE=full       watch that training, live or afterwards'
+	@echo 'make serve RECIPE=full        that model behind HTTP'
 	@echo 'make compare FILES="A B"      what differs between predictions of several models, and how sure that is'
 	@echo 'make sweep SWEEP=tiny         a grid of models and settings, and one table over it'
 	@echo 'make gate | gate-update       the pretrained models against their baselines | new baselines of GATES=TASK/NAME'
@@ -108,6 +109,9 @@ pretrained: $(MODEL)
 
 follow: | $(INSTALLED)
 	$(call STAGE,follow)
+
+serve: | $(INSTALLED)
+	$(call STAGE,serve)
 
 # FILES are predictions, each FILE or LABEL=FILE.
 compare: | $(INSTALLED)

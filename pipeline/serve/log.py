@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.files.behind import Behind
 from pipeline.files.shared import append_lines
+from pipeline.run.behind import Behind
 from pipeline.serve.metrics import Metrics
 
 FILE, TRUTHS, JUDGED = "predictions.jsonl", "truths.jsonl", "judged.jsonl"  # the last: rows with their truth
