@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
-from pipeline.tasks.localization.model.least_squares import Arrivals, Solutions, arrivals, closed_form, least_squares
 from pipeline.tasks.localization.model.measured import Measured
+from pipeline.tasks.localization.multilateration import Arrivals, Solutions, arrivals, closed_form, least_squares
 from pipeline.tasks.localization.world.propagation import SPEED_M_PER_NS
 
 _LEAST_M = 5.0  # standard deviation of a candidate in any direction
