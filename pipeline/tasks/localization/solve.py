@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.stats import Floats
 from pipeline.tasks.localization.geo import to_cartesian
 from pipeline.tasks.localization.heard import Heard
-from pipeline.tasks.localization.model.least_squares import Arrivals, arrivals, closed_form, least_squares
+from pipeline.tasks.localization.multilateration import Arrivals, arrivals, closed_form, least_squares
 
 Loss = Literal["squares", "cauchy"]
 

@@ -38,13 +38,6 @@ COVERAGES = (50, 68, 90, 95)
 PART = ServePart(
     truth={"latitude": "latitude", "longitude": "longitude"},
     open=open_model,
-    gauges=(
-        Gauge("model_accuracy_meters", "error_m", "median", "Median distance of the fix to the truth, in metres."),
-        *(
-            Gauge(f"model_coverage_{p}", f"coverage_{p}", "rate", f"Share of truths in the {p} % region.")
-            for p in COVERAGES
-        ),
-    ),
     page=Path(__file__).with_name("map.js"),
     gauges=(
         Gauge("model_accuracy_meters", "error_m", "median", "Median distance of the fix to the truth, in metres."),
