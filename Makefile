@@ -4,6 +4,7 @@
 TASK   ?= gridworld
 RECIPE ?= demo
 SWEEP  ?= tiny
+EXPLORE ?= digits
 WORKERS ?= 1
 RUNS   ?= runs
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -37,7 +38,7 @@ PREDICTIONS := $(RUN)/infer/predictions.jsonl
 METRICS     := $(RUN)/evaluate/metrics.jsonl
 REPORT      := $(RUN)/visualize/report.html
 
-.PHONY: help install demo examples train export infer evaluate visualize pretrained follow serve compare sweep gate gate-update
+.PHONY: help install demo examples train export infer evaluate visualize pretrained follow serve explore compare sweep gate gate-update
 .PHONY: test test-mlflow test-ray check format bench unfinished
 # Interrupted work stays: the stages resume it.
 .PRECIOUS: $(EXAMPLES) $(CHECKPOINT) $(MODEL) $(PREDICTIONS) $(METRICS) $(REPORT)
@@ -47,6 +48,7 @@ help:
 	@echo 'make STAGE RECIPE=full        examples, train, export, infer, evaluate, visualize (and what they need)'
 	@echo 'make follow RECIPE=full       watch that training, live or afterwards'
 	@echo 'make serve RECIPE=full        that model behind HTTP'
+	@echo 'make explore                  what the layers of a pretrained generator know, as a map in the browser'
 	@echo 'make compare FILES="A B"      what differs between predictions of several models, and how sure that is'
 	@echo 'make sweep SWEEP=tiny         a grid of models and settings, and one table over it'
 	@echo 'make gate | gate-update       the pretrained models against their baselines | new baselines of GATES=TASK/NAME'
@@ -112,6 +114,14 @@ follow: | $(INSTALLED)
 
 serve: | $(INSTALLED)
 	$(call STAGE,serve)
+
+# On a pretrained generator, with no training: what its layers say of images is recorded once.
+explore: | $(INSTALLED)
+	$(BIN)/baton examples diffusion --recipe $(EXPLORE) --runs-dir $(RUNS)
+	$(BIN)/baton infer diffusion --recipe $(EXPLORE) --model $(EXPLORE) --set 'infer.activations.layers=[middle, up_1]' \
+		--input $(RUNS)/diffusion/$(EXPLORE)/examples/examples.jsonl --out $(RUNS)/diffusion/$(EXPLORE)/explore/infer
+	$(BIN)/baton explore diffusion --model $(EXPLORE) --activations $(RUNS)/diffusion/$(EXPLORE)/explore/infer \
+		--out $(RUNS)/diffusion/$(EXPLORE)/explore
 
 # FILES are predictions, each FILE or LABEL=FILE.
 compare: | $(INSTALLED)

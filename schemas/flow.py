@@ -74,7 +74,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         name="explore",
-        reads=("infer/activations/*", "export/model.inference_v1"),
+        reads=("infer/predictions.jsonl", "export/model.inference_v1"),
         needs_torch=True,
         part="explore",
         summary="wander through recorded activations in the browser, and generate from there",

@@ -1,14 +1,13 @@
 """``baton examples``: make the fixed, seeded input records of a recipe."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
 
 from pipeline.contract.jobs import WithFiles
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import ExamplesPart
 from pipeline.errors import UserError
 from pipeline.files import write_all
-from pipeline.files.atomic import write_atomically
+from pipeline.files.atomic import inside, write_atomically
 from pipeline.run.folder import StageRun, stage_run
 from schemas.rows import Example
 from stages.common import Result, command, finished, main, stage_config
@@ -57,14 +56,6 @@ def written(made: Iterable[Example | WithFiles], run: StageRun) -> Iterator[Exam
             run.output(name, path)
         run.counts["num_files"] = run.counts.get("num_files", 0) + len(one.files)
         yield one.example
-
-
-def inside(folder: Path, name: str) -> Path:
-    """The path of a file that an example names, which lies in ``folder``."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        raise AssertionError(f"an example names the file {name!r}, which is not in the folder of the examples")
-    return folder / path
 
 
 def unique(records: Iterable[Example]) -> Iterator[Example]:

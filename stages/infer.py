@@ -99,11 +99,12 @@ def app(
     else:
         source = find_source(asked)
     inputs = {"model": source.model_file} if source.model_file else {}
+    rows = load_part(options.task, RowsPart)
     request = options.request(
         options.folder(run_name),
         stage_config(recipe, "infer") | {"device": options.device} | dict(source.config),
         inputs=inputs | dict(source.files) | {"examples": examples},
-        writes=(FILE, f"{SHARDS}/*"),
+        writes=(FILE, f"{SHARDS}/*", *rows.files),
         seed=recipe.seed,
         resumable=True,
     )
@@ -113,11 +114,13 @@ def app(
                 job = _job(run, request, source, section, report)
                 counts = _predict(run, request, job, engine, num_workers)
             made = {"num_predictions": counts.num_predictions, "num_resumed": counts.num_resumed}
-            run.record({"predictions": run.folder / FILE}, made)
+            files = sorted(path for pattern in rows.files for path in run.folder.glob(pattern))
+            named = {path.relative_to(run.folder).as_posix(): path for path in files}
+            run.record({"predictions": run.folder / FILE, **named}, made | ({"num_files": len(files)} if files else {}))
             run.error_counts |= counts.error_counts
-            rows = read(run.folder / FILE, load_part(request.task, RowsPart).prediction)
+            predictions = read(run.folder / FILE, rows.prediction)
             metadata = job.model.metadata if job.model else {}
-            if remarks := load_part(request.task, InferPart).remarks(rows, recipe, metadata):
+            if remarks := load_part(request.task, InferPart).remarks(predictions, recipe, metadata):
                 run.notes["remarks"] = list(remarks)
     notes = run.previous.notes if run.previous and run.up_to_date else run.notes
     result = finished("infer", run, remarks=notes.get("remarks", []))
@@ -158,16 +161,16 @@ def _job(run: StageRun, request: StageRequest, source: Source, section: Any, rep
 def _predict(run: StageRun, request: StageRequest, job: InferJob, engine: Engine, num_workers: int) -> InferenceCounts:
     """All predictions, by this process or by many: the same bytes."""
     path = run.folder / FILE
-    row_type = load_part(request.task, RowsPart).prediction
+    row_type, part = load_part(request.task, RowsPart).prediction, load_part(request.task, InferPart)
     model_id = job.model.weights_hash[:16] if job.model else None
     # What a sharded run left behind is merged by one that is not, too.
     if engine == "local" and num_workers == 1 and not (run.folder / SHARDS).exists():
-        return run_inference(load_part(request.task, InferPart), job, path, row_type=row_type, model_id=model_id)
+        return run_inference(part, job, path, row_type=row_type, model_id=model_id)
     from pipeline.infer.shards import run_sharded, shard_job  # these are loaded here: few runs need them
 
     workers = importlib.import_module(f"pipeline.infer.{engine}")
     with workers.pool(shard_job(request.task, request.inputs["examples"], job), num_workers) as pool:
-        counts = run_sharded(pool, job, path, row_type=row_type, model_id=model_id)
+        counts = run_sharded(pool, job, path, row_type=row_type, model_id=model_id, unit=part.unit(job.options))
     run.notes |= {"engine": engine, "num_workers": num_workers, "num_workers_lost": pool.num_lost}
     return counts
 

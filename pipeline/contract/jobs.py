@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline.errors import UserError
 from pipeline.progress import Report
 from schemas.manifest import FileRecord
 from schemas.recipe import Recipe
@@ -124,13 +125,19 @@ class Source:
     ensemble: EnsembleRule | None = None
 
 
+def refuse_files(name: str, data: bytes) -> None:
+    """What a job without a folder does when a task writes a file. Raises UserError."""
+    raise UserError(f"this answer has the file {name!r} beside it, and here is no folder for one", remedy="baton infer")
+
+
 @dataclass(frozen=True)
 class InferJob:
     """What infer hands to a task. Predictions are yielded in input order, for ``examples[first_index:]``.
 
     ``options`` is the resolved decoding section (``infer`` of the recipe). ``model`` is None where ``source`` has no
     model file. ``inputs`` are the files of ``source`` as the manifest records them, by name. ``note(name, value)``
-    leaves a fact in the manifest.
+    leaves a fact in the manifest. ``write(name, data)`` writes a file of `RowsPart.files` beside the predictions,
+    before a row that names it is yielded; written again, it is the same bytes.
     """
 
     model: "Model | None"
@@ -142,6 +149,7 @@ class InferJob:
     source: Source = Source()
     inputs: Mapping[str, FileRecord] = field(default_factory=dict)
     note: Callable[[str, Any], None] = lambda name, value: None
+    write: Callable[[str, bytes], None] = refuse_files
 
 
 @dataclass(frozen=True)

@@ -51,12 +51,14 @@ class RowsPart(Part):
     """The task's rows: its Struct by schema version. No torch.
 
     ``truth`` are the fields of a prediction that come from its example, which must be equal where two files are
-    compared; None for the fields that example and prediction share.
+    compared; None for the fields that example and prediction share. ``files`` are glob patterns of the files that
+    predictions name, which lie beside them.
     """
 
     HOMES = ("rows",)
     types: Mapping[str, type[Row]]
     truth: Sequence[str] | None = None
+    files: Sequence[str] = ()
 
     @property
     def prediction(self) -> type[Any]:
@@ -167,7 +169,8 @@ class InferPart(Part):
 
     ``remarks(predictions, recipe, metadata)``, optional: sentences that a user should read about what was predicted;
     ``metadata`` is that of the model file, empty where there is none. ``ensemble(models, rule)``, optional: several
-    models as one, which ``predict`` takes as its model.
+    models as one, which ``predict`` takes as its model. ``unit(options)`` is how many records are answered together,
+    from the first on: work is divided between units, and never within one.
     """
 
     HOMES = ("infer.predict", "infer")
@@ -175,6 +178,7 @@ class InferPart(Part):
     wrap: Callable[["torch.nn.Module", BrainSpec, Mapping[str, Any], str], Model]
     remarks: Callable[[Iterable[Any], Any, Mapping[str, Any]], Sequence[str]] = lambda rows, recipe, metadata: ()
     ensemble: Callable[[Sequence[Any], EnsembleRule], Model] | None = None
+    unit: Callable[[Any], int] = lambda options: getattr(options, "batch_size", 1)
 
 
 def refuse_to_measure(predictions: Sequence[Any], options: Any) -> Measurements:

@@ -53,6 +53,8 @@ class Listeners:
             yield own
         finally:
             self._queues[user].discard(own)
+            if not self._queues[user]:
+                del self._queues[user]
 
 
 def make_app(shop: Shop) -> Starlette:

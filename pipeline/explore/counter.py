@@ -109,7 +109,7 @@ class Counter:
 
     async def generate(self, request: Request, user: str) -> Response:
         """Put a request into the queue."""
-        asked = await _body(request, Ask)
+        asked = await read_body(request, Ask)
         bundle = self._bundle(asked.bundle)
         for id in asked.references[: MAX_NEIGHBOURS + 1]:
             bundle.number(id)
@@ -154,7 +154,7 @@ class Counter:
 
     async def add_workspace(self, request: Request, user: str) -> Response:
         """A new one of that name."""
-        name = " ".join((await _body(request, Name)).name.split())
+        name = " ".join((await read_body(request, Name)).name.split())
         if not 0 < len(name) <= MAX_NAME:
             raise UserError(f"a workspace has a name of up to {MAX_NAME} characters")
         self._store.add_workspace(user, name)
@@ -231,7 +231,8 @@ def _whole(asked: Mapping[str, str], name: str) -> int:
         raise UserError(f"{name} must be a whole number") from None
 
 
-async def _body(request: Request, kind: Any) -> Any:
+async def read_body(request: Request, kind: Any) -> Any:
+    """What a request says, which is short. Raises UserError."""
     content = b""
     async for part in request.stream():
         content += part

@@ -6,7 +6,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from pipeline.explore.counter import Shop, session_view
+from pipeline.errors import UserError
+from pipeline.explore.counter import Shop, read_body, session_view
 from pipeline.web.guard import has_token
 
 WRONG_PASSWORD_S = 0.5
@@ -41,9 +42,9 @@ class Entrance:
     async def login(self, request: Request) -> Response:
         """With a password."""
         try:
-            given = msgspec.json.decode(await request.body(), type=Login)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return PlainTextResponse("a name and a password are needed", 400)
+            given = await read_body(request, Login)
+        except UserError as error:
+            return PlainTextResponse(error.what, 400)
         if not self._door.has_password(given.name, given.password):
             await asyncio.sleep(WRONG_PASSWORD_S)
             return PlainTextResponse("this is not the password of that user", 403)

@@ -7,6 +7,7 @@ const tiles = new Map();  // by number
 let ahead = {};  // by number: how many are before it
 const PATHS = ["hue1", "hue2", "hue3", "hue4", "hue5", "hue6"];
 const picture = (text) => (text ? `data:image/png;base64,${text}` : "data:,");
+const clipped = (text) => (text.length > 160 ? `${text.slice(0, 160)} …` : text);
 const isUnderWay = (one) => one.state === "waiting" || one.state === "running";
 
 // The form, as the task's types have it.
@@ -55,6 +56,7 @@ function formValues() {
 }
 
 async function generate() {
+  if (!here().form.length) return;
   const field = here().form.find(({ name }) => name === limits.seed_field), input = $(`form-${field.name}`);
   if ($("new-seed").checked) {
     input.value = crypto.getRandomValues(new Uint32Array(1))[0] % 2 ** 31;
@@ -221,7 +223,7 @@ function drawSteps() {
   $("image-file").download = `made-${one.number}.png`;
   $("image-file").hidden = !one.image;
   const facts = [...Object.entries(one.request).filter(([name, value]) => !["schema", "task"].includes(name) && value !== null && value !== ""), ...one.facts];
-  $("facts").replaceChildren(...facts.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", typeof value === "object" ? JSON.stringify(value) : String(value))]));
+  $("facts").replaceChildren(...facts.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", clipped(typeof value === "object" ? JSON.stringify(value) : String(value)))]));
   drawStrip(steps, now);
 }
 

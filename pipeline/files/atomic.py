@@ -5,7 +5,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from pipeline.errors import UserError
@@ -56,6 +56,14 @@ def remove_left_over(folder: Path) -> None:
     for path in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:
         if _BESIDE.fullmatch(path.name):
             _remove(path)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file that a row names, which lies in ``folder``."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise AssertionError(f"a row names the file {name!r}, which is not in the folder of the rows")
+    return folder / path
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

@@ -15,6 +15,7 @@ from pipeline.contract.load import find_part
 from pipeline.contract.parts import InferPart, SourcesPart
 from pipeline.errors import UserError
 from pipeline.files import Appender, scan
+from pipeline.files.atomic import inside, write_atomically
 from pipeline.run.manifest import count_errors
 from schemas.rows import Prediction
 
@@ -52,7 +53,8 @@ def run_inference(
     errors: Counter[str] = Counter()
     num_resumed = resume_point(path, job.examples, row_type, model_id, errors)
     left = job.examples[num_resumed:]
-    predictions = part.predict(replace(job, first_index=num_resumed)) if left else ()
+    files = Files(path.parent)
+    predictions = part.predict(replace(job, first_index=num_resumed, write=files.write)) if left else ()
     # Each row at once: it may have taken a minute of a large model, and a kill must not cost those waiting in a buffer.
     with Appender(path, resume=num_resumed > 0, buffer_bytes=0) as appender:
         for example, prediction in zip(left, predictions, strict=True):
@@ -61,6 +63,19 @@ def run_inference(
             appender.append(prediction)
             errors.update(count_errors([prediction.error]))
     return InferenceCounts(len(job.examples), num_resumed, dict(sorted(errors.items())))
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files that predictions name, in the folder of these."""
+
+    folder: Path
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write one, unless the same is there: a run that was killed left it before the rows that name it."""
+        path = inside(self.folder, name)
+        if not (path.is_file() and path.read_bytes() == data):
+            write_atomically(path, [data])
 
 
 def refuse_duplicates(examples: Sequence[Any]) -> None:

@@ -22,7 +22,7 @@ from pipeline.files import Appender, read_all
 from pipeline.files.atomic import write_atomically
 from pipeline.files.encode import encode
 from pipeline.infer.ensemble import open_model
-from pipeline.infer.run import InferenceCounts, refuse_duplicates, resume_point
+from pipeline.infer.run import Files, InferenceCounts, refuse_duplicates, resume_point
 from pipeline.run.manifest import count_errors
 from schemas.manifest import FileRecord
 from schemas.rows import Prediction
@@ -60,10 +60,11 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class Predicted:
-    """A shard's lines, and the facts that its prediction left for the manifest."""
+    """A shard's lines, the facts that its prediction left for the manifest, and the files that its rows name."""
 
     lines: bytes
     notes: dict[str, Any]
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 class Pool(ABC):
@@ -94,9 +95,9 @@ class Pool(ABC):
                 )
 
 
-def plan_shards(num_records: int, first: int, batch_size: int) -> list[Shard]:
-    """The shards of records [``first``, ``num_records``): their ends are multiples of one size, itself of a batch."""
-    size = -(-NUM_RECORDS // batch_size) * batch_size
+def plan_shards(num_records: int, first: int, unit: int) -> list[Shard]:
+    """The shards of records [``first``, ``num_records``): their ends are multiples of one size, itself of a unit."""
+    size = -(-NUM_RECORDS // unit) * unit
     edges = [first, *range((first // size + 1) * size, num_records, size), num_records]
     return [Shard(start, stop) for start, stop in pairwise(edges) if start < stop]
 
@@ -105,6 +106,7 @@ def predict_shard(job: ShardJob, shard: Shard) -> Predicted:
     """What a worker does. Model and examples are loaded once a process."""
     model, examples = _loaded(job.task, job.source, job.device), _examples(job.task, job.examples)
     notes: dict[str, Any] = {}
+    files: dict[str, bytes] = {}
     infer = InferJob(
         model=model,
         examples=examples[: shard.stop],
@@ -115,20 +117,24 @@ def predict_shard(job: ShardJob, shard: Shard) -> Predicted:
         source=job.source,
         inputs=job.inputs,
         note=notes.__setitem__,
+        write=files.__setitem__,
     )
     rows = load_part(job.task, InferPart).predict(infer)
-    return Predicted(b"".join(map(encode, rows)), notes)
+    return Predicted(b"".join(map(encode, rows)), notes, files)
 
 
 def run_sharded(
-    pool: Pool, job: InferJob, path: Path, *, row_type: type[Prediction], model_id: str | None
+    pool: Pool, job: InferJob, path: Path, *, row_type: type[Prediction], model_id: str | None, unit: int
 ) -> InferenceCounts:
-    """`pipeline.infer.run.run_inference` with the shards predicted by ``pool``: the same file, the same errors."""
+    """`pipeline.infer.run.run_inference` with the shards predicted by ``pool``: the same file, the same errors.
+
+    ``unit`` is that of `InferPart`.
+    """
     refuse_duplicates(job.examples)
     errors: Counter[str] = Counter()
     num_resumed = resume_point(path, job.examples, row_type, model_id, errors)
     merger = _Merger(path, job, row_type, model_id, errors)
-    shards = plan_shards(len(job.examples), num_resumed, getattr(job.options, "batch_size", 1))
+    shards = plan_shards(len(job.examples), num_resumed, unit)
     with Appender(path, resume=num_resumed > 0, buffer_bytes=0) as appender:
         waiting = deque(shard for shard in shards if not merger.has(shard))
         order = deque(shards)
@@ -153,7 +159,7 @@ class _Merger:
     def __init__(
         self, path: Path, job: InferJob, row_type: type[Prediction], model_id: str | None, errors: Counter[str]
     ) -> None:
-        self.folder = path.parent / FOLDER
+        self.folder, self.files = path.parent / FOLDER, Files(path.parent)
         self.job, self.row_type, self.model_id, self.errors = job, row_type, model_id, errors
 
     def has(self, shard: Shard) -> bool:
@@ -161,6 +167,8 @@ class _Merger:
         return (self.folder / shard.name).exists()
 
     def keep(self, shard: Shard, predicted: Predicted) -> None:
+        for name, data in predicted.files.items():
+            self.files.write(name, data)
         write_atomically(self.folder / shard.name, [predicted.lines])
         for name, value in predicted.notes.items():
             self.job.note(name, value)

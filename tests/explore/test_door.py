@@ -34,6 +34,8 @@ def test_with_a_password_nothing_is_told_before_and_things_are_found_again(bundl
                 assert client.get(f"/bundles/{bundle.key}/records.json").status_code == 401
                 wrong = {"name": name, "password": "a-wrong-password"}
                 assert client.post("/api/login", json=wrong).status_code == 403
+                assert client.post("/api/login", json={"name": name}).status_code == 400
+                assert client.post("/api/login", content=b"x" * 100_000).status_code == 400
                 assert client.post("/api/login", json={"name": name, "password": USERS[name]}).status_code == 204
                 client.post("/api/workspaces", json={"name": place}).raise_for_status()
     with serving(tmp_path, bundle, passwords=USERS) as served, httpx.Client(base_url=served.url) as client:

@@ -403,3 +403,31 @@ def test_while_another_session_switches_and_generates_nothing_of_mine_changes_by
 
         assert go_through(disturb) == alone
         assert len(other.get("/api/made", params={"workspace": "first"}).json()) > 10
+
+
+def test_with_users_one_logs_in_and_finds_what_one_made(
+    browser: Page, bundles: tuple[Bundle, Bundle], tmp_path: Path
+) -> None:
+    with serving(tmp_path / "kept", *bundles, passwords={"ada": "a-long-password"}) as served:
+        browser.go(served.url)
+        browser.wait("!document.getElementById('login').hidden")
+        assert browser.run("document.getElementById('by-provider').hidden") is True
+        browser.type("#name", "ada")
+        browser.type("#password", "a-wrong-password")
+        browser.click("[data-act=logIn]")
+        browser.wait("document.getElementById('notice').textContent === 'this is not the password of that user'")
+        browser.run("document.getElementById('password').value = ''")
+        browser.type("#password", "a-long-password")
+        browser.click("[data-act=logIn]")
+        browser.wait(READY)
+        assert text(browser, "user") == "ada"
+        browser.type("#new-workspace", "of bees")
+        browser.click("[data-act=addWorkspace]")
+        browser.wait("at.workspace === 'of bees' && location.hash.includes('w=of+bees')")
+        browser.click("#generate")
+        browser.wait(f"{DONE} === 1")
+        browser.click("#log summary")
+        browser.wait("document.querySelectorAll('#log-lines li').length === 3")
+        browser.click("#log-out")
+        browser.wait("document.getElementById('all')?.hidden && !document.getElementById('login').hidden")
+        browser.go("data:text/html,gone")

@@ -85,3 +85,10 @@ def test_a_host_that_is_not_this_machine_is_told() -> None:
         Address("nothing.invalid", token="eight or more").listen()
     with pytest.raises(UserError, match="cannot listen there"):
         Address("192.0.2.1", token="eight or more").listen()
+
+
+def test_where_everybody_logs_in_others_may_connect_and_what_stands_in_front_has_a_name() -> None:
+    address = Address("0.0.0.0", 7860, asks_who=True, names=("me-maps.hf.space",))
+    assert address.knows("me-maps.hf.space") and address.knows("127.0.0.1:7860")
+    assert not address.knows("evil.example")
+    assert Address(port=0, names=("me-maps.hf.space",)).knows("me-maps.hf.space:443")

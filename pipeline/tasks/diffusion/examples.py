@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.contract.parts import ExamplesPart
+from pipeline.errors import UserError
 from pipeline.tasks.diffusion.data.load import DataSet, load_split
 from pipeline.tasks.diffusion.pixels import encode_png
 from pipeline.tasks.diffusion.recipe import DiffusionRecipe, Sampling
-from pipeline.tasks.diffusion.rows import MAIN, DiffusionExample
+from pipeline.tasks.diffusion.rows import MAIN, DiffusionExample, Reference, Steering
 
 
 class RealImages:
@@ -27,7 +28,7 @@ class RealImages:
 
 
 def make_examples(recipe: DiffusionRecipe) -> Iterator[DiffusionExample]:
-    """The requests of the main variant, then those of the sweep: ids name the variant and count within it."""
+    """The requests of the main variant, of the sweep, and those that are steered: ids name the variant and count."""
     wanted = recipe.examples
     heldout = load_split(recipe.data).heldout
     num_null = round(wanted.null_share * wanted.num_images)
@@ -44,6 +45,38 @@ def make_examples(recipe: DiffusionRecipe) -> Iterator[DiffusionExample]:
                 name = f"{sampler}-{num_steps}-guidance-{guidance:g}"
                 how = settings | {"sampler": sampler, "num_steps": num_steps, "guidance": guidance}
                 yield from _variant(name, sweep.num_images, wanted.seed, how, heldout)
+    yield from _steered(recipe, heldout)
+
+
+def _steered(recipe: DiffusionRecipe, heldout: DataSet) -> Iterator[DiffusionExample]:
+    """Requests that are steered to one class by references of it, while the model is told something else."""
+    wanted, names = recipe.examples.steering, heldout.names
+    if wanted.num_images and wanted.labels != ("reference",) and len(names) < 2:
+        raise UserError("steering needs two classes or more", where="examples.steering")
+    settings = _settings(recipe.examples.sampling)
+    for mode in wanted.labels:
+        for num_masked in wanted.num_masked:
+            real = RealImages(heldout)
+            for index in range(wanted.num_images):
+                target = names[index % len(names)]
+                other = names[(index + 1 + index // len(names) % (len(names) - 1)) % len(names)]
+                steering = Steering(
+                    references=_references(target, index, wanted.num_references, recipe.examples.seed),
+                    target=target,
+                    layers=wanted.layers,
+                    num_masked=num_masked,
+                    sigma=wanted.sigma,
+                    label_mode=mode,
+                )
+                told = {"reference": target, "none": None, "other": other}[mode]
+                name = f"steered-{mode}-{num_masked}"
+                facts = {"label": told, "steering": steering, **settings, **real.next(target)}
+                yield _request(name, index, recipe.examples.seed, **facts)
+
+
+def _references(target: str, index: int, count: int, seed: int) -> tuple[Reference, ...]:
+    drawn = np.random.default_rng((seed, 1, index)).integers(2**31, size=count)
+    return tuple(Reference(label=target, seed=int(one)) for one in drawn)
 
 
 def _variant(name: str, num: int, seed: int, how: dict[str, Any], heldout: DataSet) -> Iterator[DiffusionExample]:

@@ -11,7 +11,7 @@ from schemas.recipe import Count, CountOrZero, NotNegative, Positive, Section, S
 Side = Annotated[int, Meta(ge=4, le=256)]
 SplitShare = Annotated[float, Meta(gt=0, lt=1)]
 Sampler = Literal["heun", "euler", "stochastic"]
-LabelMode = Literal["reference", "null", "other"]
+LabelMode = Literal["reference", "none", "other"]  # "null" would be no text in YAML
 Initial = Literal["noise", "zero"]
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 80.0  # of Karras et al. 2022, for images with values from -1 to 1
@@ -70,7 +70,8 @@ class Judge(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Train(recipe.Training, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A step is a batch of images, each at a noise level of its own.
 
-    The logarithm of the noise level is normal with ``log_sigma_mean`` and ``log_sigma_std`` (Karras et al. 2022). Of
+    The logarithm of the noise level is normal with ``log_sigma_mean`` and ``log_sigma_std`` (Karras et al. 2022, whose
+    mean of -1.2 is for images of 64 pixels: small ones get their class where there is more noise). Of
     ``label_dropout`` of the images the class is not told, so that the model can do without (Ho and Salimans 2022).
     ``monitor_images`` are generated to see how far the model is; every ``sample_every`` steps the live view gets some.
     """
@@ -83,7 +84,7 @@ class Train(recipe.Training, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     progress_every: Count = 10
     monitor_images: Count = 200
     label_dropout: ShareBelowOne = 0.15
-    log_sigma_mean: float = -1.2
+    log_sigma_mean: float = -0.4
     log_sigma_std: Positive = 1.2
     judge: Judge = Judge()
 
@@ -114,6 +115,36 @@ class Sweep(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     samplers: tuple[Sampler, ...] = ("heun", "euler")
 
 
+class SteeringGrid(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``num_images`` are also asked for by references instead of by class, at every number of masked steps (0: none).
+
+    ``num_references`` images of one class each are looked at with noise of level ``sigma``, without being told their
+    class; the mean of what their ``layers`` said is put in the place of the image's own for the first steps. Meanwhile
+    the model is told the class of the references, none, or another one (``labels``).
+    """
+
+    num_images: CountOrZero = 0
+    num_masked: tuple[CountOrZero, ...] = (0, 9, 11, 13, 18)
+    labels: tuple[LabelMode, ...] = ("none", "other")
+    layers: Annotated[tuple[str, ...], Meta(min_length=1)] = ("up_1",)
+    num_references: Count = 6
+    sigma: Positive = 0.6
+
+
+class Map(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The map of what a layer says, which export freezes in the file (``num_references`` 0: none).
+
+    References are images of all classes that the model generates, looked at with noise of each level of ``sigmas``
+    without being told their class. Rows say where their image lies at the first of these levels.
+    """
+
+    num_references: CountOrZero = 200
+    layer: str = "middle"
+    sigmas: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (0.6, 2.2, 0.15)
+    num_components: Count = 50
+    perplexity: Positive = 20.0
+
+
 class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The requests that models are asked: ``num_images``, of all classes in turn, each beside a held-out real image.
 
@@ -125,6 +156,18 @@ class Examples(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: Seed = 0
     sampling: Sampling = Sampling()
     sweep: Sweep = Sweep()
+    steering: SteeringGrid = SteeringGrid()
+
+
+class Activations(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What ``layers`` say of each generated image with noise of each level of ``sigmas``: kept in files beside rows.
+
+    The class is not told, or what is recorded is the label rather than the image; ``label`` "asked" tells it.
+    """
+
+    layers: tuple[str, ...] = ()
+    sigmas: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (2.2, 0.6, 0.15)
+    label: Literal["none", "asked"] = "none"
 
 
 class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,6 +178,7 @@ class Infer(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     batch_size: Count = 64
     num_frames: CountOrZero = 6
+    activations: Activations = Activations()
 
 
 class Evaluate(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,6 +205,7 @@ class DiffusionRecipe(recipe.Recipe, frozen=True, kw_only=True, forbid_unknown_f
     network: UNet = UNet()
     optimizer: Optimizer = Optimizer()
     train: Train = Train()
+    map: Map = Map()
     examples: Examples = Examples()
     infer: Infer = Infer()
     evaluate: Evaluate = Evaluate()

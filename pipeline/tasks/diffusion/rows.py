@@ -6,12 +6,57 @@ levels (sigma) are standard deviations of the noise, of images with values from 
 
 from typing import Literal
 
+from msgspec import Struct
+
 from pipeline.contract.parts import RowsPart
-from pipeline.tasks.diffusion.recipe import SIGMA_MAX, SIGMA_MIN, Initial, Sampler
+from pipeline.tasks.diffusion.recipe import SIGMA_MAX, SIGMA_MIN, Initial, LabelMode, Sampler
 from schemas import rows
 
 MAIN = "main"  # the variant of the requests that metrics over all records are of
 TRUTH = ("label", "real_png", "real_label")
+
+
+class Reference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An image that the model generates itself: of a class, from the noise of a seed."""
+
+    label: str
+    seed: int
+
+
+class Steering(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an image is to be steered: for the first ``num_masked`` steps, ``layers`` say the mean of what they say of
+    ``references`` with noise of level ``sigma``, whose class they are not told.
+
+    ``target`` is the class of the references. ``label_mode`` says what the request's own label is beside it: that of
+    the references, none, or another one.
+    """
+
+    references: tuple[Reference, ...]
+    target: str
+    layers: tuple[str, ...]
+    num_masked: int
+    sigma: float
+    label_mode: LabelMode
+
+
+class FileRef(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file beside the predictions, and the sha256 of its bytes."""
+
+    path: str
+    sha256: str
+
+
+class ActivationsRef(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where what the layers said of an image is: in the file of each layer, an array float16 [rows, levels, C, H, W] in
+    numpy's format, at row ``place``. ``sigmas`` are the levels; ``label`` says whether the class was told."""
+
+    files: dict[str, FileRef]
+    place: int
+    sigmas: tuple[float, ...]
+    label: Literal["none", "asked"]
+
+
+Position = tuple[float, float]
 
 
 class DiffusionExample(rows.Example, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,6 +79,7 @@ class DiffusionExample(rows.Example, frozen=True, kw_only=True, forbid_unknown_f
     variant: str = MAIN
     real_png: str | None = None
     real_label: str | None = None
+    steering: Steering | None = None
 
 
 class DiffusionPrediction(rows.Prediction, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +91,11 @@ class DiffusionPrediction(rows.Prediction, frozen=True, kw_only=True, forbid_unk
     ``label_probability`` of the class that was asked for, and ``features`` of the image. ``nearest_train`` is the
     number of the training image that is nearest, ``nearest_train_distance`` how far it is (root mean square over the
     values of an image, in the principal components of training images). ``real_...`` is the same of the real image.
+
+    Where the model's file has a map (`recipe.Map`): ``map_position`` is where what the layer says of the image lies,
+    ``map_embedding`` that in its principal components; ``positions`` are the places of the way, ``masked_positions``
+    those of its first steps after the mask. ``activations`` are files beside this one.
+
     ``error`` is a code (docs/diffusion.md); all of the answer is null then.
     """
 
@@ -60,6 +111,7 @@ class DiffusionPrediction(rows.Prediction, frozen=True, kw_only=True, forbid_unk
     variant: str = MAIN
     real_png: str | None = None
     real_label: str | None = None
+    steering: Steering | None = None
     image_png: str | None = None
     frames_png: str | None = None
     sigmas: tuple[float, ...] = ()
@@ -74,6 +126,11 @@ class DiffusionPrediction(rows.Prediction, frozen=True, kw_only=True, forbid_unk
     real_judged_label: str | None = None
     real_features: tuple[float, ...] | None = None
     real_nearest_train_distance: float | None = None
+    map_position: Position | None = None
+    map_embedding: tuple[float, ...] | None = None
+    positions: tuple[Position, ...] = ()
+    masked_positions: tuple[Position, ...] = ()
+    activations: ActivationsRef | None = None
 
 
 class DiffusionScore(rows.Score, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,4 +188,5 @@ PART = RowsPart(
         "figure_v1": rows.Figure,
     },
     truth=TRUTH,
+    files=("activations/*.npy",),
 )

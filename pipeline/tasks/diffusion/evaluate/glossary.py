@@ -33,6 +33,18 @@ GLOSSARY = (
         "nearest_train_distance", "1", "neither", "root mean square difference to the nearest training image, in the "
         'principal components of those; of subject "real", of held-out images. Where generated images are nearer '
         "than held-out ones, training images were learned by heart"),
+    MetricDefinition(
+        "steered_accuracy", "1", "higher", "share of steered images that the judge takes for the class of the "
+        "references; by variant: what the model was told, and how many steps were masked"),
+    MetricDefinition(
+        "trustworthiness", "1", "higher", "how far neighbours on the map are neighbours in the layer's principal "
+        "components, 1 at best (Venna and Kaski 2001), of 12 neighbours"),
+    MetricDefinition(
+        "shared_neighbours", "1", "higher", "share of the 12 nearest images that are the same on the map and in the "
+        "layer's principal components"),
+    MetricDefinition(
+        "neighbour_purity", "1", "neither", "share of the 5 nearest images, in the layer's principal components, that "
+        "the judge takes for the same class: what the layer knows of it"),
     MetricDefinition("num_evaluations", "1", "lower", "calls of the network for an image"),
     MetricDefinition("num_errors", "1", "lower", "requests that could not be answered"),
 )  # fmt: skip

@@ -32,10 +32,12 @@ from pipeline.tasks.diffusion.evaluate.distances import (
     kernel_distances,
 )
 from pipeline.tasks.diffusion.evaluate.glossary import BY_NAME, GLOSSARY, MODEL, POOLED, REAL, TABLE
+from pipeline.tasks.diffusion.evaluate.maps import neighbours, shared_neighbours, trustworthiness
 from pipeline.tasks.diffusion.recipe import Evaluate
 from pipeline.tasks.diffusion.rows import MAIN, DiffusionPrediction, DiffusionScore
 from schemas.rows import Metric
 
+NUM_NEIGHBOURS, NUM_PURE = 12, 5  # by which a map is judged, and by which what a layer knows of the class
 MIN_IMAGES = 8  # of a slice, for what is taken over images together
 
 
@@ -81,9 +83,12 @@ def evaluate(predictions: Sequence[DiffusionPrediction], options: Evaluate) -> E
         group = Group(rows)
         metrics += [_row(name, MODEL, part, value) for name, value in _single(group.rows, options)]
         metrics += [_row(name, REAL, part, value) for name, value in _real_single(group.paired, options)]
-        if part.by != "label" and len(group.paired) >= MIN_IMAGES:  # of one class there are too few for the others
+        if (
+            part.by != "label" and rows[0].steering is None and len(group.paired) >= MIN_IMAGES
+        ):  # of one class there are too few for the others
             metrics += _together(group, part, options)
     everything = RecordSlice("all", "all", len(main))
+    metrics += [_row(name, MODEL, everything, value) for name, value in _on_map(main, options)]
     metrics.append(_row(("num_errors", "count"), MODEL, everything, float(len(predictions) - len(answered))))
     return Evaluation(list(_scores(answered)), metrics)
 
@@ -129,8 +134,28 @@ def _single(rows: Sequence[DiffusionPrediction], options: Evaluate) -> Iterator[
     if asked:
         yield ("accuracy", "rate"), _rate([row.judged_label == row.label for row in asked], options)
         yield ("label_probability", "mean"), _mean([row.label_probability or 0.0 for row in asked], options)
+    steered = [row.judged_label == row.steering.target for row in rows if row.steering is not None]
+    if steered:
+        yield ("steered_accuracy", "rate"), _rate(steered, options)
     yield ("nearest_train_distance", "mean"), _mean([row.nearest_train_distance or 0.0 for row in rows], options)
     yield ("num_evaluations", "mean"), float(np.mean([row.num_evaluations or 0 for row in rows]))
+
+
+def _on_map(rows: Sequence[DiffusionPrediction], options: Evaluate) -> Iterator[Named]:
+    """How well the map shows what the layer says of these images, and what that knows of their class."""
+    placed = [row for row in rows if row.map_embedding is not None]
+    if len(placed) <= 2 * NUM_NEIGHBOURS:
+        return
+    space, plane = (np.array([getattr(row, name) for row in placed]) for name in ("map_embedding", "map_position"))
+    judged = np.array([row.judged_label for row in placed])
+    nearest = judged[neighbours(space, NUM_PURE)] == judged[:, None]
+    measured = {
+        "trustworthiness": trustworthiness(space, plane, NUM_NEIGHBOURS),
+        "shared_neighbours": shared_neighbours(space, plane, NUM_NEIGHBOURS),
+        "neighbour_purity": nearest.mean(axis=1),
+    }
+    for name, values in measured.items():
+        yield (name, "mean"), _mean(values.tolist(), options)
 
 
 def _real_single(rows: Sequence[DiffusionPrediction], options: Evaluate) -> Iterator[Named]:

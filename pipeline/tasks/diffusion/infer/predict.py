@@ -1,7 +1,6 @@
 """Requests to rows: images are generated, judged, and set beside the real image of the request.
 
-What goes wrong with one request stands in its own row. A row depends on its request and the model alone; requests that
-are asked in the same way are generated together.
+What goes wrong with one request stands in its own row. A row depends on its request and the model alone.
 """
 
 import math
@@ -11,17 +10,21 @@ from typing import Any, cast
 
 import msgspec
 import numpy as np
+import torch
 
 from pipeline.contract.jobs import InferJob
 from pipeline.contract.parts import InferPart
+from pipeline.tasks.diffusion.infer.record import CHUNK, check_layers, record
+from pipeline.tasks.diffusion.infer.watch import Masks, Watch, rounded
+from pipeline.tasks.diffusion.model.activations import References, look_at
 from pipeline.tasks.diffusion.model.model import DiffusionModel, Judgement
 from pipeline.tasks.diffusion.model.sample import Draw, Settings, Way, sample
-from pipeline.tasks.diffusion.pixels import Pixels, beside, decode_png, encode_png, to_pixels
+from pipeline.tasks.diffusion.pixels import Pixels, beside, decode_png, encode_png, to_pixels, to_values
 from pipeline.tasks.diffusion.recipe import Infer
 from pipeline.tasks.diffusion.rows import DiffusionExample, DiffusionPrediction
 from schemas.rows import Example
 
-UNKNOWN_CLASS, WRONG_RANGE = "unknown_class", "wrong_sigma_range"
+UNKNOWN_CLASS, WRONG_RANGE, WRONG_STEERING = "unknown_class", "wrong_sigma_range", "wrong_steering"
 _DIGITS = 5
 _COPIED = tuple(
     name for name in DiffusionExample.__struct_fields__ if name not in (*Example.__struct_fields__, "task", "schema")
@@ -29,33 +32,83 @@ _COPIED = tuple(
 
 
 def predict(job: InferJob) -> Iterator[DiffusionPrediction]:
-    """One row for each of ``job.examples[job.first_index:]``, in their order, a batch at a time."""
+    """One row for each of ``job.examples[job.first_index:]``, in their order.
+
+    Chunks of activations begin where they would in a run that nothing disturbed; what of them is there is not yielded.
+    """
     model, options = job.model, cast(Infer, job.options)
     assert isinstance(model, DiffusionModel)
-    num_errors = 0
-    for start in range(job.first_index, len(job.examples), options.batch_size):
-        batch = job.examples[start : start + options.batch_size]
-        for index, row in enumerate(_answer(model, batch, options), start=start + 1):
-            yield row
-            num_errors += row.error is not None
-            job.report(index, len(job.examples), {"errors": num_errors} if num_errors else {})
+    check_layers(model, options.activations.layers, "infer.activations.layers")
+    references, size, num_errors = References(model.denoiser), unit(options), 0
+    first = job.first_index - (job.first_index % size if options.activations.layers else 0)
+    for start in range(first, len(job.examples), size):
+        chunk = job.examples[start : start + size]
+        rows: list[DiffusionPrediction] = []
+        for done in range(0, len(chunk), options.batch_size):
+            rows += _answer(model, chunk[done : done + options.batch_size], options.num_frames, references)
+        if options.activations.layers:
+            rows = record(model, rows, start, options.activations, job.write)
+        for index, row in enumerate(rows, start=start):
+            if index >= job.first_index:
+                yield row
+                num_errors += row.error is not None
+                job.report(index + 1, len(job.examples), {"errors": num_errors} if num_errors else {})
 
 
-def _answer(model: DiffusionModel, batch: Sequence[DiffusionExample], options: Infer) -> list[DiffusionPrediction]:
-    """The rows of a batch."""
-    asked: dict[Settings, list[int]] = {}
+def unit(options: Infer) -> int:
+    """How many records are answered together: with activations, as many as share a file."""
+    return CHUNK if options.activations.layers else options.batch_size
+
+
+def _answer(
+    model: DiffusionModel, batch: Sequence[DiffusionExample], num_frames: int, references: References
+) -> list[DiffusionPrediction]:
+    """The rows of a batch. Requests that are asked in the same way are generated together."""
+    asked: dict[tuple[Settings, tuple[str, ...], int], list[int]] = {}
     rows: dict[int, DiffusionPrediction] = {}
     for place, example in enumerate(batch):
         error = _refusal(model, example)
         if error is None:
-            asked.setdefault(settings_of(example), []).append(place)
+            steering = example.steering
+            masked = (steering.layers, steering.num_masked) if steering and steering.num_masked else ((), 0)
+            asked.setdefault((settings_of(example), *masked), []).append(place)
         else:
             rows[place] = DiffusionPrediction(**_facts(model, example), error=error)
-    for settings, places in asked.items():
+    for (settings, _, num_masked), places in asked.items():
+        masks = [_masks(model, batch[place], references) for place in places] if num_masked else []
+        watch = Watch(model.denoiser, model.module.map, masks, num_masked)
         draws = [_draw(model, batch[place]) for place in places]
-        for place, way in zip(places, sample(model.denoiser, draws, settings), strict=True):
-            rows[place] = _row(model, batch[place], way, options.num_frames)
-    return [_judged(model, rows[place]) for place in range(len(batch))]
+        for number, way in enumerate(sample(model.denoiser, draws, settings, watch)):
+            place = places[number]
+            rows[place] = _row(model, batch[place], way, num_frames, watch.positions(number, way.sigmas))
+    return _mapped(model, [_judged(model, rows[place]) for place in range(len(batch))])
+
+
+def _masks(model: DiffusionModel, example: DiffusionExample, references: References) -> Masks:
+    """What the layers of a steered request are to say."""
+    assert example.steering is not None
+    steering = example.steering
+    named = [(model.number_of(one.label), one.seed) for one in steering.references]
+    return references.mean(named, steering.layers, steering.sigma)
+
+
+def _mapped(model: DiffusionModel, rows: list[DiffusionPrediction]) -> list[DiffusionPrediction]:
+    """The rows with the places of their images on the map, where the model's file has one."""
+    activation_map = model.module.map
+    made = [place for place, row in enumerate(rows) if row.image_png is not None]
+    if activation_map is None or not made:
+        return rows
+    config = activation_map.config
+    images = [to_values(decode_png(rows[place].image_png or "")) for place in made]
+    said = look_at(model.denoiser, images, [rows[place].seed for place in made], [config.layer], config.sigmas[:1])
+    for place, values in zip(made, said[config.layer][:, 0], strict=True):
+        embedded = activation_map.embed(torch.from_numpy(values).to(model.denoiser.device))
+        rows[place] = msgspec.structs.replace(
+            rows[place],
+            map_position=rounded(activation_map, embedded, config.sigmas[0]),
+            map_embedding=tuple(round(float(one), 3) for one in embedded),
+        )
+    return rows
 
 
 def settings_of(example: DiffusionExample | DiffusionPrediction) -> Settings:
@@ -77,6 +130,12 @@ def _refusal(model: DiffusionModel, example: DiffusionExample) -> str | None:
     """Why a request cannot be answered, as a code; None if it can."""
     if example.label is not None and example.label not in model.labels:
         return UNKNOWN_CLASS
+    steering = example.steering
+    if steering is not None:
+        if not {one.label for one in steering.references} <= {*model.labels}:
+            return UNKNOWN_CLASS
+        if not steering.references or not {*steering.layers} <= {*model.denoiser.layers} or steering.sigma <= 0.0:
+            return WRONG_STEERING
     is_range = 0.0 < example.sigma_min < example.sigma_max < math.inf
     return None if is_range and example.num_steps >= 1 else WRONG_RANGE
 
@@ -87,7 +146,9 @@ def _facts(model: DiffusionModel, example: DiffusionExample) -> dict[str, Any]:
     return {"id": example.id, "model": model.weights_hash[:16], **copied}
 
 
-def _row(model: DiffusionModel, example: DiffusionExample, way: Way, num_frames: int) -> DiffusionPrediction:
+def _row(
+    model: DiffusionModel, example: DiffusionExample, way: Way, num_frames: int, on_map: Mapping[str, Any]
+) -> DiffusionPrediction:
     """What was generated, not yet judged."""
     changes = [_root_mean_square(way.denoised[0])]
     changes += [_root_mean_square(after - before) for before, after in pairwise(way.denoised)]
@@ -99,6 +160,7 @@ def _row(model: DiffusionModel, example: DiffusionExample, way: Way, num_frames:
         sigmas=tuple(round(sigma, _DIGITS) for sigma in way.sigmas),
         changes=tuple(round(change, _DIGITS) for change in changes),
         num_evaluations=way.num_evaluations,
+        **on_map,
     )
 
 
@@ -151,4 +213,4 @@ def remarks(predictions: Any, recipe: Any, metadata: Mapping[str, Any]) -> list[
     return [f"the judge is right about {facts['judge_accuracy']:.1%} of {facts['num_heldout']:,} held-out images"]
 
 
-PART = InferPart(predict=predict, wrap=DiffusionModel, remarks=remarks)
+PART = InferPart(predict=predict, wrap=DiffusionModel, remarks=remarks, unit=unit)

@@ -1,13 +1,11 @@
 """What samplers ask of a model, whoever made it, and its layers looked at and changed while it works."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-
-from pipeline.tasks.diffusion.model.network import DiffusionNetwork
 
 
 class Denoiser(Protocol):
@@ -33,45 +31,15 @@ class Denoiser(Protocol):
         ...
 
 
-class OwnDenoiser:
-    """The network of this task as a `Denoiser`."""
-
-    def __init__(self, network: DiffusionNetwork) -> None:
-        self.network = network
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        config = self.network.config
-        return config.channels, config.size, config.size
-
-    @property
-    def num_classes(self) -> int:
-        return self.network.null_label
-
-    @property
-    def sigma_range(self) -> tuple[float, float]:
-        return 0.0, float("inf")
-
-    @property
-    def layers(self) -> Mapping[str, nn.Module]:
-        return self.network.unet.layers
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.network.parameters()).device
-
-    def forward(self, x: Tensor, sigma: float, labels: Tensor) -> Tensor:
-        return self.network.denoise(x, x.new_full((len(x),), sigma), labels)
-
-
 @contextmanager
-def recorded(denoiser: Denoiser, names: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
-    """Within, what the layers gave last is in the dict, by name: [B, C, H, W] each."""
+def recorded(denoiser: Denoiser, names: Sequence[str], *, first: bool = False) -> Iterator[dict[str, Tensor]]:
+    """Within, what the layers gave last (or ``first``) is in the dict, by name: [B, C, H, W] each."""
     found: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            found[name] = output.detach()
+            if not (first and name in found):
+                found[name] = output.detach()
 
         return hook
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.model.layers import one_thread
-from pipeline.tasks.diffusion.model.denoiser import OwnDenoiser
-from pipeline.tasks.diffusion.model.network import DiffusionNetwork
+from pipeline.tasks.diffusion.model.network import DiffusionNetwork, OwnDenoiser
 from pipeline.tasks.diffusion.model.sample import TILE_ROWS, Draw, Settings, sample
 from pipeline.tasks.diffusion.pixels import Pixels, to_pixels, to_values
 from schemas.brain import BrainSpec

@@ -16,8 +16,9 @@ from pipeline.model import brain
 from pipeline.model.checkpoint import read_section, read_trained_brain
 from pipeline.model.layers import initialise
 from pipeline.tasks.diffusion.model.judge import Judge, TrainingImages
+from pipeline.tasks.diffusion.model.map import ActivationMap, MapBrain, fit_map
 from pipeline.tasks.diffusion.model.unet import UNetModule
-from pipeline.tasks.diffusion.recipe import UNet
+from pipeline.tasks.diffusion.recipe import Map, UNet
 from schemas.brain import BrainSpec
 from schemas.recipe import Count, Positive
 
@@ -28,13 +29,14 @@ _GOLDEN_SEED = 0
 
 class DiffusionBrain(UNet, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="unet"):
     """`UNet`, with what the data say of it: the image's side and channels, the classes, the standard deviation of the
-    values (from -1 to 1) of training images, and how many of these the file remembers."""
+    values (from -1 to 1) of training images, how many of these the file remembers, and its map, if it has one."""
 
     size: Annotated[int, Meta(ge=4, le=256)]
     channels: Literal[1, 3]
     labels: tuple[str, ...]
     sigma_data: Positive
     num_train: Count
+    map: MapBrain | None = None
 
 
 class DiffusionNetwork(nn.Module):
@@ -46,6 +48,7 @@ class DiffusionNetwork(nn.Module):
         self.unet = UNetModule(config, config.channels, len(config.labels))
         self.judge = Judge(config.channels, config.size, len(config.labels))
         self.training_images = TrainingImages(config.num_train, config.channels * config.size**2)
+        self.map = ActivationMap(config.map) if config.map is not None else None
 
     @property
     def null_label(self) -> int:
@@ -62,6 +65,37 @@ class DiffusionNetwork(nn.Module):
         total = (level**2 + data**2).sqrt()
         said: Tensor = self.unet(x / total, sigma.log() / 4.0, labels)
         return x * (data / total) ** 2 + said * (level * data / total)
+
+
+class OwnDenoiser:
+    """The network of this task as a `Denoiser`."""
+
+    def __init__(self, network: DiffusionNetwork) -> None:
+        self.network = network
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        config = self.network.config
+        return config.channels, config.size, config.size
+
+    @property
+    def num_classes(self) -> int:
+        return self.network.null_label
+
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        return 0.0, float("inf")
+
+    @property
+    def layers(self) -> Mapping[str, nn.Module]:
+        return self.network.unet.layers
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def forward(self, x: Tensor, sigma: float, labels: Tensor) -> Tensor:
+        return self.network.denoise(x, x.new_full((len(x),), sigma), labels)
 
 
 def parse_network(data: Mapping[str, Any]) -> DiffusionBrain:
@@ -121,14 +155,24 @@ def export_parts(checkpoint: Mapping[str, Any]) -> ExportParts:
 
     Raises UserError when the checkpoint lacks something.
     """
-    spec = read_trained_brain(checkpoint)
+    spec, weights = read_trained_brain(checkpoint), dict(checkpoint["average_weights"])
+    recipe = read_section(checkpoint, "recipe")
+    quality: dict[str, float] = {}
+    options = msgspec.convert(recipe.get("map", {"num_references": 0}), Map)
+    if options.num_references:
+        module = build(spec, torch.Generator())
+        module.load_state_dict(weights)
+        fitted, quality = fit_map(OwnDenoiser(module.eval()), options)
+        weights |= {f"map.{name}": tensor for name, tensor in fitted.state_dict().items()}
+        mapped = {**spec.network, "map": msgspec.to_builtins(fitted.config)}
+        spec = msgspec.structs.replace(spec, network=mapped)
     network = parse_network(spec.network)
     image = {"dtype": "float32", "shape": ["B", network.channels, network.size, network.size], "range": [-1, 1]}
     metadata = {
         "task": "diffusion",
         "step": checkpoint["step"],
         "facts": read_section(checkpoint, "facts"),
-        "recipe": read_section(checkpoint, "recipe"),
+        "recipe": recipe,
         "recipe_hash": checkpoint.get("recipe_hash"),
         "input": {
             "x": {**image, "range": None},
@@ -138,7 +182,7 @@ def export_parts(checkpoint: Mapping[str, Any]) -> ExportParts:
         "output": {"denoised": image, "labels": [*network.labels], "null_label": len(network.labels)},
         "layers": list(build(spec, torch.Generator()).unet.layers),
     }
-    return ExportParts(spec, checkpoint["average_weights"], metadata, _golden_inputs(network))
+    return ExportParts(spec, weights, metadata | ({"map": quality} if quality else {}), _golden_inputs(network))
 
 
 def _golden_inputs(network: DiffusionBrain) -> dict[str, Tensor]:

@@ -9,7 +9,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -26,8 +28,17 @@ _RHO = 7.0  # of the schedule: most steps are at low noise
 _CHURN, _CHURN_MIN, _CHURN_MAX, _CHURN_NOISE = 40.0, 0.05, 50.0, 1.003
 
 Values = NDArray[np.float32]
-Around = Callable[[int], AbstractContextManager[object]]
-"""What is around the network's calls of a step, by its number from 0."""
+
+
+class Around(Protocol):
+    """What is around the network's calls of a step: by its number from 0, and the numbers of the draws in the tile."""
+
+    def __call__(self, step: int, tile: Sequence[int]) -> AbstractContextManager[object]: ...
+
+
+def nothing_around(step: int, tile: Sequence[int]) -> AbstractContextManager[object]:
+    """The steps are left alone."""
+    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -69,18 +80,27 @@ def schedule(num_steps: int, sigma_min: float = SIGMA_MIN, sigma_max: float = SI
 
 
 def sample(
-    denoiser: Denoiser, draws: Sequence[Draw], settings: Settings, around: Around = lambda step: nullcontext()
+    denoiser: Denoiser, draws: Sequence[Draw], settings: Settings, around: Around = nothing_around
 ) -> Iterator[Way]:
     """The images of ``draws``, in order, made a tile at a time."""
     for start in range(0, len(draws), TILE_ROWS):
-        tile = draws[start : start + TILE_ROWS]
-        padded = [*tile, *[tile[-1]] * (TILE_ROWS - len(tile))]
+        tile = tiled(range(start, min(start + TILE_ROWS, len(draws))))
         with torch.inference_mode(), one_thread():
-            ways = _sample_tile(denoiser, padded, settings, around)
-        yield from ways[: len(tile)]
+            ways = _sample_tile(denoiser, [draws[n] for n in tile], settings, partial(around, tile=tile))
+        yield from ways[: len(draws) - start]
 
 
-def _sample_tile(denoiser: Denoiser, draws: Sequence[Draw], settings: Settings, around: Around) -> list[Way]:
+def tiled(numbers: Sequence[int]) -> list[int]:
+    """A whole tile: the last one as often as it takes."""
+    return [*numbers, *[numbers[-1]] * (TILE_ROWS - len(numbers))]
+
+
+def _sample_tile(
+    denoiser: Denoiser,
+    draws: Sequence[Draw],
+    settings: Settings,
+    around: Callable[[int], AbstractContextManager[object]],
+) -> list[Way]:
     """The state is float64, as in the paper's code: at 80 times the image, float32 loses digits of it."""
     generators = [np.random.default_rng(draw.seed) for draw in draws]
     labels = torch.tensor([draw.label for draw in draws], device=denoiser.device)

@@ -22,7 +22,7 @@ def by_steps(rows: Rows) -> Iterator[Picture]:
     """Share of the right class and Frechet distance by number of steps, a line for each sampler and guidance."""
     groups: dict[tuple[str, float], dict[int, list[DiffusionPrediction]]] = {}
     for row in rows:
-        if row.label is not None:
+        if row.label is not None and row.steering is None:
             groups.setdefault((row.sampler, row.guidance), {}).setdefault(row.num_steps, []).append(row)
     groups = {key: steps for key, steps in groups.items() if len(steps) > 1}
     if not groups:
@@ -46,6 +46,35 @@ def by_steps(rows: Rows) -> Iterator[Picture]:
         caption="Left: share of images that the judge takes for their class, with 95 % intervals. Right: Frechet "
         "distance to as many real images in the judge's features; it grows as images become fewer, so that points "
         "compare only where they are of as many.",
+        canvas=canvas,
+    )
+
+
+def by_masked_steps(rows: Rows) -> Iterator[Picture]:
+    """Share judged as the class of the references by masked steps, a line for each thing that the model was told."""
+    groups: dict[str, dict[int, list[bool]]] = {}
+    for row in rows:
+        if row.steering is not None:
+            steps = groups.setdefault(row.steering.label_mode, {})
+            steps.setdefault(row.steering.num_masked, []).append(row.judged_label == row.steering.target)
+    if not groups:
+        return
+    canvas = plotting.new_figure(3.6)
+    ax = canvas.subplots()
+    for index, (mode, steps) in enumerate(groups.items()):
+        x = sorted(steps)
+        rates = [stats.wilson(sum(steps[count]), len(steps[count])) for count in x]
+        interval = [one.low for one in rates], [one.high for one in rates]
+        label = {"none": "told no class", "other": "told another class"}.get(mode, "told the same class")
+        plotting.band(ax, x, [one.value for one in rates], interval, plotting.look(index), label)
+    ax.set(xlabel="masked steps", ylabel="judged as the references' class", ylim=(-0.02, 1.02))
+    plotting.percent(ax.yaxis)
+    ax.legend()
+    yield Picture(
+        slug="steering",
+        title="Steering by references",
+        caption="For the first steps a layer says the mean of what it says of reference images of one class. Share of "
+        "images that the judge takes for that class, with 95 % intervals; 0 masked steps are no steering.",
         canvas=canvas,
     )
 

@@ -12,8 +12,10 @@ from pipeline.tasks.diffusion.evaluate.score import main_rows
 from pipeline.tasks.diffusion.pixels import decode_png
 from pipeline.tasks.diffusion.recipe import Visualize
 from pipeline.tasks.diffusion.rows import DiffusionPrediction
-from pipeline.tasks.diffusion.visualize import curves, sheets
+from pipeline.tasks.diffusion.visualize import curves, maps, sheets
 from schemas.rows import Figure
+
+WAYS_ON_MAP = 5  # more hide each other
 
 
 def draw(job: DrawJob) -> Iterator[Figure]:
@@ -33,7 +35,8 @@ def sections(job: DrawJob) -> Iterator[Section]:
     else:
         job.note("The ways from noise are not kept in these rows: infer.num_frames says how many images of each.")
     yield "How good it is", [*sheets.worst(main, options.images_per_class), sheets.nearest(main)]
-    yield "How it is asked", curves.by_steps(rows)
+    yield "How it is asked", [*curves.by_steps(rows), *curves.by_masked_steps(rows)]
+    yield "What it thinks", [*maps.on_map(main, WAYS_ON_MAP), *maps.side_by_side(job.predictions)]
     yield LEARNING, _learning(job)
 
 

@@ -6,8 +6,8 @@ import torch
 
 from pipeline.errors import UserError
 from pipeline.model.brain import read_brain
-from pipeline.tasks.diffusion.model.denoiser import OwnDenoiser, recorded, replaced
-from pipeline.tasks.diffusion.model.network import brain_spec, build
+from pipeline.tasks.diffusion.model.denoiser import recorded, replaced
+from pipeline.tasks.diffusion.model.network import OwnDenoiser, brain_spec, build
 from tests.tasks.diffusion.small_model import small_brain, small_network
 
 

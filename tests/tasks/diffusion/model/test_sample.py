@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.tasks.diffusion.model.denoiser import OwnDenoiser
+from pipeline.tasks.diffusion.model.network import OwnDenoiser
 from pipeline.tasks.diffusion.model.sample import Draw, Settings, sample, schedule
 from tests.tasks.diffusion.small_model import small_network
 

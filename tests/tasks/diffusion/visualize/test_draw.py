@@ -32,7 +32,7 @@ def test_all_there_is_to_see_is_drawn(rows: list[DiffusionPrediction], digits_ru
     notes: list[str] = []
     job = DrawJob({"a": rows, "b": rows}, tmp_path, train_folder=digits_run / "train", note=notes.append)
     figures = {figure.id: figure for figure in draw(job)}
-    assert list(figures) == ["sheet", "ways", "worst", "nearest", "training", "checkpoints"]
+    assert list(figures) == ["sheet", "ways", "worst", "nearest", "steering", "map", "maps", "training", "checkpoints"]
     assert notes == []
     for figure in figures.values():
         with Image.open(tmp_path / figure.path) as image:

@@ -1,0 +1,61 @@
+"""Points of many dimensions on a plane, neighbours near each other: t-SNE (van der Maaten and Hinton 2008), exact.
+
+Nothing in it is drawn: it begins from the first two principal components, so that the same points give the same map.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.stats import Floats
+
+_NUM_STEPS, _NUM_EXAGGERATED = 400, 120
+_EXAGGERATION = 12.0
+_BISECTIONS = 40  # of the width of each point's neighbourhood
+
+
+def lay_out(points: Floats, perplexity: float) -> Floats:
+    """Points float64 [N, K], of which the first two dimensions vary most, -> float64 [N, 2].
+
+    Time and memory grow with N squared: 1,000 points take some seconds.
+    """
+    wanted = torch.from_numpy(points).float()
+    affinities = _affinities(
+        torch.cdist(wanted, wanted).double() ** 2, min(perplexity, (len(points) - 1) / 3.0)
+    ).float()
+    places = (wanted[:, :2] / wanted[:, 0].std() * 1e-4).clone()
+    velocity, gains = torch.zeros_like(places), torch.ones_like(places)
+    rate = max(len(points) / _EXAGGERATION / 4.0, 50.0)  # as Belkina et al. 2019
+    for step in range(_NUM_STEPS):
+        early = step < _NUM_EXAGGERATED
+        slope = _slope(places, affinities * (_EXAGGERATION if early else 1.0))
+        gains = torch.where(slope.sign() == velocity.sign(), gains * 0.8, gains + 0.2).clamp(min=0.01)
+        velocity = (0.5 if early else 0.8) * velocity - rate * gains * slope
+        places = places + velocity
+    centred = places - places.mean(0)
+    return centred.double().numpy()
+
+
+def _affinities(squared: Tensor, perplexity: float) -> Tensor:
+    """How much each point is another's neighbour, [N, N], 1 in all: every neighbourhood has the same entropy."""
+    num = len(squared)
+    low, high = squared.new_zeros(num, 1), squared.new_full((num, 1), float("inf"))
+    width = squared.new_ones(num, 1) / squared.mean()
+    near = squared - squared.masked_fill(torch.eye(num, dtype=torch.bool), float("inf")).amin(1, keepdim=True)
+    for _ in range(_BISECTIONS):
+        weights = (-near * width).exp().fill_diagonal_(0.0)
+        share = weights / weights.sum(1, keepdim=True)
+        entropy = -(share * share.clamp(min=1e-300).log()).sum(1, keepdim=True)
+        is_wide = entropy > np.log(perplexity)
+        low, high = torch.where(is_wide, width, low), torch.where(is_wide, high, width)
+        width = torch.where(high.isinf(), width * 2.0, (low + high) / 2.0)
+    return (share + share.T) / (2.0 * num)
+
+
+def _slope(places: Tensor, affinities: Tensor) -> Tensor:
+    """The gradient of the divergence between neighbourhoods in the space and on the plane: [N, 2]."""
+    kernel = (
+        1.0 / (1.0 + torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist") ** 2)
+    ).fill_diagonal_(0)
+    pull = (affinities - kernel / kernel.sum()) * kernel
+    return 4.0 * (pull.sum(1, keepdim=True) * places - pull @ places)
