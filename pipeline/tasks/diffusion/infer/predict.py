@@ -14,6 +14,7 @@ import torch
 
 from pipeline.contract.jobs import InferJob
 from pipeline.contract.parts import InferPart
+from pipeline.model.layers import one_thread
 from pipeline.tasks.diffusion.infer.record import CHUNK, check_layers, record
 from pipeline.tasks.diffusion.infer.watch import Masks, Watch, rounded
 from pipeline.tasks.diffusion.model.activations import References, look_at
@@ -26,6 +27,7 @@ from schemas.rows import Example
 
 UNKNOWN_CLASS, WRONG_RANGE, WRONG_STEERING = "unknown_class", "wrong_sigma_range", "wrong_steering"
 _DIGITS = 5
+_OF_REAL = ("judged_label", "features", "nearest_train_distance")  # what of a real image a row says
 _COPIED = tuple(
     name for name in DiffusionExample.__struct_fields__ if name not in (*Example.__struct_fields__, "task", "schema")
 )
@@ -81,7 +83,7 @@ def _answer(
         for number, way in enumerate(sample(model.denoiser, draws, settings, watch)):
             place = places[number]
             rows[place] = _row(model, batch[place], way, num_frames, watch.positions(number, way.sigmas))
-    return _mapped(model, [_judged(model, rows[place]) for place in range(len(batch))])
+    return _mapped(model, _judged(model, [rows[place] for place in range(len(batch))]))
 
 
 def _masks(model: DiffusionModel, example: DiffusionExample, references: References) -> Masks:
@@ -102,12 +104,11 @@ def _mapped(model: DiffusionModel, rows: list[DiffusionPrediction]) -> list[Diff
     images = [to_values(decode_png(rows[place].image_png or "")) for place in made]
     said = look_at(model.denoiser, images, [rows[place].seed for place in made], [config.layer], config.sigmas[:1])
     for place, values in zip(made, said[config.layer][:, 0], strict=True):
-        embedded = activation_map.embed(torch.from_numpy(values).to(model.denoiser.device))
-        rows[place] = msgspec.structs.replace(
-            rows[place],
-            map_position=rounded(activation_map, embedded, config.sigmas[0]),
-            map_embedding=tuple(round(float(one), 3) for one in embedded),
-        )
+        with one_thread():
+            embedded = activation_map.embed(torch.from_numpy(values).to(model.denoiser.device))
+            position = rounded(activation_map, embedded, config.sigmas[0])
+        embedding = tuple(round(float(one), 3) for one in embedded)
+        rows[place] = msgspec.structs.replace(rows[place], map_position=position, map_embedding=embedding)
     return rows
 
 
@@ -175,23 +176,24 @@ def _chosen(num_steps: int, num_frames: int) -> list[int]:
     return [round(k * (num_steps - 1) / (num_frames - 1)) for k in range(num_frames)]
 
 
-def _judged(model: DiffusionModel, row: DiffusionPrediction) -> DiffusionPrediction:
-    """The row with what the judge says of its image, and of the real one."""
-    if row.image_png is None:
-        return row
-    images: dict[str, Pixels] = {"": decode_png(row.image_png)}
-    if row.real_png is not None:
-        images["real_"] = decode_png(row.real_png)
+def _judged(model: DiffusionModel, rows: Sequence[DiffusionPrediction]) -> list[DiffusionPrediction]:
+    """The rows with what the judge says of their images, and of the real ones."""
+    images: dict[tuple[int, str], Pixels] = {}
+    for place, row in enumerate(rows):
+        if row.image_png is not None:
+            images[place, ""] = decode_png(row.image_png)
+            if row.real_png is not None:
+                images[place, "real_"] = decode_png(row.real_png)
     said = dict(zip(images, model.judge(list(images.values())), strict=True))
-    facts = _said(model, said[""])
-    own = said[""].probabilities
-    if row.label is not None:
-        facts["label_probability"] = round(float(own[model.number_of(row.label)]), _DIGITS)
-    if "real_" in said:
-        real = _said(model, said["real_"])
-        kept = ("judged_label", "features", "nearest_train_distance")
-        facts |= {f"real_{name}": real[name] for name in kept}
-    return msgspec.structs.replace(row, **facts)
+    out = list(rows)
+    for (place, prefix), judgement in said.items():
+        facts = _said(model, judgement)
+        if prefix:
+            facts = {f"{prefix}{name}": facts[name] for name in _OF_REAL}
+        elif (label := rows[place].label) is not None:
+            facts["label_probability"] = round(float(judgement.probabilities[model.number_of(label)]), _DIGITS)
+        out[place] = msgspec.structs.replace(out[place], **facts)
+    return out
 
 
 def _said(model: DiffusionModel, judgement: Judgement) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor
 
+from pipeline.model.layers import one_thread
 from pipeline.tasks.diffusion.model.denoiser import Denoiser, recorded, replaced
 from pipeline.tasks.diffusion.model.map import ActivationMap
 from pipeline.tasks.diffusion.rows import Position
@@ -58,7 +59,8 @@ class Watch:
 
     def _placed(self, said: Sequence[Tensor], sigmas: Sequence[float]) -> tuple[Position, ...]:
         assert self.map is not None
-        found = [rounded(self.map, self.map.embed(one), sigma) for one, sigma in zip(said, sigmas, strict=False)]
+        with one_thread():
+            found = [rounded(self.map, self.map.embed(one), sigma) for one, sigma in zip(said, sigmas, strict=False)]
         return tuple(found)
 
 
