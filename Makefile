@@ -38,7 +38,7 @@ PREDICTIONS := $(RUN)/infer/predictions.jsonl
 METRICS     := $(RUN)/evaluate/metrics.jsonl
 REPORT      := $(RUN)/visualize/report.html
 
-.PHONY: help install demo examples train export infer evaluate visualize pretrained follow explore compare sweep gate gate-update
+.PHONY: help install demo examples train export infer evaluate visualize pretrained follow serve explore compare sweep gate gate-update
 .PHONY: test test-mlflow test-ray check format bench unfinished
 # Interrupted work stays: the stages resume it.
 .PRECIOUS: $(EXAMPLES) $(CHECKPOINT) $(MODEL) $(PREDICTIONS) $(METRICS) $(REPORT)
@@ -47,6 +47,7 @@ help:
 	@echo 'make demo                     install, then the main job end to end; says where the report is'
 	@echo 'make STAGE RECIPE=full        examples, train, export, infer, evaluate, visualize (and what they need)'
 	@echo 'make follow RECIPE=full       watch that training, live or afterwards'
+	@echo 'make serve RECIPE=full        that model behind HTTP'
 	@echo 'make explore                  what the layers of a pretrained generator know, as a map in the browser'
 	@echo 'make compare FILES="A B"      what differs between predictions of several models, and how sure that is'
 	@echo 'make sweep SWEEP=tiny         a grid of models and settings, and one table over it'
@@ -110,6 +111,9 @@ pretrained: $(MODEL)
 
 follow: | $(INSTALLED)
 	$(call STAGE,follow)
+
+serve: | $(INSTALLED)
+	$(call STAGE,serve)
 
 # On a pretrained generator, with no training: what its layers say of images is recorded once.
 explore: | $(INSTALLED)

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.files.behind import Behind
 from pipeline.files.shared import append_lines
+from pipeline.run.behind import Behind
 from pipeline.serve.metrics import Metrics
 
-FILE, TRUTHS = "predictions.jsonl", "truths.jsonl"
+FILE, TRUTHS, JUDGED = "predictions.jsonl", "truths.jsonl", "judged.jsonl"  # the last: rows with their truth
 QUEUE_CAPACITY = 10_000  # rows: half a second of a busy worker
 LINGER_S = 0.02
 

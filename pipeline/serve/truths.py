@@ -18,7 +18,7 @@ from pipeline.files.shared import append_lines
 from pipeline.records.measured import POOLED, STATISTICS
 from pipeline.serve.exchange import Exchange
 from pipeline.serve.http.problems import Problem
-from pipeline.serve.log import FILE, TRUTHS
+from pipeline.serve.log import FILE, JUDGED, TRUTHS
 from pipeline.serve.metrics import Reading
 
 MAX_IDS = 100_000  # of answers whose truth may still come, newest first
@@ -83,8 +83,15 @@ class Joined:
             return id in self._places
 
     def add(self, truth: Any) -> None:
-        """Keep a truth. Raises UserError when the disk takes no more."""
+        """Keep a truth, and the row with it: a proof finds it there, however much was answered since.
+
+        Raises UserError when the disk takes no more.
+        """
         append_lines(self.folder / TRUTHS, encode(truth))
+        with self._lock:
+            row = self._row(truth.id)
+        if row is not None:
+            append_lines(self.folder / JUDGED, encode(self._exchange.with_truth(row, truth)))
 
     def readings(self) -> dict[str, float]:
         """The value of each gauge over all records whose truth is known."""
@@ -107,11 +114,16 @@ class Joined:
     def _newly_joined(self) -> Iterator[tuple[str, Any]]:
         for _, _, line in self._truths.lines():
             truth = msgspec.json.decode(line, type=self._exchange.truth)
-            if place := self._places.get(truth.id):  # type: ignore[attr-defined]
-                file, offset, length = place
-                row = os.pread(file.fileno(), length, offset)
-                prediction = msgspec.json.decode(row, type=self._exchange.prediction)
-                yield prediction.id, self._exchange.with_truth(prediction, truth)
+            row = self._row(truth.id)  # type: ignore[attr-defined]
+            if row is not None:
+                yield row.id, self._exchange.with_truth(row, truth)
+
+    def _row(self, id: str) -> Any:
+        """The newest answer of that id, None where there is none among the newest."""
+        if id not in self._places:
+            return None
+        file, offset, length = self._places[id]
+        return msgspec.json.decode(os.pread(file.fileno(), length, offset), type=self._exchange.prediction)
 
     def _measure(self, joined: Mapping[str, Any]) -> None:
         measured = load_part(self._task, EvaluatePart).measure_records(list(joined.values()), self._options)

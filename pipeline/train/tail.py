@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.files import Appender
-from pipeline.files.behind import Behind
+from pipeline.run.behind import Behind
 from schemas.rows import Episode
 
 Build = Callable[[int], Episode]

@@ -16,17 +16,19 @@ from typing import Any
 import msgspec
 
 from pipeline.contract.load import load_part
-from pipeline.contract.parts import RowsPart
+from pipeline.contract.parts import EvaluatePart, RowsPart
 from pipeline.contract.serving import Answerer
 from pipeline.errors import UserError
 from pipeline.files import write_all
 from pipeline.gate.report import headline
 from pipeline.gate.run import GateJob, run_gate
-from pipeline.gate.spec import load_gate
+from pipeline.gate.spec import load_gate, with_flags
 from pipeline.serve.exchange import Exchange
+from pipeline.serve.log import FILE, JUDGED
+from schemas.gate import GateSpec
 
-FILE, TRUTHS = "predictions.jsonl", "truths.jsonl"
 NUM_ROWS = 200
+TOLERANCE = "1%"  # of the old model's value: another training of the same recipe differs by more
 MIN_JUDGED = 20  # rows with truth; an interval over fewer says nothing
 TAIL_BYTES = 4 << 20  # of a log that are looked at: 2,500 rows of localization
 CHUNK = 100  # rows that a model is asked at a time
@@ -55,9 +57,9 @@ class Prover:
         """Raises UserError where the new model is worse, with what is."""
         logged = list(self._newest()) if self.log and self.num_rows else []
         rows = [row for row, _ in logged]
-        before, now = self._said_before(old, rows), _ask(new, list(map(self._example, rows)))
+        before, now = self._said_before(old, rows), _ask(new, self._examples(rows))
         lost = {n for n, (was, has) in enumerate(zip(before, now, strict=True)) if has.error and not was.error}
-        again = _ask(old, [self._example(rows[n]) for n in sorted(lost)])
+        again = _ask(old, self._examples([rows[n] for n in sorted(lost)]))
         failed = [one.id for one in again if not one.error]
         if failed:
             what = f"it fails on {len(failed)} of {len(now)} logged rows that the old one answers: {failed[0]}"
@@ -76,37 +78,43 @@ class Prover:
     def _said_before(self, old: Answerer, rows: Sequence[Any]) -> list[Any]:
         """What the old model says of the rows; of those that another model answered it is asked."""
         others = [row for row in rows if row.model != old.identity.model]
-        asked = {row.id: row for row in _ask(old, [self._example(row) for row in others])}
+        asked = {row.id: row for row in _ask(old, self._examples(others))}
         return [asked.get(row.id, row) for row in rows]
 
     def _newest(self) -> Iterator[tuple[Any, bool]]:
-        """Up to ``num_rows`` rows, their truth filled in where it is known, and whether it is; such rows first."""
-        found: dict[str, tuple[Any, bool]] = {}
-        truth, row = msgspec.json.Decoder(self.exchange.truth), msgspec.json.Decoder(self.exchange.prediction)
+        """Up to ``num_rows`` rows, and whether their truth is known: such rows first, the newest of each kind."""
         assert self.log is not None
-        for path in sorted(self.log.rglob(FILE), key=lambda one: one.stat().st_mtime_ns, reverse=True):
-            truths: list[Any] = [truth.decode(line) for line in _tail(path.with_name(TRUTHS))]
-            told = {one.id: one for one in truths}
-            for line in reversed(_tail(path)):
-                id = msgspec.json.decode(line, type=_Named).id
-                if id not in found and (id in told or len(found) < self.num_rows):
-                    one = row.decode(line)
-                    found[id] = (self.exchange.with_truth(one, told[id]), True) if id in told else (one, False)
-        yield from sorted(found.values(), key=lambda one: not one[1])[: self.num_rows]
+        found: dict[str, tuple[Any, bool]] = {}
+        for name in (JUDGED, FILE):
+            for path in sorted(self.log.rglob(name), key=lambda one: one.stat().st_mtime_ns, reverse=True):
+                for line in reversed(_tail(path)):
+                    if len(found) == self.num_rows:
+                        break
+                    if (id := msgspec.json.decode(line, type=_Named).id) not in found:
+                        found[id] = (msgspec.json.decode(line, type=self.exchange.prediction), name == JUDGED)
+        yield from found.values()
 
-    def _example(self, row: Any) -> Any:
-        """The example behind a row, which holds all that was asked."""
+    def _examples(self, rows: Sequence[Any]) -> list[Any]:
+        """The examples behind rows, which hold all that was asked."""
         example, names = load_part(self.task, RowsPart).types["example_v1"], self.exchange.part.truth
-        own = [name for name in example.__struct_fields__ if name not in ("task", "schema")]
-        return example(**{name: getattr(row, names.get(name, name)) for name in own})
+        places = {name: names.get(name, name) for name in example.__struct_fields__ if name not in ("task", "schema")}
+        return [example(**{name: getattr(row, place) for name, place in places.items()}) for row in rows]
+
+    def _gate(self) -> GateSpec:
+        """The measures that evaluate shows first, each of which may lose `TOLERANCE`."""
+        part = load_part(self.task, EvaluatePart)
+        better = {one.name: one.better for one in part.glossary}
+        shown = dict.fromkeys(one.metric for one in part.table.columns if better[one.metric] != "neither")
+        return with_flags(load_gate(None, self.task)[0], [f"{name}={TOLERANCE}" for name in shown], [])
 
     def _judge(self, before: Sequence[Any], now: Sequence[Any]) -> str:
         with tempfile.TemporaryDirectory() as folder:
             old, new = Path(folder, "old.jsonl"), Path(folder, "new.jsonl")
             write_all(old, before)
             write_all(new, now)
-            spec, _ = load_gate(None, self.task)
-            report = run_gate(GateJob(spec=spec, options=self.options, input=new, baseline=old, where="logged rows"))
+            report = run_gate(
+                GateJob(spec=self._gate(), options=self.options, input=new, baseline=old, where="logged rows")
+            )
         if report.failed:
             what = f"it is worse on {len(now)} logged rows: {headline(report)}"
             raise UserError(what, remedy="the old model goes on answering; baton compare shows more")

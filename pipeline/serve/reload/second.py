@@ -8,7 +8,7 @@ import msgspec
 
 from pipeline.contract.serving import Answerer
 from pipeline.files import encode
-from pipeline.files.behind import Behind
+from pipeline.run.behind import Behind
 from pipeline.serve.log import RequestLog
 
 SHADOW_CAPACITY = 1000  # requests that wait for a shadow that is slower than the model; more are dropped

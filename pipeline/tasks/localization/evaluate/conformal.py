@@ -18,7 +18,7 @@ from pipeline.files import read_all
 from pipeline.stats import Floats
 from pipeline.tasks.localization.ellipse import PROBABILITIES
 from pipeline.tasks.localization.evaluate.ellipses import needed_factors
-from pipeline.tasks.localization.evaluate.subjects import score_model
+from pipeline.tasks.localization.evaluate.subjects import Scored, score_model
 from pipeline.tasks.localization.rows import Prediction
 
 LEAST_RECORDS = math.ceil(1 / (1 - PROBABILITIES[-1])) - 1  # of fewer, the largest ellipse would have no end
@@ -26,15 +26,24 @@ LEAST_RECORDS = math.ceil(1 / (1 - PROBABILITIES[-1])) - 1  # of fewer, the larg
 
 @dataclass(frozen=True)
 class Calibration:
-    """``regions`` [n] are those of the calibration records, in order; ``factors`` [P] by how much the ellipses of
+    """``needed`` [n] is `_needed` of the calibration records, in order; ``factors`` [P] by how much the ellipses of
     `PROBABILITIES` have to grow."""
 
-    regions: Floats
+    needed: Floats
     factors: Floats
 
-    def rescaled(self, region: Floats) -> Floats:
-        """What regions [N] are after calibration: the share of calibration records that needed less."""
-        return np.searchsorted(self.regions, region) / (len(self.regions) + 1)
+    def __len__(self) -> int:
+        return len(self.needed)
+
+    def region(self, scored: Scored) -> Floats:
+        """The regions [N] of records after calibration: the share of calibration records that needed less."""
+        return np.searchsorted(self.needed, _needed(scored)) / (len(self) + 1)
+
+
+def _needed(scored: Scored) -> Floats:
+    """How large a region each record needs, [N]: its probability, and above all of these, where that is 1 but for
+    rounding, the likelihood."""
+    return np.where(scored.region < 1 - 1e-9, scored.region, 1e6 + scored.negative_log_likelihood)
 
 
 def calibrate(path: Path, predictions: Sequence[Prediction]) -> Calibration:
@@ -68,4 +77,4 @@ def calibrate(path: Path, predictions: Sequence[Prediction]) -> Calibration:
     truths = np.array([(row.latitude, row.longitude) for row in rows], np.float64)
     needed = np.sort(needed_factors(rows, truths), axis=0)
     ranks = [math.ceil((len(rows) + 1) * p) - 1 for p in PROBABILITIES]
-    return Calibration(np.sort(score_model(rows, truths).region), needed[ranks, np.arange(len(ranks))])
+    return Calibration(np.sort(_needed(score_model(rows, truths))), needed[ranks, np.arange(len(ranks))])

@@ -215,7 +215,7 @@ def _rescaled(model: Scored, calibration: Calibration) -> Scored:
     return replace(
         model,
         negative_log_likelihood=nothing,
-        region=calibration.rescaled(model.region),
+        region=calibration.region(model),
         area_km2=model.area_km2 * growth**2,
     )
 
@@ -231,7 +231,7 @@ def _remarks(
         for p, factor, one, other in zip(COVERAGES.values(), calibration.factors, before, after, strict=True)
     ]
     return [
-        f"Ellipses rescaled by {len(calibration.regions):,} records of {options.conformal}, and the truths in them "
+        f"Ellipses rescaled by {len(calibration):,} records of {options.conformal}, and the truths in them "
         f"before and after: {', '.join(parts)}."
     ]
 
@@ -310,7 +310,7 @@ def _curve(subject: str, regions: Floats, options: Evaluate) -> Iterator[Metric]
 def _factors(calibration: Calibration, scored: NDArray[np.bool_]) -> Iterator[Metric]:
     """By how much each ellipse grew, of the calibration records."""
     for name, factor in zip(ELLIPSE_FACTORS, calibration.factors.tolist(), strict=True):
-        yield _metric(_Slice("all", "all", scored), (name, POOLED, CONFORMAL), factor, len(calibration.regions))
+        yield _metric(_Slice("all", "all", scored), (name, POOLED, CONFORMAL), factor, len(calibration))
 
 
 def _score_rows(rows: Sequence[Prediction], subjects: Subjects) -> Iterator[Score]:

@@ -7,7 +7,7 @@
 
   /** Measurements at the receivers that the model knows, weaker from one to the next. */
   function example(model) {
-    const receivers = model?.network?.network?.receivers || [];
+    const receivers = model?.network?.network?.receivers_known || [];
     const measurements = receivers.slice(0, 5).map(({ name, latitude, longitude }, n) =>
       ({ receiver: name, latitude, longitude, level_dbm: -62 - 6 * n }));
     return { measurements, frequency_mhz: 145 };

@@ -8,6 +8,19 @@ from pipeline.tasks.diffusion.follow import predictions, training
 from pipeline.tasks.diffusion.rows import DiffusionEpisode, DiffusionPrediction
 from tests.conftest import Baton
 
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="  # one black pixel
+EPISODE = DiffusionEpisode(
+    id="s",
+    step=3,
+    ended_unix_s=0.0,
+    loss=0.5,
+    images_png=(PNG, PNG),
+    labels=("0", "1"),
+    judged=("0", "7"),
+    probabilities=(0.9, 0.6),
+    num_right=1,
+)
+
 
 def test_a_training_is_a_grid_of_images_with_what_the_judge_sees(digits_run: Path) -> None:
     row = read_all(digits_run / "train/episodes.jsonl", DiffusionEpisode)[-1]

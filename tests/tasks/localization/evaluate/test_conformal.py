@@ -35,6 +35,16 @@ def test_ellipses_that_are_too_small_are_made_right(tmp_path: Path) -> None:
     assert remark.startswith("Ellipses rescaled by 2,000 records of ") and "95 % x 3.04 (28.4 -> 95.7 %)" in remark
 
 
+def test_a_model_that_is_sure_beyond_all_digits_is_calibrated_too(tmp_path: Path) -> None:
+    """Errors of 30 standard deviations: the probability of every region is 1 but for rounding."""
+    write_all(tmp_path / "calibration.jsonl", predictions(drawn(1000, 3000, 1), 100, "calibration"))
+    options = Evaluate(conformal=str(tmp_path / "calibration.jsonl"), num_resamples=50)
+    evaluation = evaluate(predictions(drawn(1000, 3000, 2), 100), options)
+    found = {m.name: m.value for m in evaluation.metrics if (m.subject, m.slice_by) == ("conformal", "all")}
+    assert found["coverage_95"] == pytest.approx(0.95, abs=0.03)
+    assert found["coverage_95"] == found["ellipse_coverage_95"]
+
+
 def test_ellipses_that_are_right_stay(tmp_path: Path) -> None:
     write_all(tmp_path / "calibration.jsonl", predictions(drawn(2000, 1000, 1), 1000, "calibration"))
     found = calibrate(tmp_path / "calibration.jsonl", predictions(drawn(1, 1000, 2), 1000))

@@ -19,6 +19,8 @@ FIX = Prediction(
     covariance_m2=(1e8, 0.0, 4e8),
     ellipses=ellipses((1e8, 0.0, 4e8)),
 )
+LOST = Prediction(id="event-1", model="m", measurements=(), error="no_known_receiver")
+EPISODE = Episode(id="s", step=3, ended_unix_s=0.0, loss=8.5, fixes=(FIX, LOST))
 
 
 def test_a_map_has_north_above_and_kilometres_as_units() -> None:
@@ -36,8 +38,7 @@ def test_a_map_has_north_above_and_kilometres_as_units() -> None:
 
 
 def test_a_scene_tells_the_error_of_every_fix_and_stands_without_any() -> None:
-    lost = Prediction(id="event-1", model="m", measurements=(), error="no_known_receiver")
-    told = scene(Moment(Episode(id="s", step=3, ended_unix_s=0.0, loss=8.5, fixes=(FIX, lost)), 0))
+    told = scene(Moment(EPISODE, 0))
     assert [round(one.value) for one in told.readings[0].values] == [96, 0]
     assert told.headline == ("step 3", "loss 8.500")
-    assert isinstance(map_of([lost]), Plane)
+    assert isinstance(map_of([LOST]), Plane)

@@ -12,6 +12,7 @@ from pipeline.tasks.localization.examples import make_examples
 from pipeline.tasks.localization.infer.predict import predict
 from pipeline.tasks.localization.recipe import Infer
 from pipeline.tasks.localization.rows import Example, Measurement, Prediction
+from tests.support.zygote import Zygote
 from tests.tasks.localization.small import RECIPES, export_small, recipe
 
 
@@ -71,3 +72,7 @@ def test_a_record_of_strangers_has_an_error_and_the_others_do_not(exported: tupl
     rows = run(path, [examples[0], stranger, examples[1]])
     assert [row.error for row in rows] == [None, "no_known_receiver", None]
     assert rows[1].fix_latitude is None and rows[0] == run(path, [examples[0]])[0]
+
+
+def test_a_server_needs_no_torch_to_ask_and_to_answer(without_torch: Zygote) -> None:
+    assert without_torch.run(code="import pipeline.tasks.localization.infer.answer").code == 0
