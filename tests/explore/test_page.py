@@ -16,7 +16,10 @@ from tests.support.browser import Page, find_browser, needs_browser, open_browse
 
 pytestmark = needs_browser
 
-READY = "panes.length > 0 && panes[0].cloud.xs !== undefined && link.isOpen && !document.getElementById('all').hidden"
+READY = (  # also asked while the page loads anew
+    "document.readyState === 'complete' && typeof panes === 'object' && panes.length > 0 && link.isOpen && "
+    "panes[0].cloud.xs !== undefined && !document.getElementById('all').hidden"
+)
 DONE = "[...made.values()].filter((one) => one.state === 'done').length"
 
 
@@ -429,5 +432,5 @@ def test_with_users_one_logs_in_and_finds_what_one_made(
         browser.click("#log summary")
         browser.wait("document.querySelectorAll('#log-lines li').length === 3")
         browser.click("#log-out")
-        browser.wait("document.getElementById('all')?.hidden && !document.getElementById('login').hidden")
+        browser.wait("document.getElementById('all')?.hidden && document.getElementById('login')?.hidden === false")
         browser.go("data:text/html,gone")
