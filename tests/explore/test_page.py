@@ -245,7 +245,7 @@ def test_a_generation_comes_image_by_image_is_drawn_as_a_trajectory_and_stays(br
     served.toys[0].gate.clear()
     browser.click("#generate")
     browser.wait("made.get(1)?.steps?.length === 1")
-    assert "step 1 of 6" in text(browser, "gallery")
+    browser.wait("document.getElementById('gallery').textContent.includes('step 1 of 6')")
     assert browser.run("document.querySelector('#gallery img').src.length") > 100
     served.toys[0].gate.set()
     browser.wait(f"{DONE} === 1 && made.get(1).steps?.length === 6")
@@ -326,12 +326,13 @@ def test_steering_takes_the_chosen_records_and_shows_what_it_does_here(browser: 
 def test_what_was_made_survives_a_reload_and_is_downloaded_as_rows(browser: Page, served: Served) -> None:
     browser.click("#generate")
     browser.wait(f"{DONE} === 1 && made.get(1).steps?.length === 6 && location.hash.includes('t=1')")
+    browser.wait("!document.getElementById('steps').hidden && location.hash.includes('o=1')")
     image = browser.run("made.get(1).image")
     browser.run("window.isOld = true; location.reload()")
     browser.wait(f"window.isOld === undefined && document.readyState === 'complete' && {READY}")
     browser.wait("made.get(1)?.steps?.length === 6 && panes[0].cloud.paths.length === 1")
     assert browser.run("made.get(1).image") == image
-    assert browser.run("document.getElementById('steps').hidden") is False
+    browser.wait("document.getElementById('steps').hidden === false")
     rows = browser.run("fetch(document.getElementById('predictions').href).then((answer) => answer.text())")
     assert json.loads(rows)["image_png"] == image
 
