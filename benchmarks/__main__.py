@@ -19,6 +19,7 @@ BENCHMARKS = {
     "delivery": "how late a follower in another process sees an episode",
     "live_page": "how late those who watch in a browser get an episode, and what that costs",
     "explore": "what who explores in a browser waits for, beside a plotly figure sent anew",
+    "serve": "a small model over HTTP, against FastAPI + pydantic, LitServe and BentoML",
     "model_file": "opening and checking inference_v1, against torch.load; its size, against the checkpoint",
     "jsonl": "decoding rows to keep them all, against a plain orjson loop",
     "detection_metrics": "AP from files and its intervals, against faster-coco-eval and hotcoco",

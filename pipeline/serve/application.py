@@ -11,9 +11,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from pipeline.contract.load import load_part
-from pipeline.contract.parts import RecipePart
 from pipeline.errors import UserError
+from pipeline.recipe.load import default_recipe
 from pipeline.serve import answers
 from pipeline.serve.answering import STICKY_HEADER, Answering, bug
 from pipeline.serve.exchange import exchange_of
@@ -50,7 +49,7 @@ class Application:
         self.limits = settings.limits
         self.exchange = exchange_of(settings.task)
         self.answering = Answering(settings, models, metrics)
-        options = msgspec.convert(settings.evaluate, section_type(settings.task, "evaluate"))
+        options = section_of(settings.task, "evaluate", settings.evaluate)
         self.truths = Truths(settings.log, self.exchange, settings.task, options) if settings.log else None
         self._keys = Keys(settings.auth_file)
         rate = self.limits.rate
@@ -241,12 +240,10 @@ class Application:
             raise invalid(error) from None
 
 
-def section_type(task: str, name: str) -> Any:
-    """The Struct of a section of a task's recipe."""
-    for one in msgspec.structs.fields(load_part(task, RecipePart).recipe):
-        if one.name == name:
-            return one.type
-    return None
+def section_of(task: str, name: str, plain: Any) -> Any:
+    """A section of a task's recipe from plain values; where there are none, as it is by default."""
+    section = getattr(default_recipe(task), name, None)
+    return section if plain is None else msgspec.convert(plain, type(section))
 
 
 def _problem_response(problem: Problem, path: str) -> Response:

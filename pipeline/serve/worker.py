@@ -4,13 +4,11 @@ import os
 import signal
 from pathlib import Path
 
-import msgspec
-
 from pipeline.contract.serving import Answerer
 from pipeline.errors import UserError
 from pipeline.serve.adapters import Asgi, Rsgi
 from pipeline.serve.answer import open_answerer
-from pipeline.serve.application import Application, section_type
+from pipeline.serve.application import Application, section_of
 from pipeline.serve.exchange import exchange_of
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.models import Models
@@ -23,8 +21,8 @@ from pipeline.serve.settings import Failure, read_settings, state_folder
 def application() -> Application:
     """What a worker answers with, made from the settings that its server left. Raises UserError."""
     settings, metrics = read_settings(), Metrics()
-    decoding = msgspec.convert(settings.decoding, section_type(settings.task, "infer"))
-    evaluate = msgspec.convert(settings.evaluate, section_type(settings.task, "evaluate"))
+    decoding = section_of(settings.task, "infer", settings.decoding)
+    evaluate = section_of(settings.task, "evaluate", settings.evaluate)
 
     def open_model(path: Path, version: str) -> Answerer:
         return open_answerer(

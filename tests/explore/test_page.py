@@ -16,7 +16,10 @@ from tests.support.browser import Page, find_browser, needs_browser, open_browse
 
 pytestmark = needs_browser
 
-READY = "panes.length > 0 && panes[0].cloud.xs !== undefined && link.isOpen && !document.getElementById('all').hidden"
+READY = (  # also asked while the page loads anew
+    "document.readyState === 'complete' && typeof panes === 'object' && panes.length > 0 && link.isOpen && "
+    "panes[0].cloud.xs !== undefined && !document.getElementById('all').hidden"
+)
 DONE = "[...made.values()].filter((one) => one.state === 'done').length"
 
 
@@ -242,7 +245,7 @@ def test_a_generation_comes_image_by_image_is_drawn_as_a_trajectory_and_stays(br
     served.toys[0].gate.clear()
     browser.click("#generate")
     browser.wait("made.get(1)?.steps?.length === 1")
-    assert "step 1 of 6" in text(browser, "gallery")
+    browser.wait("document.getElementById('gallery').textContent.includes('step 1 of 6')")
     assert browser.run("document.querySelector('#gallery img').src.length") > 100
     served.toys[0].gate.set()
     browser.wait(f"{DONE} === 1 && made.get(1).steps?.length === 6")
@@ -285,7 +288,7 @@ def test_steps_are_gone_through_with_keys(browser: Page, served: Served) -> None
     browser.press(",")
     assert text(browser, "step-text") == "step 4 of 6 · noise 0.0915"
     assert browser.run("document.getElementById('step-noised').hidden") is False
-    assert browser.run("panes[0].cloud.paths[0].at") == 3
+    browser.wait("panes[0].cloud.paths[0]?.at === 3")
     assert browser.run("document.querySelectorAll('#strip button').length") == 6
 
 
@@ -314,7 +317,7 @@ def test_steering_takes_the_chosen_records_and_shows_what_it_does_here(browser: 
     browser.click("#generate")
     browser.wait(f"{DONE} === 1 && made.get(1).steps?.length === 6")
     assert browser.run("made.get(1).request.references") == ["r00002", "r00006"]
-    assert browser.run("panes[0].cloud.paths[0].masked.filter(Boolean).length") == 4
+    browser.wait("panes[0].cloud.paths[0]?.masked.filter(Boolean).length === 4")
     browser.press("c")
     browser.run("settingsAgain()")
     assert browser.run("[at.selected, [...at.neighbours.keys()], formValues().num_masked]") == ["r00002", ["r00006"], 4]
@@ -323,12 +326,13 @@ def test_steering_takes_the_chosen_records_and_shows_what_it_does_here(browser: 
 def test_what_was_made_survives_a_reload_and_is_downloaded_as_rows(browser: Page, served: Served) -> None:
     browser.click("#generate")
     browser.wait(f"{DONE} === 1 && made.get(1).steps?.length === 6 && location.hash.includes('t=1')")
+    browser.wait("!document.getElementById('steps').hidden && location.hash.includes('o=1')")
     image = browser.run("made.get(1).image")
     browser.run("window.isOld = true; location.reload()")
     browser.wait(f"window.isOld === undefined && document.readyState === 'complete' && {READY}")
     browser.wait("made.get(1)?.steps?.length === 6 && panes[0].cloud.paths.length === 1")
     assert browser.run("made.get(1).image") == image
-    assert browser.run("document.getElementById('steps').hidden") is False
+    browser.wait("document.getElementById('steps').hidden === false")
     rows = browser.run("fetch(document.getElementById('predictions').href).then((answer) => answer.text())")
     assert json.loads(rows)["image_png"] == image
 
@@ -429,5 +433,5 @@ def test_with_users_one_logs_in_and_finds_what_one_made(
         browser.click("#log summary")
         browser.wait("document.querySelectorAll('#log-lines li').length === 3")
         browser.click("#log-out")
-        browser.wait("document.getElementById('all')?.hidden && !document.getElementById('login').hidden")
+        browser.wait("document.getElementById('all')?.hidden && document.getElementById('login')?.hidden === false")
         browser.go("data:text/html,gone")

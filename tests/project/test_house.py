@@ -6,6 +6,7 @@ import grimp
 import pytest
 
 from pipeline.contract import parts
+from pipeline.contract.exploring import ExplorePart
 from pipeline.contract.load import load_part, task_names
 from pipeline.contract.parts import Part
 from pipeline.follow.scene import FollowPart
@@ -23,7 +24,9 @@ VERBS: dict[str, type[Part]] = {
     "visualize": parts.VisualizePart,
     "follow": FollowPart,
     "convert": parts.ConvertPart,
+    "explore": ExplorePart,
 }
+OPTIONAL = {"convert", "explore"}
 COMMAND_ALONE = {"examples", "convert"}  # the task does all of the work
 NOUNS = {"export": "model"}  # what a task has for exporting is its model
 
@@ -39,7 +42,7 @@ def test_a_verb_has_a_command_and_a_room(verb: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_task_has_its_part_of_a_verb_in_a_place_of_that_name(task: str, verb: str) -> None:
     folder, name = ROOT / "pipeline/tasks" / task, NOUNS.get(verb, verb)
-    if verb == "convert" and not (folder / name).exists():
+    if verb in OPTIONAL and not (folder / name).exists():
         return  # optional
     assert isinstance(load_part(task, VERBS[verb]), VERBS[verb])
     assert all(home.split(".")[0] == name for home in VERBS[verb].HOMES)

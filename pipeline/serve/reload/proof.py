@@ -29,6 +29,7 @@ from schemas.gate import GateSpec
 
 NUM_ROWS = 200
 TOLERANCE = "1%"  # of the old model's value: another training of the same recipe differs by more
+NUM_RESAMPLES = 1000  # a quarter of what gate takes: requests share the processor with a proof
 MIN_JUDGED = 20  # rows with truth; an interval over fewer says nothing
 TAIL_BYTES = 4 << 20  # of a log that are looked at: 2,500 rows of localization
 CHUNK = 100  # rows that a model is asked at a time
@@ -100,12 +101,14 @@ class Prover:
         places = {name: names.get(name, name) for name in example.__struct_fields__ if name not in ("task", "schema")}
         return [example(**{name: getattr(row, place) for name, place in places.items()}) for row in rows]
 
-    def _gate(self) -> GateSpec:
-        """The measures that evaluate shows first, each of which may lose `TOLERANCE`."""
+    def _gate(self, rows: Sequence[Any]) -> GateSpec:
+        """The measures that evaluate shows first, of those that single rows have; each may lose `TOLERANCE`."""
         part = load_part(self.task, EvaluatePart)
         better = {one.name: one.better for one in part.glossary}
-        shown = dict.fromkeys(one.metric for one in part.table.columns if better[one.metric] != "neither")
-        return with_flags(load_gate(None, self.task)[0], [f"{name}={TOLERANCE}" for name in shown], [])
+        has = {one.name for one in part.measure_records(rows, self.options).metrics if better[one.name] != "neither"}
+        shown = dict.fromkeys(one.metric for one in part.table.columns if one.metric in has)
+        spec = msgspec.structs.replace(load_gate(None, self.task)[0], num_resamples=NUM_RESAMPLES)
+        return with_flags(spec, [f"{name}={TOLERANCE}" for name in shown], [])
 
     def _judge(self, before: Sequence[Any], now: Sequence[Any]) -> str:
         with tempfile.TemporaryDirectory() as folder:
@@ -113,7 +116,7 @@ class Prover:
             write_all(old, before)
             write_all(new, now)
             report = run_gate(
-                GateJob(spec=self._gate(), options=self.options, input=new, baseline=old, where="logged rows")
+                GateJob(spec=self._gate(before[:1]), options=self.options, input=new, baseline=old, where="logged rows")
             )
         if report.failed:
             what = f"it is worse on {len(now)} logged rows: {headline(report)}"

@@ -53,7 +53,7 @@ class Heard:
 
 def heard_of(rows: Sequence[Example | Prediction]) -> Heard:
     """The measurements of rows as arrays. A receiver without a height counts as one on the ellipsoid."""
-    num = max([1, *(len(row.measurements) for row in rows)])
+    num = max([1, *(len(row.measurements) for row in rows)])  # one column at least, where nobody heard anything
     values = np.full((len(rows), num, 6), np.nan)
     for n, row in enumerate(rows):
         if row.measurements:

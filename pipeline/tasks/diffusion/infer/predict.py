@@ -4,7 +4,7 @@ What goes wrong with one request stands in its own row. A row depends on its req
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, cast
 
@@ -47,7 +47,7 @@ def predict(job: InferJob) -> Iterator[DiffusionPrediction]:
         chunk = job.examples[start : start + size]
         rows: list[DiffusionPrediction] = []
         for done in range(0, len(chunk), options.batch_size):
-            rows += _answer(model, chunk[done : done + options.batch_size], options.num_frames, references)
+            rows += answer(model, chunk[done : done + options.batch_size], options.num_frames, references)
         if options.activations.layers:
             rows = record(model, rows, start, options.activations, job.write)
         for index, row in enumerate(rows, start=start):
@@ -62,10 +62,14 @@ def unit(options: Infer) -> int:
     return CHUNK if options.activations.layers else options.batch_size
 
 
-def _answer(
-    model: DiffusionModel, batch: Sequence[DiffusionExample], num_frames: int, references: References
+def answer(
+    model: DiffusionModel,
+    batch: Sequence[DiffusionExample],
+    num_frames: int,
+    references: References,
+    make_watch: Callable[..., Watch] = Watch,
 ) -> list[DiffusionPrediction]:
-    """The rows of a batch. Requests that are asked in the same way are generated together."""
+    """The rows of a batch. Requests that are asked in the same way are generated together, under a watch."""
     asked: dict[tuple[Settings, tuple[str, ...], int], list[int]] = {}
     rows: dict[int, DiffusionPrediction] = {}
     for place, example in enumerate(batch):
@@ -78,7 +82,7 @@ def _answer(
             rows[place] = DiffusionPrediction(**_facts(model, example), error=error)
     for (settings, _, num_masked), places in asked.items():
         masks = [_masks(model, batch[place], references) for place in places] if num_masked else []
-        watch = Watch(model.denoiser, model.module.map, masks, num_masked)
+        watch = make_watch(model.denoiser, model.module.map, masks, num_masked)
         draws = [_draw(model, batch[place]) for place in places]
         for number, way in enumerate(sample(model.denoiser, draws, settings, watch)):
             place = places[number]

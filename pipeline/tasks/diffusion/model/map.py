@@ -101,13 +101,13 @@ def fit_map(denoiser: Denoiser, options: Map) -> tuple[ActivationMap, dict[str, 
     images = generate(denoiser, list(zip(labels, seeds, strict=True)))
     said = look_at(denoiser, images, seeds, [options.layer], options.sigmas)[options.layer]
     flat = said.reshape(len(labels), len(options.sigmas), -1).swapaxes(0, 1).astype(np.float64)  # [L, R, D]
-    fitted = _fit(flat, options)
+    fitted = fit_points(flat, options)
     fitted.labels.copy_(torch.tensor(labels))
     fitted.seeds.copy_(torch.tensor(seeds))
     return fitted, _quality(fitted)
 
 
-def _fit(flat: Floats, options: Map) -> ActivationMap:
+def fit_points(flat: Floats, options: Map) -> ActivationMap:
     """Scaler, principal components and layout of activations [L, R, D]: one for all noise levels."""
     rows = flat.reshape(-1, flat.shape[2])
     mean, scale = rows.mean(axis=0), rows.std(axis=0).clip(1e-6)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.model.layers import one_thread
+from pipeline.tasks.diffusion.model.denoiser import Denoiser
 from pipeline.tasks.diffusion.model.network import DiffusionNetwork, OwnDenoiser
 from pipeline.tasks.diffusion.model.sample import TILE_ROWS, Draw, Settings, sample
 from pipeline.tasks.diffusion.pixels import Pixels, to_pixels, to_values
@@ -45,7 +46,7 @@ class DiffusionModel:
         if not isinstance(module, DiffusionNetwork):
             raise TypeError(f"a diffusion model needs a DiffusionNetwork, not {type(module).__name__}")
         self.module, self.brain, self.metadata, self.weights_hash = module.eval(), brain, metadata, weights_hash
-        self.denoiser = OwnDenoiser(module)
+        self.denoiser: Denoiser = OwnDenoiser(module)
 
     @property
     def labels(self) -> tuple[str, ...]:

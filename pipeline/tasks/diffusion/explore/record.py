@@ -1,0 +1,156 @@
+"""A bundle of what infer recorded: images, activations, a map of each layer, and what the layer knows."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.errors import UserError
+from pipeline.explore.bundle import IMAGES, BundleWriter
+from pipeline.files import read_all
+from pipeline.model.file import load_model
+from pipeline.tasks.diffusion.infer.record import open_activations
+from pipeline.tasks.diffusion.model.map import ActivationMap, fit_points
+from pipeline.tasks.diffusion.pixels import decode_png
+from pipeline.tasks.diffusion.recipe import Map
+from pipeline.tasks.diffusion.rows import MAIN, DiffusionPrediction
+from schemas.bundle import BundleManifest, Curve, Layer, Record
+
+MAX_MAP_POINTS = 1000  # that a map is fitted to; all others are placed between them
+MAX_PROBED = 2000  # records
+_TRAIN_SHARE = 0.7
+_RIDGE = 0.1  # of the mean square of a feature, times the number of records
+
+
+def record(run: Path, model_path: Path, folder: Path) -> None:
+    """Write a bundle into ``folder`` of the predictions with activations in ``run``. Raises UserError."""
+    rows = read_all(run / "predictions.jsonl", DiffusionPrediction)
+    shown = [row for row in rows if row.activations is not None and row.variant == MAIN and row.label is not None]
+    if not shown:
+        what, setting = "nothing was recorded with these predictions", "infer.activations.layers=[middle]"
+        raise UserError(what, where=str(run), remedy=f"baton infer diffusion --set '{setting}'")
+    model = load_model(model_path, task="diffusion")
+    module: Any = model.module
+    ref = shown[0].activations
+    assert ref is not None
+    order = np.argsort(ref.sigmas)[::-1]
+    levels, writer = tuple(ref.sigmas[k] for k in order), BundleWriter(folder)
+    images = [decode_png(row.image_png or "") for row in shown]
+    writer.array(IMAGES, (len(shown), *images[0].shape), np.uint8)[:] = images
+    labels = np.array([module.config.labels.index(row.label) for row in shown])
+    layers = []
+    for name in ref.files:
+        activations = _copy(writer, run, shown, name, order)
+        frozen = module.map if module.map is not None and module.map.config.layer == name else None
+        _lay_out(writer, name, activations, levels, frozen)
+        probes = {"class": tuple(probe(activations[:, level], labels) for level in range(len(levels)))}
+        layers.append(_layer(name, activations.shape[2], probes))
+    manifest = BundleManifest(
+        task="diffusion",
+        title=model_path.stem if model_path.stem != "model" else model_path.resolve().parent.parent.name,
+        weights_hash=model.weights_hash,
+        conditioning=ref.label,
+        num_records=len(shown),
+        image_shape=images[0].shape,
+        classes=module.config.labels,
+        noise_levels=levels,
+        layers=tuple(layers),
+        curves=tuple(steering_curves(rows)),
+    )
+    writer.finish(manifest, (_record(row) for row in shown))
+
+
+def _layer(name: str, num_features: int, probes: Mapping[str, tuple[float, ...]]) -> Layer:
+    return Layer(
+        name=name,
+        num_features=num_features,
+        activations=f"activations-{name}.npy",
+        coordinates=f"coordinates-{name}.npy",
+        probes=dict(probes),
+    )
+
+
+def _record(row: DiffusionPrediction) -> Record:
+    """Its id says how the image is made again: by its class and its seed."""
+    facts: dict[str, str | int | float] = {"judged": row.judged_label or "", "request": row.id}
+    assert row.label is not None
+    return Record(task="diffusion", id=f"{row.label}/{row.seed}", label=row.label, facts=facts)
+
+
+def reference_of(id: str) -> tuple[str, int]:
+    """Class and seed of a record of a bundle. Raises UserError where its id says none."""
+    label, slash, seed = id.rpartition("/")
+    if not (slash and seed.isdecimal()):
+        raise UserError(f"record {id!r} is no generated image", remedy="choose records of a map of this model")
+    return label, int(seed)
+
+
+def _copy(
+    writer: BundleWriter, run: Path, rows: Sequence[DiffusionPrediction], name: str, order: NDArray[np.int64]
+) -> NDArray[Any]:
+    """The activations of a layer [N, levels, D], a row at a time."""
+    copied: np.memmap[Any, Any] | None = None
+    for place, (_, said) in enumerate(open_activations(run, rows, name)):
+        flat = said[order].reshape(len(order), -1)
+        if copied is None:
+            copied = writer.array(f"activations-{name}.npy", (len(rows), *flat.shape), np.float16)
+        copied[place] = flat
+    assert copied is not None
+    return copied
+
+
+def _lay_out(
+    writer: BundleWriter, name: str, activations: NDArray[Any], levels: Sequence[float], frozen: ActivationMap | None
+) -> None:
+    """A place for each record at each level, on the map that is frozen in the model's file, or on a new one."""
+    num = len(activations)
+    some = activations[: max(MAX_MAP_POINTS // len(levels), 8)].astype(np.float64).swapaxes(0, 1)
+    fitted = frozen or fit_points(some, Map(layer=name, sigmas=tuple(levels)))
+    places = writer.array(f"coordinates-{name}.npy", (num, len(levels), 2), np.float32)
+    for number in range(num):
+        for level, sigma in enumerate(levels):
+            said = torch.from_numpy(activations[number, level].astype(np.float32))
+            places[number, level] = fitted.place(fitted.embed(said), sigma).numpy()
+
+
+def probe(features: NDArray[Any], labels: NDArray[np.int64]) -> float:
+    """The share of held-out records [N, D] whose class a linear classifier tells (ridge regression on the classes)."""
+    chosen = np.random.default_rng(0).permutation(len(features))[:MAX_PROBED]
+    x, y = features[chosen].astype(np.float64), np.eye(labels.max() + 1)[labels[chosen]]
+    split = int(_TRAIN_SHARE * len(x))
+    mean, scale = x[:split].mean(0), x[:split].std(0).clip(1e-6)
+    x = (x - mean) / scale
+    train, target = x[:split], y[:split] - y[:split].mean(0)
+    kernel = train @ train.T + _RIDGE * x.shape[1] * np.eye(split)  # a system of records, which are fewer than features
+    said = x[split:] @ (train.T @ np.linalg.solve(kernel, target)) + y[:split].mean(0)
+    return round(float((said.argmax(1) == labels[chosen][split:]).mean()), 4)
+
+
+def steering_curves(rows: Sequence[DiffusionPrediction]) -> list[Curve]:
+    """How often steered images are judged as their references' class, by masked steps and label; none without them."""
+    found: dict[str, dict[int, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row.steering is not None and row.image_png is not None:
+            is_right = row.judged_label == row.steering.target
+            found[row.steering.label_mode][row.steering.num_masked].append(is_right)
+    lines = {
+        mode: tuple((float(num), float(np.mean(right))) for num, right in sorted(counts.items()))
+        for mode, counts in sorted(found.items())
+    }
+    if not lines:
+        return []
+    layers = sorted({name for row in rows if row.steering is not None for name in row.steering.layers})
+    return [
+        Curve(
+            title=f"Steering by {', '.join(layers)}",
+            x_label="masked steps",
+            y_label="judged as the references' class",
+            lines=lines,
+            field="num_masked",
+            line_field="label_mode",
+        )
+    ]

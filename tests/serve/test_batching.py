@@ -1,0 +1,73 @@
+"""Who runs a model: what waits is answered at once, what is given up never begins, what fails fails alone."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pipeline.contract.serving import ModelIdentity
+from pipeline.errors import UserError
+from pipeline.serve.batching import Batching
+from pipeline.serve.metrics import Metrics
+
+
+class Doubling:
+    """Answers numbers with twice what they are, from 100 on not at all; waits at ``gate`` where it has one."""
+
+    def __init__(self, gate: threading.Event | None = None) -> None:
+        self.identity = ModelIdentity("t", Path("m"), "0" * 64, "", "", "", {}, {})
+        self.gate, self.calls, self.threads = gate, list[list[int]](), set[str]()
+
+    def answer(self, examples: Sequence[int]) -> list[int]:
+        if self.gate:
+            assert self.gate.wait(30)
+        self.calls.append([*examples])
+        self.threads.add(threading.current_thread().name)
+        if max(examples) >= 100:
+            raise UserError("too much")
+        return [2 * one for one in examples]
+
+
+async def test_what_waits_while_the_model_is_busy_is_its_next_batch() -> None:
+    gate = threading.Event()
+    model, batching = Doubling(gate), Batching(Metrics(), max_batch=4)
+    asked = [asyncio.create_task(batching.answer(model, [n], 30)) for n in range(8)]
+    await asyncio.sleep(0.1)  # all of them wait, and the first is at the gate
+    gate.set()
+    assert [await one for one in asked] == [[2 * n] for n in range(8)]
+    batching.close()
+    sizes = [len(call) for call in model.calls]
+    assert sum(sizes) == 8 and max(sizes) == 4 and len(sizes) <= 3 and model.threads == {"model"}
+
+
+async def test_what_was_given_up_before_it_began_never_begins() -> None:
+    gate = threading.Event()
+    model, batching = Doubling(gate), Batching(Metrics(), max_batch=1)
+    first = asyncio.create_task(batching.answer(model, [1], 30))
+    await asyncio.sleep(0.05)
+    with pytest.raises(TimeoutError):
+        await batching.answer(model, [2], 0.05)
+    gate.set()
+    assert await first == [2]
+    assert await batching.answer(model, [3], 30) == [6]
+    batching.close()
+    assert model.calls == [[1], [3]]
+
+
+async def test_a_record_that_fails_fails_alone() -> None:
+    model, batching = Doubling(), Batching(Metrics(), max_batch=10)
+    one, wrong, other = await batching.answer(model, [1, 100, 3], 30)
+    assert (one, other) == (2, 6) and isinstance(wrong, UserError)
+    batching.close()
+
+
+async def test_a_quick_model_is_run_where_the_request_arrives() -> None:
+    model, batching = Doubling(), Batching(Metrics(), max_batch=10)
+    for n in range(12):
+        assert await batching.answer(model, [n], 30) == [2 * n]
+    model.threads.clear()
+    assert await batching.answer(model, [1], 30) == [2]
+    assert model.threads == {threading.main_thread().name}
+    batching.close()
