@@ -2,7 +2,7 @@
 
 As a program it is the long run of docs/serve.md, of a localization model::
 
-    python -m tests.serve.reload_under_load MODEL --seconds 60
+    python -m tests.serve.reload.under_load MODEL --seconds 60
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""Servers that a benchmark measures ours against: ``python -m benchmarks.peers.serve_peer NAME PORT MODEL ONNX``.
+"""Servers that a benchmark measures ours against: ``python -m benchmarks.serve.peer NAME PORT MODEL ONNX``.
 
 Each answers ``POST /v1/predict`` as ours does - the same body checked, the same features, the same session, the same
 row - with what its own documentation shows first: pydantic models, one worker, no log and no metrics.

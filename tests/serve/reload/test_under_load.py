@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serve.reload_under_load import run
+from tests.serve.reload.under_load import run
 from tests.support.zygote import Zygote
 from tests.tasks.localization.small import LEVELS, export_small, recipe
 

@@ -189,8 +189,8 @@ def _servers(folder: Path, model: Path) -> Iterator[tuple[str, AbstractContextMa
 _PEER = """
 import sys, runpy
 name, model, onnx, port = sys.argv[1:]
-sys.argv = ["serve_peer", name, port, model, onnx]
-runpy.run_module("benchmarks.peers.serve_peer", run_name="__main__")
+sys.argv = ["peer", name, port, model, onnx]
+runpy.run_module("benchmarks.serve.peer", run_name="__main__")
 """
 
 
