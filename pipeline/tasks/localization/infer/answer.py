@@ -18,6 +18,7 @@ from pipeline.tasks.localization.rows import Prediction
 
 NOTHING_KNOWN = "no_known_receiver"
 _LEAST_WEIGHT = 1e-6  # of a component that a row tells
+_WIDEST_M = 2e6  # standard deviation of one; what is wider says nothing of a place on the Earth
 
 
 def prepare(records: Sequence[Record], brain: NetworkBrain) -> Inputs:
@@ -39,18 +40,21 @@ def answer(
 
 
 def mixtures(outputs: Mapping[str, NDArray[np.float32]]) -> Mixtures:
-    """The network's outputs in metres, without components that hardly count. The widest one counts: all that is nowhere
-    near the others is left to it."""
+    """The network's outputs in metres, without components that hardly count. The widest one that is a place on the Earth
+    counts: all that is nowhere near the others is left to it."""
     first, corner, last = np.moveaxis(outputs["factors"].astype(np.float64), -1, 0) / 1000.0
     # The inverse of F = [[a, 0], [b, c]] is [[1/a, 0], [-b/(ac), 1/c]]; a covariance is that times its transpose.
     east, both, north = 1.0 / first, -corner / (first * last), 1.0 / last
-    weights = outputs["weights"].astype(np.float64)
-    widest = (first * last).argmin(1)[:, None] == np.arange(weights.shape[1])
+    covariances = np.stack((east**2, east * both, both**2 + north**2), -1)
+    usable = covariances[..., 0] + covariances[..., 2] <= _WIDEST_M**2
+    usable |= ~usable.any(1, keepdims=True)
+    weights = np.where(usable, outputs["weights"].astype(np.float64), 0.0)
+    widest = np.where(usable, first * last, np.inf).argmin(1)[:, None] == np.arange(weights.shape[1])
     weights = np.where(weights >= _LEAST_WEIGHT, weights, np.where(widest, _LEAST_WEIGHT, 0.0))
     return Mixtures(
         weights=weights / weights.sum(1, keepdims=True),
         means=outputs["means_km"].astype(np.float64) * 1000.0,
-        covariances=np.stack((east**2, east * both, both**2 + north**2), -1),
+        covariances=np.where(usable[..., None], covariances, (1.0, 0.0, 1.0)),
     )
 
 
