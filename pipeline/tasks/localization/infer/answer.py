@@ -40,8 +40,8 @@ def answer(
 
 
 def mixtures(outputs: Mapping[str, NDArray[np.float32]]) -> Mixtures:
-    """The network's outputs in metres, without components that hardly count. The widest one that is on the Earth counts:
-    all that is nowhere near the others is left to it."""
+    """The network's outputs in metres, without components that hardly count. The widest that is on the Earth does: all
+    that is nowhere near the others is left to it."""
     first, corner, last = np.moveaxis(outputs["factors"].astype(np.float64), -1, 0) / 1000.0
     # The inverse of F = [[a, 0], [b, c]] is [[1/a, 0], [-b/(ac), 1/c]]; a covariance is that times its transpose.
     east, both, north = 1.0 / first, -corner / (first * last), 1.0 / last
