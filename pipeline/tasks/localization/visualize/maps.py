@@ -22,7 +22,9 @@ from pipeline.tasks.localization.visualize.waterfall import draw_waterfall
 from schemas.rows import Fact
 
 MAX_FIXES = 400  # on one map
+MAX_ELLIPSES = 40  # on it, so that each can be told from the others
 MAX_NAMED = 12  # receivers
+ELLIPSE = 0.68
 GRID = 160  # points of a density along either side
 REGIONS = (0.95, 0.5)  # of highest density, that are shaded
 SHADES = ("#d9e8f3", "#a9cbe4")
@@ -45,15 +47,18 @@ def overview(judged: Judged) -> Picture:
         ax.plot(east.T, north.T, color=plotting.VERMILION, linewidth=0.8, alpha=0.7)
         ax.plot(east[:, 0], north[:, 0], "o", color=plotting.INK, markersize=2.5, label="truth")
     ax.plot(*_km(fixes, centre).T, "o", color=plotting.BLUE, markersize=3, markerfacecolor="none", label="fix")
+    if len(rows) <= MAX_ELLIPSES:
+        _draw_ellipses(ax, rows, centre)
     _draw_sites(ax, sites, centre)
     _finish(ax, centre)
     plotting.legend_below(canvas, [ax])
     shown = f"{len(rows):,} of {len(judged.rows):,} records, at equal steps" if step > 1 else f"{len(rows):,} records"
+    drawn = f", an ellipse is that of {ELLIPSE:.0%}" if len(rows) <= MAX_ELLIPSES else ""
     return Picture(
         slug="map",
         title="All on one map",
-        caption=f"{shown}. A line leads from each truth to its fix. Fixes, ellipses, truths and receivers are in "
-        "map.geojson beside this page, which any geographic program opens.",
+        caption=f"{shown}. A line leads from each truth to its fix{drawn}. Fixes, ellipses, truths and receivers are "
+        "in map.geojson beside this page, which any geographic program opens.",
         canvas=canvas,
     )
 
@@ -131,6 +136,16 @@ def _draw_answer(ax: Axes, row: Prediction, truth: tuple[float, float], fix: Flo
     ax.plot(
         [x], [y], "X", color=plotting.VERMILION, markersize=8, markeredgecolor=plotting.PAPER, label="truth", zorder=5
     )
+
+
+def _draw_ellipses(ax: Axes, rows: Sequence[Prediction], centre: Floats) -> None:
+    """That of one probability, of each record."""
+    found = [(row, one) for row in rows for one in row.ellipses if one.probability == ELLIPSE]
+    for number, (row, one) in enumerate(found):
+        assert row.fix_latitude is not None and row.fix_longitude is not None  # as every row with ellipses has
+        outline = _km(ring(row.fix_latitude, row.fix_longitude, one), centre)
+        label = f"ellipse of {ELLIPSE:.0%}" if number == 0 else ""
+        ax.plot(*outline.T, color=plotting.BLUE, linewidth=0.8, alpha=0.7, label=label)
 
 
 def _draw_region(ax: Axes, row: Prediction) -> None:
