@@ -94,7 +94,7 @@ class Feed:
                 summary = self._summarize(row)
                 late_s = arrived_unix_s - summary.ended_unix_s if summary.ended_unix_s >= self._began_unix_s else None
                 arrivals.append(Arrival(summary, offset, length, late_s))
-        state = self._training.look()
+        state = self._training.look(was_read=True)
         return News(arrivals, restart, skipped, self._follower.behind_bytes, state=state)
 
     def wait(self, timeout_s: float) -> bool:

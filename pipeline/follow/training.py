@@ -44,8 +44,9 @@ class Training:
         self._num_bytes = 0
         self._looked_s = float("-inf")
 
-    def look(self) -> State:
-        """The state of the training."""
+    def look(self, was_read: bool = False) -> State:
+        """The state of the training. ``was_read`` says that the file has been there, whoever saw it."""
+        self._was_there |= was_read
         now_s = time.monotonic()
         if now_s - self._looked_s >= LOOK_EVERY_S:
             self._looked_s = now_s

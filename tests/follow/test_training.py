@@ -103,3 +103,7 @@ def test_a_clock_that_is_ahead_says_nothing_about_latency(seconds: float, told: 
 
 def test_durations_are_told_in_their_own_unit() -> None:
     assert [duration(seconds) for seconds in (0.5, 3.44, 300.0, 7200.0)] == ["500 ms", "3.4 s", "5 min", "2 h"]
+
+
+def test_a_file_that_others_read_before_it_was_gone_was_there(tmp_path: Path) -> None:
+    assert Training(tmp_path / "episodes.jsonl").look(was_read=True).ended == "the file was deleted"

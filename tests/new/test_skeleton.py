@@ -205,7 +205,9 @@ def test_a_package_that_is_no_task_is_none(libraries: Zygote, tmp_path: Path) ->
     done = libraries.run("examples", "celery", "--recipe", "tiny", folder=tmp_path)
     assert done.code == 2
     assert "there is no task 'celery'" in done.err
-    assert "known tasks: detection, gridworld (tasks of your own lie in ./tasks/NAME)" in done.err
+    assert (
+        "known tasks: detection, diffusion, gridworld, localization (tasks of your own lie in ./tasks/NAME)" in done.err
+    )
 
 
 def test_a_wrong_value_of_its_recipe_is_explained_by_its_source(project: Path, libraries: Zygote) -> None:

@@ -55,7 +55,7 @@ def test_all_at_once_or_one_by_one_the_rows_are_the_same(task: str) -> None:
 def test_a_request_has_no_truth_and_a_truth_has_nothing_else() -> None:
     exchange = exchange_of("detection")
     assert not {"objects", "gt", "coord_mode"} & {*exchange.body.__struct_fields__}
-    assert exchange.truth.__struct_fields__ == ("id", "objects", "coord_mode")
+    assert exchange.truth.__struct_fields__ == ("task", "id", "schema", "objects", "coord_mode")
 
 
 def test_a_truth_makes_of_an_answer_the_row_that_infer_writes() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 PATIENCE_S = 300  # on a busy machine a browser starts and loads slowly
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+NAVIGATED = "Inspected target navigated or closed"
 
 
 def find_browser() -> str | None:
@@ -166,6 +167,8 @@ class Page:
             if answer.get("method") == "Network.requestWillBeSent":
                 self.requests.append(answer["params"]["request"]["url"])
             if answer.get("id") == self._number:
+                if answer.get("error", {}).get("message") == NAVIGATED:  # asked while the page was loading anew
+                    return self._ask(method, **parameters)
                 assert "error" not in answer, answer["error"]
                 return answer["result"]
 
