@@ -142,7 +142,10 @@ async function askSteps(number) {
   const one = made.get(number);
   if (!one || one.stepsOf === one.state) return;
   const answer = await ask(`api/made/${number}`), whole = answer && await answer.json();
-  if (whole && made.has(number)) made.set(number, { ...whole, stepsOf: whole.state });
+  const now = made.get(number);
+  if (!whole || !now) return;
+  const isOld = (now.steps?.length ?? 0) > (whole.steps?.length ?? 0);  // a step came while it was on its way
+  made.set(number, { ...whole, steps: isOld ? now.steps : whole.steps, stepsOf: whole.state });
 }
 
 const told = {
