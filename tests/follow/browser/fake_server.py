@@ -27,10 +27,10 @@ def kept(play: Play) -> list[str]:
 
 class FakeServer:
     """Tells ``plays`` to whoever comes, without those that it has seen by its cursor. ``said`` is what pages said,
-    ``paths`` where they connected."""
+    ``paths`` where they connected, ``dropped`` how many it says it has dropped on the way to each."""
 
     def __init__(self, plays: list[Play], port: int = 0, ended: str | None = None) -> None:
-        self.plays, self.ended = plays, ended
+        self.plays, self.ended, self.dropped = plays, ended, 0
         self.said: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self._pages: list[ServerConnection] = []
@@ -93,7 +93,8 @@ class FakeServer:
 
     def _send_play(self, page: ServerConnection, play: Play, cursor: str | None) -> None:
         head = {name: value for name, value in play.items() if name != "changes"}
-        page.send(json.dumps({"type": "play", "id": play["id"], "cursor": cursor, "dropped": 0, "head": head}))
+        message = {"type": "play", "id": play["id"], "cursor": cursor, "dropped": self.dropped, "head": head}
+        page.send(json.dumps(message))
 
     def _send_frames(self, page: ServerConnection, play: Play) -> None:
         for start in range(0, len(play["changes"]), 2):

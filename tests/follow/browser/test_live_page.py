@@ -159,9 +159,8 @@ def test_it_says_what_is_lost_and_that_the_training_has_ended(browser: Page, ser
     server.tell({"type": "state", "ended": "finished", "recorded": 5, "played": 90})
     browser.wait("link.ended === 'finished'")
     assert text(browser, "state") == "the training has ended · recorded 5 of 90 played"
-    (play,) = plays(walk(6))
-    message = {"type": "play", "id": "walk-6", "cursor": "file:6:walk-6", "dropped": 12}
-    server.tell(message | {"head": {name: value for name, value in play.items() if name != "changes"}})
+    server.dropped = 12
+    server.add(plays(walk(6))[0])
     browser.wait("link.dropped === 12")
     assert "12 dropped on the way to this page" in text(browser, "state")
 
