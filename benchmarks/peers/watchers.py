@@ -1,8 +1,9 @@
 """Those who watch a page, without the page: ``python -m benchmarks.peers.watchers URL COUNT DEAF SECONDS``.
 
-COUNT read, acknowledge, and ask for all frames of each newest episode, as pages at their highest speed do; DEAF connect
-and never read. Prints one JSON object: how late the first frame of each episode arrived, in milliseconds, all watchers
-together; how many episodes they were told that they lost; bytes received; and the processor time of this process.
+COUNT read, acknowledge, and ask for all frames of each newest episode when it has been shown for as long as a page
+waits with that; DEAF connect and never read. Prints one JSON object: how late the first frame of each episode arrived,
+in milliseconds, all watchers together; how many episodes they were told that they lost; bytes received; and the
+processor time of this process.
 """
 
 import asyncio
@@ -12,8 +13,9 @@ import re
 import sys
 import time
 
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
+_ASK_AFTER_S = 0.1  # as the page does
 _PLAY = re.compile(r'\{"type":"play","id":("[^"]*"),"cursor":"[^"]*","dropped":(\d+).*?"ended_unix_s":([\d.]+)')
 
 
@@ -25,6 +27,7 @@ class Watchers:
         self.late_ms: list[float] = []
         self.num_dropped = self.num_bytes = 0
         self.began_unix_s = time.time()
+        self._asked: set[asyncio.Task[None]] = set()
 
     async def watch(self) -> None:
         """Read, acknowledge, and ask for the newest."""
@@ -41,9 +44,15 @@ class Watchers:
                     dropped = int(play[2])
                     if float(play[3]) > self.began_unix_s:
                         self.late_ms.append(1000 * (now - float(play[3])))
-                        await socket.send(f'{{"type":"get","id":{play[1]}}}')
+                        asked = asyncio.create_task(self._ask(socket, play[1]))
+                        self._asked.add(asked)
+                        asked.add_done_callback(self._asked.discard)
             finally:
                 self.num_dropped += dropped
+
+    async def _ask(self, socket: ClientConnection, id: str) -> None:
+        await asyncio.sleep(_ASK_AFTER_S)
+        await socket.send(f'{{"type":"get","id":{id}}}')
 
     async def be_deaf(self) -> None:
         """Start, and read nothing, not even what keeps a connection alive."""

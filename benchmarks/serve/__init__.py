@@ -1,5 +1,6 @@
 """Requests a second and how long one takes over HTTP, beside the bare session and three public servers."""
 
+import os
 import re
 import shutil
 import statistics
@@ -30,6 +31,7 @@ from schemas.brain import BrainSpec
 
 _PEER_PYTHON = ROOT / ".venv-bench/bin/python"
 OURS, ASGI = "Baton (granian)", "Baton (uvicorn)"
+MODEL, ONNX = "BATON_PEER_MODEL", "BATON_PEER_ONNX"  # variables in which the peers find the files
 PEERS = {"FastAPI + pydantic": "fastapi", "LitServe": "litserve", "BentoML": "bentoml"}
 _TARGETS = {"FastAPI + pydantic": 3.0, "LitServe": 15.0, "BentoML": 20.0}  # requests a second, ours over theirs
 _P50_BARE, _P50_BARE_ASGI, _P99 = 10.0, 7.0, 0.15
@@ -181,17 +183,9 @@ def _servers(folder: Path, model: Path) -> Iterator[tuple[str, AbstractContextMa
         "--port",
     ]
     yield ASGI, _serving(asgi, 8302)
+    os.environ[MODEL], os.environ[ONNX] = str(model), str(onnx)
     for port, (name, peer) in enumerate(PEERS.items(), start=8303):
-        command = [str(_PEER_PYTHON), "-c", _PEER, peer, str(model), str(onnx)]
-        yield name, _serving(command, port)
-
-
-_PEER = """
-import sys, runpy
-name, model, onnx, port = sys.argv[1:]
-sys.argv = ["peer", name, port, model, onnx]
-runpy.run_module("benchmarks.serve.peer", run_name="__main__")
-"""
+        yield name, _serving([str(_PEER_PYTHON), "-m", f"benchmarks.serve.peers.{peer}"], port)
 
 
 @contextmanager

@@ -1,14 +1,14 @@
-"""Who runs the model: the event loop itself where that is quickest, else one thread that takes all that waits.
+"""Who runs the model: the event loop itself where that is quick, else one thread. Both take all that waits at once.
 
-The thread never waits for more: what came while it was busy is its next batch. A model of 20 us gains nothing from
-that, and handing over costs more than it takes; one of 1 ms answers 7 times as many requests, one of 14 ms 16 times.
+Neither waits for more: what came while the model was busy is the next batch. A quick model is not handed to a thread,
+which takes longer to wake on an idle core than the model takes to answer.
 """
 
 import asyncio
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,12 @@ from pipeline.contract.serving import Answerer
 from pipeline.errors import UserError
 from pipeline.serve.metrics import Metrics
 
-INLINE_BELOW_S = 2e-4  # a call of one record; handing it to a thread and back takes about 50 us, and an idle core
+QUICK_BELOW_S = 2e-3  # a call of one record; the event loop does nothing else while a batch of them is answered
 _NUM_MEASURED = 8  # calls, after the first, that tell how long a model takes
 
 Outcome = Any
 """A prediction, or the error (UserError, or of a bug) that the record alone raised."""
+Answered = list[tuple["asyncio.Future[list[Outcome]]", list[Outcome]]]
 
 
 @dataclass(eq=False)
@@ -38,16 +39,21 @@ class Batching:
         self._times: dict[str, list[float]] = {}  # seconds a record, by model; of those that are still measured
         self._is_quick: dict[str, bool] = {}
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._ready: list[_Waiting] = []  # for a quick model, in this turn of the event loop
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
     async def answer(self, answerer: Answerer, examples: Sequence[Any], timeout_s: float) -> list[Outcome]:
         """An outcome an example. Raises TimeoutError when that takes longer; what has not begun by then never will."""
-        if self._is_quick.get(answerer.identity.weights_hash) and len(examples) == 1:
-            return self._outcomes(answerer, examples)
-        future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Waiting(answerer, examples, future))
-        return await asyncio.wait_for(future, timeout_s)
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(answerer, examples, loop.create_future())
+        if len(examples) == 1 and self._is_quick.get(answerer.identity.weights_hash):
+            if not self._ready:
+                loop.call_soon(self._answer_ready)
+            self._ready.append(waiting)
+            return await waiting.future
+        self._queue.put(waiting)
+        return await asyncio.wait_for(waiting.future, timeout_s)
 
     def close(self) -> None:
         """Answer what waits, then end the thread."""
@@ -77,8 +83,15 @@ class Batching:
         times = self._times.setdefault(model, [])
         times.append(seconds)
         if len(times) > _NUM_MEASURED:
-            self._is_quick[model] = min(times) < INLINE_BELOW_S
+            self._is_quick[model] = min(times) < QUICK_BELOW_S
             del self._times[model]
+
+    def _answer_ready(self) -> None:
+        now, self._ready = self._ready[: self._max_batch], self._ready[self._max_batch :]
+        if self._ready:
+            asyncio.get_running_loop().call_soon(self._answer_ready)
+        for done in self._answered(now):
+            _tell(done)
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -91,19 +104,19 @@ class Batching:
                     break
                 is_last = more is None
                 waiting += [] if more is None else [more]
-            self._answer([one for one in waiting if not one.future.cancelled()])
+            for done in self._answered([one for one in waiting if not one.future.cancelled()]):
+                done[0][0].get_loop().call_soon_threadsafe(_tell, done)
             if is_last:
                 return
 
-    def _answer(self, waiting: Sequence[_Waiting]) -> None:
+    def _answered(self, waiting: Sequence[_Waiting]) -> Iterator[Answered]:
         for answerer in dict.fromkeys(one.answerer for one in waiting):
             asked = [one for one in waiting if one.answerer is answerer]
             outcomes = iter(self._outcomes(answerer, [example for one in asked for example in one.examples]))
-            done = [(one.future, [next(outcomes) for _ in one.examples]) for one in asked]
-            done[0][0].get_loop().call_soon_threadsafe(_tell, done)
+            yield [(one.future, [next(outcomes) for _ in one.examples]) for one in asked]
 
 
-def _tell(done: "Sequence[tuple[asyncio.Future[list[Outcome]], list[Outcome]]]") -> None:
+def _tell(done: Answered) -> None:
     for future, outcomes in done:
         if not future.done():
             future.set_result(outcomes)

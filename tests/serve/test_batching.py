@@ -71,3 +71,13 @@ async def test_a_quick_model_is_run_where_the_request_arrives() -> None:
     assert await batching.answer(model, [1], 30) == [2]
     assert model.threads == {threading.main_thread().name}
     batching.close()
+
+
+async def test_what_comes_to_a_quick_model_in_one_turn_of_the_loop_is_one_batch() -> None:
+    model, batching = Doubling(), Batching(Metrics(), max_batch=4)
+    for n in range(12):
+        await batching.answer(model, [n], 30)
+    model.calls.clear()
+    assert await asyncio.gather(*(batching.answer(model, [n], 30) for n in range(6))) == [[2 * n] for n in range(6)]
+    assert model.calls == [[0, 1, 2, 3], [4, 5]]
+    batching.close()

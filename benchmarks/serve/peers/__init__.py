@@ -1,10 +1,11 @@
-"""Servers that a benchmark measures ours against: ``python -m benchmarks.serve.peer NAME PORT MODEL ONNX``.
+"""Servers that a benchmark measures ours against: ``python -m benchmarks.serve.peers.NAME PORT``, the model and its
+ONNX file by the environment, since some of them answer in processes of their own.
 
 Each answers ``POST /v1/predict`` as ours does - the same body checked, the same features, the same session, the same
 row - with what its own documentation shows first: pydantic models, one worker, no log and no metrics.
 """
 
-import sys
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import onnxruntime
 from pydantic import BaseModel, ConfigDict
 
+from benchmarks.serve import MODEL, ONNX
 from pipeline.model.container import ModelFile
 from pipeline.tasks.localization.infer.answer import answer, prepare
 from pipeline.tasks.localization.model.brain import read_network
@@ -50,7 +52,8 @@ class Body(BaseModel):
 class Localizer:
     """The model as all peers call it."""
 
-    def __init__(self, model: Path, onnx: Path) -> None:
+    def __init__(self) -> None:
+        model, onnx = Path(os.environ[MODEL]), Path(os.environ[ONNX])
         header = ModelFile(model).header
         self._brain = read_network(msgspec.convert(dict(header.brain_spec), BrainSpec))
         self._model = header.weights_hash[:16]
@@ -68,60 +71,3 @@ class Localizer:
         (row,) = answer([record], inputs, {name: np.asarray(one) for name, one in outputs.items()}, self._model)
         plain: dict[str, Any] = msgspec.to_builtins(row)
         return plain
-
-
-def fastapi(port: int, model: Path, onnx: Path) -> None:
-    """https://fastapi.tiangolo.com/tutorial/body/"""
-    import uvicorn
-    from fastapi import FastAPI
-
-    app, localizer = FastAPI(), Localizer(model, onnx)
-
-    @app.post("/v1/predict")  # type: ignore[untyped-decorator]  # untyped where it is not installed
-    async def predict(body: Body) -> dict[str, Any]:
-        return localizer(body)
-
-    uvicorn.run(app, port=port, log_level="critical")
-
-
-def litserve(port: int, model: Path, onnx: Path) -> None:
-    """https://lightning.ai/docs/litserve/home/get-started"""
-    import litserve
-
-    class Api(litserve.LitAPI):  # type: ignore[misc]  # untyped where it is not installed
-        def setup(self, device: str) -> None:
-            self.localizer = Localizer(model, onnx)
-
-        def decode_request(self, request: Body) -> Body:
-            return request
-
-        def predict(self, body: Body) -> dict[str, Any]:
-            return self.localizer(body)
-
-        def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
-            return output
-
-    server = litserve.LitServer(Api(api_path="/v1/predict"), accelerator="cpu")
-    server.run(port=port, generate_client_file=False, log_level="critical")
-
-
-def bentoml(port: int, model: Path, onnx: Path) -> None:
-    """https://docs.bentoml.com/en/latest/get-started/hello-world.html"""
-    import bentoml as library
-
-    @library.service(workers=1)
-    class Localization:
-        def __init__(self) -> None:
-            self.localizer = Localizer(model, onnx)
-
-        @library.api(route="/v1/predict", input_spec=Body)  # type: ignore[untyped-decorator]
-        def predict(self, **fields: Any) -> dict[str, Any]:
-            return self.localizer(Body(**fields))
-
-    service: Any = Localization
-    service.serve_http(port=port)
-
-
-if __name__ == "__main__":
-    name, number, *paths = sys.argv[1:]
-    {"fastapi": fastapi, "litserve": litserve, "bentoml": bentoml}[name](int(number), *map(Path, paths))
