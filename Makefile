@@ -33,9 +33,10 @@ GATE_INFER = $(BIN)/baton infer $(*D) --model runs/pretrained/$*.inference_v1 --
 
 # With SERVED=yes predictions are asked of a server of the model, which is started for that and ended.
 SERVER     := $(RUN)/server.txt
+URL         = "$$(grep -so 'http:[^ ]*' $(SERVER))"
+IS_READY    = $(BIN)/python -c 'import httpx, sys; httpx.get(sys.argv[1] + "/ready").raise_for_status()' $(URL) 2>/dev/null
 ASK_SERVER  = rm -f $(SERVER); $(call STAGE,serve) --port 0 >$(SERVER) & server=$$!; trap 'kill $$server; wait $$server' EXIT; \
-	until grep -qs http: $(SERVER); do kill -0 $$server || exit 2; sleep 0.2; done; \
-	$(call STAGE,infer) --server "$$(grep -o 'http:[^ ]*' $(SERVER))"
+	until $(IS_READY); do kill -0 $$server || exit 2; sleep 0.2; done; $(call STAGE,infer) --server $(URL)
 
 EXAMPLES    := $(RUN)/examples/examples.jsonl
 CHECKPOINT  := $(RUN)/train/selected.checkpoint_v1

@@ -15,7 +15,6 @@ from pipeline.errors import UserError
 from pipeline.web.asking import ask, weights_hash_of
 
 KEY_VARIABLE = "BATON_SERVE_KEY"  # the environment's, where the server has --auth-file
-_START_S = 30.0  # a server that was started just now is waited for
 _NUM_AT_ONCE = 50  # examples: a server's --max-items are 100 unless it was told otherwise
 
 
@@ -30,9 +29,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 def server_source(url: str) -> Source:
     """A server as the source of answers: the model that it has now is what they depend on. Raises UserError."""
-    return Source(
-        server=url, config={"model_served": weights_hash_of(url, _headers(), _START_S)}, facts={"server": url}
-    )
+    return Source(server=url, config={"model_served": weights_hash_of(url, _headers())}, facts={"server": url})
 
 
 def server_part(task: str) -> InferPart:

@@ -1,6 +1,5 @@
 """A `baton serve` that runs somewhere, asked over HTTP."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,22 +23,10 @@ def ask(url: str, headers: Mapping[str, str], method: str, path: str, body: Any 
     return answer.content
 
 
-def weights_hash_of(url: str, headers: Mapping[str, str], wait_s: float = 0.0) -> str:
-    """Of the model that answers there, or will within ``wait_s``: a server takes some seconds to start.
-
-    Raises UserError.
-    """
-    end = time.monotonic() + wait_s
-    while True:
-        try:
-            content = ask(url, headers, "GET", "/v1/model")
-            break
-        except UserError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
+def weights_hash_of(url: str, headers: Mapping[str, str]) -> str:
+    """Of the model that answers there. Raises UserError."""
     try:
-        return str(msgspec.json.decode(content)["weights_hash"])
+        return str(msgspec.json.decode(ask(url, headers, "GET", "/v1/model"))["weights_hash"])
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise UserError("this is no `baton serve`", where=url, remedy="start it: baton serve") from error
 
