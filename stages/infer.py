@@ -13,7 +13,6 @@ from pipeline.contract.parts import InferPart, RowsPart
 from pipeline.errors import UserError
 from pipeline.files import read
 from pipeline.infer.ensemble import ensemble_source, open_model
-from pipeline.infer.remote import server_part, server_source
 from pipeline.infer.run import InferenceCounts, find_source, run_inference
 from pipeline.progress import Report, progress
 from pipeline.run.folder import StageRequest, StageRun, stage_run
@@ -108,6 +107,8 @@ def app(
         if models or backend or replay or image_root or num_workers > 1 or engine != "local":
             remedy = "leave --model, --backend, --replay, --image-root, --engine and --num-workers out"
             raise UserError("a server answers by itself, one request after another", where="--server", remedy=remedy)
+        from pipeline.infer.remote import server_source  # here: few runs need an HTTP client
+
         source = server_source(server)
     else:
         source = find_source(asked)
@@ -177,6 +178,8 @@ def _predict(run: StageRun, request: StageRequest, job: InferJob, engine: Engine
     row_type, part = load_part(request.task, RowsPart).prediction, load_part(request.task, InferPart)
     model_id = job.model.weights_hash[:16] if job.model else None
     if job.source.server is not None:
+        from pipeline.infer.remote import server_part  # here: as above
+
         return run_inference(server_part(request.task), job, path, row_type=row_type, model_id=None)
     # What a sharded run left behind is merged by one that is not, too.
     if engine == "local" and num_workers == 1 and not (run.folder / SHARDS).exists():
