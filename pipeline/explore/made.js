@@ -174,7 +174,7 @@ function drawMade() {
   const items = [...made.values()].reverse().map(tileOf), gallery = $("gallery");
   if (items.length !== gallery.children.length || items.some((item, k) => item !== gallery.children[k])) gallery.replaceChildren(...items);
   $("nothing").hidden = items.length > 0;
-  const query = `workspace=${encodeURIComponent(at.workspace)}`;
+  const query = new URLSearchParams({ workspace: at.workspace, bundle: at.bundle });
   for (const kind of ["examples", "predictions"]) $(kind).href = `api/rows/${kind}.jsonl?${query}`;
   drawSteps();
 }
