@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.contract.exploring import Cancelled
 from pipeline.errors import UserError
-from pipeline.explore.remote import RemoteExplorer, remote_weights_hash
+from pipeline.explore.remote import RemoteExplorer
+from pipeline.web.asking import weights_hash_of
 from tests.explore.toy import ToyExample, ToyPrediction
 
 HASH = "ab" * 32
@@ -71,7 +72,7 @@ def test_the_row_is_posted_without_what_is_no_request_and_the_prediction_comes_b
     assert generate(remote) == ToyPrediction(id="made-000001", model=HASH[:16], label="bee", seed=3, num_steps=4)
     body = {"id": "made-000001", "seed": 3, "num_steps": 4, "references": [], "num_masked": 0}
     assert FakeServe.asked == (body, "key")
-    assert remote_weights_hash(remote.url, {}) == HASH
+    assert weights_hash_of(remote.url, {}) == HASH
 
 
 def test_what_goes_wrong_there_is_told_here(remote: RemoteExplorer) -> None:
