@@ -5,13 +5,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import msgspec
 
 from pipeline.contract.exploring import Cancelled, Step
 from pipeline.errors import UserError
+from pipeline.web.asking import ask
 
-ANSWER_WITHIN_S = 600.0
 _ASK_EVERY_S = 0.1  # whether it is to be cancelled
 _REMEDY = "start it with `baton serve`, or leave --generator out"
 
@@ -45,27 +44,3 @@ class RemoteExplorer:
             what = f"model {prediction.model} answered, not {self.weights_hash[:16]}, of which the activations are"
             raise UserError(what, where=self.url, remedy=_REMEDY)
         return prediction
-
-
-def ask(url: str, headers: Mapping[str, str], method: str, path: str, body: Any = None) -> bytes:
-    """What the server answers. Raises UserError when there is none, or it refuses."""
-    try:
-        answer = httpx.request(method, url.rstrip("/") + path, json=body, headers=headers, timeout=ANSWER_WITHIN_S)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise UserError(f"the generator does not answer: {error}", where=url, remedy=_REMEDY) from error
-    if answer.status_code != 200:
-        try:
-            reason = str(answer.json()["detail"])
-        except (ValueError, KeyError, TypeError):
-            reason = answer.text[:200]
-        what = f"the generator refuses with status {answer.status_code}: {reason}"
-        raise UserError(what, where=url, remedy=_REMEDY)
-    return answer.content
-
-
-def remote_weights_hash(url: str, headers: Mapping[str, str]) -> str:
-    """Of the model that answers there. Raises UserError."""
-    try:
-        return str(msgspec.json.decode(ask(url, headers, "GET", "/v1/model"))["weights_hash"])
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise UserError("this is no `baton serve`", where=url, remedy=_REMEDY) from error

@@ -15,12 +15,13 @@ from pipeline.explore.app import make_app
 from pipeline.explore.bundle import MANIFEST, Bundle, open_bundle
 from pipeline.explore.counter import Shop
 from pipeline.explore.door import Door, Provider
-from pipeline.explore.remote import RemoteExplorer, remote_weights_hash
+from pipeline.explore.remote import RemoteExplorer
 from pipeline.explore.store import Store
 from pipeline.files import read
 from pipeline.files.hashes import sha256_file
 from pipeline.model.container import ModelFile
 from pipeline.web.address import Address
+from pipeline.web.asking import weights_hash_of
 from pipeline.web.headers import HEADERS
 from pipeline.web.server import Server
 
@@ -92,7 +93,7 @@ def open_explorers(wanted: Wanted, part: ExplorePart, bundles: Mapping[str, Bund
         opened |= {key: part.open(model, bundles[key], wanted.device) for key in own}
     if wanted.generator is not None:
         headers = {"X-API-Key": os.environ[KEY_VARIABLE]} if os.environ.get(KEY_VARIABLE) else {}
-        hash = remote_weights_hash(wanted.generator, headers)
+        hash = weights_hash_of(wanted.generator, headers)
         truth = (find_part(wanted.task, ServePart) or ServePart()).truth
         prediction = load_part(wanted.task, RowsPart).prediction
         remote = RemoteExplorer(wanted.generator, headers, tuple(truth), prediction, hash)

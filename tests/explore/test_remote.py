@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.contract.exploring import Cancelled
 from pipeline.errors import UserError
-from pipeline.explore.remote import RemoteExplorer, remote_weights_hash
+from pipeline.explore.remote import RemoteExplorer
+from pipeline.web.asking import weights_hash_of
 from tests.explore.serving import elsewhere
 from tests.explore.toy import ToyExample, ToyPrediction
 
@@ -63,7 +64,7 @@ def test_the_row_is_posted_without_what_is_no_request_and_the_prediction_comes_b
     assert generate(remote) == ANSWER
     body = {"id": "made-000001", "seed": 3, "num_steps": 4, "references": [], "num_masked": 0}
     assert there.asked == (body, "key")
-    assert remote_weights_hash(remote.url, {}) == HASH
+    assert weights_hash_of(remote.url, {}) == HASH
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_what_goes_wrong_there_is_told_here(
 
 
 def test_who_does_not_answer_is_told() -> None:
-    with pytest.raises(UserError, match="the generator does not answer"):
+    with pytest.raises(UserError, match="this server does not answer"):
         generate(RemoteExplorer("http://127.0.0.1:9", {}, (), ToyPrediction, HASH))
 
 
