@@ -42,6 +42,10 @@ BackendOption = Annotated[
 ReplayOption = Annotated[
     Path | None, typer.Option("--replay", metavar="FILE", help="Answers by record id, for a backend that replays them.")
 ]
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="A `baton serve` that answers; its key is in BATON_SERVE_KEY."),
+]
 ImageRootOption = Annotated[
     Path | None, typer.Option("--image-root", metavar="FOLDER", help="Where images are, instead of the input's folder.")
 ]
@@ -63,6 +67,7 @@ def app(
     backend: BackendOption = None,
     replay: ReplayOption = None,
     image_root: ImageRootOption = None,
+    server: ServerOption = None,
     engine: EngineOption = "local",
     num_workers: NumWorkersOption = 1,
 ) -> Result:
@@ -75,6 +80,8 @@ def app(
     Example: baton infer gridworld --recipe full --model full
 
     Example: baton infer gridworld --model a.inference_v1 --input examples.jsonl --out predictions-of-a
+
+    Example: baton infer gridworld --recipe full --server http://127.0.0.1:8006
 
     Example: baton infer gridworld --recipe full --model a.inference_v1 --model b.inference_v1 --ensemble mean
     """
@@ -96,6 +103,13 @@ def app(
         if replay or image_root:
             raise UserError("an ensemble answers by itself", remedy="leave --replay and --image-root out")
         source = ensemble_source(options.task, models, ensemble, lambda one: _find_model(options, run_name, one))
+    elif server is not None:
+        if models or backend or replay or image_root or num_workers > 1 or engine != "local":
+            remedy = "leave --model, --backend, --replay, --image-root, --engine and --num-workers out"
+            raise UserError("a server answers by itself, one request after another", where="--server", remedy=remedy)
+        from pipeline.infer.remote import server_source  # here: few runs need an HTTP client
+
+        source = server_source(server)
     else:
         source = find_source(asked)
     inputs = {"model": source.model_file} if source.model_file else {}
@@ -163,6 +177,10 @@ def _predict(run: StageRun, request: StageRequest, job: InferJob, engine: Engine
     path = run.folder / FILE
     row_type, part = load_part(request.task, RowsPart).prediction, load_part(request.task, InferPart)
     model_id = job.model.weights_hash[:16] if job.model else None
+    if job.source.server is not None:
+        from pipeline.infer.remote import server_part  # here: as above
+
+        return run_inference(server_part(request.task), job, path, row_type=row_type, model_id=None)
     # What a sharded run left behind is merged by one that is not, too.
     if engine == "local" and num_workers == 1 and not (run.folder / SHARDS).exists():
         return run_inference(part, job, path, row_type=row_type, model_id=model_id)

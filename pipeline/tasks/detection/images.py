@@ -10,6 +10,7 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +96,10 @@ class ImageFolder:
             return hashlib.sha256(self._bytes(name)).hexdigest()
         except ImageError as error:
             return error.code
+
+    def sha256_of(self, names: Iterable[str]) -> str:
+        """One sha256 over images by their names, as `sha256` tells each."""
+        return hashlib.sha256("".join(f"{name}\0{self.sha256(name)}\n" for name in names).encode()).hexdigest()
 
     def _bytes(self, name: str) -> bytes:
         path = self.path(name)
