@@ -71,14 +71,12 @@ class Figures:
         """What stands before the names of average precision: nothing for boxes, `MASK` where masks are compared."""
         return list(self._kinds)
 
-    def pooled(self, weights: Weights, rows: int) -> dict[str, Floats]:
-        """Figures of all classes together. ``weights[b, n]``: how often image n counts in case b; so many ``rows`` of
-        them at a time are multiplied with the counts, as the last digits depend on it."""
+    def pooled(self, weights: Weights) -> dict[str, Floats]:
+        """Figures of all classes together. ``weights[b, n]``: how often image n counts in case b."""
         found: dict[str, Floats] = {}
         for prefix, average_precision in self._kinds.items():
             found |= {prefix + name: value for name, value in average_precision.figures(weights).items()}
-        parts = [weights[first : first + rows] @ self._counts for first in range(0, len(weights), rows)]
-        found |= ratios(dict(zip(self.by_image, np.concatenate(parts).T, strict=True)))
+        found |= ratios(dict(zip(self.by_image, (weights @ self._counts).T, strict=True)))
         if self._with_costs:
             found |= {f"{name}_cost": value for name, value in self.costs.delta(weights).items()}
         return found
