@@ -44,6 +44,10 @@ BackendOption = Annotated[
 ReplayOption = Annotated[
     Path | None, typer.Option("--replay", metavar="FILE", help="Answers by record id, for a backend that replays them.")
 ]
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="A `baton serve` that answers; its key is in BATON_SERVE_KEY."),
+]
 ImageRootOption = Annotated[
     Path | None, typer.Option("--image-root", metavar="FOLDER", help="Where images are, instead of the input's folder.")
 ]
@@ -65,6 +69,7 @@ def app(
     backend: BackendOption = None,
     replay: ReplayOption = None,
     image_root: ImageRootOption = None,
+    server: ServerOption = None,
     engine: EngineOption = "local",
     num_workers: NumWorkersOption = 1,
 ) -> Result:
@@ -77,6 +82,8 @@ def app(
     Example: baton infer gridworld --recipe full --model full
 
     Example: baton infer gridworld --model a.inference_v1 --input examples.jsonl --out predictions-of-a
+
+    Example: baton infer gridworld --recipe full --server http://127.0.0.1:8006
 
     Example: baton infer gridworld --recipe full --model a.inference_v1 --model b.inference_v1 --ensemble mean
     """
@@ -93,7 +100,10 @@ def app(
             find_model(models[0], options.task) if models else options.folder(run_name, "export") / "model.inference_v1"
         ),
     )
-    source = _source(asked, models, ensemble)
+    if server is None:
+        source = _source(asked, models, ensemble)
+    else:
+        source = _server(server, models or ensemble or backend or replay or image_root, engine, num_workers)
     request = _request(options, asked, source, options.folder(run_name))
     with stage_run(request) as run:
         if not run.up_to_date:
@@ -113,6 +123,16 @@ def _source(asked: SourceRequest, models: Sequence[Path], ensemble: EnsembleRule
     if asked.replay or asked.image_root:
         raise UserError("an ensemble answers by itself", remedy="leave --replay and --image-root out")
     return ensemble_source(asked.task, models, ensemble)
+
+
+def _server(url: str, besides: object, engine: Engine, num_workers: int) -> Source:
+    """A server that answers, with nothing ``besides`` it. Raises UserError."""
+    from pipeline.infer.remote import server_source  # here: few runs need an HTTP client
+
+    if besides or num_workers > 1 or engine != "local":
+        remedy = "leave --model, --backend, --replay, --image-root, --engine and --num-workers out"
+        raise UserError("a server answers by itself, one request after another", where="--server", remedy=remedy)
+    return server_source(url)
 
 
 def _request(options: Options, asked: SourceRequest, source: Source, folder: Path) -> StageRequest:
@@ -172,6 +192,10 @@ def _predict(run: StageRun, request: StageRequest, job: InferJob, engine: Engine
     path = run.folder / FILE
     row_type, part = load_part(request.task, RowsPart).prediction, load_part(request.task, InferPart)
     model_id = job.model.weights_hash[:16] if job.model else None
+    if job.source.server is not None:
+        from pipeline.infer.remote import server_part  # here: as above
+
+        return run_inference(server_part(request.task), job, path, row_type=row_type, model_id=None)
     # What a sharded run left behind is merged by one that is not, too.
     if engine == "local" and num_workers == 1 and not (run.folder / SHARDS).exists():
         return run_inference(part, job, path, row_type=row_type, model_id=model_id)

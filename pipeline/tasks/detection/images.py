@@ -9,6 +9,7 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,10 +83,7 @@ class ImageFolder:
         data = self._bytes(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged EXIF, and of sizes, which are checked here
-            try:
-                return self._decoded(name, data, (width, height))
-            except Image.DecompressionBombError:
-                raise ImageError("image_too_large", f"{name!r} has too many pixels") from None
+            return self._decoded(name, data, (width, height))
 
     def sha256(self, name: str) -> str:
         """sha256 of the file; the code of the error where it cannot be read."""
@@ -93,6 +91,10 @@ class ImageFolder:
             return hashlib.sha256(self._bytes(name)).hexdigest()
         except ImageError as error:
             return error.code
+
+    def sha256_of(self, names: Iterable[str]) -> str:
+        """One sha256 over images by their names, as `sha256` tells each."""
+        return hashlib.sha256("".join(f"{name}\0{self.sha256(name)}\n" for name in names).encode()).hexdigest()
 
     def _bytes(self, name: str) -> bytes:
         path = self.path(name)
@@ -115,33 +117,25 @@ class ImageFolder:
 
     def _decoded(self, name: str, data: bytes, size: tuple[int, int]) -> Picture:
         try:
-            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+                if opened.width * opened.height > self.limits.num_pixels:
+                    detail = f"{name!r} is {opened.width}x{opened.height}, more than {self.limits.num_pixels} pixels"
+                    raise ImageError("image_too_large", detail)
+                if opened.size != size:
+                    raise ImageError("image_size_differs", _difference(name, opened, size))
+                return Picture(as_rgb(opened), data, Image.MIME.get(opened.format or "", "application/octet-stream"))
+        except ImageError:
+            raise
+        except UnknownRange as unknown:
+            raise ImageError("image_range_unknown", f"{name!r}: {unknown}; store it with 8 bits") from None
         except UnidentifiedImageError:
             raise ImageError("image_unreadable", f"{name!r} is no image of a known format") from None
         except Image.DecompressionBombError:
-            raise
+            raise ImageError("image_too_large", f"{name!r} has too many pixels") from None
         except Exception as error:  # decoders raise what they like on bytes that are no image
-            raise _unreadable(name, error) from None
-        with opened:
-            if opened.width * opened.height > self.limits.num_pixels:
-                detail = f"{name!r} is {opened.width}x{opened.height}, more than {self.limits.num_pixels} pixels"
-                raise ImageError("image_too_large", detail)
-            if opened.size != size:
-                raise ImageError("image_size_differs", _difference(name, opened, size))
-            try:
-                image = as_rgb(opened)
-            except UnknownRange as unknown:
-                raise ImageError("image_range_unknown", f"{name!r}: {unknown}; store it with 8 bits") from None
-            except Exception as error:
-                raise _unreadable(name, error) from None
-            return Picture(image, data, Image.MIME.get(opened.format or "", "application/octet-stream"))
-
-
-def _unreadable(name: str, error: Exception) -> ImageError:
-    text = str(error)
-    if "truncated" in text or "Truncated" in text:
-        return ImageError("image_truncated", f"{name!r} ends before the image does")
-    return ImageError("image_unreadable", f"{name!r} cannot be decoded: {type(error).__name__}")
+            if "truncated" in str(error).lower():
+                raise ImageError("image_truncated", f"{name!r} ends before the image does") from None
+            raise ImageError("image_unreadable", f"{name!r} cannot be decoded: {type(error).__name__}") from None
 
 
 def _difference(name: str, opened: Image.Image, size: tuple[int, int]) -> str:
@@ -149,14 +143,6 @@ def _difference(name: str, opened: Image.Image, size: tuple[int, int]) -> str:
     if orientation_of(opened) in _TURNED and opened.size == (size[1], size[0]):
         detail += "; its EXIF orientation asks to turn it, which is not done: store it turned"
     return detail
-
-
-def orientation(data: bytes) -> int:
-    """The EXIF orientation of an image file: 1 (as it is stored) to 8; 1 where it says nothing that can be read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            return orientation_of(opened)
 
 
 def shows_the_same(data: bytes) -> bool:
@@ -168,7 +154,7 @@ def shows_the_same(data: bytes) -> bool:
 
 
 def orientation_of(opened: Image.Image) -> int:
-    """`orientation` of an image that is open."""
+    """The EXIF orientation of an image: 1 (as it is stored) to 8; 1 where it says nothing that can be read."""
     try:
         found = opened.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a damaged EXIF block says nothing; what it raises depends on where it is damaged

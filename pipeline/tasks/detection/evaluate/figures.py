@@ -14,6 +14,7 @@ from pipeline.tasks.detection.evaluate.average_precision import (
 )
 from pipeline.tasks.detection.evaluate.dataset import Dataset, has_masks
 from pipeline.tasks.detection.evaluate.explain import (
+    AT_MATCH,
     ERROR_TYPES,
     IOUS,
     MATCH_IOU,
@@ -73,7 +74,7 @@ class Figures:
     def costs(self) -> ErrorCosts:
         """What errors cost: told of all predictions, whatever the lowest score."""
         whole = self.looked if self._options.min_score is None else look(self.dataset)
-        return ErrorCosts(self.dataset, self._cells, whole.by_class.at(IOUS.index(MATCH_IOU)), whole.errors)
+        return ErrorCosts(self.dataset, self._cells, whole.by_class.at(AT_MATCH), whole.errors)
 
     @property
     def prefixes(self) -> list[str]:
@@ -141,7 +142,7 @@ class ClassCounts:
     def __init__(self, looked: Looked) -> None:
         dataset = looked.dataset
         num_classes = dataset.num_true_classes
-        states, labels = looked.by_class.states[IOUS.index(MATCH_IOU)], dataset.predictions.label
+        states, labels = looked.by_class.states[AT_MATCH], dataset.predictions.label
         known = (labels < num_classes) & (states != IGNORED)
         self._num_classes = num_classes
         self._image, self._true_image = dataset.predictions.image, dataset.truths.image

@@ -283,25 +283,6 @@ def _by_class(figures: Figures, options: Evaluate) -> Iterator[Metric]:
                 yield _metric(part, (metric, POOLED, MODEL), interval)
 
 
-def score_rows(figures: Figures) -> Iterator[DetectionScore]:
-    """One row an image, in the order of the file."""
-    counts = figures.by_image
-    found = ratios(counts)
-    for n in figures.dataset.in_order_of_file():
-        row = figures.dataset.rows[n]
-        yield DetectionScore(
-            id=f"{row.id}/{MODEL}",
-            subject=MODEL,
-            image_id=row.image_id,
-            status=row.status,
-            error=row.error,
-            iou=MATCH_IOU,
-            num_dropped=len(row.dropped),
-            num_salvaged=len(row.salvaged),
-            **_plain(counts, found, n),
-        )
-
-
 _SHARES = {"precision": f"precision_{_AT}", "recall": f"recall_{_AT}", "f1": f"f1_{_AT}", "mean_iou": "mean_iou"}
 _COUNTS = {
     "num_gt": "num_gt",
@@ -313,12 +294,25 @@ _COUNTS = {
 }
 
 
-def _plain(counts: Mapping[str, Floats], found: Mapping[str, Floats], n: int) -> dict[str, Any]:
-    """Counts and ratios of image n, as its row has them."""
-    shares = {name: float(found[key][n]) for name, key in _SHARES.items()}
-    return {name: int(counts[key][n]) for name, key in _COUNTS.items()} | {
-        name: share if np.isfinite(share) else None for name, share in shares.items()
-    }
+def score_rows(figures: Figures) -> Iterator[DetectionScore]:
+    """One row an image, in the order of the file."""
+    counts, shares = figures.by_image, ratios(figures.by_image)
+    for n in figures.dataset.in_order_of_file():
+        row = figures.dataset.rows[n]
+        plain: dict[str, Any] = {name: int(counts[key][n]) for name, key in _COUNTS.items()}
+        for name, key in _SHARES.items():
+            plain[name] = float(shares[key][n]) if np.isfinite(shares[key][n]) else None
+        yield DetectionScore(
+            id=f"{row.id}/{MODEL}",
+            subject=MODEL,
+            image_id=row.image_id,
+            status=row.status,
+            error=row.error,
+            iou=MATCH_IOU,
+            num_dropped=len(row.dropped),
+            num_salvaged=len(row.salvaged),
+            **plain,
+        )
 
 
 def _metric(part: _Slice, what: tuple[str, str, str], value: Interval | float) -> Metric:

@@ -9,9 +9,8 @@ from pipeline.errors import UserError
 from pipeline.files import read_all
 from pipeline.run.manifest import load_manifest
 from pipeline.tasks.detection.geometry import to_pixels
-from pipeline.tasks.detection.infer.sources import FIND_ALL, resolve_prompt
+from pipeline.tasks.detection.infer.sources import resolve_prompt
 from pipeline.tasks.detection.read_text.formats import DEFAULT, PRESETS, TextFormat
-from pipeline.tasks.detection.recipe import TextFormatSection
 from pipeline.tasks.detection.rows import DetectionPrediction, DetectionScore
 from stages import evaluate
 from stages.common import run_command
@@ -150,7 +149,11 @@ def test_a_format_that_cannot_be_is_refused_before_anything_runs(
 
 
 def test_the_default_prompt_asks_for_what_the_format_reads() -> None:
-    assert resolve_prompt("server", "", DEFAULT) == FIND_ALL
+    assert resolve_prompt("server", "", DEFAULT) == (
+        "Find all objects in the image. Answer with a JSON list and nothing else. Each entry is "
+        '{"bbox_2d": [x1, y1, x2, y2], "desc": "a short name"}; coordinates are whole numbers from 0 (left, top) to '
+        "999 (right, bottom). If there is no object, answer []."
+    )
     assert resolve_prompt("own", "", PRESETS["gemini"]) == resolve_prompt("replay", "", PRESETS["florence"]) == ""
     assert resolve_prompt("server", "Where?", PRESETS["florence"]) == "Where?"
     asked = resolve_prompt("server", "", PRESETS["gemini"])
@@ -163,7 +166,3 @@ def test_the_default_prompt_asks_for_what_the_format_reads() -> None:
 def test_a_family_that_writes_tokens_needs_a_prompt_of_its_own() -> None:
     with pytest.raises(UserError, match="the prompt is empty"):
         resolve_prompt("server", "", PRESETS["paligemma"])
-
-
-def test_the_defaults_of_a_recipe_read_as_before() -> None:
-    assert TextFormatSection().resolved() == DEFAULT
