@@ -27,13 +27,7 @@ from pipeline.records.measured import POOLED, Task, choose_metrics
 from pipeline.records.read import read_records, records_of
 from pipeline.stats.intervals import Interval, draw_counts
 from pipeline.stats.metrics import Floats, interquartile_mean, interquartile_mean_terms
-from pipeline.stats.sequences import (
-    BoundedMean,
-    EstimateSequence,
-    MeanSequence,
-    MedianSequence,
-    SequenceOptions,
-)
+from pipeline.stats.sequences import BoundedMean, EstimateSequence, MeanSequence, MedianSequence, SequenceOptions
 
 NUM_RESAMPLES = 200  # the spread is then known to 5 %: 1 / sqrt(2 * 200)
 _NUM_ROWS = 50  # resamples at a time

@@ -121,10 +121,7 @@ def summarize(plan: Plan, folder: Path, state: State) -> SweepOutcome:
         stage="sweep",
         task=plan.sweep.task,
         folder=folder,
-        config={
-            "sweep": msgspec.to_builtins(plan.sweep),
-            "cells": [msgspec.to_builtins(result) for result in results],
-        },
+        config={"sweep": msgspec.to_builtins(plan.sweep), "cells": [msgspec.to_builtins(result) for result in results]},
         writes=WRITES,
     )
     # A sweep that grew by a seed is the same sweep: its cells are kept by their keys, and its table is made anew.
