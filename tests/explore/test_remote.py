@@ -88,7 +88,7 @@ def test_what_goes_wrong_there_is_told_here(
 
 
 def test_who_does_not_answer_is_told() -> None:
-    with pytest.raises(UserError, match="the generator does not answer"):
+    with pytest.raises(UserError, match="this server does not answer"):
         generate(RemoteExplorer("http://127.0.0.1:9", {}, (), ToyPrediction, HASH))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.tasks.detection.rows import CoordMode, PredictedObject, Rle, TrueObject
+from pipeline.tasks.detection.rows import CocoFields, CoordMode, PredictedObject, Rle, TrueObject
 
 NORM_MAX = 999  # the coordinate of the far edges in "norm1000"
 
@@ -26,13 +26,10 @@ def to_pixels(coordinates: Sequence[float], mode: CoordMode, width: int, height:
 
 def box_of(one: TrueObject | PredictedObject, mode: CoordMode, width: int, height: int) -> Box:
     """x, y, width, height in pixels: of the box, or of the extent of the polygon or mask."""
-    if one.coco is not None and one.coco.bbox is not None:
-        return one.coco.bbox
-    if one.coco is not None and one.coco.segmentation:  # its extent as pycocotools measures it
-        from hotcoco import mask  # here: boxes need no masks, and loading it takes time
-
-        x, y, across, down = mask.to_bbox(encode(segmentation_of(one.coco.segmentation), width, height)).tolist()
-        return x, y, across, down
+    if one.coco is not None:
+        given = coco_box(one.coco, width, height)
+        if given is not None:
+            return given
     pixels = to_pixels(one.bbox_2d or one.poly or (), mode, width, height)
     left, top = min(pixels[::2]), min(pixels[1::2])
     return left, top, max(pixels[::2]) - left, max(pixels[1::2]) - top
@@ -42,6 +39,18 @@ def corners(one: TrueObject | PredictedObject, mode: CoordMode, width: int, heig
     """Left, top, right, bottom in pixels: of the box, or of the extent of the polygon or mask."""
     x, y, across, down = box_of(one, mode, width, height)
     return x, y, x + across, y + down
+
+
+def coco_box(coco: CocoFields, width: int, height: int) -> Box | None:
+    """The box as x, y, width, height: the given one, else the extent of the given mask as pycocotools measures it."""
+    if coco.bbox is not None:
+        return coco.bbox
+    if not coco.segmentation:
+        return None
+    from hotcoco import mask  # here: boxes need no masks, and loading it takes time
+
+    x, y, across, down = mask.to_bbox(encode(segmentation_of(coco.segmentation), width, height)).tolist()
+    return x, y, across, down
 
 
 def polygon_area(pixels: Sequence[float]) -> float:
