@@ -3,26 +3,22 @@
 The last of several predictions files is the one looked at closely; the errors of the others are beside it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 from pipeline.contract.jobs import DrawJob
 from pipeline.contract.parts import VisualizePart
-from pipeline.errors import UserError
 from pipeline.files.atomic import write_atomically
 from pipeline.files.encode import encode
 from pipeline.look import plotting
-from pipeline.look.numbers import words
 from pipeline.look.picture import Picture, Section, save_sections
 from pipeline.look.training import SECTION as LEARNING
 from pipeline.look.training import Training, draw_monitored, name_steps, read_training
 from pipeline.stats import Floats
-from pipeline.tasks.localization.convert.geojson_write import document
+from pipeline.tasks.localization.convert.to_geojson import document
 from pipeline.tasks.localization.recipe import Evaluate, Visualize
-from pipeline.tasks.localization.rows import Monitor, Prediction, Progress
-from pipeline.tasks.localization.signal.recording import Recording, hash_recordings, read_recording
+from pipeline.tasks.localization.rows import Monitor, Progress
 from pipeline.tasks.localization.visualize import curves, maps
-from pipeline.tasks.localization.visualize.judged import Judged, Record, judge
+from pipeline.tasks.localization.visualize.judged import Judged, judge
 from schemas.rows import Figure
 
 MAP = "map.geojson"
@@ -55,11 +51,6 @@ def sections(job: DrawJob) -> Iterator[Section]:
         yield LEARNING, _learning(read_training(job.train_folder, Progress, Monitor, job.note))
 
 
-def hash_shown(predictions: Sequence[Prediction], root: Path) -> str:
-    """One hash over the recordings that predictions name."""
-    return hash_recordings([row.recording for row in predictions if row.recording is not None], root)
-
-
 def _quality(judged: Judged, others: Mapping[str, Floats]) -> Iterator[Picture]:
     yield curves.errors(judged, others)
     yield curves.calibration(judged)
@@ -74,23 +65,8 @@ def _records(judged: Judged, num: int, job: DrawJob) -> Iterator[Picture]:
         job.note(
             f"{num:,} of {len(worst):,} records have a map, the farthest off: visualize.num_records sets how many."
         )
-    places = {row.id: n for n, row in enumerate(judged.scored)}
-    for record in worst[:num]:
-        n = places[record.row.id]
-        solved = {words(name): float(one.error_m[n]) for name, one in judged.solvers.items()}
-        yield maps.record_map(record, solved, _recording(record, job))
-
-
-def _recording(record: Record, job: DrawJob) -> Recording | None:
-    if record.row.recording is None:
-        return None
-    try:
-        found = read_recording((job.image_root or Path()) / record.row.recording, len(record.row.measurements))
-    except UserError as error:
-        job.note(f"The recording of {record.row.id} is not shown: {error.what}.")
-        return None
-    named = len(found.samples) == len(record.row.measurements) and not found.receivers
-    return found._replace(receivers=record.row.measurements) if named else found
+    for place, record in enumerate(worst[:num], start=1):
+        yield maps.record_map(record, f"record_{place:03d}")
 
 
 def _learning(training: Training) -> Iterator[Picture]:
@@ -121,4 +97,4 @@ def _learning(training: Training) -> Iterator[Picture]:
     )
 
 
-PART = VisualizePart(draw=draw, orders={RECORDS: "farthest off first"}, hash_images=hash_shown, files=(MAP,))
+PART = VisualizePart(draw=draw, orders={RECORDS: "farthest off first"}, files=(MAP,))

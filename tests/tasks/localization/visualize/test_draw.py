@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,11 +13,9 @@ from pipeline.errors import UserError
 from pipeline.files import write_all
 from pipeline.tasks.localization.recipe import Evaluate, Visualize
 from pipeline.tasks.localization.rows import Monitor, Prediction, Progress
-from pipeline.tasks.localization.signal.recording import write_recording
 from pipeline.tasks.localization.visualize.curves import length
-from pipeline.tasks.localization.visualize.draw import draw, hash_shown
+from pipeline.tasks.localization.visualize.draw import draw
 from pipeline.tasks.localization.visualize.judged import judge
-from pipeline.tasks.localization.visualize.waterfall import spectrogram
 from schemas.rows import Figure
 from tests.conftest import Baton
 from tests.tasks.localization.visualize.drawing import row, rows, two_branches
@@ -70,30 +67,6 @@ def test_maps_may_lie_across_the_antimeridian_and_about_a_pole(tmp_path: Path, c
     found, _ = drawn(tmp_path, {"a": made}, options=Visualize(num_records=1))
     assert [one.id for one in found][-2:] == ["map", "record_001"]
     assert judge(made, CHEAP).worst()[0].error_m < 200_000
-
-
-def test_a_recording_is_shown_and_a_missing_one_is_told(tmp_path: Path) -> None:
-    tone = np.exp(2j * np.pi * 0.25 * np.arange(2000)) * 0.5
-    write_recording(tmp_path / "rec.sigmf-meta", np.array([tone, tone, tone]), {})
-    with_it = row("a", (45.0, 7.7), (45.0, 7.71), recording="rec.sigmf-meta")
-    without = row("a", (45.0, 7.7), (45.0, 7.71))
-    heights = []
-    for one in (with_it, without):
-        found, notes = drawn(tmp_path / "out", {"a": [one]}, image_root=tmp_path)
-        heights.append(Image.open(tmp_path / "out" / found[-1].path).height)
-        assert notes == []
-    assert heights[0] > heights[1]
-    before = hash_shown([with_it], tmp_path)
-    (tmp_path / "rec.sigmf-data").unlink()
-    assert hash_shown([with_it], tmp_path) != before
-    assert (
-        "is not shown: cannot read the samples" in drawn(tmp_path / "out", {"a": [with_it]}, image_root=tmp_path)[1][0]
-    )
-
-
-def test_a_waterfall_has_the_power_where_the_tone_is() -> None:
-    found = spectrogram(np.exp(2j * np.pi * 0.25 * np.arange(640)), 64)
-    assert found.shape == (19, 64) and (found.argmax(axis=1) == 48).all()
 
 
 def test_the_course_of_a_training_is_drawn(tmp_path: Path) -> None:
