@@ -4,20 +4,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from msgspec.structs import asdict
 
 from pipeline.contract.parts import ExamplesPart
 from pipeline.errors import UserError
 from pipeline.tasks.diffusion.data.load import DataSet, load_split
 from pipeline.tasks.diffusion.data.shapes import FACTORS
 from pipeline.tasks.diffusion.pixels import encode_png
-from pipeline.tasks.diffusion.recipe import DiffusionRecipe, Factor, Sampling
+from pipeline.tasks.diffusion.recipe import DiffusionRecipe, Factor
 from pipeline.tasks.diffusion.rows import BETWEEN, MAIN, DiffusionExample, Reference, Steering
 
 
 def make_examples(recipe: DiffusionRecipe) -> Iterator[DiffusionExample]:
     """The requests of the main variant, of the sweep, and those that are steered: ids name the variant and count."""
     wanted, heldout = recipe.examples, load_split(recipe.data).heldout
-    settings = _settings(wanted.sampling)
+    settings = asdict(wanted.sampling)
     num_null = round(wanted.null_share * wanted.num_images)
     yield from _variant(MAIN, (wanted.num_images, num_null), wanted.seed, settings, heldout)
     sweep = wanted.sweep
@@ -55,7 +56,7 @@ def _steered(recipe: DiffusionRecipe, heldout: DataSet, factor: Factor | None) -
     ``factor``, another class that differs in that alone."""
     wanted, names, seed = recipe.examples.steering, heldout.names, recipe.examples.seed
     others = _others(names, factor)
-    settings = _settings(recipe.examples.sampling)
+    settings = asdict(recipe.examples.sampling)
     for mode in wanted.labels:
         for num_masked in wanted.num_masked:
             for index in range(wanted.num_images):
@@ -95,10 +96,6 @@ def _others(names: Sequence[str], factor: Factor | None) -> list[list[str]]:
 def _references(target: str, index: int, count: int, seed: int) -> tuple[Reference, ...]:
     drawn = np.random.default_rng((seed, 1, index)).integers(2**31, size=count)
     return tuple(Reference(label=target, seed=int(one)) for one in drawn)
-
-
-def _settings(sampling: Sampling) -> dict[str, Any]:
-    return {name: getattr(sampling, name) for name in sampling.__struct_fields__}
 
 
 def _request(variant: str, index: int, seed: int, **fields: Any) -> DiffusionExample:

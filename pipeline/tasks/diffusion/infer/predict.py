@@ -15,9 +15,10 @@ import torch
 from pipeline.contract.jobs import InferJob
 from pipeline.contract.parts import InferPart
 from pipeline.model.layers import one_thread
-from pipeline.tasks.diffusion.infer.record import CHUNK, check_layers, record
+from pipeline.tasks.diffusion.infer.record import CHUNK, record
 from pipeline.tasks.diffusion.infer.watch import Masks, Watch, rounded
 from pipeline.tasks.diffusion.model.activations import References, look_at
+from pipeline.tasks.diffusion.model.denoiser import check_layers
 from pipeline.tasks.diffusion.model.model import DiffusionModel, Judgement
 from pipeline.tasks.diffusion.model.sample import Draw, Settings, Way, sample
 from pipeline.tasks.diffusion.pixels import Pixels, beside, decode_png, encode_png, to_pixels, to_values
@@ -40,7 +41,7 @@ def predict(job: InferJob) -> Iterator[DiffusionPrediction]:
     """
     model, options = job.model, cast(Infer, job.options)
     assert isinstance(model, DiffusionModel)
-    check_layers(model, options.activations.layers, "infer.activations.layers")
+    check_layers(model.denoiser, options.activations.layers, "infer.activations.layers")
     references, size, num_errors = References(model.denoiser), unit(options), 0
     first = job.first_index - (job.first_index % size if options.activations.layers else 0)
     for start in range(first, len(job.examples), size):
@@ -118,13 +119,7 @@ def _mapped(model: DiffusionModel, rows: list[DiffusionPrediction]) -> list[Diff
 
 def settings_of(example: DiffusionExample | DiffusionPrediction) -> Settings:
     """How the image of a request is to be made."""
-    return Settings(
-        sampler=example.sampler,
-        num_steps=example.num_steps,
-        guidance=example.guidance,
-        sigma_min=example.sigma_min,
-        sigma_max=example.sigma_max,
-    )
+    return Settings(**{name: getattr(example, name) for name in Settings.__struct_fields__})
 
 
 def _draw(model: DiffusionModel, example: DiffusionExample) -> Draw:

@@ -26,14 +26,6 @@ CHUNK = 256  # rows
 Write = Callable[[str, bytes], None]
 
 
-def check_layers(model: DiffusionModel, layers: Sequence[str], where: str) -> None:
-    """Raises UserError where the network has no such layer."""
-    for name in layers:
-        if name not in model.denoiser.layers:
-            known = ", ".join(model.denoiser.layers)
-            raise UserError(f"the network has no layer {name!r}", where=where, remedy=f"one of: {known}")
-
-
 def record(
     model: DiffusionModel, rows: Sequence[DiffusionPrediction], start: int, options: Activations, write: Write
 ) -> list[DiffusionPrediction]:

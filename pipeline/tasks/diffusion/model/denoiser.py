@@ -1,11 +1,13 @@
 """What samplers ask of a model, whoever made it, and its layers looked at and changed while it works."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from pipeline.errors import UserError
 
 
 class Denoiser(Protocol):
@@ -31,6 +33,25 @@ class Denoiser(Protocol):
         ...
 
 
+def check_layers(denoiser: Denoiser, names: Sequence[str], where: str) -> None:
+    """Raises UserError where the network has no such layer."""
+    for name in names:
+        if name not in denoiser.layers:
+            known = ", ".join(denoiser.layers)
+            raise UserError(f"the network has no layer {name!r}", where=where, remedy=f"one of: {known}")
+
+
+@contextmanager
+def _hooked(denoiser: Denoiser, hooks: Mapping[str, Callable[..., Tensor | None]]) -> Iterator[None]:
+    """Within, a hook is called after each of the layers, by name."""
+    handles = [denoiser.layers[name].register_forward_hook(hook) for name, hook in hooks.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 @contextmanager
 def recorded(denoiser: Denoiser, names: Sequence[str], *, first: bool = False) -> Iterator[dict[str, Tensor]]:
     """Within, what the layers gave last (or ``first``) is in the dict, by name: [B, C, H, W] each."""
@@ -43,27 +64,14 @@ def recorded(denoiser: Denoiser, names: Sequence[str], *, first: bool = False) -
 
         return hook
 
-    handles = [denoiser.layers[name].register_forward_hook(keep(name)) for name in names]
-    try:
+    with _hooked(denoiser, {name: keep(name) for name in names}):
         yield found
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-@contextmanager
-def replaced(denoiser: Denoiser, values: Mapping[str, Tensor]) -> Iterator[None]:
+def replaced(denoiser: Denoiser, values: Mapping[str, Tensor]) -> AbstractContextManager[None]:
     """Within, the layers give these values [B, C, H, W] (or [1, C, H, W]) instead of their own."""
 
     def put(value: Tensor) -> Callable[..., Tensor]:
-        def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            return value.to(output).expand_as(output)
+        return lambda module, inputs, output: value.to(output).expand_as(output)
 
-        return hook
-
-    handles = [denoiser.layers[name].register_forward_hook(put(value)) for name, value in values.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return _hooked(denoiser, {name: put(value) for name, value in values.items()})

@@ -8,11 +8,10 @@ import torch
 from msgspec import Meta, Struct
 from torch import Tensor, nn
 
-from pipeline.errors import UserError
 from pipeline.stats import Floats
 from pipeline.tasks.diffusion.evaluate.maps import shared_neighbours, trustworthiness
 from pipeline.tasks.diffusion.model.activations import generate, look_at
-from pipeline.tasks.diffusion.model.denoiser import Denoiser
+from pipeline.tasks.diffusion.model.denoiser import Denoiser, check_layers
 from pipeline.tasks.diffusion.model.layout import lay_out
 from pipeline.tasks.diffusion.recipe import Map
 from schemas.recipe import Count, Positive
@@ -95,9 +94,7 @@ def fit_map(denoiser: Denoiser, options: Map) -> tuple[ActivationMap, dict[str, 
 
     Raises UserError when the model has no such layer.
     """
-    if options.layer not in denoiser.layers:
-        known = ", ".join(denoiser.layers)
-        raise UserError(f"the network has no layer {options.layer!r}", where="map.layer", remedy=f"one of: {known}")
+    check_layers(denoiser, [options.layer], "map.layer")
     labels = [k % denoiser.num_classes for k in range(options.num_references)]
     seeds = [FIRST_SEED + k for k in range(options.num_references)]
     images = generate(denoiser, list(zip(labels, seeds, strict=True)))

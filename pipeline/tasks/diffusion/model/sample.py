@@ -9,9 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,7 +18,7 @@ from torch import Tensor
 
 from pipeline.model.layers import one_thread
 from pipeline.tasks.diffusion.model.denoiser import Denoiser
-from pipeline.tasks.diffusion.recipe import SIGMA_MAX, SIGMA_MIN, Initial, Sampler
+from pipeline.tasks.diffusion.recipe import SIGMA_MAX, SIGMA_MIN, Initial, Sampling
 
 TILE_ROWS = 8
 _RHO = 7.0  # of the schedule: most steps are at low noise
@@ -30,26 +28,9 @@ _CHURN, _CHURN_MIN, _CHURN_MAX, _CHURN_NOISE = 40.0, 0.05, 50.0, 1.003
 Values = NDArray[np.float32]
 
 
-class Around(Protocol):
-    """What is around the network's calls of a step: by its number from 0, and the numbers of the draws in the tile."""
-
-    def __call__(self, step: int, tile: Sequence[int]) -> AbstractContextManager[object]: ...
-
-
-def nothing_around(step: int, tile: Sequence[int]) -> AbstractContextManager[object]:
-    """The steps are left alone."""
-    return nullcontext()
-
-
-@dataclass(frozen=True)
-class Settings:
-    """As in `recipe.Sampling`."""
-
-    sampler: Sampler = "heun"
-    num_steps: int = 18
-    guidance: float = 1.0
-    sigma_min: float = SIGMA_MIN
-    sigma_max: float = SIGMA_MAX
+Settings = Sampling
+Around = Callable[[int, Sequence[int]], AbstractContextManager[object]]
+"""What is around the network's calls of a step: by its number from 0, and the numbers of the draws in the tile."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +61,13 @@ def schedule(num_steps: int, sigma_min: float = SIGMA_MIN, sigma_max: float = SI
 
 
 def sample(
-    denoiser: Denoiser, draws: Sequence[Draw], settings: Settings, around: Around = nothing_around
+    denoiser: Denoiser, draws: Sequence[Draw], settings: Settings, around: Around = lambda step, tile: nullcontext()
 ) -> Iterator[Way]:
     """The images of ``draws``, in order, made a tile at a time."""
     for start in range(0, len(draws), TILE_ROWS):
         tile = tiled(range(start, min(start + TILE_ROWS, len(draws))))
         with torch.inference_mode(), one_thread():
-            ways = _sample_tile(denoiser, [draws[n] for n in tile], settings, partial(around, tile=tile))
+            ways = _sample_tile(denoiser, [draws[n] for n in tile], settings, around, tile)
         yield from ways[: len(draws) - start]
 
 
@@ -96,10 +77,7 @@ def tiled(numbers: Sequence[int]) -> list[int]:
 
 
 def _sample_tile(
-    denoiser: Denoiser,
-    draws: Sequence[Draw],
-    settings: Settings,
-    around: Callable[[int], AbstractContextManager[object]],
+    denoiser: Denoiser, draws: Sequence[Draw], settings: Settings, around: Around, tile: Sequence[int]
 ) -> list[Way]:
     """The state is float64, as in the paper's code: at 80 times the image, float32 loses digits of it."""
     generators = [np.random.default_rng(draw.seed) for draw in draws]
@@ -114,7 +92,7 @@ def _sample_tile(
             more = _churned(sigma, settings.num_steps)
             x = x + _noise(generators, denoiser) * (_CHURN_NOISE * math.sqrt(more**2 - sigma**2))
             sigma = more
-        with around(step):
+        with around(step, tile):
             denoised = guided(x, sigma)
             slope = (x - denoised) / sigma
             ahead = x + (after - sigma) * slope
