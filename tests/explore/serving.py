@@ -81,7 +81,9 @@ def elsewhere(answer: Callable[[str, Mapping[str, str], bytes], tuple[int, Any]]
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, said = answer(self.path, self.headers, self.rfile.read(int(self.headers["Content-Length"] or 0)))
+            status, said = answer(
+                self.path, dict(self.headers.items()), self.rfile.read(int(self.headers["Content-Length"] or 0))
+            )
             content = json.dumps(said).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))

@@ -173,8 +173,8 @@ def told(
     several = [n for n, parts in enumerate(mixtures) if sum(part[0] > 0 for part in parts) > 1]
     for start in range(0, len(several), NUM_TOGETHER_OF_ELLIPSES):
         chunk = several[start : start + NUM_TOGETHER_OF_ELLIPSES]
-        columns = ([column[n] for n in chunk] for column in (mixtures, fixes, wholes))
-        for n, own in zip(chunk, ellipse_scales(*columns).tolist(), strict=True):
+        found = ellipse_scales([mixtures[n] for n in chunk], [fixes[n] for n in chunk], [wholes[n] for n in chunk])
+        for n, own in zip(chunk, found.tolist(), strict=True):
             scales[n] = own
     return [*map(_told, mixtures, fixes, centres, wholes, scales)]
 
