@@ -1,8 +1,7 @@
 """Generation on another machine: the request row is posted to a `baton serve` of the same task."""
 
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,28 +31,16 @@ class RemoteExplorer:
         left_out = {"schema", "task", *self.truth}
         body = {name: value for name, value in msgspec.to_builtins(request).items() if name not in left_out}
         pool = ThreadPoolExecutor(1, "asking")
+        answer = pool.submit(ask, self.url, self.headers, "POST", "/v1/predict", body)
+        pool.shutdown(wait=False)  # what was cancelled is let go of
+        while not wait([answer], _ASK_EVERY_S).done:
+            if should_cancel():
+                raise Cancelled
         try:
-            answer = pool.submit(self._ask, "POST", "/v1/predict", body)
-            while not _is_done(answer):
-                if should_cancel():
-                    raise Cancelled
             prediction = msgspec.json.decode(answer.result(), type=self.prediction)
         except msgspec.DecodeError as error:
             raise UserError(f"what came back is no prediction: {error}", where=self.url) from error
-        finally:
-            pool.shutdown(wait=False)  # what was cancelled is let go of
         if prediction.model != self.weights_hash[:16]:
             what = f"model {prediction.model} answered, not {self.weights_hash[:16]}, of which the activations are"
             raise UserError(what, where=self.url, remedy=_REMEDY)
         return prediction
-
-    def _ask(self, method: str, path: str, body: Any = None) -> bytes:
-        return ask(self.url, self.headers, method, path, body)
-
-
-def _is_done(answer: "Future[bytes]") -> bool:
-    try:
-        answer.exception(timeout=_ASK_EVERY_S)
-    except NotYet:
-        return False
-    return True
