@@ -31,6 +31,13 @@ GATES     ?= $(patsubst runs/gates/%.yaml,%,$(wildcard runs/gates/*/*.yaml))
 GATE_INFER = $(BIN)/baton infer $(*D) --model runs/pretrained/$*.inference_v1 --input runs/gates/$*.examples.jsonl \
 	$(addprefix --image-root ,$(wildcard runs/examples/$(*D))) --out $(RUNS)/$*/gate --force --json >/dev/null
 
+# With SERVED=yes predictions are asked of a server of the model, which is started for that and ended.
+SERVER     := $(RUN)/server.txt
+URL         = "$$(grep -so 'http:[^ ]*' $(SERVER))"
+IS_READY    = $(BIN)/python -c 'import httpx, sys; httpx.get(sys.argv[1] + "/ready").raise_for_status()' $(URL) 2>/dev/null
+ASK_SERVER  = rm -f $(SERVER); $(call STAGE,serve) --port 0 >$(SERVER) & server=$$!; trap 'kill $$server; wait $$server' EXIT; \
+	until $(IS_READY); do kill -0 $$server || exit 2; sleep 0.2; done; $(call STAGE,infer) --server $(URL)
+
 EXAMPLES    := $(RUN)/examples/examples.jsonl
 CHECKPOINT  := $(RUN)/train/selected.checkpoint_v1
 MODEL       := $(RUN)/export/model.inference_v1
@@ -66,7 +73,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(INSTALLED)
-	@$(MAKE) --no-print-directory -j2 RECIPE=demo evaluate visualize
+	@$(MAKE) --no-print-directory -j2 RECIPE=demo SERVED=$(filter localization,$(TASK)) evaluate visualize
 	@echo 'report:  $(RUNS)/$(TASK)/demo/visualize/report.html'
 	@echo 'metrics: $(RUNS)/$(TASK)/demo/evaluate/metrics.jsonl'
 
@@ -88,7 +95,7 @@ $(MODEL): $(CHECKPOINT) $(call unless_ok,export) | $(INSTALLED)
 
 infer: $(PREDICTIONS)
 $(PREDICTIONS): $(MODEL) $(EXAMPLES) $(call unless_ok,infer) | $(INSTALLED)
-	$(call STAGE,infer)
+	$(if $(SERVED),$(ASK_SERVER),$(call STAGE,infer))
 	@touch $@
 
 evaluate: $(METRICS)

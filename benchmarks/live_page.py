@@ -83,7 +83,7 @@ def run(quick: bool) -> Report:
     """One training, one server, and crowds that take turns."""
     if (program := find_browser()) is None:
         raise UserError("there is no browser", remedy="apt-get install chromium")
-    seconds, rounds = (8.0, 1) if quick else (30.0, 4)
+    seconds, rounds = (8.0, 1) if quick else (12.0, 5)
     phases: dict[str, list[Phase]] = {name: [] for name in _CROWDS}
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)

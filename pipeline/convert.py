@@ -14,7 +14,7 @@ from pipeline.contract.load import load_part
 from pipeline.contract.parts import RowsPart
 from pipeline.errors import UserError
 from pipeline.files import read
-from pipeline.files.atomic import write_atomically
+from pipeline.files.atomic import replacing
 
 TENSORBOARD = "tensorboard"
 FILE = "events.out.tfevents.0.baton"  # TensorBoard goes by the first three parts of the name
@@ -47,51 +47,27 @@ def to_tensorboard(task: str, files: Mapping[str, Path], folder: Path) -> Conver
     try:
         from tensorboard.summary.writer.record_writer import RecordWriter
     except ImportError as error:
-        raise UserError(
-            "this needs the package tensorboard", remedy="pip install 'baton-pipeline[tensorboard]'"
-        ) from error
+        remedy = "pip install 'baton-pipeline[tensorboard]'"
+        raise UserError("this needs the package tensorboard", remedy=remedy) from error
     types, counts = load_part(task, RowsPart).types, {f"num_{name}": 0 for name in files}
-
-    def events() -> Iterator[bytes]:
-        yield _event(file_version="brain.Event:2")
+    with replacing(folder / FILE) as file:
+        writer = RecordWriter(file)
+        writer.write(_event(file_version="brain.Event:2"))
         for name, path in files.items():
             for row in read(path, types[SCHEMAS[name]]):
                 counts[f"num_{name}"] += 1
                 values = dict(_numbers(msgspec.to_builtins(row), name))
-                yield _event(step=values.pop(f"{name}/step"), scalars=values)
-
-    folder.mkdir(parents=True, exist_ok=True)
-    written = _Chunks()
-    writer = RecordWriter(written)
-    write_atomically(folder / FILE, (written.taken(writer, event) for event in events()))
+                writer.write(_event(step=int(values.pop(f"{name}/step")), scalars=values))
     return ConvertOutcome(outputs={"events": folder / FILE}, counts=counts)
 
 
-class _Chunks:
-    """A file for a RecordWriter that hands on what one event wrote."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        self.parts.append(data)
-
-    def taken(self, writer: Any, event: bytes) -> bytes:
-        """The bytes of one record."""
-        self.parts.clear()
-        writer.write(event)
-        return b"".join(self.parts)
-
-
-def _event(*, step: Any = 0, scalars: Mapping[str, float] | None = None, file_version: str | None = None) -> bytes:
+def _event(*, scalars: Mapping[str, float] | None = None, **fields: Any) -> bytes:
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    if file_version is not None:
-        return bytes(Event(wall_time=0.0, file_version=file_version).SerializeToString())
-    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in (scalars or {}).items()]
-    event = Event(wall_time=0.0, step=int(step), summary=Summary(value=values))
-    return bytes(event.SerializeToString(deterministic=True))
+    if scalars is not None:
+        fields["summary"] = Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in scalars.items()])
+    return bytes(Event(wall_time=0.0, **fields).SerializeToString(deterministic=True))
 
 
 def _numbers(value: Any, name: str) -> Iterator[tuple[str, float]]:

@@ -204,11 +204,8 @@ def headlines(metrics: Sequence[Metric], layout: TableLayout) -> list[Headline]:
         if ours is None:
             continue
         heading = tables.heading_of(column, ours)
-        shown = {
-            kind: cell
-            for kind, cell in zip(table.kinds, table.columns[heading], strict=True)
-            if isinstance(cell, Number)
-        }
+        cells = zip(table.kinds, table.columns[heading], strict=True)
+        shown = {kind: cell for kind, cell in cells if isinstance(cell, Number)}
         ends = [value for m in by_subject.values() for value in (m.value, m.low, m.high) if value is not None]
         ends += [1.0] if ours.unit == "share" else []
         found.append(

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from sklearn.neighbors import NearestNeighbors  # type: ignore[import-untyped]
 
+from benchmarks.explore.behind import add_to
 from benchmarks.explore.figure import plotly_redraws_ms
 from benchmarks.harness import Claim, Report, Samples, at_most
 from pipeline.errors import UserError
 from pipeline.explore.bundle import IMAGES, Bundle, BundleWriter
-from pipeline.explore.neighbours import neighbours
+from pipeline.explore.neighbours import Space
 from schemas.bundle import BundleManifest, Layer, Record
 from tests.explore.serving import serving
 from tests.support.browser import Page, find_browser, open_browser
@@ -49,6 +50,10 @@ def run(quick: bool) -> Report:
             seen = {**_with_many(page, folder, many, rounds), **_with_more(page, folder, more, rounds)}
             plotly = plotly_redraws_ms(page, folder, np.asarray(many.coordinates["middle"][:, -1]), rounds)
         on_map, agreement = _neighbours_on_the_map(many, rounds)
+        return add_to(_report(seen, plotly, on_map, agreement), folder, quick)
+
+
+def _report(seen: dict[str, list[float]], plotly: list[float], on_map: list[float], agreement: float) -> Report:
     samples = [Samples(name, "ms", tuple(values)) for name, values in seen.items() if not name.startswith("requests")]
     if plotly:
         samples.append(Samples("a plotly figure of 10,000 sent anew and drawn", "ms", tuple(plotly)))
@@ -121,12 +126,13 @@ def _with_more(page: Page, folder: Path, bundle: Bundle, rounds: int) -> dict[st
 def _neighbours_on_the_map(bundle: Bundle, rounds: int) -> tuple[list[float], float]:
     """Looking for neighbours among coordinates instead: milliseconds, and the share that are neighbours in truth."""
     places, took, shares = np.asarray(bundle.coordinates["middle"][:, -1]), [], []
+    space = Space(bundle.activations["middle"], len(_LEVELS) - 1)
     for number in range(rounds):
         start = time.perf_counter()
         index = NearestNeighbors(n_neighbors=_COUNT + 1).fit(places)
         found = index.kneighbors(places[number : number + 1], return_distance=False)[0]
         took.append(1000 * (time.perf_counter() - start))
-        true = {one.number for one in neighbours(bundle.activations["middle"], len(_LEVELS) - 1, number, _COUNT)}
+        true = {one.number for one in space.nearest(number, _COUNT)}
         shares.append(len(true & {*found.tolist()}) / _COUNT)
     return took, statistics.mean(shares)
 

@@ -35,8 +35,9 @@ def baton(*words: str | Path, out: int | IO[str] = subprocess.DEVNULL) -> Iterat
 
 
 def training(folder: Path) -> Sequence[str | Path]:
-    """The words of the training that is watched: recipe full, learning from the second vector step on."""
-    settings = ("--set", "train.warmup_steps=256", "--seed", "1")
+    """The words of the training that is watched: recipe full, learning from the second vector step on, for longer than
+    it is watched."""
+    settings = ("--set", "train.warmup_steps=256", "--set", "train.num_steps=100000000", "--seed", "1")
     return ("train", "gridworld", "--recipe", "full", *settings, "--out", folder)
 
 

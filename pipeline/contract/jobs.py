@@ -114,7 +114,7 @@ class Source:
     answers depend on, by name: the manifest records their hashes. ``config`` is what else they depend on; it joins the
     configuration in the manifest, so that a change of it outdates the run. ``facts`` are worth noting there and outdate
     nothing. ``image_root`` is where the images that records name are looked up. With ``ensemble``, ``files`` are
-    inference_v1 files that answer together by that rule.
+    inference_v1 files that answer together by that rule. ``server`` is the address of a `baton serve` that answers.
     """
 
     model_file: Path | None = None
@@ -123,6 +123,7 @@ class Source:
     facts: Mapping[str, Any] = field(default_factory=dict)
     image_root: Path | None = None
     ensemble: EnsembleRule | None = None
+    server: str | None = None
 
 
 def refuse_files(name: str, data: bytes) -> None:

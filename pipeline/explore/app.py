@@ -21,14 +21,14 @@ from pipeline.web.pages import page_files, page_routes
 HERE = Path(__file__).parent
 NUM_QUEUED = 256  # messages to one page; one that does not keep up asks for everything anew
 
-Answer = Callable[[Request, str], Awaitable[Response]]
+Queue = asyncio.Queue[dict[str, Any]]
 
 
 class Listeners:
     """The pages that are open, by user: each has a queue of what it is to be told."""
 
     def __init__(self) -> None:
-        self._queues: dict[str, set[asyncio.Queue[dict[str, Any]]]] = {}
+        self._queues: dict[str, set[Queue]] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def tell(self, user: str, message: dict[str, Any]) -> None:
@@ -45,9 +45,9 @@ class Listeners:
             waiting.put_nowait(message)
 
     @contextlib.contextmanager
-    def queue(self, user: str) -> Iterator["asyncio.Queue[dict[str, Any]]"]:
+    def queue(self, user: str) -> Iterator[Queue]:
         """A queue for as long as a page is open."""
-        own: asyncio.Queue[dict[str, Any]] = asyncio.Queue(NUM_QUEUED)
+        own = Queue(NUM_QUEUED)
         self._queues.setdefault(user, set()).add(own)
         try:
             yield own
@@ -80,62 +80,55 @@ def make_app(shop: Shop) -> Starlette:
         with listeners.queue(user) as own:
             await _talk(websocket, own)
 
-    known = [
-        Route("/api/made", _known(shop, counter.made)),
-        Route("/api/made/{number:int}", _known(shop, counter.one)),
-        Route("/api/neighbours", _known(shop, counter.neighbours)),
-        Route("/api/rows/{kind}.jsonl", _known(shop, counter.rows)),
-        Route("/api/log", _known(shop, counter.log)),
-        Route("/api/generate", _known(shop, counter.generate), methods=["POST"]),
-        Route("/api/made/{number:int}/cancel", _known(shop, counter.cancel), methods=["POST"]),
-        Route("/api/made/{number:int}/remove", _known(shop, counter.remove), methods=["POST"]),
-        Route("/api/workspaces", _known(shop, counter.add_workspace), methods=["POST"]),
-        Route("/bundles/{key}/records.json", _known(shop, counter.records)),
-        Route("/bundles/{key}/sheet-{number:int}.png", _known(shop, counter.sheet)),
-        Route("/bundles/{key}/coordinates", _known(shop, counter.coordinates)),
-    ]
-    anybody = [
+    def known(address: str, answer: Callable[[Request, str], Awaitable[Response]], method: str = "GET") -> Route:
+        async def guarded(request: Request) -> Response:
+            user = shop.door.user(request)
+            return PlainTextResponse("log in first", 401) if user is None else await answer(request, user)
+
+        return Route(address, guarded, methods=[method])
+
+    routes = [
+        *page_routes(page_files(HERE)),
         Route("/api/session", entrance.session),
         Route("/api/login", entrance.login, methods=["POST"]),
         Route("/api/logout", entrance.logout, methods=["POST"]),
         Route("/login", entrance.elsewhere),
         Route("/login/callback", entrance.back),
+        known("/api/made", counter.made),
+        known("/api/made/{number:int}", counter.one),
+        known("/api/neighbours", counter.neighbours),
+        known("/api/rows/{kind}.jsonl", counter.rows),
+        known("/api/log", counter.log),
+        known("/api/generate", counter.generate, "POST"),
+        known("/api/made/{number:int}/cancel", counter.cancel, "POST"),
+        known("/api/made/{number:int}/remove", counter.remove, "POST"),
+        known("/api/workspaces", counter.add_workspace, "POST"),
+        known("/bundles/{key}/records.json", counter.records),
+        known("/bundles/{key}/sheet-{number:int}.png", counter.sheet),
+        known("/bundles/{key}/coordinates", counter.coordinates),
+        WebSocketRoute("/live", watch),
     ]
-    pages = page_routes(page_files(HERE))
-    return Starlette(routes=[*pages, *anybody, *known, WebSocketRoute("/live", watch)], lifespan=open_shop)
+    return Starlette(routes=routes, lifespan=open_shop, exception_handlers={UserError: _refused})
 
 
-async def _talk(websocket: WebSocket, own: "asyncio.Queue[dict[str, Any]]") -> None:
+async def _talk(websocket: WebSocket, own: Queue) -> None:
     """Tell what is in the queue until the page goes; it says nothing itself."""
 
     async def send() -> None:
         while True:
             await websocket.send_json(await own.get())
 
-    async def wait() -> None:
+    telling = asyncio.create_task(send())
+    try:
         while (await websocket.receive())["type"] != "websocket.disconnect":
             pass
-
-    tasks = [asyncio.create_task(send()), asyncio.create_task(wait())]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError):
-            raise result
+    finally:
+        telling.cancel()
+        with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):  # it went meanwhile
+            await telling
 
 
-def _known(shop: Shop, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
-    """An answer for those whom the door knows; what is wrong is told as text with status 400."""
-
-    async def guarded(request: Request) -> Response:
-        user = shop.door.user(request)
-        if user is None:
-            return PlainTextResponse("log in first", 401)
-        try:
-            return await answer(request, user)
-        except UserError as error:
-            status = 503 if "full" in error.what else 400
-            return JSONResponse({"what": error.what, "where": error.where, "remedy": error.remedy}, status)
-
-    return guarded
+def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, UserError)
+    status = 503 if "full" in error.what else 400
+    return JSONResponse({"what": error.what, "where": error.where, "remedy": error.remedy}, status)

@@ -1,6 +1,6 @@
 """Bundles: written array by array, so that memory is bounded by a chunk; read by mapping them, once all is checked."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -45,7 +45,7 @@ class Bundle:
 
     def level(self, level: int) -> int:
         """The number of a noise level, checked. Raises UserError."""
-        if not 0 <= level < len(self.manifest.noise_levels):
+        if level not in range(len(self.manifest.noise_levels)):
             raise UserError(f"there is no noise level {level}", where=str(self.folder))
         return level
 
@@ -96,22 +96,19 @@ def open_bundle(folder: Path) -> Bundle:
             what = "this file is not what the bundle was made with: it was damaged or replaced"
             raise UserError(what, where=str(folder / name), remedy=_REMEDY)
     records = read_all(folder / RECORDS, Record)
-    num, levels = manifest.num_records, len(manifest.noise_levels)
     _check_records(records, manifest, str(folder / RECORDS))
-    kinds = {"activations": ("float16", "float32"), "coordinates": ("float32",)}
-
-    def arrays(kind: str, width: Callable[[Any], int]) -> dict[str, NDArray[Any]]:
-        named = {layer.name: (getattr(layer, kind), (num, levels, width(layer))) for layer in manifest.layers}
-        return {name: _map(folder / file, shape, kinds[kind]) for name, (file, shape) in named.items()}
-
+    shape, layers = (manifest.num_records, len(manifest.noise_levels)), manifest.layers
+    activations = {
+        one.name: _map(folder / one.activations, (*shape, one.num_features), ("float16", "float32")) for one in layers
+    }
     return Bundle(
         folder=folder,
         key=sha256_file(path)[:16],
         manifest=manifest,
         records=records,
-        images=_map(folder / IMAGES, (num, *manifest.image_shape), ("uint8",)),
-        activations=arrays("activations", lambda layer: int(layer.num_features)),
-        coordinates=arrays("coordinates", lambda layer: 2),
+        images=_map(folder / IMAGES, (manifest.num_records, *manifest.image_shape), ("uint8",)),
+        activations=activations,
+        coordinates={one.name: _map(folder / one.coordinates, (*shape, 2), ("float32",)) for one in layers},
     )
 
 
@@ -119,12 +116,9 @@ def _read_manifest(path: Path) -> BundleManifest:
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=BundleManifest)
     except OSError as error:
+        remedy = "give a folder with a bundle.json, or that of an infer run that recorded activations"
         what = f"this folder is no bundle of activations: {error.strerror}"
-        raise UserError(
-            what,
-            where=str(path),
-            remedy="give a folder with a bundle.json, or that of an infer run that recorded activations",
-        ) from error
+        raise UserError(what, where=str(path), remedy=remedy) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(f"the bundle's manifest is damaged: {error}", where=str(path), remedy=_REMEDY) from error
     missing = {RECORDS, IMAGES, *_arrays_of(manifest)} - manifest.files.keys()

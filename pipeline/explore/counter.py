@@ -1,12 +1,12 @@
 """What is answered to those who are known: bundles, neighbours, and what they made. Nobody is told of others."""
 
+from collections import Counter as Counts
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import msgspec
-import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -14,17 +14,18 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from pipeline.contract.exploring import Choice, ExplorePart, Explorer
 from pipeline.errors import UserError
 from pipeline.explore.bundle import Bundle
-from pipeline.explore.desk import Desk, made_view, rows_of
+from pipeline.explore.desk import Desk, made_view
 from pipeline.explore.door import Door
 from pipeline.explore.form import fields_of
-from pipeline.explore.neighbours import distances, neighbours
+from pipeline.explore.neighbours import Space
 from pipeline.explore.pictures import columns_of_sheet, sheet
-from pipeline.explore.store import UNDER_WAY, Store
+from pipeline.explore.store import Store
 
 MAX_NEIGHBOURS = 20
 MAX_NAME = 60  # characters of a workspace
 MAX_BODY_BYTES = 1 << 16
 SHEETS_KEPT = 64
+SPACES_KEPT = 4  # of 10,000 records with 512 features 20 MB each
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -64,7 +65,9 @@ class Counter:
 
     def __init__(self, shop: Shop, desk: Desk) -> None:
         self._shop, self._desk, self._store = shop, desk, shop.store
-        self._sheet = lru_cache(SHEETS_KEPT)(self._make_sheet)
+        bundles = shop.bundles
+        self._sheet = lru_cache(SHEETS_KEPT)(lambda key, number: sheet(bundles[key].images, number))
+        self._space = lru_cache(SPACES_KEPT)(lambda key, layer, level: Space(bundles[key].activations[layer], level))
 
     # Bundles: they never change, so neither do the answers.
 
@@ -72,11 +75,10 @@ class Counter:
         """Ids, classes by number, and facts of all records."""
         bundle = self._bundle(request.path_params["key"])
         places = {name: place for place, name in enumerate(bundle.manifest.classes)}
-        records = bundle.records
         columns = {
-            "ids": [record.id for record in records],
-            "classes": [places[record.label] for record in records],
-            "facts": [record.facts for record in records],
+            "ids": [record.id for record in bundle.records],
+            "classes": [places[record.label] for record in bundle.records],
+            "facts": [record.facts for record in bundle.records],
         }
         return _fixed(request, bundle, msgspec.json.encode(columns), "application/json")
 
@@ -88,21 +90,19 @@ class Counter:
 
     async def sheet(self, request: Request, _user: str) -> Response:
         """A sheet of images."""
-        key = request.path_params["key"]
-        content = await run_in_threadpool(self._sheet, key, request.path_params["number"])
-        return _fixed(request, self._bundle(key), content, "image/png")
+        bundle = self._bundle(request.path_params["key"])
+        content = await run_in_threadpool(self._sheet, bundle.key, request.path_params["number"])
+        return _fixed(request, bundle, content, "image/png")
 
     async def neighbours(self, request: Request, _user: str) -> Response:
         """The nearest records in the space of a layer's activations at a noise level, and those that ``ids`` name: ids
         and distances."""
         asked = request.query_params
         bundle = self._bundle(asked.get("bundle", ""))
-        layer = bundle.activations[bundle.layer(asked.get("layer", ""))]
         level, count = bundle.level(_whole(asked, "level")), min(_whole(asked, "count"), MAX_NEIGHBOURS)
-        number, others = bundle.number(asked.get("id", "")), asked.getlist("ids")[:MAX_NEIGHBOURS]
-        found = await run_in_threadpool(neighbours, layer, level, number, count)
-        if others:
-            found += distances(layer, level, number, [bundle.number(id) for id in others])
+        number, others = bundle.number(asked.get("id", "")), map(bundle.number, asked.getlist("ids")[:MAX_NEIGHBOURS])
+        space = await run_in_threadpool(self._space, bundle.key, bundle.layer(asked.get("layer", "")), level)
+        found = await run_in_threadpool(space.nearest, number, count) + space.distances(number, [*others])
         return JSONResponse([[bundle.records[one.number].id, one.distance] for one in found])
 
     # What is made.
@@ -116,7 +116,6 @@ class Counter:
         choice = Choice(references=asked.references[: MAX_NEIGHBOURS + 1], layer=bundle.layer(asked.layer))
         workspace = self._workspace(user, asked.workspace)
         number = await run_in_threadpool(self._desk.ask, user, workspace, asked.bundle, asked.values, choice)
-        self._store.note(user, f"asked for made-{number:06d}")
         return JSONResponse({"number": number}, 202)
 
     async def made(self, request: Request, user: str) -> Response:
@@ -142,15 +141,15 @@ class Counter:
         return Response(status_code=204)
 
     async def rows(self, request: Request, user: str) -> Response:
-        """What was asked in a workspace, or what came of it, as rows for infer, evaluate, compare, ..."""
-        kind = request.path_params["kind"]
+        """What a model was asked in a workspace, or what came of it, as rows for infer, evaluate, compare, ..."""
+        kind, asked = request.path_params["kind"], request.query_params
         if kind not in ("examples", "predictions"):
             return PlainTextResponse("there are examples.jsonl and predictions.jsonl", 404)
-        asked = request.query_params
         made = self._store.made(user, self._workspace(user, asked.get("workspace", "")))
-        some = [one for one in made if asked.get("bundle") in (None, one.bundle) and one.state not in UNDER_WAY]
+        done = [one for one in made if one.prediction and one.bundle == asked.get("bundle")]
+        content = b"".join(one.request if kind == "examples" else one.prediction or b"" for one in done)
         head = {"content-disposition": f'attachment; filename="{kind}.jsonl"'}
-        return Response(rows_of(some, kind), media_type="application/x-ndjson", headers=head)
+        return Response(content, media_type="application/x-ndjson", headers=head)
 
     async def add_workspace(self, request: Request, user: str) -> Response:
         """A new one of that name."""
@@ -175,12 +174,6 @@ class Counter:
             raise UserError(f"there is no workspace {name[:MAX_NAME]!r} of yours")
         return name
 
-    def _make_sheet(self, key: str, number: int) -> bytes:
-        content = sheet(self._bundle(key).images, number)
-        if content is None:
-            raise UserError(f"there is no sheet {number}")
-        return content
-
 
 def session_view(shop: Shop, user: str) -> dict[str, Any]:
     """All that a page begins with."""
@@ -200,7 +193,7 @@ def session_view(shop: Shop, user: str) -> dict[str, Any]:
 def _bundle_view(shop: Shop, key: str) -> dict[str, Any]:
     bundle = shop.bundles[key]
     manifest, (height, width, _) = bundle.manifest, bundle.manifest.image_shape
-    counts = np.bincount([manifest.classes.index(one.label) for one in bundle.records], minlength=len(manifest.classes))
+    counts = Counts(record.label for record in bundle.records)
     return {
         "key": key,
         "title": manifest.title,
@@ -208,7 +201,7 @@ def _bundle_view(shop: Shop, key: str) -> dict[str, Any]:
         "conditioning": manifest.conditioning,
         "num_records": manifest.num_records,
         "image": {"height": height, "width": width, "columns": columns_of_sheet(height, width)},
-        "classes": [{"name": name, "count": int(count)} for name, count in zip(manifest.classes, counts, strict=True)],
+        "classes": [{"name": name, "count": counts[name]} for name in manifest.classes],
         "noise_levels": manifest.noise_levels,
         "layers": [{"name": layer.name, "probes": layer.probes} for layer in manifest.layers],
         "curves": manifest.curves,

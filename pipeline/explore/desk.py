@@ -1,9 +1,8 @@
 """Where generations are asked for: one after the other, in a queue with a bound, told as they go, and kept."""
 
-import queue
-from collections.abc import Callable, Mapping, Sequence
-from threading import Lock, Thread
-from typing import Any
+from collections.abc import Callable, Mapping
+from threading import Condition, Thread
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -11,7 +10,7 @@ from pipeline.contract.exploring import Cancelled, Choice, ExplorePart, Explorer
 from pipeline.errors import UserError
 from pipeline.explore.form import filled
 from pipeline.explore.pictures import png_text
-from pipeline.explore.store import UNDER_WAY, Made, Store
+from pipeline.explore.store import Made, Store
 from pipeline.files import encode
 
 MAX_WAITING, MAX_WAITING_OF_ONE = 16, 4
@@ -19,17 +18,24 @@ Tell = Callable[[str, dict[str, Any]], None]
 """``tell(user, message)``; from any thread."""
 
 
+class Place(NamedTuple):
+    """Of a request in the queue: its number, and whose it is."""
+
+    number: int
+    user: str
+
+
 class Desk:
     """Takes requests, has the models answer them in a thread, and tells their owners. ``explorers`` are by bundle."""
 
     def __init__(self, store: Store, part: ExplorePart, explorers: Mapping[str, Explorer], tell: Tell) -> None:
         self._store, self._part, self._explorers, self._tell = store, part, explorers, tell
-        self._lock = Lock()
-        self._waiting: list[tuple[int, str]] = []  # numbers, and whose they are
-        self._running: tuple[int, str] | None = None
-        self._steps: list[dict[str, Any]] = []  # of the running one
+        self._changed = Condition()  # guards what follows
+        self._waiting: list[Place] = []
+        self._running: Place | None = None
+        self._steps: list[Any] = []  # of the running one
         self._cancelled: set[int] = set()
-        self._calls: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._is_open = True
         self._thread = Thread(target=self._work, daemon=True, name="generating")
         self._thread.start()
 
@@ -41,8 +47,8 @@ class Desk:
             raise UserError("there is no model to generate with", remedy=remedy)
         form = filled(self._part.form, values)
         self._part.request(form, choice, "checked")  # before anything is kept
-        with self._lock:
-            mine = sum(owner == user for _, owner in self._waiting)
+        with self._changed:
+            mine = sum(one.user == user for one in self._waiting)
             if mine >= MAX_WAITING_OF_ONE or len(self._waiting) >= MAX_WAITING:
                 whose = f"{mine} of yours" if mine >= MAX_WAITING_OF_ONE else str(len(self._waiting))
                 raise UserError(f"the queue is full: {whose} wait already", remedy="try again when one is done")
@@ -51,63 +57,63 @@ class Desk:
                 return encode(self._part.request(form, choice, f"made-{number:06d}"))
 
             number = self._store.add((user, workspace), bundle, asked, request)
-            self._waiting.append((number, user))
-        self._calls.put(number)
+            self._waiting.append(Place(number, user))
+            self._changed.notify()
         self._tell_states(user)
         return number
 
     def cancel(self, user: str, number: int) -> None:
         """End one's own that waits or runs; any other is left as it is."""
-        with self._lock:
-            is_waiting = (number, user) in self._waiting
-            if is_waiting:
-                self._waiting.remove((number, user))
-                self._store.change(number, state="cancelled")
-            elif self._running == (number, user):
+        with self._changed:
+            if self._running == (number, user):
                 self._cancelled.add(number)
-        if is_waiting:
-            self._tell_states(user)
+            elif (number, user) in self._waiting:
+                self._waiting.remove(Place(number, user))
+                self._store.change(number, state="cancelled")
+        self._tell_states(user)
 
-    def ahead(self, number: int) -> int | None:
-        """How many are before it in the queue; 0 while it runs, None when it is not under way."""
-        with self._lock:
-            order = [*([self._running] if self._running else []), *self._waiting]
-        return next((place for place, (one, _) in enumerate(order) if one == number), None)
+    def ahead(self) -> dict[int, int]:
+        """How many are before each that is under way, by number; 0 before the one that runs."""
+        return {one.number: place for place, one in enumerate(self._order())}
 
-    def steps(self, number: int) -> list[dict[str, Any]]:
+    def steps(self, number: int) -> list[Any]:
         """The steps so far of the one that runs."""
-        with self._lock:
-            return list(self._steps) if self._running and self._running[0] == number else []
+        with self._changed:
+            return list(self._steps) if self._running and self._running.number == number else []
 
     def close(self) -> None:
         """End the running one and take no more."""
-        with self._lock:
+        with self._changed:
+            self._is_open = False
             self._waiting.clear()
             if self._running:
-                self._cancelled.add(self._running[0])
-        self._calls.put(None)
+                self._cancelled.add(self._running.number)
+            self._changed.notify()
         self._thread.join(timeout=5)
 
+    def _order(self) -> list[Place]:
+        with self._changed:
+            return [*([self._running] if self._running else []), *self._waiting]
+
     def _work(self) -> None:
-        while (number := self._calls.get()) is not None:
-            with self._lock:
-                found = next((one for one in self._waiting if one[0] == number), None)
-                if found is None:
-                    continue  # cancelled before its turn
-                self._waiting.remove(found)
-                self._running, self._steps = found, []
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or not self._is_open)
+                if not self._is_open:
+                    return
+                number, user = self._waiting[0]
+                self._running, self._steps = self._waiting.pop(0), []
             try:
                 self._make(number)
             except UserError as error:  # such as a full disk: the next one may find room
                 self._fail(number, str(error))
             except Exception as error:  # a bug in one generation takes nothing from the others
                 self._fail(number, f"it failed: {type(error).__name__}: {error}")
-            with self._lock:
+            with self._changed:
                 self._running = None
                 self._cancelled.discard(number)
-                owners = {found[1], *(user for _, user in self._waiting)}
-            for user in owners:
-                self._tell_states(user)
+            for owner in {user, *(one.user for one in self._order())}:
+                self._tell_states(owner)
 
     def _make(self, number: int) -> None:
         made = self._store.one(number)
@@ -118,7 +124,7 @@ class Desk:
 
         def on_step(step: Step) -> None:
             view = step_view(step)
-            with self._lock:
+            with self._changed:
                 self._steps.append(view)
             self._tell(made.user, {"type": "step", "number": number, "step": view})
 
@@ -128,12 +134,9 @@ class Desk:
         except Cancelled:
             self._store.change(number, state="cancelled")
             return
+        image, facts = self._part.picture(prediction), self._part.facts(prediction)
         steps = self.steps(number) or [step_view(step) for step in self._part.steps(prediction)]
-        view = {
-            "image": png_text(self._part.picture(prediction)),
-            "facts": list(self._part.facts(prediction)),
-            "steps": steps,
-        }
+        view = {"image": png_text(image), "facts": facts, "steps": steps}
         done = {"view": msgspec.json.encode(view), "prediction": encode(prediction)}
         self._store.change(number, state="failed" if prediction.error else "done", error=prediction.error, **done)
 
@@ -147,44 +150,27 @@ class Desk:
 
     def _tell_states(self, user: str) -> None:
         """What of one's own is under way, and what has just ended: the page asks for the rest."""
-        with self._lock:
-            order = [*([self._running] if self._running else []), *self._waiting]
-        ahead = {str(number): place for place, (number, owner) in enumerate(order) if owner == user}
+        ahead = {str(one.number): place for place, one in enumerate(self._order()) if one.user == user}
         self._tell(user, {"type": "queue", "ahead": ahead})
 
 
-def step_view(step: Step) -> dict[str, Any]:
+def step_view(step: Step) -> Any:
     """A step as a page shows it."""
-    return {
-        "number": step.number,
-        "num_steps": step.num_steps,
-        "noise_level": step.noise_level,
-        "image": png_text(step.image),
-        "noised": png_text(step.noised),
-        "places": step.places,
-        "masked_places": step.masked_places,
-    }
+    return msgspec.to_builtins(step, enc_hook=png_text)
 
 
 def made_view(made: Made, desk: Desk, *, whole: bool) -> dict[str, Any]:
     """A generation as a page shows it: what was asked, and what has come of it so far; its steps if it is ``whole``."""
-    under_way = made.state in UNDER_WAY
-    view: dict[str, Any] = msgspec.json.decode(made.view) if made.view else {}
+    steps = desk.steps(made.number) if made.state == "running" else []
+    view = {"image": None, "facts": [], "steps": steps} | msgspec.json.decode(made.view or b"{}")
     return {
         "number": made.number,
         "bundle": made.bundle,
         "state": made.state,
         "error": made.error,
-        "ahead": desk.ahead(made.number) if under_way else None,
+        "ahead": desk.ahead().get(made.number),
         "asked": msgspec.json.decode(made.asked),
         "request": msgspec.json.decode(made.request),
-        "image": view.get("image"),
-        "facts": view.get("facts", []),
-        "steps": (desk.steps(made.number) if under_way else view.get("steps", [])) if whole else None,
+        **view,
+        **({} if whole else {"steps": None}),
     }
-
-
-def rows_of(made: Sequence[Made], kind: str) -> bytes:
-    """The request rows ("examples") or the answers ("predictions") of generations that have one, a line each."""
-    rows = [one.request if kind == "examples" else one.prediction for one in made if one.prediction]
-    return b"".join(row for row in rows if row)

@@ -1,7 +1,5 @@
 """Who somebody is: nobody but this browser, a user with a password, or one whom Hugging Face knows."""
 
-import hmac
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,58 +58,32 @@ class Door:
     """Knows people by a cookie. ``passwords`` are by user; with neither them nor a provider everybody is anonymous."""
 
     def __init__(self, store: Store, passwords: Mapping[str, str], provider: Provider | None) -> None:
-        self._store, self._passwords, self.provider = store, passwords, provider
+        self._store, self.passwords, self.provider = store, passwords, provider
         self.is_locked = bool(passwords) or provider is not None
         self._cookie = f"baton-explore-{store.id}"  # servers of one machine share its cookies
 
-    @property
-    def ways_in(self) -> list[str]:
-        """How somebody can log in: "password", "provider"."""
-        return [*(["password"] if self._passwords else []), *(["provider"] if self.provider else [])]
-
     def user(self, connection: HTTPConnection) -> str | None:
         """Who asks, or None where one has to log in (or has no cookie yet)."""
-        token = connection.cookies.get(self._cookie, "")
+        token = self.cookie(connection)
         if len(token) < _MIN_TOKEN:
             return None
-        return self._store.user_of(token) if self.is_locked else f"anonymous:{hash_of(token)[:16]}"
+        return self._store.user_of(token) if self.is_locked else anonymous(token)
 
-    def welcome(self, answer: Response) -> str:
-        """Give an anonymous one a cookie; who it is from now on."""
-        token = secrets.token_urlsafe(32)
-        self._set(answer, token)
-        return f"anonymous:{hash_of(token)[:16]}"
+    def cookie(self, connection: HTTPConnection, what: str = "") -> str:
+        """The token that a browser was given by `set_cookie`; empty where there is none."""
+        return connection.cookies.get(self._cookie + what, "")
 
-    def has_password(self, name: str, password: str) -> bool:
-        """Whether the password is that user's. The time it takes does not tell how much of it is right."""
-        right = self._passwords.get(name)
-        return hmac.compare_digest((right or "").encode(), password.encode()) and right is not None
-
-    def let_in(self, answer: Response, user: str) -> None:
-        """Log a user in."""
-        self._set(answer, self._store.log_in(user, LOGIN_S))
-
-    def begin(self, answer: Response) -> str:
-        """A word that only this browser and who sends it back here know (RFC 6749, 10.12)."""
-        state = secrets.token_urlsafe(16)
-        self._set(answer, state, "-login", 600)
-        return state
-
-    def has_begun(self, connection: HTTPConnection, state: str) -> bool:
-        """Whether this browser was given that word."""
-        own = connection.cookies.get(f"{self._cookie}-login", "")
-        return bool(own) and hmac.compare_digest(own.encode(), state.encode())
-
-    def let_out(self, connection: HTTPConnection, answer: Response) -> None:
-        """Log out who asks."""
-        self._store.log_out(connection.cookies.get(self._cookie, ""))
-        answer.delete_cookie(self._cookie)
-
-    def _set(self, answer: Response, token: str, what: str = "", seconds: float = LOGIN_S) -> None:
+    def set_cookie(self, answer: Response, token: str, what: str = "", seconds: float = LOGIN_S) -> None:
+        """By which a browser is known; ``what`` it is for, where not for being known; 0 seconds take it away."""
         # A Space is shown within a page of another site, where a browser sends no other cookies.
         where = {"samesite": "none", "secure": True} if self.provider else {"samesite": "lax", "secure": False}
         name = self._cookie + what
         answer.set_cookie(name, token, max_age=int(seconds), httponly=True, **where)  # type: ignore[arg-type]
+
+
+def anonymous(token: str) -> str:
+    """The user who has this cookie and nothing else."""
+    return f"anonymous:{hash_of(token)[:16]}"
 
 
 def read_passwords(given: list[str], file: Path | None) -> dict[str, str]:

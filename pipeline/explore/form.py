@@ -3,18 +3,19 @@
 from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from pipeline.errors import UserError
 
-Kind = Literal["integer", "number", "choice", "boolean", "text"]
+_NO_TEXTS = ("integer", "number", "boolean")
+_BOUNDS = {"low": ("minimum", "exclusiveMinimum"), "high": ("maximum", "exclusiveMaximum"), "step": ("multipleOf",)}
 
 
 class Field(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A field: ``choices`` of a choice, ``low`` and ``high`` of a number where there are bounds, and words for it."""
 
     name: str
-    kind: Kind
+    kind: Literal["integer", "number", "choice", "boolean", "text"]
     title: str
     default: Any = None
     choices: tuple[Any, ...] = ()
@@ -25,42 +26,29 @@ class Field(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def fields_of(form: type[Struct], class_field: str, classes: tuple[str, ...]) -> list[Field]:
-    """The fields of a form in order; ``class_field`` is a choice of the ``classes``, and of none where null may be.
+    """The fields of a form in order; ``class_field``, a text or null, is a choice of the ``classes`` and of none.
 
     Every field needs a default: a form can be sent as it is.
     """
-    schema = msgspec.json.schema(form)
-    properties = schema["$defs"][form.__name__]["properties"]
-    found = []
-    for one in msgspec.structs.fields(form):
-        assert not one.required, f"{form.__name__}.{one.name} needs a default"
-        found.append(_field(one.name, one.default if one.default is not UNSET else None, properties[one.name]))
-    choices = {one.name: classes + ((None,) if one.kind == "text" else ()) for one in found if one.name == class_field}
-    assert choices, f"{form.__name__} has no {class_field}"
-    replace = msgspec.structs.replace
-    return [
-        replace(one, kind="choice", choices=choices[one.name], default=one.default if one.default in classes else None)
-        if one.name in choices
-        else one
-        for one in found
-    ]
+    properties = msgspec.json.schema(form)["$defs"][form.__name__]["properties"]
+    assert class_field in properties, f"{form.__name__} has no {class_field}"
+    return [_field(name, told, (*classes, None) if name == class_field else ()) for name, told in properties.items()]
 
 
-def _field(name: str, default: Any, schema: dict[str, Any]) -> Field:
-    options = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
-    told = schema | options[0]
-    kinds: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "boolean"}
-    kind = "choice" if "enum" in told else kinds.get(told.get("type", ""), "text")
+def _field(name: str, told: dict[str, Any], choices: tuple[Any, ...]) -> Field:
+    assert "default" in told, f"{name} needs a default"
+    told |= next(one for one in told.get("anyOf", [told]) if one.get("type") != "null")
+    choices = choices or tuple(told.get("enum", ()))
+    kind: Any = "choice" if choices else told.get("type") if told.get("type") in _NO_TEXTS else "text"
+    bounds = {bound: next((told[key] for key in keys if key in told), None) for bound, keys in _BOUNDS.items()}
     return Field(
         name=name,
         kind=kind,
         title=told.get("title", name.replace("_", " ")),
-        default=default,
-        choices=tuple(told.get("enum", ())),
-        low=told.get("minimum", told.get("exclusiveMinimum")),
-        high=told.get("maximum", told.get("exclusiveMaximum")),
-        step=told.get("multipleOf"),
+        default=told["default"],
+        choices=choices,
         help=told.get("description", ""),
+        **bounds,
     )
 
 

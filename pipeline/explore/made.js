@@ -5,6 +5,7 @@
 const made = new Map();  // by number: what the server says of each, with `steps` as they were in the state `stepsOf`
 const tiles = new Map();  // by number
 let ahead = {};  // by number: how many are before it
+let numAskedMade = 0;
 const PATHS = ["hue1", "hue2", "hue3", "hue4", "hue5", "hue6"];
 const picture = (text) => (text ? `data:image/png;base64,${text}` : "data:,");
 const clipped = (text) => (text.length > 160 ? `${text.slice(0, 160)} …` : text);
@@ -122,9 +123,10 @@ function between(line, x) {
 // What the server says.
 
 async function askMade() {
-  const workspace = at.workspace, answer = await ask(`api/made?workspace=${encodeURIComponent(workspace)}`);
-  if (!answer || workspace !== at.workspace) return;
-  const all = await answer.json(), numbers = new Set(all.map(({ number }) => number));
+  const asked = ++numAskedMade, answer = await ask(`api/made?workspace=${encodeURIComponent(at.workspace)}`);
+  const all = answer && await answer.json();
+  if (!all || asked !== numAskedMade) return;  // an answer that was overtaken says what was
+  const numbers = new Set(all.map(({ number }) => number));
   for (const number of [...made.keys()]) if (!numbers.has(number)) made.delete(number);
   for (const one of all) {
     const before = made.get(one.number);
@@ -144,6 +146,7 @@ async function askSteps(number) {
   const answer = await ask(`api/made/${number}`), whole = answer && await answer.json();
   const now = made.get(number);
   if (!whole || !now) return;
+  if (isUnderWay(whole) && !isUnderWay(now)) { await askSteps(number); return; }  // it ended meanwhile
   const isOld = (now.steps?.length ?? 0) > (whole.steps?.length ?? 0);  // a step came while it was on its way
   made.set(number, { ...whole, steps: isOld ? now.steps : whole.steps, stepsOf: whole.state });
 }
@@ -174,7 +177,7 @@ function drawMade() {
   const items = [...made.values()].reverse().map(tileOf), gallery = $("gallery");
   if (items.length !== gallery.children.length || items.some((item, k) => item !== gallery.children[k])) gallery.replaceChildren(...items);
   $("nothing").hidden = items.length > 0;
-  const query = `workspace=${encodeURIComponent(at.workspace)}`;
+  const query = new URLSearchParams({ workspace: at.workspace, bundle: at.bundle });
   for (const kind of ["examples", "predictions"]) $(kind).href = `api/rows/${kind}.jsonl?${query}`;
   drawSteps();
 }

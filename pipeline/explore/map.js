@@ -30,6 +30,8 @@ function rgb(color) {
   return rgbs.get(color);
 }
 
+const packed = ([r, g, b]) => 0xff000000 | b << 16 | g << 8 | r;  // a pixel, as its bytes lie in memory
+
 class Cloud {
   // `places` is [numRecords, numLevels, 2]; a point is a record at a level: record * numLevels + level.
   constructor(figure) {
@@ -91,22 +93,23 @@ class Cloud {
     const { places, numLevels, classes, width, height } = this, numPoints = places.length / 2;
     this.next ??= new Int32Array(0);
     if (this.next.length < numPoints) [this.next, this.xs, this.ys] = [new Int32Array(numPoints), new Float32Array(numPoints), new Float32Array(numPoints)];
-    const pixels = new Uint32Array(this.image.data.buffer), [r, g, b] = rgb(ink("ground"));
-    pixels.fill(0xff000000 | b << 16 | g << 8 | r);
+    const pixels = new Int32Array(this.image.data.buffer);
+    pixels.fill(packed(rgb(ink("ground"))));
     this.cells.fill(-1);
-    const { xx, xy, yx, yy, yr, x0, y0 } = this.projection(), stamp = this.stamp(), grey = rgb(ink("muted"));
-    const colors = Array.from({ length: Math.max(...classes, 0) + 1 }, (_, number) => rgb(classColor(number)));
+    const { xx, xy, yx, yy, yr, x0, y0 } = this.projection(), { reach, offsets, covers } = this.stamp(), grey = packed(rgb(ink("muted")));
+    const colors = Array.from({ length: Math.max(...new Set(classes), 0) + 1 }, (_, number) => packed(rgb(classColor(number))));
     const levels = this.level === null ? [...Array(numLevels).keys()] : [this.level];
     for (const isFront of this.filter === null ? [true] : [false, true]) {  // those that were asked for lie on top
       if (!isFront && this.hide) continue;
       for (const level of levels) {
-        const rise = this.rise(level), told = levels.length > 1 ? 0.2 + 0.7 * rise : 0.85;
+        const rise = this.rise(level), told = !isFront ? FAINT : levels.length > 1 ? 0.2 + 0.7 * rise : 0.85;
+        const shares = Int32Array.from(covers, (cover) => Math.round(cover * told));
         for (let record = 0; record < classes.length; record++) {
           if (this.filter !== null && (classes[record] === this.filter) !== isFront) continue;
           const point = record * numLevels + level, px = places[2 * point], py = places[2 * point + 1];
           const sx = xx * px + xy * py + x0, sy = yx * px + yy * py + yr * rise + y0;
-          if (!(sx >= 0 && sy >= 0 && sx < width && sy < height)) continue;
-          blend(pixels, width, height, sx | 0, sy | 0, stamp, isFront ? colors[classes[record]] : grey, isFront ? told : FAINT);
+          if (!(sx >= reach && sy >= reach && sx < width - reach && sy < height - reach)) continue;
+          blend(pixels, (sy | 0) * width + (sx | 0), offsets, shares, isFront ? colors[classes[record]] : grey);
           if (!isFront) continue;
           this.xs[point] = sx;
           this.ys[point] = sy;
@@ -120,17 +123,19 @@ class Cloud {
     this.drawOver();
   }
 
-  // A disc with soft edges: offsets and how much of each pixel it covers.
+  // A disc with soft edges: where its pixels lie from that in the middle, and how much of each it covers, of 256.
   stamp() {
     const first = this.classes.length > MANY ? 1.2 : 1.9, grown = first + 0.6 * Math.log2(Math.max(this.camera.zoom, 1));
-    const radius = this.ratio * Math.min(grown, 4.5), reach = Math.ceil(radius), stamp = [];
+    const radius = this.ratio * Math.min(grown, 4.5), reach = Math.ceil(radius), offsets = [], covers = [];
     for (let y = -reach; y <= reach; y++) {
       for (let x = -reach; x <= reach; x++) {
         const cover = Math.min(Math.max(radius + 0.5 - Math.hypot(x, y), 0), 1);
-        if (cover > 0.05) stamp.push(x, y, cover);
+        if (cover <= 0.05) continue;
+        offsets.push(y * this.width + x);
+        covers.push(256 * cover);
       }
     }
-    return stamp;
+    return { reach, offsets: Int32Array.from(offsets), covers };
   }
 
   // The point nearest to a place of the screen (CSS pixels from the corner of the map), or null.
@@ -286,12 +291,11 @@ class Cloud {
 
 const pixelAt = ({ xx, xy, yx, yy, yr, x0, y0 }, x, y, rise) => [xx * x + xy * y + x0, yx * x + yy * y + yr * rise + y0];
 
-function blend(pixels, width, height, x, y, stamp, [r, g, b], alpha) {
-  for (let k = 0; k < stamp.length; k += 3) {
-    const px = x + stamp[k], py = y + stamp[k + 1];
-    if (px < 0 || py < 0 || px >= width || py >= height) continue;
-    const place = py * width + px, old = pixels[place], share = stamp[k + 2] * alpha;
-    const or = old & 255, og = old >> 8 & 255, ob = old >> 16 & 255;
-    pixels[place] = 0xff000000 | (ob + (b - ob) * share) << 16 | (og + (g - og) * share) << 8 | (or + (r - or) * share);
+// Red and blue are mixed in one product, green in another: half of the work of three.
+function blend(pixels, middle, offsets, shares, color) {
+  const others = color & 0xff00ff, green = color & 0xff00;
+  for (let k = 0; k < offsets.length; k++) {
+    const place = middle + offsets[k], old = pixels[place], share = shares[k], before = old & 0xff00ff, dark = old & 0xff00;
+    pixels[place] = 0xff000000 | (before + (Math.imul(others - before, share) >> 8) & 0xff00ff) | (dark + (Math.imul(green - dark, share) >> 8) & 0xff00);
   }
 }

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK_ROWS = 2048  # at 512 features of float32 a block stays in the processor's cache
+_EPSILON = float(np.finfo(np.float32).eps)
 
 
 class Neighbour(NamedTuple):
@@ -16,36 +16,33 @@ class Neighbour(NamedTuple):
     distance: float
 
 
-def neighbours(activations: NDArray[np.floating[Any]], level: int, number: int, count: int) -> list[Neighbour]:
-    """The ``count`` nearest to record ``number`` among activations [N, num_noise_levels, num_features], nearest first.
+class Space:
+    """Records as points [N, D] of a layer at one noise level, ready for one product of a matrix a question.
 
-    It is not its own neighbour. Of equal distances the earlier record comes first.
+    ``activations`` are [N, num_noise_levels, D], of float16 or float32; float32 is kept, for float16 overflows.
     """
-    squares = np.concatenate(
-        [
-            _squares(activations[start : start + _BLOCK_ROWS, level], activations[number, level])
-            for start in range(0, len(activations), _BLOCK_ROWS)
-        ]
-    )
-    squares[number] = np.inf
-    count = min(count, len(squares) - 1)
-    if count <= 0:
-        return []
-    near = np.flatnonzero(squares <= np.partition(squares, count - 1)[count - 1])
-    order = near[np.argsort(squares[near], kind="stable")][:count]
-    return [Neighbour(int(one), float(np.sqrt(squares[one]))) for one in order]
 
+    def __init__(self, activations: NDArray[np.floating[Any]], level: int) -> None:
+        self._points = activations[:, level].astype(np.float32)
+        self._squares = np.einsum("ij,ij->i", self._points, self._points)
+        # What rounding can make of a squared distance that is a sum of products.
+        self._slack = 4 * _EPSILON * self._points.shape[1] * self._squares.max()
 
-def distances(
-    activations: NDArray[np.floating[Any]], level: int, number: int, others: Sequence[int]
-) -> list[Neighbour]:
-    """How far these records are, in their order."""
-    squares = _squares(activations[list(others), level], activations[number, level])
-    return [Neighbour(one, float(np.sqrt(square))) for one, square in zip(others, squares, strict=True)]
+    def nearest(self, number: int, count: int) -> list[Neighbour]:
+        """The ``count`` nearest to a record, nearest first; of equal distances the earlier record comes first.
 
+        It is not its own neighbour.
+        """
+        count = min(count, len(self._points) - 1)
+        if count <= 0:
+            return []
+        squares = self._squares - 2 * (self._points @ self._points[number]) + self._squares[number]
+        squares[number] = np.inf
+        near = np.flatnonzero(squares <= np.partition(squares, count - 1)[count - 1] + self._slack)
+        return sorted(self.distances(number, near.tolist()), key=lambda one: one.distance)[:count]
 
-def _squares(block: NDArray[Any], point: NDArray[Any]) -> NDArray[np.float32]:
-    """Squared distances of rows [N, num_features] from a point; in float32, for float16 overflows."""
-    apart = block.astype(np.float32) - point.astype(np.float32)
-    squares: NDArray[np.float32] = np.einsum("ij,ij->i", apart, apart)
-    return squares
+    def distances(self, number: int, others: Sequence[int]) -> list[Neighbour]:
+        """How far other records are from one, in their order."""
+        apart = self._points[list(others)] - self._points[number]
+        squares = np.einsum("ij,ij->i", apart, apart)
+        return [Neighbour(one, float(np.sqrt(square))) for one, square in zip(others, squares, strict=True)]

@@ -57,8 +57,8 @@ function setDeep(deep) {
 
 function setLayer(layer) {
   at.layer = layer;
-  showPanes();
   measure();
+  return showPanes();
 }
 
 function setLevel(level) {

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.errors import UserError
+
 MAX_SIDE = 4096  # pixels: larger ones some phones do not unpack
 MAX_PER_SHEET = 4096
 
@@ -30,13 +32,13 @@ def columns_of_sheet(height: int, width: int) -> int:
     return max(1, min(isqrt(MAX_PER_SHEET), MAX_SIDE // max(height, width)))
 
 
-def sheet(images: NDArray[np.uint8], number: int) -> bytes | None:
-    """Sheet ``number`` of images [N, H, W, C] as a PNG file, row by row; None when there are not so many."""
+def sheet(images: NDArray[np.uint8], number: int) -> bytes:
+    """Sheet ``number`` of images [N, H, W, C] as a PNG file, row by row. Raises UserError: there are not so many."""
     _, height, width, channels = images.shape
     columns = columns_of_sheet(height, width)
-    some = images[number * columns**2 : (number + 1) * columns**2] if number >= 0 else images[:0]
+    some = images[number * columns**2 : (number + 1) * columns**2]
     if not len(some):
-        return None
+        raise UserError(f"there is no sheet {number}")
     rows = -(-len(some) // columns)
     cells = np.zeros((rows * columns, height, width, channels), np.uint8)
     cells[: len(some)] = some

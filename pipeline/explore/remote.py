@@ -1,18 +1,16 @@
 """Generation on another machine: the request row is posted to a `baton serve` of the same task."""
 
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import msgspec
 
 from pipeline.contract.exploring import Cancelled, Step
 from pipeline.errors import UserError
+from pipeline.web.asking import ask
 
-ANSWER_WITHIN_S = 600.0
 _ASK_EVERY_S = 0.1  # whether it is to be cancelled
 _REMEDY = "start it with `baton serve`, or leave --generator out"
 
@@ -33,55 +31,16 @@ class RemoteExplorer:
         left_out = {"schema", "task", *self.truth}
         body = {name: value for name, value in msgspec.to_builtins(request).items() if name not in left_out}
         pool = ThreadPoolExecutor(1, "asking")
+        answer = pool.submit(ask, self.url, self.headers, "POST", "/v1/predict", body)
+        pool.shutdown(wait=False)  # what was cancelled is let go of
+        while not wait([answer], _ASK_EVERY_S).done:
+            if should_cancel():
+                raise Cancelled
         try:
-            answer = pool.submit(self._ask, "POST", "/v1/predict", body)
-            while not _is_done(answer):
-                if should_cancel():
-                    raise Cancelled
             prediction = msgspec.json.decode(answer.result(), type=self.prediction)
         except msgspec.DecodeError as error:
             raise UserError(f"what came back is no prediction: {error}", where=self.url) from error
-        finally:
-            pool.shutdown(wait=False)  # what was cancelled is let go of
         if prediction.model != self.weights_hash[:16]:
             what = f"model {prediction.model} answered, not {self.weights_hash[:16]}, of which the activations are"
             raise UserError(what, where=self.url, remedy=_REMEDY)
         return prediction
-
-    def _ask(self, method: str, path: str, body: Any = None) -> bytes:
-        return ask(self.url, self.headers, method, path, body)
-
-
-def ask(url: str, headers: Mapping[str, str], method: str, path: str, body: Any = None) -> bytes:
-    """What the server answers. Raises UserError when there is none, or it refuses."""
-    try:
-        answer = httpx.request(method, url.rstrip("/") + path, json=body, headers=headers, timeout=ANSWER_WITHIN_S)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise UserError(f"the generator does not answer: {error}", where=url, remedy=_REMEDY) from error
-    if answer.status_code != 200:
-        what = f"the generator refuses with status {answer.status_code}: {_reason(answer)}"
-        raise UserError(what, where=url, remedy=_REMEDY)
-    return answer.content
-
-
-def remote_weights_hash(url: str, headers: Mapping[str, str]) -> str:
-    """Of the model that answers there. Raises UserError."""
-    try:
-        return str(msgspec.json.decode(ask(url, headers, "GET", "/v1/model"))["weights_hash"])
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise UserError("this is no `baton serve`", where=url, remedy=_REMEDY) from error
-
-
-def _reason(answer: httpx.Response) -> str:
-    try:
-        return str(answer.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return answer.text[:200]
-
-
-def _is_done(answer: "Future[bytes]") -> bool:
-    try:
-        answer.exception(timeout=_ASK_EVERY_S)
-    except NotYet:
-        return False
-    return True

@@ -15,12 +15,13 @@ from pipeline.explore.app import make_app
 from pipeline.explore.bundle import MANIFEST, Bundle, open_bundle
 from pipeline.explore.counter import Shop
 from pipeline.explore.door import Door, Provider
-from pipeline.explore.remote import RemoteExplorer, remote_weights_hash
+from pipeline.explore.remote import RemoteExplorer
 from pipeline.explore.store import Store
 from pipeline.files import read
 from pipeline.files.hashes import sha256_file
 from pipeline.model.container import ModelFile
 from pipeline.web.address import Address
+from pipeline.web.asking import weights_hash_of
 from pipeline.web.headers import HEADERS
 from pipeline.web.server import Server
 
@@ -73,7 +74,8 @@ def _bundle_of(folder: Path, wanted: Wanted, part: ExplorePart) -> Path:
         return folder
     place = wanted.folder / "bundles" / sha256_file(predictions)[:16]
     if not (place / MANIFEST).is_file():
-        made_by = str(read_row(predictions).get("model", ""))
+        row: dict[str, Any] = next(iter(read(predictions, dict, strict=False)), {})
+        made_by = str(row.get("model", ""))
         model = next((one for one in wanted.models if ModelFile(one).header.weights_hash.startswith(made_by)), None)
         if model is None:
             what = f"for a map of these predictions their model is needed, {made_by}"
@@ -83,33 +85,29 @@ def _bundle_of(folder: Path, wanted: Wanted, part: ExplorePart) -> Path:
     return place
 
 
-def read_row(path: Path) -> dict[str, Any]:
-    """The first row of a file. Raises UserError where there is none."""
-    for row in read(path, dict, strict=False):
-        return row
-    raise UserError("there are no predictions in it", where=str(path))
-
-
 def open_explorers(wanted: Wanted, part: ExplorePart, bundles: Mapping[str, Bundle]) -> dict[str, Explorer]:
     """Who generates, by the key of the bundle. Raises UserError where a model is that of no bundle."""
+    opened: dict[str, Explorer] = {}
+    for model in wanted.models:
+        own = _of_model(bundles, ModelFile(model).header.weights_hash, str(model))
+        opened |= {key: part.open(model, bundles[key], wanted.device) for key in own}
     if wanted.generator is not None:
         headers = {"X-API-Key": os.environ[KEY_VARIABLE]} if os.environ.get(KEY_VARIABLE) else {}
-        hash = remote_weights_hash(wanted.generator, headers)
-        serving = find_part(wanted.task, ServePart) or ServePart()
+        hash = weights_hash_of(wanted.generator, headers)
+        truth = (find_part(wanted.task, ServePart) or ServePart()).truth
         prediction = load_part(wanted.task, RowsPart).prediction
-        remote = RemoteExplorer(wanted.generator, headers, tuple(serving.truth), prediction, hash)
-        own = [key for key, bundle in bundles.items() if bundle.manifest.weights_hash == hash]
-        if not own:
-            raise _no_bundle(wanted.generator, hash)
-        return dict.fromkeys(own, remote)
-    explorers: dict[str, Explorer] = {}
-    for model in wanted.models:
-        hash = ModelFile(model).header.weights_hash
-        own = [key for key, bundle in bundles.items() if bundle.manifest.weights_hash == hash]
-        if not own:
-            raise _no_bundle(str(model), hash)
-        explorers |= {key: part.open(model, bundles[key], wanted.device) for key in own}
-    return explorers
+        remote = RemoteExplorer(wanted.generator, headers, tuple(truth), prediction, hash)
+        opened |= dict.fromkeys(_of_model(bundles, hash, wanted.generator), remote)
+    return opened
+
+
+def _of_model(bundles: Mapping[str, Bundle], hash: str, where: str) -> list[str]:
+    """Keys of the bundles that were recorded of the model at ``where``. Raises UserError where there is none."""
+    own = [key for key, bundle in bundles.items() if bundle.manifest.weights_hash == hash]
+    if not own:
+        what = f"none of these activations were recorded of this model ({hash[:16]})"
+        raise UserError(what, where=where, remedy="give those of this model, or another --model")
+    return own
 
 
 def headers_of(provider: Provider | None) -> dict[str, str]:
@@ -118,8 +116,3 @@ def headers_of(provider: Provider | None) -> dict[str, str]:
     if provider is not None:
         policy = policy.replace("frame-ancestors 'none'", "frame-ancestors https://huggingface.co https://*.hf.space")
     return HEADERS | {"Content-Security-Policy": policy}
-
-
-def _no_bundle(where: str, hash: str) -> UserError:
-    what = f"none of these activations were recorded of this model ({hash[:16]})"
-    return UserError(what, where=where, remedy="give those of this model, or another --model")

@@ -5,7 +5,6 @@ https://huggingface.co/docs/hub/spaces-sdks-docker says what such a folder needs
 
 import shlex
 import shutil
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from pipeline.files.atomic import cannot_write, write_atomically
 PORT = 7860
 _SOURCE = Path(__file__).resolve().parents[2]
 _OWN = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "pipeline", "schemas", "stages", "runs/recipes")
-
-_COMPILED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 _README = """\
 ---
@@ -52,28 +49,22 @@ def write_space(wanted: Wanted, folder: Path) -> list[str]:
         raise UserError("a Space is written into a new folder", where=str(folder), remedy="give another one")
     bundles = open_bundles(wanted, load_part(wanted.task, ExplorePart))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for number, bundle in enumerate(bundles.values()):
-            shutil.copytree(bundle.folder, folder / "activations" / str(number))
+            _copy(bundle.folder, folder / "activations" / str(number))
         for number, model in enumerate(wanted.models):
-            (folder / "models").mkdir(exist_ok=True)
-            shutil.copyfile(model, folder / "models" / f"{number}.inference_v1")
+            _copy(model, folder / "models" / f"{number}.inference_v1")
         if wanted.task not in shipped_task_names():  # one's own lies where one works
-            shutil.copytree(Path("tasks", wanted.task), folder / "tasks" / wanted.task, ignore=_COMPILED)
+            _copy(Path("tasks", wanted.task), folder / "tasks" / wanted.task)
         install = _install(folder)
     except OSError as error:
         raise cannot_write(Path(error.filename or folder), error) from error
     title = next(iter(bundles.values())).manifest.title
-    facts = {"title": title, "task": wanted.task, "port": PORT}
     own = [name for name in ("activations", "models", "tasks") if (folder / name).is_dir()]
     copies = "\n".join(f"COPY --chown=user {name} {name}" for name in own)
     command = _command(wanted, len(bundles))
-    texts = {
-        "README.md": _README.format(**facts),
-        "Dockerfile": _DOCKERFILE.format(install=install, copies=copies, command=command, port=PORT),
-    }
-    for name, text in texts.items():
-        write_atomically(folder / name, [text.encode()])
+    dockerfile = _DOCKERFILE.format(install=install, copies=copies, command=command, port=PORT)
+    write_atomically(folder / "Dockerfile", [dockerfile.encode()])
+    write_atomically(folder / "README.md", [_README.format(title=title, task=wanted.task, port=PORT).encode()])
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -83,21 +74,23 @@ def _install(folder: Path) -> str:
     if not (_SOURCE / "pyproject.toml").is_file():
         return f"RUN pip install --no-cache-dir 'baton-pipeline{extras}=={version('baton-pipeline')}'"
     for name in _OWN:
-        source, copy = _SOURCE / name, folder / "baton" / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, copy, ignore=_COMPILED)
-        elif source.is_file():
-            shutil.copyfile(source, copy)
+        _copy(_SOURCE / name, folder / "baton" / name)
     return f"COPY --chown=user baton baton\nRUN pip install --no-cache-dir './baton{extras}'"
+
+
+def _copy(source: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    else:
+        shutil.copyfile(source, place)
 
 
 def _command(wanted: Wanted, num_bundles: int) -> str:
     """What the image runs. What people make goes to the Space's persistent storage, where it has one."""
-    generates: Sequence[str] = [f"--model models/{number}.inference_v1" for number in range(len(wanted.models))]
-    if wanted.generator is not None:
-        generates = [f"--generator {shlex.quote(wanted.generator)}"]
     parts = [f"baton explore {shlex.quote(wanted.task)}"]
     parts += [f"--activations activations/{number}" for number in range(num_bundles)]
-    parts += [*generates, f'--host 0.0.0.0 --port "${{PORT:-{PORT}}}"', '--out "$MADE"']
+    parts += [f"--model models/{number}.inference_v1" for number in range(len(wanted.models))]
+    parts += [f"--generator {shlex.quote(wanted.generator)}"] if wanted.generator is not None else []
+    parts += [f'--host 0.0.0.0 --port "${{PORT:-{PORT}}}"', '--out "$MADE"']
     return f"if [ -w /data ]; then MADE=/data/made; else MADE=$HOME/made; fi; exec {' '.join(parts)}"

@@ -19,7 +19,6 @@ from pipeline.files.atomic import cannot_write
 FILE = "explore.sqlite"
 FIRST_WORKSPACE = "first"
 State = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
-UNDER_WAY = ("waiting", "running")
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -33,6 +32,12 @@ CREATE INDEX IF NOT EXISTS made_by ON made (user, workspace);
 CREATE TABLE IF NOT EXISTS log (user TEXT NOT NULL, unix_s REAL NOT NULL, what TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS log_of ON log (user);
 """
+_REASONS = {
+    "SQLITE_FULL": ("the disk is full", "free some space: what was made before is still there"),
+    "SQLITE_IOERR_WRITE": ("the disk takes no more", "free some space: what was made before is still there"),
+    "SQLITE_BUSY": ("another server is at work here", "end it, or give another folder with --out"),
+    "SQLITE_NOTADB": ("this is no file of baton explore", "give another folder with --out"),
+}
 
 
 class Made(Struct, frozen=True, kw_only=True):
@@ -91,15 +96,12 @@ class Store:
 
     def log_out(self, token: str) -> None:
         """The token is nobody's from now on."""
-        with self._changing() as change:
-            change.execute("DELETE FROM logins WHERE token_hash = ?", (hash_of(token),))
+        self._change("DELETE FROM logins WHERE token_hash = ?", hash_of(token))
 
     def user_of(self, token: str) -> str | None:
         """Whose token it is, if it is anybody's."""
-        found = self._all(
-            "SELECT user FROM logins WHERE token_hash = ? AND until_unix_s > ?", (hash_of(token), time.time())
-        )
-        return found[0][0] if found else None
+        statement = "SELECT user FROM logins WHERE token_hash = ? AND until_unix_s > ?"
+        return next((user for (user,) in self._all(statement, hash_of(token), time.time())), None)
 
     # What they made.
 
@@ -111,20 +113,18 @@ class Store:
             number = change.execute(statement, (*owner, bundle, asked)).lastrowid
             assert number is not None
             change.execute("UPDATE made SET request = ? WHERE number = ?", (request(number), number))
+            change.execute("INSERT INTO log VALUES (?, ?, ?)", (owner[0], time.time(), f"asked for made-{number:06d}"))
         return number
 
     def change(self, number: int, **values: Any) -> None:
         """Set columns of a generation."""
         names = ", ".join(f"{name} = ?" for name in values)
-        with self._changing() as change:
-            change.execute(f"UPDATE made SET {names} WHERE number = ?", (*values.values(), number))
+        self._change(f"UPDATE made SET {names} WHERE number = ?", *values.values(), number)
 
     def remove(self, user: str, number: int) -> None:
         """Forget one that is not under way."""
-        with self._changing() as change:
-            change.execute(
-                "DELETE FROM made WHERE user = ? AND number = ? AND state NOT IN ('waiting', 'running')", (user, number)
-            )
+        where = "user = ? AND number = ? AND state NOT IN ('waiting', 'running')"
+        self._change(f"DELETE FROM made WHERE {where}", user, number)
 
     def made(self, user: str, workspace: str) -> list[Made]:
         """All of a workspace, in order."""
@@ -136,36 +136,38 @@ class Store:
 
     def workspaces(self, user: str) -> list[str]:
         """Names of the workspaces of a user: the first one is there from the beginning."""
-        found = self._all("SELECT name FROM workspaces WHERE user = ? ORDER BY name", (user,))
+        found = self._all("SELECT name FROM workspaces WHERE user = ? ORDER BY name", user)
         return [FIRST_WORKSPACE, *(name for (name,) in found)]
 
     def add_workspace(self, user: str, name: str) -> None:
         """A new one; one that is there is left as it is."""
         if name != FIRST_WORKSPACE:
-            with self._changing() as change:
-                change.execute("INSERT OR IGNORE INTO workspaces VALUES (?, ?)", (user, name))
+            self._change("INSERT OR IGNORE INTO workspaces VALUES (?, ?)", user, name)
 
     def note(self, user: str, what: str) -> None:
         """A line in the log of use."""
-        with self._changing() as change:
-            change.execute("INSERT INTO log VALUES (?, ?, ?)", (user, time.time(), what))
+        self._change("INSERT INTO log VALUES (?, ?, ?)", user, time.time(), what)
 
     def log(self, user: str) -> list[Mapping[str, Any]]:
         """The log of a user, oldest first."""
-        found = self._all("SELECT unix_s, what FROM log WHERE user = ? ORDER BY rowid", (user,))
+        found = self._all("SELECT unix_s, what FROM log WHERE user = ? ORDER BY rowid", user)
         return [{"unix_s": unix_s, "what": what} for unix_s, what in found]
 
     def _select(self, where: str, *values: Any) -> list[Made]:
         names = Made.__struct_fields__
-        found = self._all(f"SELECT {', '.join(names)} FROM made WHERE {where}", values)
+        found = self._all(f"SELECT {', '.join(names)} FROM made WHERE {where}", *values)
         return [msgspec.convert(dict(zip(names, row, strict=True)), Made) for row in found]
 
-    def _all(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+    def _all(self, statement: str, *values: Any) -> list[Any]:
         try:
             with self._lock:
                 return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise self._wrong(error) from error
+
+    def _change(self, statement: str, *values: Any) -> None:
+        with self._changing() as change:
+            change.execute(statement, values)
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
@@ -183,13 +185,7 @@ class Store:
     def _wrong(self, error: OSError | sqlite3.Error) -> UserError:
         if isinstance(error, OSError):
             return cannot_write(self.path, error)
-        reasons = {
-            "SQLITE_FULL": ("the disk is full", "free some space: what was made before is still there"),
-            "SQLITE_IOERR_WRITE": ("the disk takes no more", "free some space: what was made before is still there"),
-            "SQLITE_BUSY": ("another server is at work here", "end it, or give another folder with --out"),
-            "SQLITE_NOTADB": ("this is no file of baton explore", "give another folder with --out"),
-        }
-        what, remedy = reasons.get(getattr(error, "sqlite_errorname", ""), (f"the store fails: {error}", None))
+        what, remedy = _REASONS.get(getattr(error, "sqlite_errorname", ""), (f"the store fails: {error}", None))
         return UserError(what, where=str(self.path), remedy=remedy)
 
 

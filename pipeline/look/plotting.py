@@ -39,16 +39,8 @@ OUTLIERS = 0.005  # share of records at either end of sorted differences for whi
 NUM_DIFFERENCES = 1000  # of a curve of sorted differences
 
 INK, SOFT, FAINT, PAPER = "#1f2430", "#5b6474", "#8a8f9c", "#ffffff"
-BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, VERMILION, BLACK = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#F0E442",
-    "#56B4E9",
-    "#D55E00",
-    "#000000",
-)
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+SKY, VERMILION, BLACK = "#56B4E9", "#D55E00", "#000000"
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so it is everywhere the same
@@ -82,8 +74,6 @@ STYLE: dict[str, Any] = {
     "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER,
     "text.parse_math": False,  # names come from files: a "$" in one is a dollar sign
-    "svg.hashsalt": "baton",
-    "svg.fonttype": "path",
 }
 
 

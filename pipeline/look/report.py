@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
+from string import Template
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from pipeline.look.numbers import Number
 from pipeline.look.tables import Table
@@ -27,7 +28,7 @@ MAX_LINKED_RECORDS = 3  # a picture of more records than these is not a picture 
 MAX_TEXT = 200  # characters of a text in the table of records
 MAX_FIGURE_TEXT = 20_000  # characters of a text beside a figure
 SCRIPTS = ("report_choice.js", "report.js")
-MEDIA_TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".webp": "image/webp"}
+MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp"}
 Cell = str | int | float | bool | None
 
 
@@ -95,7 +96,7 @@ def render(report: Report) -> str:
 
 
 def _page(report: Report, sections: Sequence[tuple[str, str]]) -> str:
-    style, script = _asset("report.css"), "\n".join(map(_asset, SCRIPTS))
+    style, script = _asset("report.css").strip(), "\n".join(_asset(name).strip() for name in SCRIPTS)
     links = "\n".join(f'<li><a href="#section-{n}">{_text(name)}</a></li>' for n, (name, _) in enumerate(sections))
     body = "\n".join(
         f'<section id="section-{n}">{f"<h2>{_text(name)}</h2>" if n else ""}\n{content}\n</section>'
@@ -105,39 +106,9 @@ def _page(report: Report, sections: Sequence[tuple[str, str]]) -> str:
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    return f"""<!doctype html>
-<html lang="en" data-theme="light">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_text(policy)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_text(report.title)}</title>
-<style>{style}</style>
-</head>
-<body>
-<div class="layout">
-<nav aria-label="Sections">
-<ol>
-{links}
-</ol>
-<button type="button" class="theme">Dark page</button>
-</nav>
-<main>
-{body}
-</main>
-</div>
-<dialog aria-label="Enlarged picture">
-<header><h3></h3>
-<button type="button" data-go="-1" aria-label="Previous picture">←</button>
-<button type="button" data-go="1" aria-label="Next picture">→</button>
-<button type="button" data-go="0">Close</button></header>
-<div class="stage"><img alt=""></div>
-<p></p>
-</dialog>
-<script>{script}</script>
-</body>
-</html>
-"""
+    return Template(_asset("report.html")).substitute(
+        policy=_text(policy), title=_text(report.title), style=style, links=links, sections=body, script=script
+    )
 
 
 def _summary(report: Report) -> str:
@@ -163,9 +134,8 @@ def _card(headline: Headline) -> str:
     """A number in large type over its interval, as text and as a line with a point; the bar is a dashed stroke."""
     number, (low, high) = headline.number, headline.limits
     start, stop = (number.value if end is None else end for end in (number.low, number.high))
-    interval = (
-        f"{100 * headline.confidence:g} % interval {number.interval}" if headline.confidence and number.interval else ""
-    )
+    share = headline.confidence
+    interval = f"{100 * share:g} % interval {number.interval}" if share and number.interval else ""
 
     def x(value: float) -> str:
         return f"{4 + 192 * (value - low) / max(high - low, 1e-12):.1f}"
@@ -273,12 +243,9 @@ def _marked(text: str, marks: Sequence[TextMark]) -> str:
 
 
 def _size(data: bytes) -> str:
-    """Width and height of a picture of pixels as attributes, so that the page does not jump while it loads."""
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            return f' width="{picture.width}" height="{picture.height}"'
-    except UnidentifiedImageError:  # an SVG says its size itself
-        return ""
+    """Width and height of a picture as attributes, so that the page does not jump while it loads."""
+    with Image.open(io.BytesIO(data)) as picture:
+        return f' width="{picture.width}" height="{picture.height}"'
 
 
 def _records(report: Report) -> str:
@@ -331,7 +298,7 @@ def _text(value: object) -> str:
 
 
 def _asset(name: str) -> str:
-    return resources.files("pipeline.look").joinpath(name).read_text(encoding="utf-8").strip()
+    return resources.files("pipeline.look").joinpath(name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

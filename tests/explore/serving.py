@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -70,3 +73,30 @@ def visitor(served: Served, **how: object) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=served.url, timeout=60) as client:
         client.get("/api/session").raise_for_status()
         yield client
+
+
+@contextlib.contextmanager
+def elsewhere(answer: Callable[[str, Mapping[str, str], bytes], tuple[int, Any]]) -> Iterator[str]:
+    """The address of another server: ``answer(path, headers, body)`` is a status and what is sent as JSON."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, said = answer(
+                self.path, dict(self.headers.items()), self.rfile.read(int(self.headers["Content-Length"] or 0))
+            )
+            content = json.dumps(said).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()

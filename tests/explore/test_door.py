@@ -1,10 +1,7 @@
 """Who gets in: a cookie, a token, a password, a login elsewhere; each their own things, and no one else's."""
 
 import base64
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +12,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.explore.bundle import Bundle
 from pipeline.explore.door import Provider, read_passwords
-from tests.explore.serving import serving
+from tests.explore.serving import elsewhere, serving
 from tests.explore.toy import write_toy_bundle
 
 USERS = {"ada": "a-long-password", "bob": "another-password"}
@@ -103,47 +100,28 @@ def test_users_come_from_options_and_a_file(tmp_path: Path) -> None:
     assert found == {"ada": "a-long-password", "bob": "with:colons:in-it"}
 
 
-class FakeProvider(BaseHTTPRequestHandler):
-    """An OpenID provider that knows one code."""
-
-    def do_POST(self) -> None:
-        """The token of a code, for who knows the client's secret."""
-        asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+def openid(path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
+    """A provider that knows one code of one client, and who has the token of it."""
+    if path == "/oauth/token":
         secret = base64.b64encode(b"the-client:the-secret").decode()
-        is_right = self.headers["Authorization"] == f"Basic {secret}" and asked["code"] == ["the-code"]
-        self._answer({"access_token": "the-access"} if is_right else None)
-
-    def do_GET(self) -> None:
-        """Who has the token."""
-        is_right = self.headers["Authorization"] == "Bearer the-access"
-        self._answer({"preferred_username": "grace"} if is_right else None)
-
-    def _answer(self, said: Any) -> None:
-        content = json.dumps(said or {}).encode()
-        self.send_response(200 if said else 401)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
+        is_right = headers["Authorization"] == f"Basic {secret}" and parse_qs(body.decode())["code"] == ["the-code"]
+        return (200, {"access_token": "the-access"}) if is_right else (401, {})
+    is_right = headers["Authorization"] == "Bearer the-access"
+    return (200, {"preferred_username": "grace"}) if is_right else (401, {})
 
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    server = HTTPServer(("127.0.0.1", 0), FakeProvider)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    environment = {
-        "OPENID_PROVIDER_URL": f"http://127.0.0.1:{server.server_port}",
-        "OAUTH_CLIENT_ID": "the-client",
-        "OAUTH_CLIENT_SECRET": "the-secret",
-        "SPACE_HOST": "toy.hf.space",
-    }
-    found = Provider.of(environment)
-    assert found is not None and Provider.of(environment | {"OAUTH_CLIENT_ID": ""}) is None
-    yield found
-    server.shutdown()
-    server.server_close()
+    with elsewhere(openid) as url:
+        environment = {
+            "OPENID_PROVIDER_URL": url,
+            "OAUTH_CLIENT_ID": "the-client",
+            "OAUTH_CLIENT_SECRET": "the-secret",
+            "SPACE_HOST": "toy.hf.space",
+        }
+        found = Provider.of(environment)
+        assert found is not None and Provider.of(environment | {"OAUTH_CLIENT_ID": ""}) is None
+        yield found
 
 
 def test_in_a_space_hugging_face_says_who_one_is(bundle: Bundle, tmp_path: Path, provider: Provider) -> None:

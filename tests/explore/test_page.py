@@ -1,7 +1,7 @@
 """The page of `baton explore` in a real browser, with a real server of a toy generator."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("websockets")
 
 from pipeline.explore.bundle import Bundle
-from tests.explore.serving import Served, serving, visitor
+from tests.explore.serving import Served, serving
 from tests.explore.toy import write_toy_bundle
 from tests.support.browser import Page, find_browser, needs_browser, open_browser
 
@@ -20,7 +20,21 @@ READY = (  # also asked while the page loads anew
     "document.readyState === 'complete' && typeof panes === 'object' && panes.length > 0 && link.isOpen && "
     "panes[0].cloud.xs !== undefined && !document.getElementById('all').hidden"
 )
+BEGIN = """(async (workspace) => {
+  history.replaceState(null, "", location.pathname);
+  readAddress();
+  acts.wholeMap();
+  Object.assign(hovered, { id: null, level: null });
+  sessionStorage.clear();
+  drawForm();
+  await post("api/workspaces", { name: workspace });
+  await showWorkspace(workspace, [workspace]);
+  await showPanes();
+  say("");
+})"""
 DONE = "[...made.values()].filter((one) => one.state === 'done').length"
+NEWEST = "[...made.values()].at(-1)"
+WHOLE = f"{NEWEST}?.state === 'done' && {NEWEST}.steps?.length === 6 && panes[0].cloud.paths.length > 0"
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +51,23 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
     return write_toy_bundle(folder / "a", 80), write_toy_bundle(folder / "b", 40, weights="b", title="other")
 
 
-@pytest.fixture
-def served(browser: Page, bundles: tuple[Bundle, Bundle], tmp_path: Path) -> Iterator[Served]:
-    with serving(tmp_path / "kept", *bundles) as served:
-        browser.go(served.url)
-        browser.wait(READY)
-        browser.run("sessionStorage.clear()")
+@pytest.fixture(scope="module")
+def opened(browser: Page, bundles: tuple[Bundle, Bundle], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("kept"), *bundles) as served:
         yield served
         browser.go("data:text/html,gone")
+
+
+@pytest.fixture
+def served(browser: Page, opened: Served, request: pytest.FixtureRequest) -> Served:
+    """The page as it begins, in a workspace of the test's own."""
+    opened.toys[0].gate.set()
+    opened.toys[0].is_broken = False
+    if not browser.run("location.href").startswith(opened.url):
+        browser.go(opened.url)
+        browser.wait(READY)
+    browser.run(f"{BEGIN}({json.dumps(request.node.name[:60])})")
+    return opened
 
 
 def text(page: Page, id: str) -> Any:
@@ -244,13 +267,12 @@ def test_the_address_holds_the_view_so_that_it_can_be_sent(browser: Page, served
 def test_a_generation_comes_image_by_image_is_drawn_as_a_trajectory_and_stays(browser: Page, served: Served) -> None:
     served.toys[0].gate.clear()
     browser.click("#generate")
-    browser.wait("made.get(1)?.steps?.length === 1")
+    browser.wait(f"{NEWEST}?.steps?.length === 1")
     browser.wait("document.getElementById('gallery').textContent.includes('step 1 of 6')")
     assert browser.run("document.querySelector('#gallery img').src.length") > 100
     served.toys[0].gate.set()
-    browser.wait(f"{DONE} === 1 && made.get(1).steps?.length === 6")
-    path = "panes[0].cloud.paths.map((path) => [path.name, path.steps.length, path.at])"
-    browser.wait(f"JSON.stringify({path}) === '[[\"made-1\",6,5]]'")
+    browser.wait(WHOLE)
+    assert browser.run("panes[0].cloud.paths.map((path) => [path.steps.length, path.at])") == [[6, 5]]
     browser.click("#generate")
     browser.wait(f"{DONE} === 2 && panes[0].cloud.paths.length === 2")
     browser.run("chooseRecord('r00002', 3); setFilter('bee')")
@@ -263,9 +285,9 @@ def test_a_generation_comes_image_by_image_is_drawn_as_a_trajectory_and_stays(br
     assert seeds[0] != seeds[1]
 
 
-def test_the_ends_of_a_trajectory_are_marked_and_its_steps_tell_their_noise(browser: Page, served: Served) -> None:
+def test_the_ends_of_a_trajectory_are_marked_and_keys_go_through_its_steps(browser: Page, served: Served) -> None:
     browser.click("#generate")
-    browser.wait(f"{DONE} === 1 && panes[0].cloud.paths[0]?.steps?.length === 6")
+    browser.wait(f"{WHOLE} && panes[0].cloud.paths[0].steps.length === 6")
     places = browser.run(
         """(() => { const { cloud, over } = panes[0], box = over.getBoundingClientRect(), ratio = cloud.ratio;
         return cloud.pathPixels(cloud.paths[0]).map(([x, y]) => [x / ratio + box.x, y / ratio + box.y]); })()"""
@@ -277,33 +299,28 @@ def test_the_ends_of_a_trajectory_are_marked_and_its_steps_tell_their_noise(brow
     assert start == browser.run("rgb(ink('ground')).join()")  # a ring is open, a diamond filled
     assert end == browser.run("rgb(panes[0].cloud.paths[0].color).join()")
     browser.move(*places[0])
-    browser.wait("document.getElementById('preview-text').textContent === 'made-1 · step 1 of 6 · noise 80'")
-
-
-def test_steps_are_gone_through_with_keys(browser: Page, served: Served) -> None:
-    browser.click("#generate")
-    browser.wait(f"{DONE} === 1 && made.get(1).steps?.length === 6")
-    browser.wait("document.getElementById('step-text').textContent.startsWith('step 6 of 6')")
+    browser.wait("document.getElementById('preview-text').textContent.endsWith('step 1 of 6 · noise 80')")
+    assert text(browser, "step-text").startswith("step 6 of 6")
     browser.press("ArrowLeft")
     browser.press(",")
     assert text(browser, "step-text") == "step 4 of 6 · noise 0.0915"
     assert browser.run("document.getElementById('step-noised').hidden") is False
-    browser.wait("panes[0].cloud.paths[0]?.at === 3")
+    browser.wait("panes[0].cloud.paths[0].at === 3")
     assert browser.run("document.querySelectorAll('#strip button').length") == 6
 
 
 def test_a_generation_is_cancelled_and_one_that_fails_says_why(browser: Page, served: Served) -> None:
     served.toys[0].gate.clear()
     browser.click("#generate")
-    browser.wait("document.querySelector('#gallery button[data-cancel]') && made.get(1).state === 'running'")
+    browser.wait(f"document.querySelector('#gallery button[data-cancel]') && {NEWEST}.state === 'running'")
     browser.click("#gallery button[data-cancel]")
-    browser.wait("made.get(1).state === 'cancelled'")
+    browser.wait(f"{NEWEST}.state === 'cancelled'")
     served.toys[0].gate.set()
     served.toys[0].is_broken = True
     browser.choose("#form-label", "bee")
     browser.click("#generate")
     browser.wait("document.getElementById('step-text').textContent.includes('the toy is broken')")
-    assert browser.run("made.get(2).state") == "failed"
+    assert browser.run(f"{NEWEST}.state") == "failed"
 
 
 def test_steering_takes_the_chosen_records_and_shows_what_it_does_here(browser: Page, served: Served) -> None:
@@ -315,8 +332,8 @@ def test_steering_takes_the_chosen_records_and_shows_what_it_does_here(browser: 
         "steering: share of the references' class; here other 77 %"
     )
     browser.click("#generate")
-    browser.wait(f"{DONE} === 1 && made.get(1).steps?.length === 6")
-    assert browser.run("made.get(1).request.references") == ["r00002", "r00006"]
+    browser.wait(WHOLE)
+    assert browser.run(f"{NEWEST}.request.references") == ["r00002", "r00006"]
     browser.wait("panes[0].cloud.paths[0]?.masked.filter(Boolean).length === 4")
     browser.press("c")
     browser.run("settingsAgain()")
@@ -325,13 +342,11 @@ def test_steering_takes_the_chosen_records_and_shows_what_it_does_here(browser: 
 
 def test_what_was_made_survives_a_reload_and_is_downloaded_as_rows(browser: Page, served: Served) -> None:
     browser.click("#generate")
-    browser.wait(f"{DONE} === 1 && made.get(1).steps?.length === 6 && location.hash.includes('t=1')")
-    browser.wait("!document.getElementById('steps').hidden && location.hash.includes('o=1')")
-    image = browser.run("made.get(1).image")
+    browser.wait(f"{WHOLE} && location.hash.includes('t=') && location.hash.includes('o=')")
+    image = browser.run(f"{NEWEST}.image")
     browser.run("window.isOld = true; location.reload()")
-    browser.wait(f"window.isOld === undefined && document.readyState === 'complete' && {READY}")
-    browser.wait("made.get(1)?.steps?.length === 6 && panes[0].cloud.paths.length === 1")
-    assert browser.run("made.get(1).image") == image
+    browser.wait(f"window.isOld === undefined && {READY} && {WHOLE}")
+    assert browser.run(f"{NEWEST}.image") == image
     browser.wait("document.getElementById('steps').hidden === false")
     rows = browser.run("fetch(document.getElementById('predictions').href).then((answer) => answer.text())")
     assert json.loads(rows)["image_png"] == image
@@ -340,12 +355,12 @@ def test_what_was_made_survives_a_reload_and_is_downloaded_as_rows(browser: Page
 def test_a_cut_connection_is_told_and_what_was_asked_for_goes_on(browser: Page, served: Served) -> None:
     served.toys[0].gate.clear()
     browser.click("#generate")
-    browser.wait("made.get(1)?.steps?.length === 1")
+    browser.wait(f"{NEWEST}?.steps?.length === 1")
     browser.run("link.socket.close()")
     browser.wait("!link.isOpen")
     assert "the connection is lost" in text(browser, "notice")
     served.toys[0].gate.set()
-    browser.wait(f"link.isOpen && {DONE} === 1 && made.get(1).steps?.length === 6")
+    browser.wait(f"link.isOpen && {WHOLE}")
     assert browser.run("document.getElementById('notice').hidden") is True
 
 
@@ -354,7 +369,7 @@ def test_nothing_is_wider_than_the_window_and_all_has_names(browser: Page, serve
     browser.size(width, 844)
     browser.run("chooseRecord('r00002', 3); suggest()")
     browser.click("#generate")
-    browser.wait(f"{DONE} === 1 && made.get(1).steps?.length === 6")
+    browser.wait(WHOLE)
     assert browser.run("document.documentElement.scrollWidth") <= width
     nameless = """[...document.querySelectorAll('button, input, select, canvas[tabindex]')].filter((one) =>
       one.offsetParent && !one.ariaLabel && !one.textContent.trim() && !one.labels?.length).map((one) => one.id)"""
@@ -384,29 +399,31 @@ def test_while_another_session_switches_and_generates_nothing_of_mine_changes_by
     assert len(acts) == 20
     told = """JSON.stringify([at.bundle, at.layer, at.level, at.selected, [...at.neighbours], at.filter, at.deep,
       document.getElementById('state').textContent, panes[0].cloud.canvas.toDataURL(), made.size])"""
-    settled = "new Promise((done) => setTimeout(done, 150))"
 
-    def go_through(between: Any) -> list[Any]:
+    def go_through(between: Callable[[int], object]) -> list[Any]:
         seen = []
         for number, act in enumerate(acts):
             between(number)
-            browser.run(f"(async () => {{ await ({act}); await {settled}; }})()")
+            browser.run(f"(async () => {{ await ({act}); await measure(); }})()")
             seen.append(browser.run(told))
         return seen
 
+    browser.size(700, 500)
+    browser.wait("panes[0].cloud.width < 700")
     alone = go_through(lambda number: None)
-    with visitor(served) as other:
+    with open_browser(find_browser() or "") as other:
+        other.go(served.url)
+        other.wait(READY)
 
         def disturb(number: int) -> None:
-            bundle = served.bundles[number % 2].key
-            asked = {"bundle": bundle, "layer": "down", "level": 0, "id": "r00001", "count": 4}
-            other.get("/api/neighbours", params=asked).raise_for_status()
-            other.get(f"/bundles/{bundle}/coordinates", params={"layer": "down"}).raise_for_status()
-            whole = {"bundle": bundle, "workspace": "first", "values": {"seed": number}, "layer": "down"}
-            other.post("/api/generate", json=whole)
+            other.run(f"""(async () => {{ await showBundle([...bundles.keys()][{number % 2}]);
+              await setLayer('{["down", "middle"][number % 2]}'); chooseRecord('r00001', 0); await suggest();
+              await generate(); }})()""")
 
         assert go_through(disturb) == alone
-        assert len(other.get("/api/made", params={"workspace": "first"}).json()) > 10
+        other.wait(f"{DONE} > 10")
+        assert other.errors == []
+    browser.size(1280, 1000)
 
 
 def test_with_users_one_logs_in_and_finds_what_one_made(

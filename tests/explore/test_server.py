@@ -128,7 +128,9 @@ def test_a_generation_is_kept_as_rows_and_the_same_seed_gives_the_same(me: httpx
     assert made[0]["steps"][0]["places"]["middle"] != made[0]["steps"][5]["places"]["middle"]
     paths = {kind: tmp_path / f"{kind}.jsonl" for kind in ("examples", "predictions")}
     for kind, path in paths.items():
-        path.write_bytes(me.get(f"/api/rows/{kind}.jsonl", params={"workspace": "first"}).content)
+        asked = {"workspace": "first", "bundle": key_of(me)}
+        path.write_bytes(me.get(f"/api/rows/{kind}.jsonl", params=asked).content)
+        assert me.get(f"/api/rows/{kind}.jsonl", params=asked | {"bundle": key_of(me, 1)}).content == b""
     examples, predictions = read_all(paths["examples"], ToyExample), read_all(paths["predictions"], ToyPrediction)
     assert [one.id for one in examples] == [one.id for one in predictions] == ["made-000001", "made-000002"]
     assert (predictions[0].image_png, examples[0].seed) == (made[0]["image"], 7)
@@ -205,7 +207,8 @@ def test_nobody_sees_or_changes_what_another_made(served: Served, me: httpx.Clie
         assert other.get(f"/api/made/{number}").status_code == 404
         other.post(f"/api/made/{number}/remove")
         other.post(f"/api/made/{number}/cancel")
-        assert other.get("/api/rows/predictions.jsonl", params={"workspace": "first"}).content == b""
+        asked = {"workspace": "first", "bundle": key_of(me)}
+        assert other.get("/api/rows/predictions.jsonl", params=asked).content == b""
         assert other.get("/api/log").json() == []
     assert me.get(f"/api/made/{number}").json()["state"] == "done"
     with httpx.Client(base_url=served.url) as nobody:

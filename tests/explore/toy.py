@@ -15,6 +15,7 @@ from pipeline.errors import UserError
 from pipeline.explore.bundle import IMAGES, Bundle, BundleWriter
 from pipeline.explore.pictures import png_text
 from pipeline.model.container import ModelFile
+from pipeline.tasks.diffusion.pixels import decode_png
 from schemas import rows
 from schemas.bundle import BundleManifest, Curve, Layer, Record
 
@@ -43,9 +44,7 @@ class ToyPrediction(rows.Prediction, frozen=True, kw_only=True, forbid_unknown_f
     label: str | None
     seed: int
     num_steps: int
-    references: tuple[str, ...] = ()
-    num_masked: int = 0
-    image_png: str | None = None
+    image_png: str
 
 
 class ToyForm(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -77,6 +76,12 @@ def centre(layer: str, number: float) -> NDArray[np.float64]:
 def place_of(activations: NDArray[Any]) -> NDArray[np.float32]:
     """The toy's map: the means of even and of odd features, [..., 2]."""
     return np.stack([activations[..., ::2].mean(-1), activations[..., 1::2].mean(-1)], -1).astype(np.float32)
+
+
+def point(activations: NDArray[Any]) -> Place:
+    """The place of one."""
+    x, y = place_of(activations).tolist()
+    return x, y
 
 
 def write_toy_bundle(
@@ -160,8 +165,7 @@ class ToyExplorer:
                 raise UserError("the toy is broken", remedy="mend it")
             level = 80.0 * (0.001 / 80.0) ** (step / (request.num_steps - 1))
             image = image_of(number, rng, min(level, 1.0))
-            places = {layer: self._place(layer, number, level) for layer in LAYERS}
-            is_masked = step < request.num_masked and request.references
+            masked = [self.bundle.number(id) for id in request.references] if step < request.num_masked else []
             on_step(
                 Step(
                     number=step,
@@ -169,24 +173,17 @@ class ToyExplorer:
                     noise_level=level,
                     image=image,
                     noised=image_of(number, rng, 3.0),
-                    places=places,
-                    masked_places={layer: self._masked(layer, request.references) for layer in LAYERS}
-                    if is_masked
-                    else {},
+                    places={layer: point(centre(layer, number) / (1 + level)) for layer in LAYERS},
+                    masked_places={
+                        layer: point(activations[masked, -1].astype(np.float32).mean(0))
+                        for layer, activations in self.bundle.activations.items()
+                        if masked
+                    },
                 )
             )
-        shared = {name: getattr(request, name) for name in ("id", "label", "seed", "num_steps", "references")}
+        shared = {name: getattr(request, name) for name in ("id", "label", "seed", "num_steps")}
         model = self.bundle.manifest.weights_hash[:16]
-        return ToyPrediction(**shared, num_masked=request.num_masked, model=model, image_png=png_text(image))
-
-    def _place(self, layer: str, number: int, level: float) -> Place:
-        x, y = place_of(centre(layer, number) / (1 + level))
-        return float(x), float(y)
-
-    def _masked(self, layer: str, references: tuple[str, ...]) -> Place:
-        numbers = [self.bundle.number(id) for id in references]
-        x, y = place_of(self.bundle.activations[layer][numbers, -1].astype(np.float32).mean(0))
-        return float(x), float(y)
+        return ToyPrediction(**shared, model=model, image_png=png_text(image) or "")
 
 
 def make_request(form: ToyForm, choice: Choice, id: str) -> ToyExample:
@@ -205,18 +202,6 @@ def make_request(form: ToyForm, choice: Choice, id: str) -> ToyExample:
     )
 
 
-def picture(prediction: ToyPrediction) -> NDArray[np.uint8] | None:
-    """The image of a row."""
-    import base64
-    import io
-
-    from PIL import Image
-
-    if prediction.image_png is None:
-        return None
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(prediction.image_png))))[..., None]
-
-
 TOY = ExplorePart(
     example=ToyExample,
     form=ToyForm,
@@ -224,7 +209,7 @@ TOY = ExplorePart(
     seed_field="seed",
     request=make_request,
     open=lambda model, bundle, device: ToyExplorer(bundle),
-    picture=picture,
+    picture=lambda prediction: decode_png(prediction.image_png),
     facts=lambda prediction: (("judge", prediction.label or "?"),),
     record=lambda run, model, folder: write_toy_bundle(
         folder, 12, weights_hash=ModelFile(model).header.weights_hash, title=run.name

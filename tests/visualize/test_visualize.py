@@ -1,8 +1,11 @@
 """The visualize command on small predictions files."""
 
+import contextlib
 import html
+import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +18,7 @@ from pipeline.files import read_all, write_all
 from pipeline.run.folder import StageRequest, stage_run
 from pipeline.run.manifest import image_root_of, load_manifest
 from pipeline.tasks.gridworld.evaluate.score import evaluate
+from pipeline.tasks.gridworld.recipe import Evaluate
 from pipeline.tasks.gridworld.rows import GridworldPrediction
 from pipeline.visualize import split_columns, training_inputs
 from schemas.rows import Figure
@@ -41,21 +45,26 @@ def visualize(*arguments: str | Path) -> int:
     return run_command(app, ["gridworld", *map(str, arguments)])
 
 
-def test_writes_pictures_rows_a_report_and_a_manifest(predictions: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = predictions.parents[1] / "visualize"
-    assert visualize("--input", predictions, "--out", out) == 0
-    shown = capsys.readouterr().out
-    assert shown == f"visualize: done (figures 5, predictions 4)\n  report: {out / 'report.html'}\n"
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, rows: list[GridworldPrediction]) -> tuple[Path, str]:
+    """A run folder whose predictions were visualized, and what the command said. For reading only."""
+    run = tmp_path_factory.mktemp("runs") / "late"
+    write_all(run / "infer/predictions.jsonl", rows)
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        assert visualize("--input", run / "infer/predictions.jsonl", "--out", run / "visualize") == 0
+    return run, shown.getvalue()
+
+
+def test_writes_pictures_rows_a_report_and_a_manifest(done: tuple[Path, str]) -> None:
+    out = done[0] / "visualize"
+    assert done[1] == f"visualize: done (figures 5, predictions 4)\n  report: {out / 'report.html'}\n"
     figures = read_all(out / "figures.jsonl", Figure)
     assert [figure.id for figure in figures] == RECORDS
     assert all((out / figure.path).is_file() for figure in figures)
     manifest = load_manifest(out)
     assert manifest.status == "ok"
-    assert {record.path for record in manifest.outputs.values()} == {
-        "figures.jsonl",
-        "report.html",
-        *(figure.path for figure in figures),
-    }
+    written = {"figures.jsonl", "report.html", *(figure.path for figure in figures)}
+    assert {record.path for record in manifest.outputs.values()} == written
     assert [note.partition(":")[0] for note in manifest.notes["missing"]] == [
         "No training folder was given or found",
         "No prediction has a trace",
@@ -64,8 +73,7 @@ def test_writes_pictures_rows_a_report_and_a_manifest(predictions: Path, capsys:
 
 def test_single_episodes_are_played_on_a_page_beside_the_report(tmp_path: Path) -> None:
     """Each figure of one record leads to its episode there; an id is no path and no markup in its address."""
-    rows = fake_predictions(Fake(num_records=3, num_traces=3))
-    rows[0] = msgspec.structs.replace(rows[0], id='one/of "them"')
+    rows = [prediction([step()], id=id, num_steps=1) for id in ('one/of "them"', "another")]
     write_all(tmp_path / "predictions.jsonl", rows)
     out = tmp_path / "visualize"
     assert visualize("--input", tmp_path / "predictions.jsonl", "--out", out) == 0
@@ -78,35 +86,35 @@ def test_single_episodes_are_played_on_a_page_beside_the_report(tmp_path: Path) 
     assert plays is not None and {play["id"] for play in json.loads(plays[1])} == alone
 
 
-def test_the_report_has_the_numbers_of_evaluate(predictions: Path, rows: list[GridworldPrediction]) -> None:
-    out = predictions.parents[1] / "visualize"
-    visualize("--input", predictions, "--out", out)
-    from pipeline.tasks.gridworld.recipe import Evaluate
-
+def test_the_report_has_the_numbers_of_evaluate(done: tuple[Path, str], rows: list[GridworldPrediction]) -> None:
     (metric,) = (
         m
         for m in evaluate(rows, Evaluate()).metrics
         if (m.name, m.statistic, m.subject, m.slice_by) == ("wellbeing", "mean", "model", "all")
     )
-    assert f'<div class="value">{metric.value:.0f}</div>' in (out / "report.html").read_text()
+    assert f'<div class="value">{metric.value:.0f}</div>' in (done[0] / "visualize/report.html").read_text()
 
 
-def test_a_second_run_does_nothing(predictions: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = predictions.parents[1] / "visualize"
-    visualize("--input", predictions, "--out", out)
+def test_a_second_run_does_nothing(done: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    out = done[0] / "visualize"
     written = (out / "report.html").stat().st_mtime_ns
-    capsys.readouterr()
-    assert visualize("--input", predictions, "--out", out) == 0
+    assert visualize("--input", done[0] / "infer/predictions.jsonl", "--out", out) == 0
     assert capsys.readouterr().out.startswith("visualize: up to date (figures 5")
     assert (out / "report.html").stat().st_mtime_ns == written
 
 
-def test_pictures_of_the_run_before_do_not_stay(predictions: Path, rows: list[GridworldPrediction]) -> None:
-    out = predictions.parents[1] / "visualize"
-    visualize("--input", predictions, "--out", out)
+def test_a_forced_run_gives_the_same_report_and_leaves_no_picture_of_the_one_before(
+    done: tuple[Path, str], predictions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(done[0] / "visualize", predictions.parents[1] / "visualize"))
+    (out / "report.html").write_bytes(b"old")
     (out / "figures/old.png").write_bytes(b"old")
-    assert visualize("--input", predictions, "--out", out, "--force") == 0
+    assert visualize("--input", predictions, "--out", out, "--force", "--json") == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    assert (found["status"], printed.err) == ("ok", "") and found["outputs"]["report"].endswith("report.html")
     assert sorted(path.stem for path in (out / "figures").iterdir()) == sorted(RECORDS)
+    assert (out / "report.html").read_bytes() == (done[0] / "visualize/report.html").read_bytes()
 
 
 def test_several_files_and_a_training_are_seen_together(predictions: Path, rows: list[GridworldPrediction]) -> None:
@@ -170,22 +178,6 @@ def test_hostile_rows_become_text(predictions: Path) -> None:
     assert "<img src=x" not in text
     assert text.count("</script>") == text.count("<script")
     assert text.count(html.escape(HOSTILE)) >= 3  # the model, and the captions of its pictures
-
-
-def test_the_same_predictions_give_the_same_report(predictions: Path) -> None:
-    for name in ("one", "two"):
-        visualize("--input", predictions, "--out", predictions.parents[2] / name)
-    one, two = ((predictions.parents[2] / name / "report.html").read_bytes() for name in ("one", "two"))
-    assert one == two
-
-
-def test_json_prints_one_object(predictions: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert visualize("--input", predictions, "--out", predictions.parents[1] / "visualize", "--json") == 0
-    printed = capsys.readouterr()
-    found = json.loads(printed.out)
-    assert found["status"] == "ok"
-    assert found["outputs"]["report"].endswith("report.html")
-    assert printed.err == ""
 
 
 def test_plain_values_that_never_change_are_facts_and_the_others_columns(rows: list[GridworldPrediction]) -> None:

@@ -359,7 +359,19 @@ function drawScene(play, scene) {
   if (isNew("trend")) drawTrend($("trend"), scene.trend);
   if (isNew("legend")) $("legend").replaceChildren(...(scene.legend ?? []).map((line) => make("p", "", ...spokenLine(line))));
   drawPanels(play, scene);
-  if (drawn.play !== play) { drawCurves(); drawEpisodes(); }
+  if (drawn.play !== play) drawBesideSoon();
+}
+
+let isBesideDue = false;
+
+function drawBesideSoon() {  // when the picture is on the screen: curves and the list can wait for that
+  if (isBesideDue) return;
+  isBesideDue = true;
+  requestAnimationFrame(() => setTimeout(() => {
+    isBesideDue = false;
+    drawCurves();
+    drawEpisodes();
+  }));
 }
 
 function drawCaption(scene) {
@@ -557,9 +569,8 @@ function connect() {
 }
 
 function drawNews(type) {
-  if (["curves", "restart"].includes(type)) drawCurves();
-  if (["index", "play", "restart"].includes(type)) drawEpisodes();
   draw();
+  if (["curves", "index", "play", "restart"].includes(type)) drawBesideSoon();
 }
 
 function askForWanted() {

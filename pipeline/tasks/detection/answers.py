@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, Protocol
+from typing import Protocol
 
 from PIL import Image
 
@@ -15,29 +15,15 @@ from pipeline.errors import UserError
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import TokenLogprobs
 
-Finish = Literal["stop", "length"]
-# Why a record has no answer: the codes of rows whose status is "not_run". docs/detection.md lists them.
-FAILURES: dict[str, str] = {
-    "no_image": "the record names no image",
-    "multi_image_not_supported": "the record names more than one image",
-    "image_outside_root": "the path is absolute, or leads out of the image root, be it through a link",
-    "image_missing": "there is no such file",
-    "image_too_large": "the file has more bytes, or the image more pixels, than the recipe's `infer` allows",
-    "image_unreadable": "the file is no image that can be decoded, or may not be read",
-    "image_truncated": "the file ends before the image does",
-    "image_size_differs": "the image is not `width` by `height` pixels",
-    "image_range_unknown": "nobody says what black and white are: floats beyond 0 to 1, signed or 32-bit integers",
-    "no_text": "the replay file has no text for the record",
-    "out_of_memory": "the record alone does not fit into memory",
-    "model_failed": "the model raised an error on this record alone",
-    "model_not_finite": "the model's logits were NaN or infinite",
-    "server_refused": "the server refused the request (a 4xx answer)",
-    "server_failed": "the server answered with an error each time (5xx, or 429)",
-    "server_timeout": "the server took longer than `server.timeout_s` each time",
-    "server_broke_off": "the connection broke before the answer was whole, each time",
-    "server_malformed": "the server's answer was not what the interface promises, each time",
-}
+# Why a record has no answer: the codes of rows whose status is "not_run". docs/detection.md says what each means.
+FAILURES = (
+    "no_image", "multi_image_not_supported", "image_outside_root", "image_missing", "image_too_large",
+    "image_unreadable", "image_truncated", "image_size_differs", "image_range_unknown", "no_text", "out_of_memory",
+    "model_failed", "model_not_finite", "server_refused", "server_failed", "server_timeout", "server_broke_off",
+    "server_malformed",
+)  # fmt: skip
 DETAIL_LENGTH = 300  # characters of an error's own words that a row keeps
+_LOGPROB_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -59,14 +45,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model wrote, verbatim but for the end-of-sequence token.
-
-    ``finish`` is "length" when the text was cut at ``max_new_tokens``.
-    """
+    """What a model wrote, verbatim but for the end-of-sequence token; ``cut`` where it reached ``max_new_tokens``."""
 
     text: str
-    finish: Finish = "stop"
+    cut: bool = False
     tokens: TokenLogprobs | None = None
+
+
+def token_logprobs(ends: list[int], logprobs: Iterable[float]) -> TokenLogprobs:
+    """Log probabilities as a row keeps them."""
+    return TokenLogprobs(ends=ends, logprobs=[round(value, _LOGPROB_DIGITS) for value in logprobs])
 
 
 @dataclass(frozen=True)
@@ -112,10 +100,9 @@ def record_seed(seed: int, record_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{record_id}".encode()).digest()[:8], "little")
 
 
-AnswerBatch = Callable[[Sequence[Request]], Sequence[Outcome]]
-
-
-def in_batches(requests: Iterable[Request | Failure], batch_size: int, answer: AnswerBatch) -> Iterator[Outcome]:
+def in_batches(
+    requests: Iterable[Request | Failure], batch_size: int, answer: Callable[[Sequence[Request]], Sequence[Outcome]]
+) -> Iterator[Outcome]:
     """The outcomes of ``answer`` over batches of ``batch_size`` places, those of failures in them left out.
 
     A batch that fails is halved, until one record is left; that one gets the failure.
@@ -128,7 +115,7 @@ def in_batches(requests: Iterable[Request | Failure], batch_size: int, answer: A
             yield place if isinstance(place, Failure) else next(found)
 
 
-def _halving(requests: Sequence[Request], answer: AnswerBatch) -> list[Outcome]:
+def _halving(requests: Sequence[Request], answer: Callable[[Sequence[Request]], Sequence[Outcome]]) -> list[Outcome]:
     try:
         outcomes = list(answer(requests))
     except UserError:  # of the whole run, not of a record

@@ -1,7 +1,8 @@
 """Images that records name: looked up below one folder, and opened with limits, so that a file can only fail itself.
 
 Pixels are as stored. An orientation that the file's EXIF asks for is not applied, because width, height and coordinates
-of a record are of the image as it is stored; where they are not, the size differs, and the record says so.
+of a record are of the image as it is stored; where they are not, the size differs, and the record says so. Pixels of
+more than 8 bits are scaled by their range, or refused; never cut off.
 """
 
 import hashlib
@@ -9,18 +10,23 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.errors import UserError
-from pipeline.tasks.detection.pixels import UnknownRange, as_rgb, is_plain
 
 # What models take and people have. Formats that PIL hands to other programs (EPS to Ghostscript), and those whose
 # decoders few have looked at, are left out.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_EIGHT_BITS = ("1", "L", "P", "RGB", "RGBA", "RGBX", "RGBa", "LA", "PA", "CMYK", "YCbCr", "LAB", "HSV")  # or fewer
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
+_WHITE_IS_ZERO, _SIGNED = 0, 2
 
 
 class ImageError(Exception):
@@ -82,10 +88,7 @@ class ImageFolder:
         data = self._bytes(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged EXIF, and of sizes, which are checked here
-            try:
-                return self._decoded(name, data, (width, height))
-            except Image.DecompressionBombError:
-                raise ImageError("image_too_large", f"{name!r} has too many pixels") from None
+            return self._decoded(name, data, (width, height))
 
     def sha256(self, name: str) -> str:
         """sha256 of the file; the code of the error where it cannot be read."""
@@ -93,6 +96,10 @@ class ImageFolder:
             return hashlib.sha256(self._bytes(name)).hexdigest()
         except ImageError as error:
             return error.code
+
+    def sha256_of(self, names: Iterable[str]) -> str:
+        """One sha256 over images by their names, as `sha256` tells each."""
+        return hashlib.sha256("".join(f"{name}\0{self.sha256(name)}\n" for name in names).encode()).hexdigest()
 
     def _bytes(self, name: str) -> bytes:
         path = self.path(name)
@@ -115,33 +122,57 @@ class ImageFolder:
 
     def _decoded(self, name: str, data: bytes, size: tuple[int, int]) -> Picture:
         try:
-            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+                if opened.width * opened.height > self.limits.num_pixels:
+                    detail = f"{name!r} is {opened.width}x{opened.height}, more than {self.limits.num_pixels} pixels"
+                    raise ImageError("image_too_large", detail)
+                if opened.size != size:
+                    raise ImageError("image_size_differs", _difference(name, opened, size))
+                media_type = Image.MIME.get(opened.format or "", "application/octet-stream")
+                return Picture(_as_rgb(name, opened), data, media_type)
+        except ImageError:
+            raise
         except UnidentifiedImageError:
             raise ImageError("image_unreadable", f"{name!r} is no image of a known format") from None
         except Image.DecompressionBombError:
-            raise
+            raise ImageError("image_too_large", f"{name!r} has too many pixels") from None
         except Exception as error:  # decoders raise what they like on bytes that are no image
-            raise _unreadable(name, error) from None
-        with opened:
-            if opened.width * opened.height > self.limits.num_pixels:
-                detail = f"{name!r} is {opened.width}x{opened.height}, more than {self.limits.num_pixels} pixels"
-                raise ImageError("image_too_large", detail)
-            if opened.size != size:
-                raise ImageError("image_size_differs", _difference(name, opened, size))
-            try:
-                image = as_rgb(opened)
-            except UnknownRange as unknown:
-                raise ImageError("image_range_unknown", f"{name!r}: {unknown}; store it with 8 bits") from None
-            except Exception as error:
-                raise _unreadable(name, error) from None
-            return Picture(image, data, Image.MIME.get(opened.format or "", "application/octet-stream"))
+            if "truncated" in str(error).lower():
+                raise ImageError("image_truncated", f"{name!r} ends before the image does") from None
+            raise ImageError("image_unreadable", f"{name!r} cannot be decoded: {type(error).__name__}") from None
 
 
-def _unreadable(name: str, error: Exception) -> ImageError:
-    text = str(error)
-    if "truncated" in text or "Truncated" in text:
-        return ImageError("image_truncated", f"{name!r} ends before the image does")
-    return ImageError("image_unreadable", f"{name!r} cannot be decoded: {type(error).__name__}")
+def _as_rgb(name: str, image: Image.Image) -> Image.Image:
+    """The image in mode RGB. Transparency is dropped.
+
+    16 bits are divided by 257 and rounded, fewer bits of a TIFF file by their own range; floats are taken from 0 to 1.
+    Raises ImageError for floats beyond that, and for signed and 32-bit integers.
+    """
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
+    if _SIGNED in tags.get(_SAMPLE_FORMAT, ()) or (image.mode == "I" and image.format == "TIFF"):
+        raise _unknown_range(name, f"its pixels are integers of {bits} bits {_range(np.asarray(image))}")
+    if image.mode in _EIGHT_BITS:
+        return image.convert("RGB")
+    if image.mode != "F" and not image.mode.startswith("I"):
+        raise _unknown_range(name, f"its pixels are of mode {image.mode}")
+    values = np.asarray(image)
+    high = 1.0 if image.mode == "F" else 2.0**bits - 1.0  # integers of PNG and PPM are brought to 16 bits by PIL
+    if values.size and not (values.min() >= 0.0 and values.max() <= high):  # so for NaN
+        kind = "floats" if image.mode == "F" else "integers"
+        raise _unknown_range(name, f"its pixels are {kind} {_range(values)}, and 0 to {high:g} is what can be scaled")
+    scaled = np.rint(values * (255.0 / high)).astype(np.uint8)
+    if image.format == "TIFF" and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        scaled = 255 - scaled
+    return Image.fromarray(scaled).convert("RGB")
+
+
+def _unknown_range(name: str, what: str) -> ImageError:
+    return ImageError("image_range_unknown", f"{name!r}: {what}; store it with 8 bits")
+
+
+def _range(values: NDArray[np.generic]) -> str:
+    return f"from {values.min():g} to {values.max():g}" if values.size else "without any value"
 
 
 def _difference(name: str, opened: Image.Image, size: tuple[int, int]) -> str:
@@ -151,24 +182,16 @@ def _difference(name: str, opened: Image.Image, size: tuple[int, int]) -> str:
     return detail
 
 
-def orientation(data: bytes) -> int:
-    """The EXIF orientation of an image file: 1 (as it is stored) to 8; 1 where it says nothing that can be read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            return orientation_of(opened)
-
-
 def shows_the_same(data: bytes) -> bool:
     """Whether any program sees in the bytes of a file what `Picture.image` holds: nothing to turn, and 8 bits."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            return orientation_of(opened) == 1 and is_plain(opened)
+            return orientation_of(opened) == 1 and opened.mode in _EIGHT_BITS
 
 
 def orientation_of(opened: Image.Image) -> int:
-    """`orientation` of an image that is open."""
+    """The EXIF orientation of an image: 1 (as it is stored) to 8; 1 where it says nothing that can be read."""
     try:
         found = opened.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a damaged EXIF block says nothing; what it raises depends on where it is damaged

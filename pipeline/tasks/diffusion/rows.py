@@ -14,6 +14,7 @@ from schemas import rows
 
 MAIN = "main"  # the variant of the requests that metrics over all records are of
 TRUTH = ("label", "real_png", "real_label")
+BETWEEN = "/"  # factors that a class says: no folder's name holds it
 
 
 class Reference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,6 +58,11 @@ class ActivationsRef(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 Position = tuple[float, float]
+
+
+def values_of(label: str | None) -> set[str]:
+    """What a class says of each factor: {"disc", "red"} of "disc/red"; the class itself where it says but one thing."""
+    return set(label.split(BETWEEN)) if label else set()
 
 
 class DiffusionExample(rows.Example, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -165,7 +171,8 @@ class DiffusionMonitor(rows.Monitor, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class DiffusionEpisode(rows.Episode, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Images that the averaged weights generate now, one of each class, and what the judge takes them for."""
+    """Images that the averaged weights generate now, one of each class (of many classes, of some), and what the judge
+    takes them for."""
 
     task: Literal["diffusion"] = "diffusion"
     loss: float

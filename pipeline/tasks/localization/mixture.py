@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,19 @@ from numpy.typing import ArrayLike
 from pipeline.errors import UserError
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
-from pipeline.tasks.localization.ellipse import PROBABILITIES, are_covariances, axes, ellipses, scale
+from pipeline.tasks.localization.ellipse import PROBABILITIES, SCALES, are_covariances, ellipses
 from pipeline.tasks.localization.geo import place_at
 from pipeline.tasks.localization.rows import Component, Covariance, Prediction
 
 NUM_POINTS = 512  # of each component, for regions: see `region`
 NUM_POINTS_OF_ELLIPSES = 128  # of each component: see `ellipse_scales`
-NUM_TOGETHER = 256  # mixtures: what they need at once stays in the processor's cache
+NUM_TOGETHER = 256  # mixtures whose regions are found, so that what they need stays in the processor's cache
+NUM_TOGETHER_OF_ELLIPSES = 8
 GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
+
+
+Part = tuple[float, float, float, float, float, float]
+"""A component of one mixture as `Mixtures` have it: its weight, mean (2) and covariance (3)."""
 
 
 @dataclass(frozen=True)
@@ -60,48 +64,34 @@ def log_density(mixtures: Mixtures, points: ArrayLike) -> Floats:
     return total
 
 
-def moments(mixtures: Mixtures, about: Floats | None = None) -> tuple[Floats, Floats]:
-    """The mean [N, 2] and the covariance [N, 3] of each mixture as a whole.
-
-    With ``about`` [N, 2], these places and the second moments about them.
-    """
-    weights = mixtures.weights[..., None]
-    means = (weights * mixtures.means).sum(axis=1) if about is None else about
-    east, north = np.moveaxis(mixtures.means - means[:, None], -1, 0)
-    spread = np.stack([east * east, east * north, north * north], axis=-1)
-    return means, (weights * (mixtures.covariances + spread)).sum(axis=1)
+def second_moments(parts: Sequence[Part], about: Sequence[float]) -> Covariance:
+    """The covariance of a mixture as a whole, about a place: that of its mean, or a larger one."""
+    east_east = both = north_north = 0.0
+    for weight, x, y, *own in parts:
+        east, north = x - about[0], y - about[1]
+        east_east += weight * (own[0] + east * east)
+        both += weight * (own[1] + east * north)
+        north_north += weight * (own[2] + north * north)
+    return east_east, both, north_north
 
 
 def ellipse_scales(
-    mixtures: Mixtures, about: Floats | None = None, probabilities: Sequence[float] = PROBABILITIES
+    mixtures: Sequence[Sequence[Part]], about: Sequence[Sequence[float]], wholes: Sequence[Covariance]
 ) -> Floats:
-    """How many standard deviations of a mixture's moments its ellipses reach, to contain each probability: [N, P].
+    """How many standard deviations of their `second_moments` the ellipses of N mixtures reach, to contain each of
+    `PROBABILITIES`: [N, P].
 
-    The ellipses are drawn about the mean, or about places [N, 2] as `moments` are.
-
-    `ellipse.scale` for one Gaussian. For several it is found from `NUM_POINTS_OF_ELLIPSES` fixed points of each
-    component: in 900 mixtures of 2 to 4 components what lies within was off by .004 on average and .03 at most.
+    It is found from `NUM_POINTS_OF_ELLIPSES` fixed points of each component: in 900 mixtures of 2 to 4 components what
+    lies within was off by .004 on average and .03 at most.
     """
-    found = np.tile([scale(p) for p in probabilities], (len(mixtures), 1))
-    several = np.flatnonzero((mixtures.weights > 0).sum(axis=1) > 1)
-    for start in range(0, len(several), NUM_TOGETHER):
-        chunk = several[start : start + NUM_TOGETHER]
-        middles = None if about is None else about[chunk]
-        found[chunk] = _scales_of_several(mixtures[chunk], middles, np.array(probabilities))
-    return found
-
-
-def _scales_of_several(mixtures: Mixtures, about: Floats | None, probabilities: Floats) -> Floats:
-    means, covariances = moments(mixtures, about)
-    factors = _cholesky(mixtures.covariances.reshape(-1, 3)).reshape(*mixtures.weights.shape, 2, 2)
-    points = _spiral(NUM_POINTS_OF_ELLIPSES) @ factors.swapaxes(-1, -2) + (mixtures.means - means[:, None])[:, :, None]
-    squared = _squared_distance(points.reshape(len(mixtures), -1, 2), covariances)
-    shares = np.repeat(mixtures.weights / NUM_POINTS_OF_ELLIPSES, NUM_POINTS_OF_ELLIPSES, axis=1)
-    rows, order = np.arange(len(mixtures))[:, None], squared.argsort(axis=1)
-    squared, shares = squared[rows, order], shares[rows, order]
+    numbers, num = np.array(mixtures), NUM_POINTS_OF_ELLIPSES
+    offsets = numbers[..., 1:3] - np.array(about)[:, None]
+    points = _spiral(num) @ _cholesky(numbers[..., 3:]).swapaxes(-1, -2) + offsets[:, :, None]
+    squared = _squared_distance(points.reshape(len(numbers), -1, 2), np.array(wholes))
+    rows, order = np.arange(len(numbers))[:, None], squared.argsort(axis=1)
+    shares = (numbers[..., 0] / num)[rows, order // num]
     within = shares.cumsum(axis=1) - shares / 2  # half of a point lies within its own distance
-    found = [np.interp(probabilities, *one) for one in zip(within, squared, strict=True)]
-    return np.asarray(np.sqrt(found))
+    return np.sqrt([np.interp(PROBABILITIES, *one) for one in zip(within, squared[rows, order], strict=True)])
 
 
 def region(mixtures: Mixtures, points: ArrayLike) -> Floats:
@@ -131,7 +121,7 @@ def _region_of_one(mixtures: Mixtures, points: Floats) -> Floats:
 
 def _squared_distance(offsets: Floats, covariances: Floats) -> Floats:
     """In standard deviations of ``covariances`` [N, 3]: of offsets [N, M, 2], [N, M]."""
-    east, north = np.moveaxis(offsets, -1, 0)
+    east, north = offsets[..., 0], offsets[..., 1]
     a, b, c = covariances.T[..., None]
     return np.asarray((c * east**2 - 2 * b * east * north + a * north**2) / (a * c - b * b))
 
@@ -161,51 +151,62 @@ def _spiral(num: int) -> Floats:
 
 
 def _cholesky(covariances: Floats) -> Floats:
-    """The lower factors [N, 2, 2] of covariances [N, 3], also where they have no area."""
-    east_east, both, north_north = covariances.T
-    factors = np.zeros((len(covariances), 2, 2))
-    factors[:, 0, 0] = np.sqrt(east_east)
-    factors[:, 1, 0] = both / np.where(east_east > 0, factors[:, 0, 0], 1)
-    factors[:, 1, 1] = np.sqrt((north_north - factors[:, 1, 0] ** 2).clip(0))
+    """The lower factors [..., 2, 2] of covariances [..., 3], also where they have no area."""
+    factors = np.zeros((*covariances.shape[:-1], 2, 2))
+    factors[..., 0, 0] = first = np.sqrt(covariances[..., 0])
+    factors[..., 1, 0] = corner = covariances[..., 1] / np.where(first > 0, first, 1)
+    factors[..., 1, 1] = np.sqrt(np.maximum(covariances[..., 2] - corner**2, 0))
     return factors
 
 
-def told(mixtures: Mixtures, centre: ArrayLike, fixes: Floats | None = None) -> list[dict[str, Any]]:
-    """What a prediction says of each mixture about ``centre`` [N, 2]: its fields by name, ready for the row.
+def told(
+    mixtures: Sequence[Sequence[Part]], fixes: Sequence[Sequence[float]], centres: Sequence[Sequence[float]]
+) -> list[dict[str, Any]]:
+    """What a prediction says of each mixture and its fix, in the frame about its centre: fields by name.
 
-    The fix is the mean of the mixture, or that of ``fixes`` [N, 2] in metres. Its ellipses have the shape of the
-    moments about it and the size that contains each probability (`ellipse_scales`). Covariances are turned to the north
-    of the place that they belong to. Raises UserError for what is no covariance.
+    Ellipses about a fix have the shape of the `second_moments` and the size that contains each probability: that of one
+    Gaussian, or `ellipse_scales`. Covariances are turned to the north of the place that they belong to. Raises
+    UserError where the moments are no covariance.
     """
-    centres = np.broadcast_to(np.asarray(centre, np.float64), (len(mixtures), 2)).tolist()
-    columns = vars(mixtures).values(), moments(mixtures, fixes), (ellipse_scales(mixtures, fixes),)
-    found = zip(centres, *(column.tolist() for column in chain(*columns)), strict=True)
-    answers = []
-    for middle, weights, means, covariances, mean, covariance, scales in found:
-        parts = [
-            _component(weight, place_at(place, middle), own)
-            for weight, place, own in zip(weights, means, covariances, strict=True)
-            if weight > 0
-        ]
-        fix_latitude, fix_longitude, angle = place_at(mean, middle)
-        whole = _turn(covariance, math.cos(angle), math.sin(angle))
-        answers.append(
-            {
-                "fix_latitude": fix_latitude,
-                "fix_longitude": fix_longitude,
-                "covariance_m2": whole,
-                "components": tuple(parts) if len(parts) > 1 else (),
-                "ellipses": ellipses(whole, scales),
-            }
-        )
-    return answers
+    wholes = [second_moments(parts, fix) for parts, fix in zip(mixtures, fixes, strict=True)]
+    scales: list[Sequence[float]] = [SCALES] * len(wholes)
+    several = [n for n, parts in enumerate(mixtures) if sum(part[0] > 0 for part in parts) > 1]
+    for start in range(0, len(several), NUM_TOGETHER_OF_ELLIPSES):
+        chunk = several[start : start + NUM_TOGETHER_OF_ELLIPSES]
+        found = ellipse_scales([mixtures[n] for n in chunk], [fixes[n] for n in chunk], [wholes[n] for n in chunk])
+        for n, own in zip(chunk, found.tolist(), strict=True):
+            scales[n] = own
+    return [*map(_told, mixtures, fixes, centres, wholes, scales)]
 
 
-def _component(weight: float, place: tuple[float, float, float], covariance: Covariance) -> Component:
-    latitude, longitude, angle = place
-    own = _turn(covariance, math.cos(angle), math.sin(angle))
-    axes(own)
-    return Component(weight=weight, latitude=latitude, longitude=longitude, covariance_m2=own)
+def _told(
+    parts: Sequence[Part],
+    fix: Sequence[float],
+    centre: Sequence[float],
+    whole: Covariance,
+    scales: Sequence[float],
+) -> dict[str, Any]:
+    latitude, longitude, covariance = _placed(fix, whole, centre)
+    components = [_component(part[0], *_placed(part[1:3], part[3:], centre)) for part in parts if part[0] > 0]
+    return {
+        "fix_latitude": latitude,
+        "fix_longitude": longitude,
+        "covariance_m2": covariance,
+        "components": tuple(components) if len(components) > 1 else (),
+        "ellipses": ellipses(covariance, scales),
+    }
+
+
+def _component(weight: float, latitude: float, longitude: float, covariance: Covariance) -> Component:
+    return Component(weight=weight, latitude=latitude, longitude=longitude, covariance_m2=covariance)
+
+
+def _placed(
+    local: Sequence[float], covariance: Sequence[float], centre: Sequence[float]
+) -> tuple[float, float, Covariance]:
+    """Latitude and longitude of a place in a frame, and the covariance by the north of that place."""
+    latitude, longitude, angle = place_at(local, centre)
+    return latitude, longitude, _turn(covariance, math.cos(angle), math.sin(angle))
 
 
 def _turn(covariance: Any, cos: Any, sin: Any) -> tuple[Any, Any, Any]:

@@ -13,8 +13,6 @@ from tests.support.browser import Page, find_browser, needs_browser, open_browse
 
 pytestmark = needs_browser
 
-LIST = "[...document.querySelectorAll('#list button')].map((one) => one.dataset.id)"
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Page]:
@@ -35,6 +33,12 @@ def server(browser: Page) -> Iterator[FakeServer]:
 
 def text(page: Page, id: str) -> Any:
     return page.run(f"document.getElementById('{id}').textContent")
+
+
+def listed(page: Page) -> Any:
+    """The episodes of the list, as soon as it has been drawn."""
+    page.wait("!isBesideDue")
+    return page.run("[...document.querySelectorAll('#list button')].map((one) => one.dataset.id)")
 
 
 def reading(page: Page) -> Any:
@@ -137,7 +141,7 @@ def test_after_a_restart_of_the_server_nothing_is_missing_and_nothing_twice(brow
     browser.wait("index.length === 7 && plays.has('walk-7')")
     assert again.said[0] == {"type": "start", "after": "file:4:walk-5"}
     assert browser.run("[...plays.keys()]") == ["walk-4", "walk-5", "walk-6", "walk-7"]
-    assert browser.run(LIST) == [f"walk-{number}" for number in (7, 6, 5, 4, 3, 2, 1)]
+    assert listed(browser) == [f"walk-{number}" for number in (7, 6, 5, 4, 3, 2, 1)]
     assert (text(browser, "headline"), text(browser, "step")) == place
     browser.go("data:text/html,gone")
     again.close()
@@ -173,7 +177,7 @@ def test_when_the_file_starts_over_so_does_the_page(browser: Page, server: FakeS
     server.plays.clear()
     server.add(plays(walk(1, [8, 8]))[0])
     browser.wait("at.id === 'walk-1'")
-    assert (reading(browser), browser.run(LIST)) == ("1.00", ["walk-1"])
+    assert (reading(browser), listed(browser)) == ("1.00", ["walk-1"])
     assert text(browser, "place") == "episode 1 of 1"
 
 
@@ -186,14 +190,14 @@ def test_with_a_filter_of_the_task_only_what_it_keeps_is_followed(browser: Page,
     browser.wait("index.length === 7")
     browser.press("N")
     browser.wait("at.id === 'walk-6'")
-    assert (text(browser, "found"), browser.run(LIST)) == ("1 of 7 episodes", ["walk-6"])
+    assert (listed(browser), text(browser, "found")) == (["walk-6"], "1 of 7 episodes")
 
 
 def test_curves_grow_while_it_trains(browser: Page, server: FakeServer) -> None:
     watch(browser, server)
     server.tell({"type": "curves", "progress": {"loss": [[1, 0.5], [2, 0.25]]}, "monitor": {}})
     server.tell({"type": "curves", "progress": {"loss": [[3, 0.125]]}, "monitor": {"survival": [[3, 0.75], [4, 1.0]]}})
-    browser.wait("curves.size === 2")
+    browser.wait("curves.size === 2 && !isBesideDue")
     assert browser.run("[...document.querySelectorAll('#curves canvas')].map((one) => one.ariaLabel)") == [
         "loss: now 0.125, from 0.125 to 0.5, up to step 3",
         "survival: now 1, from 0.75 to 1, up to step 4",

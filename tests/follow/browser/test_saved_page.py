@@ -206,6 +206,7 @@ def test_it_is_told_in_words_and_every_button_has_a_name(page: Page) -> None:
 
 
 def test_curves_of_the_training_stand_beside_it(page: Page) -> None:
+    page.wait("!isBesideDue")
     assert page.run("[...document.querySelectorAll('#curves canvas')].map((one) => one.ariaLabel)") == [
         "loss: now 0.5, from 0.001114 to 0.5, up to step 450"
     ]

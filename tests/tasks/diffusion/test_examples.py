@@ -1,7 +1,9 @@
 """The requests that follow from a recipe."""
 
 import msgspec
+import pytest
 
+from pipeline.errors import UserError
 from pipeline.recipe.load import load_recipe
 from pipeline.tasks.diffusion.data.load import load_split
 from pipeline.tasks.diffusion.examples import make_examples
@@ -36,3 +38,23 @@ def test_the_last_ones_ask_for_no_class_where_that_is_wanted() -> None:
     rows = list(make_examples(load_recipe("tiny", "diffusion", settings)))
     assert [row.label is None for row in rows] == [False] * 15 + [True] * 5
     assert all(row.real_label is not None for row in rows)
+
+
+FACTORS = ["data.source=shapes", "data.num_images=800", "data.factors=[shape, place]", "examples.num_images=1"]
+
+
+def test_one_factor_is_steered_to_while_the_model_is_told_the_others() -> None:
+    asked = [*FACTORS, "examples.sweep.num_images=0", "examples.steering.factors=[place]"]
+    rows = [row for row in make_examples(load_recipe("tiny", "diffusion", asked)) if row.steering is not None]
+    assert [row.variant for row in rows[::20]] == ["steered-place-other-0", "steered-place-other-14"]
+    for row in rows:
+        assert row.steering is not None and row.label is not None
+        (shape, place), (told_shape, told_place) = (name.split("/") for name in (row.steering.target, row.label))
+        assert shape == told_shape and place != told_place
+        assert {one.label for one in row.steering.references} == {row.steering.target}
+
+
+def test_a_factor_that_classes_do_not_say_cannot_be_steered_to() -> None:
+    asked = [*FACTORS, "examples.steering.factors=[colour]"]
+    with pytest.raises(UserError, match="differs from 'disc/top left' in colour alone"):
+        list(make_examples(load_recipe("tiny", "diffusion", asked)))

@@ -21,6 +21,8 @@ from pipeline.files.document import read_json
 from pipeline.files.explain import split_message
 from pipeline.records.findings import Findings, Place, Wrong
 from pipeline.tasks.detection.convert import rle
+from pipeline.tasks.detection.convert.records import prediction_of
+from pipeline.tasks.detection.geometry import coco_box
 from pipeline.tasks.detection.rows import (
     MAX_SIDE_PX,
     Box,
@@ -36,7 +38,6 @@ MAX_CORNER_PX = 2 * MAX_SIDE_PX  # of a polygon: drawing it costs memory for its
 LISTS = ("images", "annotations", "categories")
 KEPT = ("id", "category_id", "bbox", "segmentation", "area", "iscrowd")  # keys that `CocoFields` has under their name
 WHOLE = ("id", "image_id", "category_id", "width", "height", "iscrowd", "size", "counts")  # 1.0 is 1 in these
-KEYPOINTS = "keypoints"
 
 Id = int | str
 
@@ -49,6 +50,13 @@ class Image(Struct, frozen=True):
     height: int
     file_name: str | None = None
 
+    def check(self) -> None:
+        """Raises Wrong for a size that no image has."""
+        for side, value in (("width", self.width), ("height", self.height)):
+            if not 1 <= value <= MAX_SIDE_PX:
+                what = f"{value} is no {side} of an image in pixels (1 to {MAX_SIDE_PX})"
+                raise Wrong("bad_image_size", what, side)
+
 
 class Category(Struct, frozen=True):
     """The keys of a category that rows use."""
@@ -56,64 +64,59 @@ class Category(Struct, frozen=True):
     id: Id
     name: str
 
+    def check(self) -> None:
+        """Raises Wrong where there is no name."""
+        if not self.name.strip():
+            raise Wrong("no_name", "the category has no name", "name")
+
 
 @dataclass(frozen=True)
 class CocoFile:
     """A file of annotations, read and checked: ``header`` is all of it but the images and their annotations.
 
-    ``num_keypoints`` annotations have keypoints, which are kept and not used.
+    ``examples`` are in its order, by the id of their image; ``categories`` are names.
     """
 
     header: dict[str, Any]
-    examples: list[DetectionExample]
+    examples: dict[Id, DetectionExample]
     categories: dict[Id, str]
-    num_keypoints: int
-
-
-@dataclass(frozen=True)
-class Known:
-    """What annotations and results refer to, and where is noted what is bad about them."""
-
-    images: Mapping[Id, Image]
-    categories: Mapping[Id, str]
-    findings: Findings
 
 
 def read_annotations(path: Path, findings: Findings) -> CocoFile:
-    """A COCO file of annotations as examples, in the order of its images; what is bad is left out, and noted.
+    """A COCO file of annotations as examples; what is bad is left out, and noted.
 
     Raises UserError where the whole is no such file.
     """
     document = read_json(path)
+    remedy = "results of a model are given with --results"
     if not isinstance(document, dict):
         what = f"this is a JSON {_name(document)}, not an object with images, annotations and categories"
-        raise UserError(what, where=str(path), remedy="results of a model are given with --results")
+        raise UserError(what, where=str(path), remedy=remedy)
     for name in LISTS:
         if not isinstance(document.get(name), list):
             what = f"the file has no list {name!r}, and is no COCO file of annotations"
-            raise UserError(what, where=str(path), remedy="results of a model are given with --results")
-    entries = _categories(document["categories"], path, findings)
-    categories = {id: str(entry["name"]) for id, entry in entries.items()}
-    images = _images(document["images"], path, findings)
-    objects: dict[Id, list[TrueObject]] = {image_id: [] for image_id in images}
-    known = Known({image_id: image for image_id, (image, _) in images.items()}, categories, findings)
+            raise UserError(what, where=str(path), remedy=remedy)
+    categories = _by_id(document, "categories", Category, path, findings)
+    images = _by_id(document, "images", Image, path, findings)
+    header = document | {"images": [], "annotations": [], "categories": [entry for _, entry in categories.values()]}
+    file = CocoFile(
+        header,
+        {id: _example(image, entry) for id, (image, entry) in images.items()},
+        {id: str(entry["name"]) for id, (_, entry) in categories.items()},
+    )
     seen: set[int] = set()
-    num_keypoints = 0
     for place, entry in _entries(document["annotations"], "annotations", path, findings):
         with findings.at(place, entry.get("id")):
-            image, coco = _placed(place, entry, known)
+            example, coco = _placed(place, entry, file, findings)
             if coco.id is None:
                 raise Wrong("no_id", "the annotation has no id")
             if coco.id in seen:
                 raise Wrong("id_twice", f"two annotations have the id {coco.id}", "id")
             box, poly = _shape(coco)
             seen.add(coco.id)
-            desc = categories[coco.category_id]
-            objects[image.id].append(TrueObject(desc=desc, bbox_2d=box, poly=poly, coco=coco))
-            num_keypoints += KEYPOINTS in (coco.extra or ())
-    examples = [_example(image, extra, objects[image_id]) for image_id, (image, extra) in images.items()]
-    header = document | {"images": [], "annotations": [], "categories": [*entries.values()]}
-    return CocoFile(header, examples, categories, num_keypoints)
+            desc = file.categories[coco.category_id]
+            example.objects.append(TrueObject(desc=desc, bbox_2d=box, poly=poly, coco=coco))
+    return file
 
 
 def read_results(path: Path, truth: CocoFile, model: str, findings: Findings) -> list[DetectionPrediction]:
@@ -125,21 +128,17 @@ def read_results(path: Path, truth: CocoFile, model: str, findings: Findings) ->
     if not isinstance(document, list):
         what = f"this is a JSON {_name(document)}, not a list of results"
         raise UserError(what, where=str(path), remedy="the truth is given with --annotations")
-    examples = {example.image_id: example for example in truth.examples if example.image_id is not None}
-    sizes = {image_id: Image(image_id, one.width, one.height) for image_id, one in examples.items()}
-    known = Known(sizes, truth.categories, findings)
-    preds: dict[Id, list[PredictedObject]] = {image_id: [] for image_id in examples}
+    preds: dict[str, list[PredictedObject]] = {example.id: [] for example in truth.examples.values()}
     for place, entry in _entries(document, "", path, findings):
         with findings.at(place):
             if entry.get("score") is None:
                 raise Wrong("no_score", "the result has no score", "score")
-            score = _converted(entry["score"], float, "score")
-            others = {key: value for key, value in entry.items() if key != "score"}
-            image, coco = _placed(place, others, known)
+            score = _converted(entry.pop("score"), float, "score")
+            example, coco = _placed(place, entry, truth, findings)
             box, poly = _shape(coco)
             desc = truth.categories[coco.category_id]
-            preds[image.id].append(PredictedObject(desc=desc, bbox_2d=box, poly=poly, score=score, coco=coco))
-    return [_prediction(example, preds[image_id], model) for image_id, example in examples.items()]
+            preds[example.id].append(PredictedObject(desc=desc, bbox_2d=box, poly=poly, score=score, coco=coco))
+    return [prediction_of(example, preds[example.id], model) for example in truth.examples.values()]
 
 
 def _name(document: Any) -> str:
@@ -180,68 +179,50 @@ def _converted(value: Any, kind: Any, field: str = "") -> Any:
         raise Wrong("too_large" if beyond else "wrong_type", what, field or below) from None
 
 
-def _categories(entries: Sequence[Any], path: Path, findings: Findings) -> dict[Id, dict[str, Any]]:
-    """The entries of the list by their ids."""
-    found: dict[Id, dict[str, Any]] = {}
+def _by_id(
+    document: Mapping[str, Any], name: str, kind: type[Any], path: Path, findings: Findings
+) -> dict[Id, tuple[Any, dict[str, Any]]]:
+    """The entries of a list as ``kind``, and as they stand there, by their ids.
+
+    Ids that differ in their type alone are one id: rows and files are joined by what they say.
+    """
+    found: dict[Id, tuple[Any, dict[str, Any]]] = {}
     seen: set[str] = set()
-    for place, entry in _entries(entries, "categories", path, findings):
+    for place, entry in _entries(document[name], name, path, findings):
         with findings.at(place, entry.get("id")):
-            category: Category = _converted(entry, Category)
-            _check_id(category.id, seen, "categories")
-            if not category.name.strip():
-                raise Wrong("no_name", "the category has no name", "name")
-            seen.add(str(category.id))
-            found[category.id] = entry
+            one = _converted(entry, kind)
+            if str(one.id) in seen:
+                raise Wrong("id_twice", f"two {name} have the id {one.id}", "id")
+            one.check()
+            seen.add(str(one.id))
+            found[one.id] = one, entry
     return found
 
 
-def _images(entries: Sequence[Any], path: Path, findings: Findings) -> dict[Id, tuple[Image, dict[str, Any]]]:
-    """Each image by its id, and the keys of it that rows have no field for."""
-    images: dict[Id, tuple[Image, dict[str, Any]]] = {}
-    seen: set[str] = set()
-    for place, entry in _entries(entries, "images", path, findings):
-        with findings.at(place, entry.get("id")):
-            image: Image = _converted(entry, Image)
-            _check_id(image.id, seen, "images")
-            for side in ("width", "height"):
-                if not 1 <= getattr(image, side) <= MAX_SIDE_PX:
-                    what = f"{getattr(image, side)} is no {side} of an image in pixels (1 to {MAX_SIDE_PX})"
-                    raise Wrong("bad_image_size", what, side)
-            seen.add(str(image.id))
-            named = {"id", "width", "height"} | ({"file_name"} if image.file_name is not None else set())
-            images[image.id] = image, {key: value for key, value in entry.items() if key not in named}
-    return images
-
-
-def _check_id(id: Id, seen: set[str], name: str) -> None:
-    """Ids that differ in their type alone are one id: rows and files are joined by what they say."""
-    if str(id) in seen:
-        raise Wrong("id_twice", f"two {name} have the id {id}", "id")
-
-
-def _placed(place: Place, entry: dict[str, Any], known: Known) -> tuple[Image, CocoFields]:
-    """The image that an annotation or result is of, and what it says. Raises Wrong."""
+def _placed(
+    place: Place, entry: dict[str, Any], file: CocoFile, findings: Findings
+) -> tuple[DetectionExample, CocoFields]:
+    """The example that an annotation or result is of, and what it says. Raises Wrong."""
     image_id: Id = _converted(entry.get("image_id"), Id, "image_id")
-    if image_id not in known.images:
-        raise Wrong("unknown_image", _unknown("image", image_id, known.images), "image_id")
-    image = known.images[image_id]
+    if image_id not in file.examples:
+        raise Wrong("unknown_image", _unknown("image", image_id, file.examples), "image_id")
     category_id: Id = _converted(entry.get("category_id"), Id, "category_id")
-    if category_id not in known.categories:
-        raise Wrong("unknown_category", _unknown("category", category_id, known.categories), "category_id")
+    if category_id not in file.categories:
+        raise Wrong("unknown_category", _unknown("category", category_id, file.categories), "category_id")
     if isinstance(entry.get("iscrowd"), bool):
         entry["iscrowd"] = int(entry["iscrowd"])
     try:
-        _check_segmentation(entry, image)
+        _check_segmentation(entry, file.examples[image_id])
     except Wrong as wrong:
         if wrong.kind != "bad_polygon" or entry.get("bbox") is None:
             raise
-        known.findings.note(place, entry.get("id"), wrong)
+        findings.note(place, entry.get("id"), wrong)
         del entry["segmentation"]
     said = {key: entry[key] for key in KEPT if entry.get(key) is not None}
     extra = {key: value for key, value in entry.items() if key not in said and key != "image_id"}
     coco: CocoFields = _converted(said | {"index": place.index, "extra": extra or None}, CocoFields)
     _check(coco)
-    return image, coco
+    return file.examples[image_id], coco
 
 
 def _unknown(name: str, id: Id, known: Mapping[Id, object]) -> str:
@@ -253,7 +234,7 @@ def _unknown(name: str, id: Id, known: Mapping[Id, object]) -> str:
     return f"no {name} has the id {id!r}"
 
 
-def _check_segmentation(entry: dict[str, Any], image: Image) -> None:
+def _check_segmentation(entry: dict[str, Any], image: DetectionExample) -> None:
     """Raises Wrong where polygons are none, or a mask is not one of the image."""
     given = entry.get("segmentation")
     if isinstance(given, dict):
@@ -296,47 +277,31 @@ def _check(coco: CocoFields) -> None:
 
 
 def _shape(coco: CocoFields) -> tuple[Box | None, list[float] | None]:
-    """What stands for an object outside COCO: its polygon where it is one, else its box."""
-    if not isinstance(coco.segmentation, Rle) and coco.segmentation and len(coco.segmentation) == 1:
-        return None, [float(value) for value in coco.segmentation[0]]
-    if coco.bbox is not None:
-        x, y, width, height = map(float, coco.bbox)
-        values = [x, y, x + width, y + height]
-    elif isinstance(coco.segmentation, Rle):
-        return rle.box_of_mask(coco.segmentation), None
-    else:
-        points = [float(value) for value in chain.from_iterable(coco.segmentation or ())]
-        values = [min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])]
-    return (values[0], values[1], values[2], values[3]), None
+    """What stands for an object outside COCO: its polygon where it is one, else its box, or that around it."""
+    mask = coco.segmentation if isinstance(coco.segmentation, Rle) else None
+    polygons = [] if isinstance(coco.segmentation, Rle) else coco.segmentation or []
+    if len(polygons) == 1:
+        return None, list(map(float, polygons[0]))
+    if coco.bbox is None and polygons:
+        points = list(map(float, chain.from_iterable(polygons)))
+        return (min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])), None
+    height, width = mask.size if mask else (0, 0)
+    box = coco_box(coco, width, height)
+    assert box is not None
+    x, y, across, down = map(float, box)
+    return (x, y, x + across, y + down), None
 
 
-def _example(image: Image, extra: dict[str, Any], objects: list[TrueObject]) -> DetectionExample:
+def _example(image: Image, entry: Mapping[str, Any]) -> DetectionExample:
+    """An example without objects yet; keys of the entry that rows have no field for are kept in ``metadata``."""
+    named = {"id", "width", "height"} | ({"file_name"} if image.file_name is not None else set())
+    extra = {key: value for key, value in entry.items() if key not in named}
     return DetectionExample(
         id=str(image.id),
         images=[] if image.file_name is None else [image.file_name],
         width=image.width,
         height=image.height,
-        objects=objects,
+        objects=[],
         image_id=image.id,
         metadata={"coco": extra} if extra else None,
-    )
-
-
-def _prediction(example: DetectionExample, preds: list[PredictedObject], model: str) -> DetectionPrediction:
-    """A prediction without a text: what another tool found in the image."""
-    assert example.image_id is not None  # every example of a COCO file has one
-    return DetectionPrediction(
-        id=example.id,
-        model=model,
-        image_id=example.image_id,
-        images=example.images,
-        width=example.width,
-        height=example.height,
-        coord_mode="pixel",
-        raw_output="",
-        status="ok" if preds else "empty",
-        preds=preds,
-        gt=example.objects,
-        gt_coord_mode="pixel",
-        metadata=example.metadata,
     )

@@ -11,18 +11,11 @@ import msgspec
 
 from pipeline.errors import UserError
 from pipeline.tasks.detection.convert.coco_read import KEPT
+from pipeline.tasks.detection.convert.records import Record, Thing, things_of, truth_of
 from pipeline.tasks.detection.evaluate.reading import fold
 from pipeline.tasks.detection.geometry import box_of, polygon_area, to_pixels
-from pipeline.tasks.detection.rows import (
-    CocoFields,
-    CoordMode,
-    DetectionExample,
-    DetectionPrediction,
-    PredictedObject,
-    TrueObject,
-)
+from pipeline.tasks.detection.rows import CoordMode, DetectionPrediction, TrueObject
 
-Record = DetectionExample | DetectionPrediction
 Entry = dict[str, Any]
 EMPTY_HEADER: Entry = {"info": {}, "licenses": [], "images": [], "annotations": [], "categories": []}
 
@@ -33,18 +26,18 @@ class Categories:
 
     def __init__(self, entries: Sequence[Entry], first_id: int = 1) -> None:
         self._first_id = first_id
-        self.entries = [dict(entry) for entry in entries]
-        self._names: dict[int | str, str] = {entry["id"]: entry["name"] for entry in entries}
+        self.entries: list[Entry] = []
+        self._names: dict[int | str, str] = {}
         self._exact: dict[str, int | str] = {}
         self._folded: dict[str, int | str] = {}
-        for entry in self.entries:
-            self._learn(entry["id"], entry["name"])
+        for entry in entries:
+            self._add(dict(entry))
 
     def keep(self, category: int | str, desc: str) -> int | str:
         """The id that a converted object brings along. Raises UserError when it means another class here."""
         name = self._names.get(category)
         if name is None:
-            self._add(category, desc)
+            self._add({"id": category, "name": desc})
         elif name != desc:
             what = f"category {category} is {desc!r} in a row, and {name!r} elsewhere"
             raise UserError(what, remedy="convert rows of one file at a time, with the categories of that file")
@@ -55,7 +48,7 @@ class Categories:
         for table, key in ((self._exact, desc), (self._folded, fold(desc))):
             if key in table:
                 return table[key]
-        return self._add(self._next(), desc)
+        return self._add({"id": self._next(), "name": desc})
 
     def _next(self) -> int | str:
         """An id behind the last, and of the type that the others have."""
@@ -63,15 +56,13 @@ class Categories:
         number = max(numbers, default=self._first_id - 1) + 1
         return str(number) if any(isinstance(id, str) for id in self._names) else number
 
-    def _add(self, category: int | str, name: str) -> int | str:
-        self.entries.append({"id": category, "name": name})
-        self._learn(category, name)
+    def _add(self, entry: Entry) -> int | str:
+        category: int | str = entry["id"]
+        self.entries.append(entry)
+        self._names[category] = entry["name"]
+        self._exact.setdefault(entry["name"], category)
+        self._folded.setdefault(fold(entry["name"]), category)
         return category
-
-    def _learn(self, category: int | str, name: str) -> None:
-        self._names[category] = name
-        self._exact.setdefault(name, category)
-        self._folded.setdefault(fold(name), category)
 
 
 def to_documents(records: Sequence[Record], header: Entry | None = None) -> tuple[Entry, list[Entry]]:
@@ -82,27 +73,12 @@ def to_documents(records: Sequence[Record], header: Entry | None = None) -> tupl
     """
     header = EMPTY_HEADER if header is None else header
     categories = Categories(header["categories"])
-    for record in records:  # first of all: a new category must not take the number of an old one
-        things: list[TrueObject | PredictedObject] = [*truth_of(record)[0], *preds_of(record)]
-        for thing in things:
-            if thing.coco is not None:
-                categories.keep(thing.coco.category_id, thing.desc)
+    for thing in things_of(records):
+        if thing.coco is not None:  # first of all: a new category must not take the number of an old one
+            categories.keep(thing.coco.category_id, thing.desc)
     images, annotations = _images(records), _annotations(records, categories)
     results = _results(records, categories)
-    found = {"images": images, "annotations": annotations, "categories": categories.entries}
-    return header | found, results
-
-
-def truth_of(record: Record) -> tuple[Sequence[TrueObject], CoordMode]:
-    """The true objects of a record, and what their coordinates are."""
-    if isinstance(record, DetectionPrediction):
-        return record.gt, record.gt_coord_mode
-    return record.objects, record.coord_mode
-
-
-def preds_of(record: Record) -> Sequence[PredictedObject]:
-    """The predicted objects of a record; none of an example."""
-    return record.preds if isinstance(record, DetectionPrediction) else ()
+    return header | {"images": images, "annotations": annotations, "categories": categories.entries}, results
 
 
 def _images(records: Sequence[Record]) -> list[Entry]:
@@ -141,7 +117,7 @@ def _annotations(records: Sequence[Record], categories: Categories) -> list[Entr
         what = f"two annotations have the id {twice}"
         raise UserError(what, where="coco.id", remedy="convert rows of one COCO file at a time")
     next_id = max(ids, default=0) + 1
-    placed: list[tuple[float, Entry]] = []
+    placed: list[tuple[Thing, Entry]] = []
     for number, record in enumerate(records):
         things, mode = truth_of(record)
         for thing in things:
@@ -150,42 +126,39 @@ def _annotations(records: Sequence[Record], categories: Categories) -> list[Entr
                 entry["id"], next_id = next_id, next_id + 1
             if thing.coco is None:
                 entry |= {"area": _area(thing, entry, record, mode), "iscrowd": 0}
-            placed.append((_place(thing.coco), entry))
+            placed.append((thing, entry))
     return _in_order(placed)
 
 
 def _results(records: Sequence[Record], categories: Categories) -> list[Entry]:
-    placed: list[tuple[float, Entry]] = []
-    for number, record in enumerate(records):
-        if isinstance(record, DetectionPrediction):
-            for thing in record.preds:
-                entry = _entry(thing, record, number, record.coord_mode, categories)
-                placed.append((_place(thing.coco), entry | {"score": thing.score}))
+    placed: list[tuple[Thing, Entry]] = [
+        (thing, _entry(thing, record, number, record.coord_mode, categories) | {"score": thing.score})
+        for number, record in enumerate(records)
+        if isinstance(record, DetectionPrediction)
+        for thing in record.preds
+    ]
     return _in_order(placed)
 
 
-def _place(coco: CocoFields | None) -> float:
-    """Where in the list an object goes: behind all that have a place, when it has none."""
-    return float("inf") if coco is None or coco.index is None else coco.index
+def _in_order(placed: Sequence[tuple[Thing, Entry]]) -> list[Entry]:
+    """Entries as they stood in their file, and behind them those that stood in none."""
+
+    def place(one: tuple[Thing, Entry]) -> float:
+        coco = one[0].coco
+        return float("inf") if coco is None or coco.index is None else coco.index
+
+    return [entry for _, entry in sorted(placed, key=place)]
 
 
-def _in_order(placed: list[tuple[float, Entry]]) -> list[Entry]:
-    return [entry for _, entry in sorted(placed, key=lambda pair: pair[0])]
-
-
-def _entry(
-    thing: TrueObject | PredictedObject, record: Record, number: int, mode: CoordMode, categories: Categories
-) -> Entry:
+def _entry(thing: Thing, record: Record, number: int, mode: CoordMode, categories: Categories) -> Entry:
     """What annotations and results have in common."""
     entry: Entry = {"image_id": _image_id(record, number)}
     if thing.coco is not None:
         said: Entry = msgspec.to_builtins(thing.coco)
         extra: Entry = said.get("extra", {})
         return entry | {key: said[key] for key in KEPT if key in said} | extra
-    entry |= {
-        "category_id": categories.find(thing.desc),
-        "bbox": list(box_of(thing, mode, record.width, record.height)),
-    }
+    entry["category_id"] = categories.find(thing.desc)
+    entry["bbox"] = list(box_of(thing, mode, record.width, record.height))
     if thing.poly is not None:
         entry["segmentation"] = [to_pixels(thing.poly, mode, record.width, record.height)]
     return entry

@@ -1,9 +1,9 @@
-"""Run-length encoded masks of COCO: checked and measured without drawing a pixel, so that their size costs nothing."""
+"""Run-length encoded masks of COCO: checked without drawing a pixel, so that their size costs nothing."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tasks.detection.rows import Box, Rle
+from pipeline.tasks.detection.rows import Rle
 
 MAX_PIXELS = 2**32 - 1  # pycocotools counts in 32 bits
 _DIGITS = 7  # characters of 5 bits that a compressed count may have: 2**32 and its sign
@@ -52,19 +52,3 @@ def _decompressed(text: str) -> NDArray[np.int64]:
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
     return values
-
-
-def box_of_mask(mask: Rle) -> Box:
-    """The box [x1, y1, x2, y2] around a mask, in pixels; all zero around an empty one. Raises ValueError as above."""
-    height = mask.size[0]
-    counts = counts_of(mask)
-    stops = np.cumsum(counts)
-    starts, stops = (stops - counts)[1::2], stops[1::2]
-    starts, stops = starts[stops > starts], stops[stops > starts]
-    if starts.size == 0:
-        return 0.0, 0.0, 0.0, 0.0
-    first, last = starts // height, (stops - 1) // height  # columns in which a run begins and ends
-    over_edge = bool((last > first).any())  # such a run has the lowest pixel of a column, and the highest of the next
-    top = 0 if over_edge else int((starts % height).min())
-    bottom = height if over_edge else int(((stops - 1) % height).max()) + 1
-    return float(first.min()), float(top), float(last.max()) + 1.0, float(bottom)

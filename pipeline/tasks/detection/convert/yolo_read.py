@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -19,6 +20,7 @@ from pipeline.errors import UserError
 from pipeline.files.foreign import BOM, is_utf_8, refuse_foreign
 from pipeline.recipe.yaml import parse
 from pipeline.records.findings import Findings, Line, Wrong
+from pipeline.tasks.detection.convert.records import prediction_of
 from pipeline.tasks.detection.images import FORMATS, orientation_of
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction, PredictedObject, TrueObject, YoloFields
 
@@ -134,16 +136,18 @@ def read_examples(data: DataYaml, split: str | None, findings: Findings) -> list
     for image, names in splits.items():
         with findings.at(Line(data.root / image, 0), image):
             width, height = _size(data.root / image)
-            objects = [
-                TrueObject(desc=data.names[yolo.class_id], bbox_2d=box, poly=poly, yolo=yolo)
-                for yolo, box, poly, _ in _objects(data.root / label_file(image), data, (width, height), findings)
-            ]
+            found = _objects(data.root / label_file(image), data, (width, height), findings)
             examples.append(
                 DetectionExample(
-                    id=image, images=[image], width=width, height=height, objects=objects, image_id=image,
+                    id=image,
+                    images=[image],
+                    width=width,
+                    height=height,
+                    objects=[TrueObject(**fields) for fields, _ in found],
+                    image_id=image,
                     metadata={"split": "+".join(names)},
                 )
-            )  # fmt: skip
+            )
     return examples
 
 
@@ -163,17 +167,7 @@ def read_results(
     rows = []
     for stem, example in by_stem.items():
         found = _objects(folder / f"{stem}.txt", data, (example.width, example.height), findings, scored=True)
-        preds = [
-            PredictedObject(desc=data.names[yolo.class_id], bbox_2d=box, poly=poly, score=score, yolo=yolo)
-            for yolo, box, poly, score in found
-        ]
-        rows.append(
-            DetectionPrediction(
-                id=example.id, model=model, image_id=example.id, images=example.images, width=example.width,
-                height=example.height, coord_mode="pixel", raw_output="", status="ok" if preds else "empty",
-                preds=preds, gt=example.objects, gt_coord_mode="pixel", metadata=example.metadata,
-            )
-        )  # fmt: skip
+        rows.append(prediction_of(example, [PredictedObject(score=score, **fields) for fields, score in found], model))
     return rows
 
 
@@ -193,14 +187,11 @@ def _size(path: Path) -> tuple[int, int]:
         raise Wrong("bad_image", f"the image cannot be opened: {type(error).__name__}") from None
 
 
-Found = tuple[YoloFields, tuple[float, float, float, float] | None, list[float] | None, float]
-
-
 def _objects(
     path: Path, data: DataYaml, size: tuple[int, int], findings: Findings, *, scored: bool = False
-) -> list[Found]:
-    """The objects of a file of labels: what was written, box or polygon in pixels, and the confidence (1.0: none)."""
-    found: list[Found] = []
+) -> list[tuple[dict[str, Any], float]]:
+    """The objects of a file of labels: fields of each, coordinates in pixels, and the confidence (1.0: none)."""
+    found: list[tuple[dict[str, Any], float]] = []
     for number, line in enumerate(_text(path).splitlines() if path.is_file() else (), start=1):
         if not line.strip():
             continue
@@ -208,8 +199,8 @@ def _objects(
             yolo, score = _numbers(line, scored=scored)
             if yolo.class_id not in data.names:
                 raise Wrong("unknown_category", f"data.yaml has no name for class {yolo.class_id}")
-            box, poly = _in_pixels(yolo.values, size)
-            found.append((yolo, box, poly, score))
+            shape = _in_pixels(yolo.values, size)
+            found.append(({"desc": data.names[yolo.class_id], "yolo": yolo} | shape, score))
     return found
 
 
@@ -233,18 +224,15 @@ def _numbers(line: str, *, scored: bool) -> tuple[YoloFields, float]:
     return YoloFields(class_id=int(said), values=values), score
 
 
-def _in_pixels(
-    values: Sequence[float], size: tuple[int, int]
-) -> tuple[tuple[float, float, float, float] | None, list[float] | None]:
-    """Box or polygon."""
-    width, height = size
+def _in_pixels(values: Sequence[float], size: tuple[int, int]) -> dict[str, Any]:
+    """Box or polygon, as objects have them."""
     if len(values) > NUM_BOX:
-        return None, [value * size[n % 2] for n, value in enumerate(values)]
-    x, y, across, down = values
+        return {"poly": [value * size[n % 2] for n, value in enumerate(values)]}
+    (x, y, across, down), (width, height) = values, size
     if across < 0 or down < 0:
         raise Wrong("negative_size", "the width or height of the box is negative")
-    half = across / 2, down / 2
-    return ((x - half[0]) * width, (y - half[1]) * height, (x + half[0]) * width, (y + half[1]) * height), None
+    left, top, right, bottom = x - across / 2, y - down / 2, x + across / 2, y + down / 2
+    return {"bbox_2d": (left * width, top * height, right * width, bottom * height)}
 
 
 def _text(path: Path) -> str:

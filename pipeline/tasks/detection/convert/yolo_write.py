@@ -12,13 +12,12 @@ from pathlib import Path, PurePosixPath
 from pipeline.contract.jobs import ConvertOutcome
 from pipeline.errors import UserError
 from pipeline.files.atomic import write_atomically
-from pipeline.tasks.detection.convert.coco_write import Categories, Record, preds_of, truth_of
+from pipeline.tasks.detection.convert.coco_write import Categories
+from pipeline.tasks.detection.convert.records import Record, Thing, things_of, truth_of
 from pipeline.tasks.detection.convert.yolo_read import SPLITS, DataYaml, label_file
 from pipeline.tasks.detection.geometry import corners, to_pixels
 from pipeline.tasks.detection.images import ImageError, ImageFolder
-from pipeline.tasks.detection.rows import CoordMode, DetectionPrediction, PredictedObject, TrueObject
-
-Thing = TrueObject | PredictedObject
+from pipeline.tasks.detection.rows import CoordMode, DetectionPrediction, PredictedObject
 
 
 def write_folder(
@@ -31,11 +30,9 @@ def write_folder(
     """
     known = {} if data is None else data.names
     classes = Categories([{"id": id, "name": name} for id, name in known.items()], first_id=0)
-    for record in records:  # first of all: a new class must not take the number of an old one
-        things: list[Thing] = [*truth_of(record)[0], *preds_of(record)]
-        for thing in things:
-            if thing.yolo is not None:
-                classes.keep(thing.yolo.class_id, thing.desc)
+    for thing in things_of(records):
+        if thing.yolo is not None:  # first of all: a new class must not take the number of an old one
+            classes.keep(thing.yolo.class_id, thing.desc)
     outputs: dict[str, Path] = {}
     lost: Counter[str] = Counter()
     for record in records:

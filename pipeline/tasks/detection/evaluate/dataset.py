@@ -14,9 +14,8 @@ from pipeline.errors import UserError
 from pipeline.files import Unkept, gc_paused
 from pipeline.stats import Floats
 from pipeline.tasks.detection import geometry
-from pipeline.tasks.detection.evaluate import kernels
 from pipeline.tasks.detection.evaluate.kernels import Ints
-from pipeline.tasks.detection.evaluate.reading import DEFAULT, Labels, Reading, scores_of
+from pipeline.tasks.detection.evaluate.reading import DEFAULT, Reading, scores_of
 from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject
 
 _PerObject = list[NDArray[Any]]  # one array a block
@@ -81,7 +80,7 @@ def collect(rows: Iterable[DetectionPrediction], reading: Reading = DEFAULT) -> 
 
     Images are lined up by ``image_id`` (numbers before texts), as pycocotools does: between predictions of equal score
     the earlier image comes first, and the order of lines in the file is of no consequence. Where every object, true and
-    predicted, carries a COCO category, that is its class; else its label is (`reading.Labels`). Of `Unkept` rows,
+    predicted, carries a COCO category, that is its class; else its label is (`Reading.class_of`). Of `Unkept` rows,
     neither texts nor objects are kept, but where masks are to be compared. Raises UserError when labels put two COCO
     categories into one class, or a score cannot be had.
     """
@@ -120,11 +119,8 @@ class _Gathered:
         """Without ``keep``, nothing of the rows is kept that is in the arrays; False where that cannot be, as there are
         true masks."""
         counted = [_counted(row, self._reading.use_salvaged) for row in block]
-        if self._reading.score_from == "contract":
-            scores = [one.score for objects in counted for one in objects]
-        else:
-            pairs = zip(block, counted, strict=True)
-            scores = [score for row, these in pairs for score in scores_of(row, these, self._reading.score_from)]
+        pairs = zip(block, counted, strict=True)
+        scores = [score for row, these in pairs for score in scores_of(row, these, self._reading.score_from)]
         self._found.add(block, counted, [row.coord_mode for row in block], scores)
         special = self._true.add(block, [row.gt for row in block], [row.gt_coord_mode for row in block], None)
         self._rows += block if keep else map(_lean, block)
@@ -136,7 +132,7 @@ class _Gathered:
         order = _in_order(self._rows)
         found, true = self._found.joined(order), self._true.joined(order)
         named = list(self._descs), list(self._categories)
-        labels, classes, num_true_classes = _naming(found, true, named, self._reading.labels)
+        labels, classes, num_true_classes = _naming(found, true, named, self._reading)
         num_found = len(found["label"])
         return Dataset(
             rows=[self._rows[n] for n in order],
@@ -188,11 +184,12 @@ class _Side:
         sizes = np.array([len(found) for found in by_row])
         image = np.repeat(np.arange(len(rows)), sizes)
         flat = chain.from_iterable([one.bbox_2d or _NO_BOX for one in objects])
-        boxes = np.fromiter(flat, np.float64, 4 * len(objects)).reshape(-1, 4)
-        is_norm = np.array([mode == "norm1000" for mode in modes], dtype=np.bool_)
-        extent = np.array([[row.width for row in rows], [row.height for row in rows]], dtype=np.float64)
-        kernels.to_pixel_boxes(boxes, image, is_norm, extent, float(geometry.NORM_MAX))
+        corners = np.fromiter(flat, np.float64, 4 * len(objects)).reshape(-1, 2, 2)
+        is_norm = np.array([mode == "norm1000" for mode in modes], dtype=np.bool_)[image]
+        extent = np.array([(row.width, row.height) for row in rows], dtype=np.float64)[image]
         with np.errstate(over="ignore"):  # a text may hold 1e308
+            corners[is_norm] = corners[is_norm] * extent[is_norm, None] / geometry.NORM_MAX  # k * width / 999 for x
+            boxes = np.hstack([corners.min(axis=1), np.abs(corners[:, 1] - corners[:, 0])])
             areas = np.minimum(boxes[:, 2] * boxes[:, 3], np.finfo(np.float64).max)
         crowd = np.zeros(len(objects), dtype=np.bool_)
         categories = np.full(len(objects), _NO_CATEGORY)
@@ -243,21 +240,21 @@ def has_masks(rows: Sequence[Sequence[object]]) -> bool:
 
 
 def _naming(
-    found: _Columns, true: _Columns, named: tuple[Sequence[str], Sequence[CategoryId]], labels: Labels
+    found: _Columns, true: _Columns, named: tuple[Sequence[str], Sequence[CategoryId]], reading: Reading
 ) -> tuple[Ints, list[str], int]:
     """The class of each object, the true ones last; the names of the classes; and how many of these, the first, occur
     in the truth. ``named`` are the labels by their number, and the categories."""
     descs, category_ids = named
     categories, said = (np.concatenate([found[name], true[name]]) for name in ("category", "label"))
-    if not labels.canonical and len(categories) and (categories != _NO_CATEGORY).all():
+    if not reading.canonical and len(categories) and (categories != _NO_CATEGORY).all():
         there, first, numbers = np.unique(categories, return_index=True, return_inverse=True)
         classes: list[Any] = [category_ids[number] for number in there]
         names: dict[Any, str] = {one: descs[number] for one, number in zip(classes, said[first], strict=True)}
     else:
-        classes = [labels.class_of(desc) for desc in descs]
+        classes = [reading.class_of(desc) for desc in descs]
         names = {name: name for name in classes}
         numbers = said
-        _check_categories(true, descs, classes, labels)
+        _check_categories(true, descs, classes, reading)
     known = {classes[number] for number in np.unique(numbers[len(found["label"]) :])}
     in_order = sorted(names, key=lambda one: (one not in known, names[one], isinstance(one, str), one))
     times = Counter(names.values())
@@ -266,14 +263,14 @@ def _naming(
     return np.array([code[one] for one in classes], dtype=np.int64)[numbers], distinct, len(known)
 
 
-def _check_categories(true: _Columns, descs: Sequence[str], classes: Sequence[str], labels: Labels) -> None:
+def _check_categories(true: _Columns, descs: Sequence[str], classes: Sequence[str], reading: Reading) -> None:
     """Raises UserError when labels put two COCO categories into one class."""
     pairs = np.unique(np.stack([true["category"], true["label"]])[:, true["category"] != _NO_CATEGORY], axis=1)
     categories: dict[str, tuple[int, str]] = {}
     for id, desc, number in sorted((id, descs[number], number) for id, number in pairs.T.tolist()):
         name = classes[number]
         category, other = categories.setdefault(name, (id, desc))
-        if category != id and name not in labels.canonical:
+        if category != id and name not in reading.canonical:
             raise UserError(
                 f"{other!r} and {desc!r} are two categories of the COCO file, and one class by their labels",
                 remedy="evaluate with evaluate.label_match=exact, or give them different names in the COCO file",

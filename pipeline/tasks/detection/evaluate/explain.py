@@ -13,16 +13,23 @@ from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate import kernels
 from pipeline.tasks.detection.evaluate.dataset import Dataset
 from pipeline.tasks.detection.evaluate.kernels import FALSE, KINDS, TRUE, Ints, States
-from pipeline.tasks.detection.evaluate.matching import Cells, Matches, box_ious, counted_truths, make_cells, match
-from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject
+from pipeline.tasks.detection.evaluate.matching import (
+    Cells,
+    Matches,
+    box_ious,
+    counted_truths,
+    found_truths,
+    make_cells,
+    match,
+)
 
 IOUS = (0.3, 0.5)  # at which precision, recall and F1 are taken
 MATCH_IOU = 0.5
+AT_MATCH = IOUS.index(MATCH_IOU)
 BACKGROUND_IOU = 0.1
 REPEAT_IOU = 0.9  # a prediction that overlaps an earlier one of its class so much says the same again
 MISSED = "missed"
 ERROR_TYPES = (*KINDS[1:], MISSED)
-MATCHED, IGNORED = "matched", "ignored"
 
 
 def percent(iou: float) -> str:
@@ -56,7 +63,7 @@ def look(dataset: Dataset, min_score: float | None = None) -> Looked:
     """Match boxes, and say what every prediction is."""
     lowest = -np.inf if min_score is None else min_score
     by_class, agnostic = (_matches(dataset, make_cells(dataset, by_class=by), lowest) for by in (True, False))
-    errors = find_errors(dataset, by_class.at(IOUS.index(MATCH_IOU)))
+    errors = find_errors(dataset, by_class.at(AT_MATCH))
     repeats = np.zeros(len(dataset.predictions), np.bool_)
     starts = np.searchsorted(dataset.predictions.image, np.arange(len(dataset.rows) + 1)).astype(np.int64)
     kernels.find_repeats(starts, dataset.predictions.boxes, dataset.predictions.label, REPEAT_IOU, repeats)
@@ -73,11 +80,11 @@ def _matches(dataset: Dataset, cells: Cells, min_score: float) -> Matches:
     return matches
 
 
-def matched_ious(looked: Looked, at: int) -> Floats:
-    """IoU of each prediction with its match at ``IOUS[at]``, 0 for one without: [M]."""
+def matched_ious(looked: Looked) -> Floats:
+    """IoU of each prediction with its match at `MATCH_IOU`, 0 for one without: [M]."""
     predictions, truths = looked.dataset.predictions, looked.dataset.truths
-    hits = np.flatnonzero(looked.by_class.states[at] == TRUE)
-    a, b = predictions.boxes[hits], truths.boxes[looked.by_class.matched[at, hits]]
+    hits = np.flatnonzero(looked.by_class.states[AT_MATCH] == TRUE)
+    a, b = predictions.boxes[hits], truths.boxes[looked.by_class.matched[AT_MATCH, hits]]
     near, far = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:])
     both = np.prod(far - near, axis=1)
     result = np.zeros(len(predictions))
@@ -88,9 +95,8 @@ def matched_ious(looked: Looked, at: int) -> Floats:
 def find_errors(dataset: Dataset, matches: Matches) -> Errors:
     """The kind of every error. ``matches`` are in the order of rows, at one threshold, `MATCH_IOU`."""
     predictions, truths = dataset.predictions, dataset.truths
-    states, matched = np.ascontiguousarray(matches.states[0]), matches.matched[0]
-    is_matched = np.zeros(len(truths), np.bool_)
-    is_matched[matched[states == TRUE]] = True
+    states = np.ascontiguousarray(matches.states[0])
+    is_matched = found_truths(matches, 0, len(truths))
     kinds, targets = np.zeros(len(predictions), np.uint8), np.full(len(predictions), -1, np.int64)
     kernels.explain_errors(
         _images(dataset),
@@ -143,61 +149,7 @@ def count_images(looked: Looked) -> dict[str, Floats]:
             counts[name] = count(image[looked.errors.kinds == kind])
     counts[MISSED] = count(true_image[looked.errors.missed])
     counts["num_duplicates"] = count(image[looked.is_duplicate])
-    counts["iou_sum"] = count(image, matched_ious(looked, IOUS.index(MATCH_IOU)))
+    counts["iou_sum"] = count(image, matched_ious(looked))
     counts["num_unknown_labels"] = count(image[dataset.predictions.label >= dataset.num_true_classes])
     counts["num_preds"] = count(image)
     return counts
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExplainedObject:
-    """``kind`` is "matched", "ignored" (on a crowd) or one of `kernels.KINDS`; ``iou`` that with its match, 0 without.
-    ``label`` is its class, after folding and synonyms."""
-
-    predicted: PredictedObject
-    label: str
-    score: float
-    kind: str
-    iou: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExplainedImage:
-    """One row: ``objects`` in order of generation; ``matches[g]`` is the index of the prediction that true object g was
-    matched by, or None; ``labels[g]`` its class."""
-
-    row: DetectionPrediction
-    objects: tuple[ExplainedObject, ...]
-    labels: tuple[str, ...]
-    matches: tuple[int | None, ...]
-
-
-def explain(looked: Looked) -> list[ExplainedImage]:
-    """Every row in the order of the file, matched at IoU 0.5 by class, as the scores of evaluate are."""
-    dataset, at = looked.dataset, IOUS.index(MATCH_IOU)
-    edges, sides = np.arange(len(dataset.rows) + 1), (dataset.predictions, dataset.truths)
-    starts, true_starts = (np.searchsorted(side.image, edges).tolist() for side in sides)
-    states, matched = looked.by_class.states[at].tolist(), looked.by_class.matched[at].tolist()
-    ious, kinds = matched_ious(looked, at).tolist(), looked.errors.kinds.tolist()
-    labels, true_labels = dataset.predictions.label.tolist(), dataset.truths.label.tolist()
-    images = []
-    for n, row in enumerate(dataset.rows):
-        first, true_first = starts[n], true_starts[n]
-        members, true_members = range(first, starts[n + 1]), range(true_first, true_starts[n + 1])
-        matches: list[int | None] = [None] * len(true_members)
-        for m in members:
-            if states[m] == TRUE:
-                matches[matched[m] - true_first] = m - first
-        objects = [
-            ExplainedObject(
-                predicted=dataset.predicted[n][m - first],
-                label=dataset.classes[labels[m]],
-                score=float(dataset.predictions.scores[m]),
-                kind={TRUE: MATCHED, FALSE: KINDS[kinds[m]]}.get(states[m], IGNORED),
-                iou=ious[m],
-            )
-            for m in members
-        ]
-        names = tuple(dataset.classes[true_labels[g]] for g in true_members)
-        images.append(ExplainedImage(row=row, objects=tuple(objects), labels=names, matches=tuple(matches)))
-    return [images[n] for n in dataset.in_order_of_file()]

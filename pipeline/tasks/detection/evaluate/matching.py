@@ -160,6 +160,13 @@ def match(
     return Matches(states=states, matched=matched)
 
 
+def found_truths(matches: Matches, at: int, num_true: int) -> NDArray[np.bool_]:
+    """Which true objects are matched at threshold ``at``; ``matches`` are in the order of rows."""
+    is_found = np.zeros(num_true, np.bool_)
+    is_found[matches.matched[at][matches.states[at] == kernels.TRUE]] = True
+    return is_found
+
+
 def _outside(objects: Objects, area: AreaRange) -> NDArray[np.bool_]:
     low, high = area
     return (objects.areas < low) | (objects.areas > high)

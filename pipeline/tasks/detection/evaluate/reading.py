@@ -12,22 +12,27 @@ from typing import Any, Literal
 
 from pipeline.errors import UserError
 from pipeline.tasks.detection.recipe import Evaluate
-from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject, TokenLogprobs
+from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject
 
 LabelMatch = Literal["folded", "exact"]
 ScoreFrom = Literal["contract", "logprobs"]
 
 
-@dataclass(frozen=True)
-class Labels:
-    """How a ``desc`` becomes a class. ``canonical`` maps a folded synonym to the class it stands for."""
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How rows are read: which labels are one class, where scores come from, and whether salvaged objects count.
 
-    match: LabelMatch = "folded"
+    ``canonical`` maps a synonym, folded unless labels match "exact", to the class it stands for.
+    """
+
+    label_match: LabelMatch = "folded"
     canonical: Mapping[str, str] = field(default_factory=dict)
+    score_from: ScoreFrom = "contract"
+    use_salvaged: bool = False
 
     def class_of(self, desc: str) -> str:
         """The class of a label: folded (unless "exact"), and the canonical label where the table has it."""
-        label = fold(desc) if self.match == "folded" else desc
+        label = fold(desc) if self.label_match == "folded" else desc
         return self.canonical.get(label, label)
 
 
@@ -36,34 +41,24 @@ def fold(desc: str) -> str:
     return " ".join(desc.split()).casefold()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How rows are read: which labels are one class, where scores come from, and whether salvaged objects count."""
-
-    labels: Labels = Labels()
-    score_from: ScoreFrom = "contract"
-    use_salvaged: bool = False
-
-
 DEFAULT = Reading()
 
 
 def reading_of(options: Evaluate, *, use_salvaged: bool | None = None) -> Reading:
     """How the recipe's section ``evaluate`` says to read rows. Raises UserError for a table that cannot be read."""
     return Reading(
-        labels=_load_labels(options.label_match, options.synonyms),
+        label_match=options.label_match,
+        canonical=_canonical(options.label_match, options.synonyms) if options.synonyms is not None else {},
         score_from=options.score_from,
         use_salvaged=options.use_salvaged if use_salvaged is None else use_salvaged,
     )
 
 
-def _load_labels(match: LabelMatch, path: str | None) -> Labels:
-    """`Labels` with the synonyms of a YAML or JSON file: ``canonical: [synonym, ...]``; paths as the shell sees them.
+def _canonical(match: LabelMatch, path: str) -> dict[str, str]:
+    """The synonyms of a YAML or JSON file: ``canonical: [synonym, ...]``; paths as the shell sees them.
 
     Raises UserError when the file is not that, or gives one synonym to two classes.
     """
-    if path is None:
-        return Labels(match)
     folding = fold if match == "folded" else str
     table: dict[str, str] = {}
     for canonical, synonyms in _read(path).items():
@@ -75,7 +70,7 @@ def _load_labels(match: LabelMatch, path: str | None) -> Labels:
                     where=f"evaluate.synonyms: {path}",
                     remedy="keep it under one of them",
                 )
-    return Labels(match, table)
+    return table
 
 
 def _read(path: str) -> dict[str, list[str]]:
@@ -108,8 +103,11 @@ def scores_of(row: DetectionPrediction, objects: list[PredictedObject], score_fr
 
 
 def _mean_probability(row: DetectionPrediction, one: PredictedObject) -> float:
-    tokens, span = row.tokens, one.span
-    inside = tokens.logprobs[_tokens_in(tokens, span)] if tokens is not None and span is not None else []
+    tokens, inside = row.tokens, []
+    if tokens is not None and one.span is not None:
+        # Token i covers the characters from ends[i - 1] to before ends[i]; those that reach into the span.
+        first, last = bisect_right(tokens.ends, one.span[0]), bisect_left(tokens.ends, one.span[1])
+        inside = tokens.logprobs[first : last + 1]
     if not inside:
         raise UserError(
             f"no log probabilities for the object {one.desc!r}",
@@ -117,8 +115,3 @@ def _mean_probability(row: DetectionPrediction, one: PredictedObject) -> float:
             remedy="run `baton infer` with --set infer.keep_logprobs=true, or set evaluate.score_from to contract",
         )
     return math.exp(math.fsum(inside) / len(inside))
-
-
-def _tokens_in(tokens: TokenLogprobs, span: tuple[int, int]) -> slice:
-    """Token i covers the characters from ``ends[i - 1]`` to before ``ends[i]``; those that reach into the span."""
-    return slice(bisect_right(tokens.ends, span[0]), bisect_left(tokens.ends, span[1]) + 1)

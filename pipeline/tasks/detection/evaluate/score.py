@@ -28,10 +28,8 @@ from pipeline.contract.metrics import (
 from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
 from pipeline.files import Lines, encode
-from pipeline.processors import num_processors
 from pipeline.stats import Floats, Interval
 from pipeline.stats.intervals import PRODUCT_ELEMENTS, draw_records
-from pipeline.tasks.detection.evaluate.average_precision import MIN_CASES
 from pipeline.tasks.detection.evaluate.dataset import Dataset, collect
 from pipeline.tasks.detection.evaluate.explain import ERROR_TYPES, MATCH_IOU, percent
 from pipeline.tasks.detection.evaluate.figures import Figures, ratios
@@ -115,7 +113,7 @@ def measure_records(predictions: Sequence[DetectionPrediction], options: Evaluat
 
     def pooled(weights: Weights) -> dict[str, Floats]:
         by_image = np.ascontiguousarray(weights[:, figures.dataset.positions], dtype=np.int32)
-        found = figures.pooled(by_image, rows=len(weights))
+        found = figures.pooled(by_image)
         return {name: found[name] for name in names}
 
     return Measurements(
@@ -174,35 +172,20 @@ def _weights(part: _Slice, num_images: int) -> Weights:
     return weights
 
 
-def _num_drawn_together(part: _Slice) -> int:
-    """Resamples of a slice that are drawn at once."""
-    return max(1, PRODUCT_ELEMENTS // len(part.chosen))
-
-
 def _draws(part: _Slice, num_images: int, options: Evaluate) -> Iterator[Weights]:
-    """How often each of ``num_resamples`` resamples of the slice drew each image, in chunks, which are large enough to
-    be spread over the processors."""
+    """How often each of ``num_resamples`` resamples of the slice drew each image, in chunks."""
     generator = np.random.default_rng(options.seed)
-    together = _num_drawn_together(part)
-    step = together * max(1, MIN_CASES * num_processors() // together)
-    weights = np.zeros((min(step, options.num_resamples), num_images), np.int32)
-    filled = 0
     for drawn in draw_records(len(part.chosen), generator, options.num_resamples, None, PRODUCT_ELEMENTS):
-        for one in drawn:
-            weights[filled] = np.bincount(part.chosen[one], minlength=num_images)
-            filled += 1
-            if filled == len(weights):
-                yield weights
-                filled = 0
-    if filled:
-        yield weights[:filled]
+        weights = np.empty((len(drawn), num_images), np.int32)
+        for resample, members in zip(weights, drawn, strict=True):
+            resample[:] = np.bincount(part.chosen[members], minlength=num_images)
+        yield weights
 
 
 def _resampled(figures: Figures, part: _Slice, subject: str, options: Evaluate) -> Iterator[Metric]:
     """Figures of a slice with their intervals, and its counts."""
     num_images = len(figures.dataset.rows)
-    rows = _num_drawn_together(part)
-    value, spread = _with_resamples(lambda weights: figures.pooled(weights, rows), part, num_images, options)
+    value, spread = _with_resamples(figures.pooled, part, num_images, options)
     for name in [definition.name for definition in GLOSSARY if definition.name in value]:
         if np.isfinite(value[name][0]):
             yield _metric(part, (name, POOLED, subject), _interval(float(value[name][0]), spread[name], options))
@@ -283,25 +266,6 @@ def _by_class(figures: Figures, options: Evaluate) -> Iterator[Metric]:
                 yield _metric(part, (metric, POOLED, MODEL), interval)
 
 
-def score_rows(figures: Figures) -> Iterator[DetectionScore]:
-    """One row an image, in the order of the file."""
-    counts = figures.by_image
-    found = ratios(counts)
-    for n in figures.dataset.in_order_of_file():
-        row = figures.dataset.rows[n]
-        yield DetectionScore(
-            id=f"{row.id}/{MODEL}",
-            subject=MODEL,
-            image_id=row.image_id,
-            status=row.status,
-            error=row.error,
-            iou=MATCH_IOU,
-            num_dropped=len(row.dropped),
-            num_salvaged=len(row.salvaged),
-            **_plain(counts, found, n),
-        )
-
-
 _SHARES = {"precision": f"precision_{_AT}", "recall": f"recall_{_AT}", "f1": f"f1_{_AT}", "mean_iou": "mean_iou"}
 _COUNTS = {
     "num_gt": "num_gt",
@@ -313,12 +277,25 @@ _COUNTS = {
 }
 
 
-def _plain(counts: Mapping[str, Floats], found: Mapping[str, Floats], n: int) -> dict[str, Any]:
-    """Counts and ratios of image n, as its row has them."""
-    shares = {name: float(found[key][n]) for name, key in _SHARES.items()}
-    return {name: int(counts[key][n]) for name, key in _COUNTS.items()} | {
-        name: share if np.isfinite(share) else None for name, share in shares.items()
-    }
+def score_rows(figures: Figures) -> Iterator[DetectionScore]:
+    """One row an image, in the order of the file."""
+    counts, shares = figures.by_image, ratios(figures.by_image)
+    for n in figures.dataset.in_order_of_file():
+        row = figures.dataset.rows[n]
+        plain: dict[str, Any] = {name: int(counts[key][n]) for name, key in _COUNTS.items()}
+        for name, key in _SHARES.items():
+            plain[name] = float(shares[key][n]) if np.isfinite(shares[key][n]) else None
+        yield DetectionScore(
+            id=f"{row.id}/{MODEL}",
+            subject=MODEL,
+            image_id=row.image_id,
+            status=row.status,
+            error=row.error,
+            iou=MATCH_IOU,
+            num_dropped=len(row.dropped),
+            num_salvaged=len(row.salvaged),
+            **plain,
+        )
 
 
 def _metric(part: _Slice, what: tuple[str, str, str], value: Interval | float) -> Metric:

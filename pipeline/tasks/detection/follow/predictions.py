@@ -3,7 +3,7 @@
 import base64
 import io
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct, convert
 from msgspec.structs import replace
@@ -83,24 +83,9 @@ def unfold(row: DetectionPrediction, path: Path) -> Shown:
 
 def _shown(row: Line | DetectionPrediction) -> Shown:
     """A row without its image and text."""
-    one = Shown(
-        id=row.id,
-        step=0,
-        ended_unix_s=0.0,
-        width=row.width,
-        height=row.height,
-        image_png="",
-        raw_output="",
-        status=row.status,
-        preds=row.preds,
-        gt=row.gt,
-        gt_coord_mode=row.gt_coord_mode,
-        loss=0.0,
-        num_gt=len(row.gt),
-        num_preds=len(row.preds),
-        num_matched=0,
-        coord_mode=row.coord_mode,
-    )
+    fields: dict[str, Any] = {name: getattr(row, name) for name in Line.__struct_fields__ if name != "schema"}
+    fields |= {"num_gt": len(row.gt), "num_preds": len(row.preds), "num_matched": 0}
+    one = Shown(**fields, step=0, ended_unix_s=0.0, image_png="", raw_output="", loss=0.0)
     written, _ = read_objects(one, row.coord_mode)
     return replace(one, num_matched=sum(judged.verdict == "right" for judged in written))
 

@@ -6,11 +6,14 @@ torch here: only the backends that need it load it.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import structs
 
 from pipeline.contract.jobs import InferJob
 from pipeline.contract.parts import InferPart
-from pipeline.tasks.detection.answers import Answer, Backend, Failure, Outcome, Request, record_seed
+from pipeline.tasks.detection.answers import Answer, Failure, Outcome, Request, record_seed
 from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.infer.backends import open_backend
 from pipeline.tasks.detection.infer.remarks import remarks
@@ -18,7 +21,7 @@ from pipeline.tasks.detection.infer.sources import image_limits, resolve_prompt,
 from pipeline.tasks.detection.read_text.formats import TextFormat
 from pipeline.tasks.detection.read_text.parse import parse
 from pipeline.tasks.detection.recipe import Infer
-from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction, TokenLogprobs
+from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction
 from schemas.brain import BrainSpec
 
 if TYPE_CHECKING:
@@ -31,9 +34,7 @@ def wrap(
     module: "torch.nn.Module", brain: BrainSpec, metadata: Mapping[str, Any], weights_hash: str
 ) -> "DetectionModel":
     """The model behind ``load_model(path)``."""
-    from pipeline.tasks.detection.model.model import (
-        DetectionModel,  # here: it loads torch, and a replay needs none
-    )
+    from pipeline.tasks.detection.model.model import DetectionModel  # here: it loads torch, and a replay needs none
 
     return DetectionModel(module, brain, metadata, weights_hash)
 
@@ -47,24 +48,17 @@ def predict(job: InferJob, images: ImageFolder | None = None) -> Iterator[Detect
     options, backend, written = cast(Infer, job.options), open_backend(job), text_format(job.source)
     start = job.first_index - job.first_index % backend.batch_size
     prompt = resolve_prompt(options.backend, options.prompt, written)
-    images = images or _images(job, backend)
+    if backend.needs_images and images is None:
+        assert job.source.image_root is not None, "a source whose backend looks at images says where they are"
+        images = ImageFolder(job.source.image_root, image_limits(options))
     outcomes = backend.answers(_requests(job.examples[start:], prompt, options.seed, images))
     num_errors = 0
-    for index, outcome in enumerate(outcomes, start=start):
-        if index < job.first_index:
-            continue
+    for index, outcome in islice(enumerate(outcomes, start=start), job.first_index - start, None):
         example = job.examples[index]
         row = _row(example, index, outcome, backend.model_of(example.id), written)
         yield row
         num_errors += row.error is not None
         job.report(index + 1, len(job.examples), {"errors": num_errors} if num_errors else {})
-
-
-def _images(job: InferJob, backend: Backend) -> ImageFolder | None:
-    if not backend.needs_images:
-        return None
-    assert job.source.image_root is not None, "a source whose backend looks at images says where they are"
-    return ImageFolder(job.source.image_root, image_limits(cast(Infer, job.options)))
 
 
 def _requests(
@@ -102,31 +96,15 @@ def _row(
         "metadata": example.metadata,
     }
     if isinstance(outcome, Failure):
-        return DetectionPrediction(
-            **facts, raw_output="", status="not_run", preds=[], error=outcome.code, error_detail=outcome.detail
-        )
+        facts |= {"error": outcome.code, "error_detail": outcome.detail}
+        return DetectionPrediction(**facts, raw_output="", status="not_run", preds=[])
     return DetectionPrediction(**facts, **_answered(outcome, written, (example.width, example.height)))
 
 
 def _answered(answer: Answer, written: TextFormat, size: tuple[int, int]) -> dict[str, Any]:
-    cut = answer.finish == "length"
-    parsed = parse(answer.text, cut=cut, written=written, size=size)
-    return {
-        "raw_output": parsed.raw_output,
-        "cut": cut,
-        "tokens": answer.tokens if _is_finite(answer.tokens) else None,
-        "status": parsed.status,
-        "preds": parsed.preds,
-        "repairs": parsed.repairs,
-        "dropped": parsed.dropped,
-        "salvaged": parsed.salvaged,
-        "error": parsed.error,
-        "error_detail": parsed.error_detail,
-    }
-
-
-def _is_finite(tokens: TokenLogprobs | None) -> bool:
-    return tokens is None or all(map(math.isfinite, tokens.logprobs))
+    parsed = parse(answer.text, cut=answer.cut, written=written, size=size)
+    is_finite = answer.tokens is not None and all(map(math.isfinite, answer.tokens.logprobs))
+    return structs.asdict(parsed) | {"cut": answer.cut, "tokens": answer.tokens if is_finite else None}
 
 
 PART = InferPart(predict=predict, wrap=wrap, remarks=remarks)

@@ -5,30 +5,22 @@ is found when they are opened, and costs that record alone.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from pipeline.errors import UserError
 from pipeline.files import read_all
-from pipeline.tasks.detection.rows import CoordMode, DetectionExample, Side, TrueObject
+from pipeline.tasks.detection.geometry import NORM_MAX
+from pipeline.tasks.detection.rows import CoordMode, DetectionExample, TrueObject
 
-NORM_MAX = 999.0  # largest coordinate of "norm1000"
 
+class WrittenExample(DetectionExample, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An example that may lack what names the line."""
 
-class WrittenExample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A `DetectionExample` that may lack what names the line: ``schema``, ``task`` and ``id``."""
-
-    schema: Literal["example_v1"] | None = None
-    task: Literal["detection"] | None = None
-    id: str | int | None = None
-    images: list[str]
-    width: Side
-    height: Side
-    objects: list[TrueObject]
-    image_id: str | int | None = None
-    coord_mode: CoordMode = "pixel"
-    metadata: dict[str, Any] | None = None
+    schema: Literal["example_v1"] | None = None  # type: ignore[assignment]  # wider than of an example, like the others
+    task: Literal["detection"] | None = None  # type: ignore[assignment]
+    id: str | int | None = None  # type: ignore[assignment]
 
 
 def read_examples(path: Path) -> list[DetectionExample]:
@@ -45,14 +37,10 @@ def read_examples(path: Path) -> list[DetectionExample]:
             field, what = problem
             where = f"{path}:{_line_of(path, index)}:{field}"
             raise UserError(what, where=where, remedy="correct that line; docs/detection.md says what a record holds")
-        records.append(_example(record, index))
+        name = next(value for value in (record.id, record.image_id, index) if value is not None)
+        said = structs.asdict(record) | {"schema": "example_v1", "task": "detection", "id": str(name)}
+        records.append(DetectionExample(**said))
     return records
-
-
-def _example(record: WrittenExample, index: int) -> DetectionExample:
-    name = next(value for value in (record.id, record.image_id, index) if value is not None)
-    said = {key: value for key, value in structs.asdict(record).items() if key not in ("schema", "task", "id")}
-    return DetectionExample(id=str(name), **said)
 
 
 def _problem(record: WrittenExample) -> tuple[str, str] | None:

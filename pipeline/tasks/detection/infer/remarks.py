@@ -5,7 +5,7 @@ Nothing is guessed and no row changes: each way is tried on the texts, and told 
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
@@ -39,7 +39,15 @@ def remarks(
         if row.raw_output.strip() and not (row.preds or row.salvaged or row.status in ("empty", "not_run")):
             num_unread += 1
             unread += [row] if num_unread <= NUM_TRIED else []
-    return [*_about_points(num_points), *_about_grid(num_wider), *_about_unread(unread, num_unread, written)]
+    told = []
+    if num_points:
+        told.append(f"{_num(num_points, 'point')} dropped: a point has no extent; ask the model for boxes")
+    if num_wider:
+        told.append(
+            f"{_num(num_wider, 'object')} touching {_WIDER}, which lies outside of a grid of 0 to {_WIDER - 1}: "
+            f"--set text_format.grid={_WIDER} reads {'it' if num_wider == 1 else 'them'}"
+        )
+    return [*told, *_about_unread(unread, num_unread, written)]
 
 
 def _parsed(row: DetectionPrediction, written: TextFormat) -> Parsed:
@@ -54,36 +62,17 @@ def _num(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def _about_points(num: int) -> Iterator[str]:
-    if num:
-        yield f"{_num(num, 'point')} dropped: a point has no extent; ask the model for boxes"
-
-
-def _about_grid(num: int) -> Iterator[str]:
-    if num:
-        yield (
-            f"{_num(num, 'object')} touching {_WIDER}, which lies outside of a grid of 0 to {_WIDER - 1}: "
-            f"--set text_format.grid={_WIDER} reads {'it' if num == 1 else 'them'}"
-        )
-
-
 def _about_unread(unread: list[DetectionPrediction], num_unread: int, written: TextFormat) -> Iterator[str]:
     """How the most of the texts would be read in which nothing was, of which there are ``num_unread``."""
-    records, objects, points = Counter[str](), Counter[str](), 0
-    for row in unread:
-        for name, other in PRESETS.items():
-            parsed = _parsed(row, other) if other != written else None
-            if parsed is not None and _num_found(parsed):
-                records[f"preset={name}"] += 1
-                objects[f"preset={name}"] += _num_found(parsed)
-            elif parsed is not None and other.form == "points":
-                points += bool(parsed.dropped)
+    presets = {f"preset={name}": other for name, other in PRESETS.items() if other != written}
+    records, objects = _tried(unread, lambda text: presets)
     among = f" of the first {NUM_TRIED:,}" if num_unread > NUM_TRIED else ""
+    points = sum(bool(_parsed(row, PRESETS["molmo"]).dropped) for row in unread if PRESETS["molmo"] != written)
     if points:
         yield f"in {_num(points, 'record')}{among} nothing was read, and points are written, which are no boxes"
     behind = "; the model that wrote them says which"
     if not records:
-        _count_by_keys(unread, written, records, objects)
+        records, objects = _tried(unread, lambda text: _by_keys(text, written))
         behind = ", and text_format.grid and axes as that model writes them"
     if records:
         most = max(records.values())
@@ -94,22 +83,26 @@ def _about_unread(unread: list[DetectionPrediction], num_unread: int, written: T
         )
 
 
-def _count_by_keys(
-    unread: list[DetectionPrediction], written: TextFormat, records: Counter[str], objects: Counter[str]
-) -> None:
-    """Which keys of the texts hold four numbers and which a text, where no family writes such ones."""
+def _tried(
+    unread: list[DetectionPrediction], ways: Callable[[str], Mapping[str, TextFormat]]
+) -> tuple[Counter[str], Counter[str]]:
+    """In how many of the records, and how many objects in all, each of the ``ways`` to read a text would find."""
+    records, objects = Counter[str](), Counter[str]()
     for row in unread:
-        for box_key, desc_key in product(_first(_BOX, row.raw_output), _first(_TEXT, row.raw_output)):
-            if box_key == desc_key or (box_key, desc_key) == (written.box_key, written.desc_key):
-                continue
-            other = TextFormat(box_key=box_key, desc_key=desc_key, poly_key=None, grid=_ANY, swapped_corners="order")
-            found = _num_found(_parsed(row, other))
-            if found:
-                way = f"box_key={box_key} --set text_format.desc_key={desc_key}"
+        for way, other in ways(row.raw_output).items():
+            if found := _num_found(_parsed(row, other)):
                 records[way] += 1
                 objects[way] += found
+    return records, objects
 
 
-def _first(pattern: re.Pattern[str], text: str) -> list[str]:
-    """The first few keys that ``pattern`` finds."""
-    return list(dict.fromkeys(pattern.findall(text)))[:NUM_KEYS]
+def _by_keys(text: str, written: TextFormat) -> dict[str, TextFormat]:
+    """By which of its first few keys hold four numbers and which a text, where no family writes such ones."""
+    boxes, texts = (list(dict.fromkeys(keys.findall(text)))[:NUM_KEYS] for keys in (_BOX, _TEXT))
+    return {
+        f"box_key={box} --set text_format.desc_key={desc}": TextFormat(
+            box_key=box, desc_key=desc, poly_key=None, grid=_ANY, swapped_corners="order"
+        )
+        for box, desc in product(boxes, texts)
+        if box != desc and (box, desc) != (written.box_key, written.desc_key)
+    }

@@ -5,7 +5,7 @@ Here is found what tells whether a run is up to date; nothing is loaded or asked
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -19,15 +19,7 @@ from pipeline.contract.parts import SourcesPart
 from pipeline.errors import UserError
 from pipeline.tasks.detection.images import ImageFolder, ImageLimits
 from pipeline.tasks.detection.read_text.formats import DEFAULT, Axes, TextFormat
-from pipeline.tasks.detection.recipe import Backend, DetectionRecipe, Infer
-
-# What a model is asked when the recipe says nothing: coordinates, keys and the form of an answer as the parser promises
-# to read them (docs/detection.md).
-FIND_ALL = (
-    "Find all objects in the image. Answer with a JSON list and nothing else. Each entry is "
-    '{"bbox_2d": [x1, y1, x2, y2], "desc": "a short name"}; coordinates are whole numbers from 0 (left, top) to 999 '
-    "(right, bottom). If there is no object, answer []."
-)
+from pipeline.tasks.detection.recipe import Backend, DetectionRecipe, Infer, Server
 
 _ASKED: tuple[Backend, ...] = ("huggingface", "server")  # in words; the others know what they are to do
 _AXES: dict[Axes, str] = {
@@ -48,12 +40,15 @@ def find_source(request: SourceRequest) -> Source:
     section = cast(DetectionRecipe, request.recipe).text_format
     written = section.resolved()
     prompt = resolve_prompt(options.backend, options.prompt, written)
-    asked = {"prompt": prompt, "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest()}
-    source = _FINDERS[options.backend](request, options, asked)
-    if written == DEFAULT:
-        return source
-    read_as = {"text_format": {"preset": section.preset} | msgspec.to_builtins(written)}
-    return replace(source, config={**source.config, **read_as})
+    source = _FINDERS[options.backend](request, options)
+    config: dict[str, Any] = {}
+    if options.backend != "replay":
+        root = request.image_root or request.examples.parent
+        asked = {"prompt": prompt, "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest()}
+        config, source = asked | _image_hash(request, root, options), replace(source, image_root=root)
+    if written != DEFAULT:
+        config["text_format"] = {"preset": section.preset} | msgspec.to_builtins(written)
+    return replace(source, config=config, facts={"backend": options.backend, **source.facts})
 
 
 def text_format(source: Source) -> TextFormat:
@@ -63,15 +58,16 @@ def text_format(source: Source) -> TextFormat:
 
 
 def resolve_prompt(backend: Backend, prompt: str, written: TextFormat) -> str:
-    """``prompt``, or the backend's own where it is empty: it asks for objects as they are ``written``."""
+    """``prompt``, or the backend's own where it is empty: it asks for objects as they are ``written``, and so read."""
     if prompt or backend not in _ASKED:
         return prompt
-    if written == DEFAULT:
-        return FIND_ALL
     if written.form is not None:
         what = "models that write tokens are asked in words of their family's own, and the prompt is empty"
         raise UserError(what, where="infer.prompt", remedy="--set infer.prompt=TEXT, as the family's pages show it")
-    numbers = "in pixels of the image" if written.grid == "pixels" else _numbers(written.grid)
+    if written.grid == "pixels":
+        numbers = "in pixels of the image"
+    else:
+        numbers = f"{'whole ' if written.grid > 1 else ''}numbers from 0 (left, top) to {written.grid} (right, bottom)"
     return (
         "Find all objects in the image. Answer with a JSON list and nothing else. Each entry is "
         f'{{"{written.box_key}": {_AXES[written.axes]}, "{written.desc_key}": "a short name"}}; coordinates are '
@@ -79,74 +75,47 @@ def resolve_prompt(backend: Backend, prompt: str, written: TextFormat) -> str:
     )
 
 
-def _numbers(grid: int) -> str:
-    return f"{'whole ' if grid > 1 else ''}numbers from 0 (left, top) to {grid} (right, bottom)"
-
-
 def image_limits(options: Infer) -> ImageLimits:
     """The limits that the recipe sets."""
     return ImageLimits(num_bytes=options.max_image_bytes, num_pixels=options.max_image_pixels)
 
 
-def _own(request: SourceRequest, options: Infer, asked: Mapping[str, Any]) -> Source:
-    seen, root = _images(request, options)
-    return Source(
-        model_file=request.find_model(),
-        config={**asked, **seen},
-        facts={"backend": "own", "reproducible": True},
-        image_root=root,
-    )
+def _own(request: SourceRequest, options: Infer) -> Source:
+    return Source(model_file=request.find_model(), facts={"reproducible": True})
 
 
-def _huggingface(request: SourceRequest, options: Infer, asked: Mapping[str, Any]) -> Source:
-    folder = request.model
-    remedy = "name the folder of a checkpoint with --model FOLDER"
+def _huggingface(request: SourceRequest, options: Infer) -> Source:
+    folder, remedy = request.model, "name the folder of a checkpoint with --model FOLDER"
     if folder is None:
         raise UserError("backend huggingface needs a checkpoint", remedy=remedy)
     if not (folder / "config.json").is_file():
         raise UserError("there is no config.json in this folder: it is no checkpoint", where=str(folder), remedy=remedy)
     paths = sorted(path for path in folder.rglob("*") if path.suffix in CHECKPOINT_SUFFIXES and path.is_file())
     names = {path: path.relative_to(folder) for path in paths}
-    files = {
-        f"model/{name.as_posix()}": path
-        for path, name in names.items()
-        if not any(part.startswith(".") for part in name.parts)
-    }
-    seen, root = _images(request, options)
+    visible = {path: name for path, name in names.items() if not any(part.startswith(".") for part in name.parts)}
     note = "the same bytes for the same batch size, device and versions"
     return Source(
-        files=files,
-        config={**asked, **seen},
-        facts={"backend": "huggingface", "reproducible": note, "model_folder": str(folder)},
-        image_root=root,
+        files={f"model/{name.as_posix()}": path for path, name in visible.items()},
+        facts={"reproducible": note, "model_folder": str(folder)},
     )
 
 
-def _server(request: SourceRequest, options: Infer, asked: Mapping[str, Any]) -> Source:
-    _check_server(options)
+def _server(request: SourceRequest, options: Infer) -> Source:
+    _check_server(options.server)
     if request.model is not None:
         what = "backend server answers with the model that the server knows by a name"
         raise UserError(what, where=f"--model {request.model}", remedy="--set infer.server.model=NAME")
-    seen, root = _images(request, options)
-    return Source(
-        config={**asked, **seen},
-        facts={
-            "backend": "server",
-            "reproducible": False,
-            "server_url": options.server.url,
-            "server_model": options.server.model,
-        },
-        image_root=root,
-    )
+    known = {"server_url": options.server.url, "server_model": options.server.model}
+    return Source(facts={"reproducible": False, **known})
 
 
-def _replay(request: SourceRequest, options: Infer, asked: Mapping[str, Any]) -> Source:
+def _replay(request: SourceRequest, options: Infer) -> Source:
     if request.replay is None:
         raise UserError("backend replay needs texts", remedy="name a file of them with --replay FILE")
-    return Source(files={"replay": request.replay}, facts={"backend": "replay", "reproducible": True})
+    return Source(files={"replay": request.replay}, facts={"reproducible": True})
 
 
-_FINDERS: dict[Backend, Callable[[SourceRequest, Infer, Mapping[str, Any]], Source]] = {
+_FINDERS: dict[Backend, Callable[[SourceRequest, Infer], Source]] = {
     "own": _own,
     "huggingface": _huggingface,
     "server": _server,
@@ -162,10 +131,9 @@ def _refuse_flags_of_other_backends(request: SourceRequest, backend: Backend) ->
             raise UserError(f"backend replay has no use for {flag}", where=str(path), remedy=f"leave {flag} out")
 
 
-def _check_server(options: Infer) -> None:
+def _check_server(server: Server) -> None:
     """A URL is recorded in rows' manifest, so it must hold no secret."""
-    server, key = options.server, "infer.server.url"
-    url = urlsplit(server.url)
+    url, key = urlsplit(server.url), "infer.server.url"
     if url.scheme not in ("http", "https") or not url.hostname:
         what = f"backend server needs a URL, and this is none: {server.url!r}"
         raise UserError(what, where=key, remedy=f"--set {key}=http://127.0.0.1:8000/v1")
@@ -176,22 +144,22 @@ def _check_server(options: Infer) -> None:
     if not server.model:
         raise UserError("backend server needs the name of a model", remedy="--set infer.server.model=NAME")
     variable = server.api_key_variable
-    if variable and not os.environ.get(variable):
-        what = f"the environment variable {variable} that is to hold the server's key is empty or not set"
+    value = os.environ.get(variable, "").strip()
+    if variable and not (value and value.isascii() and value.isprintable()):
+        what = f"the environment variable {variable} holds no key: it is not set, empty, or not of printable characters"
         raise UserError(what, where="infer.server.api_key_variable", remedy=f"export {variable}=...")
 
 
-def _images(request: SourceRequest, options: Infer) -> tuple[dict[str, Any], Path]:
-    """One hash over all images of the input, as a part of the configuration; and the folder they lie in."""
-    root = request.image_root or request.examples.parent
+def _image_hash(request: SourceRequest, root: Path, options: Infer) -> dict[str, str]:
+    """One hash over all images of the input, as a part of the configuration."""
     if not request.examples.is_file():
-        return {}, root  # the stage tells
+        return {}  # the stage tells
     folder = ImageFolder(root, image_limits(options))
     digest = hashlib.sha256()
     for example in read_examples(request.task, request.examples):
         for name in example.images:
             digest.update(f"{name}\0{folder.sha256(name)}\n".encode())
-    return {"images_sha256": digest.hexdigest()}, root
+    return {"images_sha256": digest.hexdigest()}
 
 
 PART = SourcesPart(find_source=find_source)

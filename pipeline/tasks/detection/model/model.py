@@ -9,16 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.tasks.detection.answers import Answer, Request
-from pipeline.tasks.detection.model.decode import Decoding, Writing, write_texts
+from pipeline.tasks.detection.answers import Answer, Request, token_logprobs
+from pipeline.tasks.detection.model.decode import GREEDY, Writing, write_texts
 from pipeline.tasks.detection.model.network import VisionTextNetwork
 from pipeline.tasks.detection.model.tokens import read_prompt
 from pipeline.tasks.detection.recipe import Infer
-from pipeline.tasks.detection.rows import TokenLogprobs
 from schemas.brain import BrainSpec
-
-GREEDY = Decoding()
-_LOGPROB_DIGITS = 4
 
 
 class DetectionModel:
@@ -48,14 +44,14 @@ class DetectionModel:
         self,
         images: ArrayLike | Sequence[NDArray[np.uint8]],
         prompt: str = "",
-        decoding: Decoding = GREEDY,
+        decoding: Infer = GREEDY,
         generators: Sequence[np.random.Generator] | None = None,
     ) -> list[Writing]:
         """The texts for images: coordinates in them are 0 to 999 over the image, whatever its size.
 
         images      uint8 [B, H, W, 3] RGB, or a list of [H, W, 3] of any sizes; resized to the network's square
         prompt      "boxes" (or nothing) or "polygons"
-        decoding    greedy by default
+        decoding    the section ``infer`` of a recipe: greedy by default
         generators  one a row; a temperature above 0 needs them
 
         Raises UserError when a shape, a type or a value does not fit.
@@ -68,20 +64,14 @@ class DetectionModel:
         return list(write_texts(self.module, np.stack(rows), geometry, decoding, generators))
 
     def answer(self, requests: Sequence[Request], options: Infer) -> list[Answer]:
-        """`predict` as `backends.interface.TextModel` asks for it: one answer a request, in order."""
-        decoding = Decoding(
-            temperature=options.temperature,
-            top_p=options.top_p,
-            repetition_penalty=options.repetition_penalty,
-            max_new_tokens=options.max_new_tokens,
-        )
+        """`predict` as `answers.TextModel` asks for it: one answer a request, in order."""
         answers: dict[int, Answer] = {}
         for prompt in dict.fromkeys(request.prompt for request in requests):
             places = [place for place, request in enumerate(requests) if request.prompt == prompt]
             asked = [requests[place] for place in places]
-            images = [_pixels(request) for request in asked]
+            images = [np.asarray(request.image) for request in asked]
             generators = [np.random.default_rng(request.seed) for request in asked]
-            for place, writing in zip(places, self.predict(images, prompt, decoding, generators), strict=True):
+            for place, writing in zip(places, self.predict(images, prompt, options, generators), strict=True):
                 answers[place] = _answer(writing, options.keep_logprobs)
         return [answers[place] for place in range(len(requests))]
 
@@ -96,18 +86,12 @@ class DetectionModel:
         return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
 
 
-def _pixels(request: Request) -> NDArray[np.uint8]:
-    assert request.image is not None, "the own model looks at images"
-    return np.asarray(request.image)
-
-
 def _answer(writing: Writing, keep_logprobs: bool) -> Answer:
-    logprobs = [round(value, _LOGPROB_DIGITS) for value in writing.logprobs]
-    tokens = TokenLogprobs(ends=writing.ends, logprobs=logprobs) if keep_logprobs else None
-    return Answer(writing.text, "stop" if writing.finished else "length", tokens)
+    tokens = token_logprobs(writing.ends, writing.logprobs) if keep_logprobs else None
+    return Answer(writing.text, not writing.finished, tokens)
 
 
-def _check(decoding: Decoding, generators: Sequence[np.random.Generator] | None, num_rows: int) -> None:
+def _check(decoding: Infer, generators: Sequence[np.random.Generator] | None, num_rows: int) -> None:
     if not 0.0 <= decoding.temperature < float("inf"):
         raise UserError(f"temperature is {decoding.temperature}, but it is a number from 0 up")
     if not 0.0 < decoding.top_p <= 1.0:

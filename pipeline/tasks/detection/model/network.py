@@ -1,5 +1,6 @@
 """Brain spec to vision-text network: a convolutional image encoder and a causal text decoder with cross-attention."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -12,14 +13,7 @@ from pipeline.errors import UserError
 from pipeline.model import brain
 from pipeline.model.layers import Conv, LayerNorm, Linear, initialise
 from pipeline.tasks.detection.model.freeze import export_parts
-from pipeline.tasks.detection.model.layers import (
-    Attention,
-    ConvNorm,
-    Mlp,
-    Residual,
-    channels_last,
-    fourier_features,
-)
+from pipeline.tasks.detection.model.layers import Attention, ConvNorm, Mlp, Residual, channels_last, fourier_features
 from pipeline.tasks.detection.model.tokens import NUM_COORDINATES, VOCABULARIES, Vocabulary
 from pipeline.tasks.detection.recipe import VisionText
 from schemas.brain import BrainSpec
@@ -164,9 +158,8 @@ class VisionTextNetwork(nn.Module):
         self.num_pieces = self.vocabulary.first_coordinate
         self.encoder = Encoder(width, network.num_blocks, len(network.labels))
         self.place = Linear(2 * NUM_FEATURES, width, bias=False)
-        self.encoder_layers = nn.ModuleList(
-            EncoderLayer(width, network.num_heads) for _ in range(network.num_encoder_layers)
-        )
+        num_layers = range(network.num_encoder_layers)
+        self.encoder_layers = nn.ModuleList(EncoderLayer(width, network.num_heads) for _ in num_layers)
         self.memory_norm = LayerNorm(width)
         self.layers = nn.ModuleList(DecoderLayer(width, network.num_heads) for _ in range(network.num_layers))
         self.piece_table = nn.Parameter(torch.empty(self.num_pieces, width))
@@ -244,29 +237,20 @@ class VisionTextNetwork(nn.Module):
         return torch.cat((pieces, coordinates.to(pieces.dtype)), -1)
 
 
-_tables: dict[tuple[str, int], Tensor] = {}
-
-
+@functools.cache
 def _coordinate_features(device: torch.device) -> Tensor:
     """Fourier features of all coordinates, float32 [1000, F]."""
-    key = (str(device), 0)
-    if key not in _tables:
-        with torch.inference_mode(False):  # what is made in it cannot be learned from
-            positions = torch.arange(NUM_COORDINATES, device=device) / NUM_COORDINATES
-            _tables[key] = fourier_features(NUM_FEATURES, positions)
-    return _tables[key]
+    with torch.inference_mode(False):  # what is made in it cannot be learned from
+        return fourier_features(NUM_FEATURES, torch.arange(NUM_COORDINATES, device=device) / NUM_COORDINATES)
 
 
+@functools.cache
 def _place_features(image_size: int, device: torch.device) -> Tensor:
     """Fourier features of the middles of the memory's places, x then y: float32 [N, 2 F], row by row."""
-    key = (str(device), image_size)
-    if key not in _tables:
-        side = image_size // STRIDE
-        with torch.inference_mode(False):
-            features = fourier_features(NUM_FEATURES, (torch.arange(side, device=device) + 0.5) / side)
-            x, y = features.repeat(side, 1), features.repeat_interleave(side, 0)
-            _tables[key] = torch.cat((x, y), -1)
-    return _tables[key]
+    side = image_size // STRIDE
+    with torch.inference_mode(False):
+        features = fourier_features(NUM_FEATURES, (torch.arange(side, device=device) + 0.5) / side)
+        return torch.cat((features.repeat(side, 1), features.repeat_interleave(side, 0)), -1)
 
 
 def parse_network(data: Mapping[str, Any]) -> VisionTextBrain:

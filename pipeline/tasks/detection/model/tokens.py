@@ -8,9 +8,9 @@ Both write the same text. It is compact, because every character of it is a toke
 ``[{"bbox_2d":[12,34,560,780],"desc":"circle"}]``, boxes or polygons as the prompt asks, no object: ``[]``.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 from pipeline.errors import UserError
@@ -50,48 +50,31 @@ def read_prompt(prompt: str) -> Geometry:
 
 def write_text(shapes: Sequence[Shape]) -> str:
     """The JSON text of objects, as the model is taught to write it."""
-    return f"[{','.join(_write_shape(shape) for shape in shapes)}]"
+    objects = [f'{{"{one.geometry}":[{",".join(map(str, one.points))}],"desc":"{one.desc}"}}' for one in shapes]
+    return f"[{','.join(objects)}]"
 
 
-def _write_shape(shape: Shape) -> str:
-    return f'{{"{shape.geometry}":[{",".join(map(str, shape.points))}],"desc":"{shape.desc}"}}'
+class Vocabulary(ABC):
+    """``pieces`` are the texts of the tokens from `FIRST_PIECE` on; coordinates 0, 1, 2, ..., where there are any, come
+    last, from ``first_coordinate`` on. ``size`` is the number of tokens."""
 
+    num_coordinates = 0  # where digits are tokens
 
-@dataclass(frozen=True)
-class Vocabulary:
-    """``pieces`` are the texts of the tokens from `FIRST_PIECE` on; coordinates, where there are any, come last."""
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.pieces = self._pieces(labels)
+        self._ids = {piece: number for number, piece in enumerate(self.pieces, FIRST_PIECE)}
+        self.first_coordinate = FIRST_PIECE + len(self.pieces)
+        self.size = self.first_coordinate + self.num_coordinates
 
-    labels: tuple[str, ...]
+    @abstractmethod
+    def _pieces(self, labels: Sequence[str]) -> tuple[str, ...]: ...
 
-    @cached_property
-    def pieces(self) -> tuple[str, ...]:
-        raise NotImplementedError
-
-    @cached_property
-    def size(self) -> int:
-        """Number of tokens."""
-        return FIRST_PIECE + len(self.pieces) + self.num_coordinates
-
-    @property
-    def num_coordinates(self) -> int:
-        """1,000, or 0 where digits are tokens."""
-        return 0
-
-    @property
-    def first_coordinate(self) -> int:
-        """Tokens from here on are the coordinates 0, 1, 2, ..."""
-        return self.size - self.num_coordinates
-
-    @cached_property
-    def _ids(self) -> dict[str, int]:
-        return {piece: FIRST_PIECE + number for number, piece in enumerate(self.pieces)}
+    @abstractmethod
+    def _encode(self, shapes: Sequence[Shape]) -> list[int]: ...
 
     def encode(self, shapes: Sequence[Shape], geometry: Geometry) -> list[int]:
         """The prompt's token, the objects, the end."""
         return [PROMPT_TOKENS[geometry], *self._encode(shapes), END]
-
-    def _encode(self, shapes: Sequence[Shape]) -> list[int]:
-        raise NotImplementedError
 
     def decode(self, tokens: Sequence[int]) -> tuple[str, list[int]]:
         """The text of tokens, and for each token the length of the text up to its end (the offset behind it).
@@ -109,18 +92,14 @@ class Vocabulary:
         return text, ends
 
 
-@dataclass(frozen=True)
 class Fragments(Vocabulary):
     """``[{"bbox_2d":[``, ``,{"bbox_2d":[``, the same for polygons, ``],"desc":"LABEL"}`` for every label, and so on."""
 
-    @cached_property
-    def pieces(self) -> tuple[str, ...]:
-        openers = [f'{before}{{"{geometry}":[' for geometry in GEOMETRIES for before in "[,"]
-        return ("[]", "]", *openers, *(f'],"desc":"{label}"}}' for label in self.labels))
+    num_coordinates = NUM_COORDINATES
 
-    @property
-    def num_coordinates(self) -> int:
-        return NUM_COORDINATES
+    def _pieces(self, labels: Sequence[str]) -> tuple[str, ...]:
+        openers = [f'{before}{{"{geometry}":[' for geometry in GEOMETRIES for before in "[,"]
+        return ("[]", "]", *openers, *(f'],"desc":"{label}"}}' for label in labels))
 
     def _encode(self, shapes: Sequence[Shape]) -> list[int]:
         if not shapes:
@@ -133,16 +112,12 @@ class Fragments(Vocabulary):
         return [*tokens, self._ids["]"]]
 
 
-@dataclass(frozen=True)
 class Characters(Vocabulary):
     """Every character that an answer can have."""
 
-    @cached_property
-    def pieces(self) -> tuple[str, ...]:
-        used = {*"0123456789", *"".join(self.labels)}
-        for geometry in GEOMETRIES:
-            used |= {*write_text([Shape("", geometry, (0, 0))] * 2)}
-        return tuple(sorted(used))
+    def _pieces(self, labels: Sequence[str]) -> tuple[str, ...]:
+        answers = [write_text([Shape("", geometry, (0, 0))] * 2) for geometry in GEOMETRIES]
+        return tuple(sorted({*"0123456789", *"".join(labels), *"".join(answers)}))
 
     def _encode(self, shapes: Sequence[Shape]) -> list[int]:
         return [self._ids[character] for character in write_text(shapes)]

@@ -1,7 +1,7 @@
 """Coordinates: how they are read out of damaged text."""
 
-import itertools
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.tasks.detection.read_text import patterns
@@ -11,47 +11,37 @@ from pipeline.tasks.detection.read_text.patterns import Words
 class Geometry(NamedTuple):
     """The value of a geometry's key, consumed up to ``end``: numbers, or the code of why there are none.
 
-    ``is_missing``: it is no value; null, or the text ends in the middle of it. ``sizes``: how many numbers each of
-    several boxes has, where they stand in a list; empty otherwise.
+    ``is_missing``: it is no value; null, or the text ends in the middle of it. ``boxes``: the numbers of each of
+    several boxes, where they stand in a list; empty otherwise.
     """
 
     numbers: list[float]
     code: str | None
     end: int
     is_missing: bool = False
-    sizes: tuple[int, ...] = ()
-
-    def boxes(self) -> list[list[float]]:
-        """The numbers of each of several boxes."""
-        ends = itertools.accumulate(self.sizes)
-        return [self.numbers[end - size : end] for end, size in zip(ends, self.sizes, strict=True)]
+    boxes: Sequence[list[float]] = ()
 
 
-def read_geometry(text: str, pos: int, repairs: set[str], words: Words) -> Geometry:
-    """The coordinates that begin at ``pos``, behind the colon; ``words`` are the keys that objects have."""
-    return _Numbers(text, pos, repairs, words).read(pos)
+class GeometryReader:
+    """One pass over the tokens of what should be a list of numbers, which begins at ``pos``, behind the colon.
 
-
-class _Numbers:
-    """One pass over the tokens of what should be a list of numbers."""
+    ``words`` are the keys that objects have.
+    """
 
     def __init__(self, text: str, pos: int, repairs: set[str], words: Words) -> None:
-        self.text = text
-        self.words = words
-        self.repairs = repairs
+        self.text, self.repairs, self.words = text, repairs, words
         self.numbers: list[float] = []
         self.code: str | None = None
-        self.depth = 0
-        self.sublists: list[int] = []  # how many numbers each list in the list holds
-        self.num_loose = 0  # numbers that stand in no list in the list
-        self.num_braces = 0
+        self.depth = self.num_braces = 0
+        self.sublists: list[list[float]] = []  # the lists in the list
+        self.has_loose = False  # numbers stand in no list in the list
         self.last = "open"  # what came last: open, number, comma or close
         self.end = pos  # behind the last number or closing bracket
-        self.is_quoted = False
-        self.is_null = False
+        self.is_quoted = self.is_null = False
 
-    def read(self, pos: int) -> Geometry:
-        for token in patterns.TOKEN.finditer(self.text, pos):
+    def read(self) -> Geometry:
+        """The coordinates, or why there are none. Never raises."""
+        for token in patterns.TOKEN.finditer(self.text, self.end):
             kind = token.lastgroup
             if kind == "numbers" or kind == "coords":
                 self._take_in(token)
@@ -82,9 +72,9 @@ class _Numbers:
         values = list(map(float, patterns.INTEGER.findall(token[0]))) if is_coords else floats(token[0])
         self.numbers += values
         if self.depth > 1:
-            self.sublists[-1] += len(values)
+            self.sublists[-1] += values
         else:
-            self.num_loose += len(values)
+            self.has_loose = True
         self.last, self.end = "number", token.end()
 
     def _open(self, token: re.Match[str]) -> None:
@@ -93,7 +83,7 @@ class _Numbers:
         if token[0] == "(":
             self.repairs.add("python_literal")
         if self.depth >= 1:
-            self.sublists.append(0)
+            self.sublists.append([])
         if self.depth >= 2 or (self.depth == 0 and self.numbers):
             self._fault("wrong_arity")
         self.depth += 1
@@ -164,12 +154,11 @@ class _Numbers:
     def _finished(self) -> Geometry:
         if self.is_quoted:
             self.repairs.add("quoted_numbers")
-        sizes = () if self.num_loose else tuple(self.sublists)
-        if len(sizes) > 1 and 4 in sizes and self.code is None:
-            return Geometry(self.numbers, self.code, self.end, sizes=sizes)
-        if self.sublists:
-            is_pairs = all(size == 2 for size in self.sublists)
-            if self.num_loose or not (is_pairs or len(self.sublists) == 1):
+        sizes = [len(one) for one in self.sublists]
+        if len(sizes) > 1 and 4 in sizes and not self.has_loose and self.code is None:
+            return Geometry(self.numbers, None, self.end, boxes=self.sublists)
+        if sizes:
+            if self.has_loose or not (set(sizes) == {2} or len(sizes) == 1):
                 self._fault("wrong_arity")
             self.repairs.add("nested_list")
         return Geometry(self.numbers, self.code, self.end, self.is_null)

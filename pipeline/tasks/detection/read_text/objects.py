@@ -38,11 +38,10 @@ class Frame:
         if code is not None:
             return [code] if code else []
         name, geometry = self.geometries[0]
-        span = (self.start, self.stop)
-        if not geometry.sizes:
-            return [object_or_code(name, geometry.numbers, self.desc, span, scale, repairs)]
-        repairs.add("several_boxes")
-        return [object_or_code(name, numbers, self.desc, span, scale, repairs) for numbers in geometry.boxes()]
+        if geometry.boxes:
+            repairs.add("several_boxes")
+        span, each = (self.start, self.stop), geometry.boxes or [geometry.numbers]
+        return [object_or_code(name, numbers, self.desc, span, scale, repairs) for numbers in each]
 
     def _fault(self) -> str | None:
         """The code of why this is no object, whatever its numbers are; "" when it is not meant as one."""
@@ -51,8 +50,7 @@ class Frame:
         if self.code is not None:
             return self.code
         if len(self.geometries) > 1 or self.keys.get(DESC, 0) > 1:
-            names = {name for name, _ in self.geometries}
-            return "both_geometries" if len(names) > 1 else "duplicate_key"
+            return "both_geometries" if len({name for name, _ in self.geometries}) > 1 else "duplicate_key"
         if not self.geometries:
             if self.has_child or self.has_empty_list:
                 return ""
@@ -60,7 +58,7 @@ class Frame:
         name, geometry = self.geometries[0]
         if name in LINES or name in POINTS:
             return "line_geometry" if name in LINES else "point_geometry"
-        return geometry.code or ("wrong_arity" if geometry.sizes and name != BOX else None)
+        return geometry.code or ("wrong_arity" if geometry.boxes and name != BOX else None)
 
 
 def object_or_code(

@@ -7,27 +7,45 @@ Most texts are clean JSON, which a decoder written in C reads (`clean`). Whateve
 of a clean text it makes the same.
 """
 
+import bisect
+import re
+
 from msgspec import Struct
 
 from pipeline.tasks.detection.read_text.clean import read_clean
-from pipeline.tasks.detection.read_text.codes import CUT_WHILE_THINKING, ERRORS, REPAIRS
 from pipeline.tasks.detection.read_text.formats import DEFAULT, TextFormat
-from pipeline.tasks.detection.read_text.patterns import Words, words
 from pipeline.tasks.detection.read_text.scale import Scale
 from pipeline.tasks.detection.read_text.scanner import Scanner
-from pipeline.tasks.detection.read_text.thinking import thought
 from pipeline.tasks.detection.read_text.tokens import TokenReader
 from pipeline.tasks.detection.rows import DroppedObject, PredictedObject, Status
 
+# What was wrong with a text, in the order in which it is told. The docs say what each means.
+REPAIRS = (
+    "surrogates", "bom", "thinking", "fence", "prose", "comments", "full_width", "spaces", "quotes", "escapes", "colon",
+    "missing_comma", "trailing_comma", "extra_comma", "no_value", "closing_bracket", "opening_bracket", "stray_bracket",
+    "python_literal", "no_list", "wrapper", "several_containers", "nested_objects", "nested_list", "several_boxes",
+    "swapped_corners", "quoted_numbers", "number_format", "coord_tokens",
+)  # fmt: skip
+ERRORS: dict[str, str] = {
+    "truncated": "the text ends inside an object; the objects before it are in `salvaged`",
+    "empty_output": "the model wrote nothing",
+    "no_json": "the text holds no list of objects",
+}
+CUT_WHILE_THINKING = "the text ends while the model thinks; the objects that it had drafted are in `salvaged`"
+
 _DEFAULT_SCALE = Scale(DEFAULT)
-_REPAIR_ORDER = {name: index for index, name in enumerate(REPAIRS)}
+Scanner("", _DEFAULT_SCALE)  # compiles its patterns, which the first text would otherwise wait for
+_THINK_TAG = re.compile(r"<(/?)think>")
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# A whole object of JSON without objects in it: a tag in one of its texts is a part of that text.
+_OBJECT = re.compile(rf'\{{\s*+(?:{_STRING}\s*+:\s*+(?:{_STRING}|[^"{{}}]*+)\s*+,?+\s*+)++\}}', re.DOTALL)
 
 
 class Parsed(Struct, frozen=True, kw_only=True):
     """What a text holds; the fields are those of `DetectionPrediction`.
 
     ``raw_output`` is the text as a row can keep it, and what spans refer to: the text itself, unless it holds halves
-    of surrogate pairs (see `storable`). ``error`` is a key of `codes.ERRORS`, ``error_detail`` its sentence.
+    of surrogate pairs (see `storable`). ``error`` is a key of `ERRORS`, ``error_detail`` its sentence.
     """
 
     raw_output: str
@@ -58,37 +76,43 @@ def parse(
 
 def scan(text: str, *, cut: bool = False, written: TextFormat = DEFAULT, size: tuple[int, int] | None = None) -> Parsed:
     """As `parse`, of a `storable` text, and without the decoder."""
-    thinking = thought(text)
+    start, is_cut_in_thought = _answer_start(text)
     scale = _DEFAULT_SCALE if written is DEFAULT else Scale(written, size)
-    reader = _reader(text, thinking.end, scale)
+    reader = Scanner(text, scale, start) if written.form is None else TokenReader(text, written.form, scale, start)
     reader.read(cut)
-    if thinking.end:
+    if start:
         reader.repairs.add("thinking")
         reader.repairs_of_complete.add("thinking")
-    status = "truncated" if thinking.is_cut else _status(reader, text[thinking.end :], cut)
+    status = "truncated" if is_cut_in_thought else _status(reader, text[start:], cut)
     is_truncated = status == "truncated"
     repairs = reader.repairs_of_complete if is_truncated else reader.repairs
     return Parsed(
         raw_output=text,
         status=status,
         preds=[] if is_truncated else reader.preds,
-        repairs=() if status in ("no_json", "empty_output") else tuple(sorted(repairs, key=_REPAIR_ORDER.__getitem__)),
+        repairs=() if status in ("no_json", "empty_output") else tuple(sorted(repairs, key=REPAIRS.index)),
         dropped=tuple(reader.dropped),
         salvaged=tuple(reader.preds) if is_truncated else (),
         error=status if status in ERRORS else None,
-        error_detail=CUT_WHILE_THINKING if thinking.is_cut else ERRORS.get(status),
+        error_detail=CUT_WHILE_THINKING if is_cut_in_thought else ERRORS.get(status),
     )
 
 
-def _reader(text: str, start: int, scale: Scale) -> Scanner | TokenReader:
-    written = scale.written
-    if written.form is not None:
-        return TokenReader(text, written.form, scale, start)
-    return Scanner(text, _words(written), scale, start)
+def _answer_start(text: str) -> tuple[int, bool]:
+    """Where the answer begins, behind what was thought; and whether there is none, for the text ends in a thought.
 
-
-def _words(written: TextFormat) -> Words:
-    return words(written.desc_key, written.box_key, written.poly_key, written.has_points)
+    The opening tag may be missing, for many chat templates write it themselves.
+    """
+    start, is_open = 0, False
+    if "think>" not in text:
+        return start, is_open
+    objects = [found.span() for found in _OBJECT.finditer(text)]
+    for tag in _THINK_TAG.finditer(text):
+        before = bisect.bisect(objects, (tag.start(),)) - 1
+        if is_open or before < 0 or tag.start() >= objects[before][1]:
+            is_open = not tag[1]
+            start = start if is_open else tag.end()
+    return start, is_open
 
 
 def _status(reader: Scanner | TokenReader, answer: str, cut: bool) -> Status:
@@ -110,6 +134,3 @@ def storable(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
-
-
-_words(DEFAULT)  # its patterns are compiled here, and not at the first text

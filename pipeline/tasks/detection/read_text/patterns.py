@@ -148,8 +148,7 @@ class Words:
         named = {desc: DESC, box: BOX} | ({poly: POLYGON} if poly else {})
         others = (*LINES, *(POINTS if has_points else ()))
         self.kinds = named | {name: name for name in others if name not in named}
-        known = f"(?:{'|'.join(map(re.escape, self.kinds))})"
-        self.known = known
+        self.known = known = f"(?:{'|'.join(map(re.escape, self.kinds))})"
         self.is_known_key = re.compile(_key(known, _QUOTE, is_bare=True))
         self.is_object = re.compile(_object_start(known, _QUOTE, is_bare=True))
         self.known_key_in_quotes = re.compile(rf"{_QUOTE}\s*+{known}\s*+{_QUOTE}\s*+[:=]")

@@ -4,7 +4,7 @@ import re
 
 from pipeline.tasks.detection.read_text import patterns, strings
 from pipeline.tasks.detection.read_text.clean import read_clean
-from pipeline.tasks.detection.read_text.coordinates import Geometry, floats, read_geometry
+from pipeline.tasks.detection.read_text.coordinates import Geometry, GeometryReader, floats
 from pipeline.tasks.detection.read_text.formats import DEFAULT
 from pipeline.tasks.detection.read_text.objects import Frame
 from pipeline.tasks.detection.read_text.patterns import ARGUMENTS, BOX, DESC, FENCE, LINES, POINTS, POLYGON
@@ -26,12 +26,13 @@ class Scanner(Structure):
         self._tried_until = 0  # up to here, not all objects are clean
         size = len(self.text)
         while self.pos < size:
-            if not self._stack:
+            top = self._stack[-1] if self._stack else None
+            if top is None:
                 self._between()
-            elif isinstance(top := self._stack[-1], Frame):
-                self._in_object(top)
-            else:
+            elif not isinstance(top, Frame):
                 self._in_list()
+            elif not self._usual(top):
+                self._in_object(top)
         self._finish()
 
     # Between containers
@@ -94,7 +95,7 @@ class Scanner(Structure):
     # In a list
 
     def _in_list(self) -> None:
-        char, pos = self._next(), self.pos
+        char = self._next()
         if char == "{" or char == "[":
             self._need_comma()
             self._open(char)
@@ -105,52 +106,41 @@ class Scanner(Structure):
             self._close_list()
         elif char == "}":
             self._stray_brace()
-        elif self._is_key_in_list(pos):
-            self._key_in_list(pos)
-        elif char == "`" and self.text.startswith(FENCE, pos):
+        elif char == "`" and self.text.startswith(FENCE, self.pos):
             self._close_all()
-        elif char and not self._comment(char):
-            self._element(pos)
+        elif char and not (self._key_in_list() or self._comment(char)):
+            self._element()
 
-    def _is_key_in_list(self, pos: int) -> bool:
-        """A known key, which no list has; or any key, where an object is around the list for it to belong to."""
-        if self.words.is_known_key.match(self.text, pos):
-            return True
-        return self._is_list_in_object() and bool(patterns.IS_QUOTED_KEY.match(self.text, pos))
-
-    def _is_list_in_object(self) -> bool:
-        """The list on top of the stack is the value of a key."""
-        return len(self._stack) > 1 and isinstance(self._stack[-2], Frame)
-
-    def _key_in_list(self, pos: int) -> None:
-        """The list around it lacks its bracket, or an object in the list its brace."""
-        is_known = self.words.is_known_key.match(self.text, pos)
-        is_value = self._is_list_in_object() and not self._frames[-1].has_child and self._last != OPENED
-        if is_value or not is_known:
+    def _key_in_list(self) -> bool:
+        """A known key, which no list has; or any key, where an object is around the list for it to belong to. The list
+        around it lacks its bracket, or an object in the list its brace. False, and nothing done, for anything else."""
+        is_known = self.words.is_known_key.match(self.text, self.pos)
+        is_in_object = len(self._stack) > 1 and isinstance(self._stack[-2], Frame)
+        if not (is_known or (is_in_object and patterns.IS_QUOTED_KEY.match(self.text, self.pos))):
+            return False
+        if not is_known or (is_in_object and not self._frames[-1].has_child and self._last != OPENED):
             self.repairs.add("closing_bracket")
             self._stack.pop()
-            return
-        self.repairs.add("opening_bracket")
-        self._need_comma()
-        self._open_object()
+        else:
+            self.repairs.add("opening_bracket")
+            self._need_comma()
+            self._open_object()
+        return True
 
-    def _element(self, pos: int) -> None:
+    def _element(self) -> None:
         """A string, a number or words in a list."""
+        pos, around = self.pos, self._stack[-1]
+        assert isinstance(around, int)
         text = strings.quoted(self.text, pos, patterns.ENDS_LIST_TEXT) if self._last != VALUE else None
         if text is not None:
-            end = text.end
+            self.pos = text.end
             self._note_text(text)
             strings.unescape(self.original[text.start : text.stop], self.repairs)
-        elif (scalar := self._scalar(pos)) is not None:
-            end = scalar.end()
-        else:
+        elif not self._scalar():
             self._junk()
             return
         self._need_comma()
-        around = self._stack[-1]
-        assert isinstance(around, int)
-        self._others.append(("not_an_object", pos, end, around))
-        self.pos = end
+        self._others.append(("not_an_object", pos, self.pos, around))
         self._last = VALUE
 
     def _stray_brace(self) -> None:
@@ -168,12 +158,10 @@ class Scanner(Structure):
     # In an object
 
     def _in_object(self, frame: Frame) -> None:
-        if self._usual(frame):
-            return
-        char, pos = self._next(), self.pos
+        char = self._next()
         if char == "}":
             self._trailing_comma()
-            self.pos = frame.stop = pos + 1
+            self.pos = frame.stop = self.pos + 1
             self._close_object()
         elif char == ",":
             self._comma()
@@ -181,9 +169,9 @@ class Scanner(Structure):
             self._unnamed(frame, char)
         elif char == "]" or char == ")":
             self._stray_list_end(frame, char)
-        elif char == "`" and self.text.startswith(FENCE, pos):
+        elif char == "`" and self.text.startswith(FENCE, self.pos):
             self._close_all()
-        elif pos == frame.quote[0]:
+        elif self.pos == frame.quote[0]:
             self.pos = frame.stop = frame.quote[1]
         elif char and not self._comment(char):
             self._key(frame)
@@ -195,10 +183,10 @@ class Scanner(Structure):
             last = self._last
             self._close_object()
             self._last = last
-            return
-        self.repairs.add("prose")
-        frame.key = ""
-        self._open(bracket)
+        else:
+            self.repairs.add("prose")
+            frame.key = ""
+            self._open(bracket)
 
     def _stray_list_end(self, frame: Frame, bracket: str) -> None:
         """``]`` in an object: it closes the list around the object, unless the object goes on behind it."""
@@ -206,10 +194,10 @@ class Scanner(Structure):
         if bracket == ")" or not is_list_open or self._goes_on(frame):
             self.repairs.add("stray_bracket")
             self.pos += 1
-            return
-        self.repairs.add("closing_bracket")
-        self._trailing_comma()
-        self._close_object()
+        else:
+            self.repairs.add("closing_bracket")
+            self._trailing_comma()
+            self._close_object()
 
     def _goes_on(self, frame: Frame) -> bool:
         """Behind the bracket at the current offset stands a key. Where the object's list is in another object, which
@@ -229,7 +217,12 @@ class Scanner(Structure):
         opening, name, closing, value, numbers, comma, scalar, brace = field.groups()
         kind = self.words.kinds.get(name)
         if numbers and kind != DESC:
-            self._usual_numbers(frame, kind, numbers, bool(comma), field.end())
+            if comma:
+                self.repairs.add("trailing_comma")
+            if kind is not None:
+                frame.geometries.append((kind, Geometry(floats(numbers), None, field.end())))
+            else:
+                frame.has_numbers = True
         elif scalar and kind is None:
             pass
         elif numbers or scalar or kind in (BOX, POLYGON) or not self._usual_text(frame, field, name):
@@ -250,14 +243,6 @@ class Scanner(Structure):
             frame.stop = field.end(4)
             self._last = COMMA
         return True
-
-    def _usual_numbers(self, frame: Frame, kind: str | None, numbers: str, has_comma: bool, end: int) -> None:
-        if has_comma:
-            self.repairs.add("trailing_comma")
-        if kind is not None:
-            frame.geometries.append((kind, Geometry(floats(numbers), None, end)))
-        else:
-            frame.has_numbers = True
 
     def _usual_text(self, frame: Frame, field: re.Match[str], name: str) -> bool:
         if name == ARGUMENTS:
@@ -290,8 +275,8 @@ class Scanner(Structure):
             self.repairs.add("quotes")
         if colon != ":":
             self.repairs.add("colon")
-        frame.key_quote = opening or closing
-        self._value(frame, name, key.end())
+        self._name(frame, name, opening or closing)
+        self._value(frame, key.end())
 
     def _any_key(self, frame: Frame) -> bool:
         """A key in quotes, of any characters. False, and nothing done, where there is none."""
@@ -300,19 +285,24 @@ class Scanner(Structure):
             return False
         self._note_text(key)
         name = strings.unescape(self.original[key.start : key.stop], self.repairs)
-        frame.key_quote = self.text[key.stop : key.end]
-        self._value(frame, name, self.text.index(":", key.end) + 1)
+        self._name(frame, name, self.text[key.stop : key.end])
+        self._value(frame, self.text.index(":", key.end) + 1)
         return True
 
-    def _value(self, frame: Frame, name: str, pos: int) -> None:
-        """The value of the key ``name``, at ``pos`` or behind the spaces there."""
+    def _name(self, frame: Frame, name: str, quote: str) -> None:
+        """A key begins."""
         self._need_comma()
+        frame.key, frame.key_quote = name, quote
+        kind = self.words.kinds.get(name)
+        if kind is not None:
+            frame.keys[kind] = frame.keys.get(kind, 0) + 1
+
+    def _value(self, frame: Frame, pos: int) -> None:
+        """The value of the frame's last key, at ``pos`` or behind the spaces there."""
         self.pos = pos
         char = self._next()
         self._last = VALUE
-        frame.key, kind = name, self.words.kinds.get(name)
-        if kind is not None:
-            frame.keys[kind] = frame.keys.get(kind, 0) + 1
+        kind = self.words.kinds.get(frame.key)
         if kind in (BOX, POLYGON) or (kind in (*LINES, *POINTS) and char in ("[", "(", "<")):
             geometry = self._geometry(frame, self.repairs)
             if not geometry.is_missing:
@@ -322,8 +312,8 @@ class Scanner(Structure):
         elif char == "[" or char == "{":
             self._open(char)
         elif kind == DESC:
-            frame.desc = self._desc(frame)
-        elif name == ARGUMENTS and self._json_in_text(frame):
+            frame.desc = self._text(frame, is_label=True)
+        elif frame.key == ARGUMENTS and self._json_in_text(frame):
             self._open(self.text[self.pos])
         else:
             self._text(frame)
@@ -341,7 +331,7 @@ class Scanner(Structure):
         return True
 
     def _geometry(self, frame: Frame, repairs: set[str]) -> Geometry:
-        geometry = read_geometry(self.text, self.pos, repairs, self.words)
+        geometry = GeometryReader(self.text, self.pos, repairs, self.words).read()
         self.pos = frame.stop = geometry.end
         return geometry
 
@@ -354,25 +344,19 @@ class Scanner(Structure):
         if geometry.code == "not_a_number":
             self.repairs.add("number_format")
 
-    def _desc(self, frame: Frame) -> str | None:
-        """What the object is called; a number there is a label without its quotes."""
-        start = self.pos
-        desc = self._text(frame)
-        label = self.original[start : self.pos]
-        if desc is None and label[-1:].isdigit() and patterns.SCALAR.match(self.text, start):
-            self.repairs.add("quotes")
-            return label
-        return desc
-
-    def _text(self, frame: Frame) -> str | None:
-        """Take in a text, a number or a literal; what a text says, and None for the others."""
+    def _text(self, frame: Frame, *, is_label: bool = False) -> str | None:
+        """Take in a text, a number or a literal; what a text says, and None for the others. A number that is to be a
+        label is one without its quotes."""
         pos = self.pos
         if self.text[pos : pos + 1] in (",", "}", "]", ""):
             self.repairs.add("no_value")
             return None
-        if (scalar := self._scalar(pos)) is not None:
-            self.pos = frame.stop = scalar.end()
-            return None
+        if self._scalar():
+            frame.stop = self.pos
+            if not (is_label and self.text[self.pos - 1].isdigit()):
+                return None
+            self.repairs.add("quotes")
+            return self.original[pos : self.pos]
         text = strings.text_value(self.text, pos, frame.key_quote, self.words)
         self.pos = frame.stop = text.end
         if text.is_cut:
@@ -407,12 +391,15 @@ class Scanner(Structure):
             self.repairs.add("extra_comma")
         self.pos += 1
 
-    def _scalar(self, pos: int) -> re.Match[str] | None:
-        """A number or a literal, behind which a value can end."""
-        scalar = patterns.SCALAR.match(self.text, pos)
-        if scalar is not None and scalar[1]:
+    def _scalar(self) -> bool:
+        """Skip a number or a literal, behind which a value can end. False, and nothing done, where there is none."""
+        scalar = patterns.SCALAR.match(self.text, self.pos)
+        if scalar is None:
+            return False
+        if scalar[1]:
             self.repairs.add("python_literal")
-        return scalar
+        self.pos = scalar.end()
+        return True
 
     def _comment(self, char: str) -> bool:
         """Skip a comment of any kind, which begins with ``char``. False, and nothing done, where there is none."""
@@ -436,9 +423,9 @@ class Scanner(Structure):
         """Skip a word, or one character, that has no place here."""
         self.repairs.add("prose")
         junk = patterns.JUNK.match(self.text, self.pos)
-        end = self.pos + 1 if junk is None else junk.end()
-        self._texts.append((self.pos, end))
-        self.pos = end
+        assert junk is not None, "any character is junk"
+        self._texts.append(junk.span())
+        self.pos = junk.end()
 
     def _note_text(self, text: strings.Text) -> None:
         """Note where a text stands, and what is wrong with its quotes."""

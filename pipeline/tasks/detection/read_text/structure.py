@@ -1,7 +1,7 @@
 """What is open at a place of an answer, and what was found up to there."""
 
 from pipeline.tasks.detection.read_text.objects import Frame
-from pipeline.tasks.detection.read_text.patterns import LOOKS_LIKE_JSON, ODD, Words, plain_width
+from pipeline.tasks.detection.read_text.patterns import LOOKS_LIKE_JSON, ODD, plain_width, words
 from pipeline.tasks.detection.read_text.scale import Scale
 from pipeline.tasks.detection.rows import DroppedObject, PredictedObject
 
@@ -16,11 +16,10 @@ class Structure:
     judged; only the end of the text does not, for the object may have been cut there.
     """
 
-    def __init__(self, text: str, words: Words, scale: Scale, start: int = 0) -> None:
-        self.original = text
-        self.text = plain_width(text)
-        self.words = words
-        self.scale = scale
+    def __init__(self, text: str, scale: Scale, start: int = 0) -> None:
+        self.original, self.text = text, plain_width(text)
+        written = scale.written
+        self.scale, self.words = scale, words(written.desc_key, written.box_key, written.poly_key, written.has_points)
         self.pos = start
         self.preds: list[PredictedObject] = []
         self.dropped: list[DroppedObject] = []
@@ -63,7 +62,11 @@ class Structure:
             self.repairs.add("nested_objects")
         if found and (frame.keys or is_answer):
             for one in found:
-                self._place(one, frame.start, frame.stop)
+                if isinstance(one, str):
+                    self.dropped.append(DroppedObject(code=one, span=(frame.start, frame.stop)))
+                else:
+                    self.preds.append(one)
+                self._note_place(frame.stop)
         elif isinstance(around, int) and not frame.has_child:
             code = found[0] if found and isinstance(found[0], str) else "no_geometry"
             self._others.append((code, frame.start, frame.stop, around))
@@ -71,14 +74,6 @@ class Structure:
             self._frames[-1].stop = frame.stop
             self._frames[-1].has_child |= frame.has_child
         self._last = VALUE
-
-    def _place(self, found: PredictedObject | str, start: int, stop: int) -> None:
-        """Keep an object, or the code of why it is none, and note what is around it."""
-        if isinstance(found, str):
-            self.dropped.append(DroppedObject(code=found, span=(start, stop)))
-        else:
-            self.preds.append(found)
-        self._note_place(stop)
 
     def _note_place(self, stop: int) -> None:
         """Note what is around an object that ends at ``stop``."""
@@ -94,12 +89,11 @@ class Structure:
 
     def _note_containers(self) -> None:
         bottom, around = self._stack[0], self._stack[-1]
-        root = bottom if isinstance(bottom, int) else bottom.start
+        root, is_in_object = _start(bottom), bool(self._frames) and bool(self._frames[-1].keys)
         if self._root is None:
             self._root = root
         elif self._root != root:
             self.repairs.add("several_containers")
-        is_in_object = bool(self._frames) and bool(self._frames[-1].keys)
         if isinstance(around, int):
             self._lists.add(around)
             if len(self._stack) > 2 or (len(self._stack) == 2 and (isinstance(bottom, int) or bottom.key != "objects")):
@@ -153,11 +147,8 @@ class Structure:
         elif self._stack:
             self.repairs.add("closing_bracket")
             self._trailing_comma()
-        self.dropped += [
-            DroppedObject(code=code, span=(start, stop))
-            for code, start, stop, around in self._others
-            if around in self._lists
-        ]
+        others = [other for other in self._others if other[3] in self._lists]
+        self.dropped += [DroppedObject(code=code, span=(start, stop)) for code, start, stop, _ in others]
         self.dropped.sort(key=lambda dropped: dropped.span)
         self.preds.sort(key=lambda pred: pred.span or (0, 0))  # an object closes behind those that are inside it
         if self._is_empty_wrapped and not self.preds and not self.dropped:
@@ -176,8 +167,7 @@ class Structure:
             return not self._is_list_closed and bool(LOOKS_LIKE_JSON.match(self.text, inner.start))
         if self.preds or self.dropped or self.is_empty:
             return False
-        bottom = self._stack[0]
-        return bool(LOOKS_LIKE_JSON.match(self.text, bottom if isinstance(bottom, int) else bottom.start))
+        return bool(LOOKS_LIKE_JSON.match(self.text, _start(self._stack[0])))
 
     def _report_odd_characters(self) -> None:
         """Full-width forms and odd spaces are faults outside of prose and texts."""
@@ -187,3 +177,7 @@ class Structure:
                 index += 1
             if index == len(self._texts) or odd.start() < self._texts[index][0]:
                 self.repairs.add("spaces" if odd[0].isspace() else "full_width")
+
+
+def _start(opened: Frame | int) -> int:
+    return opened if isinstance(opened, int) else opened.start

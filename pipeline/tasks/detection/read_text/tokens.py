@@ -4,7 +4,6 @@ Each form says in patterns what an entry looks like; an entry is a label and one
 """
 
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from pipeline.tasks.detection.read_text.formats import Form
@@ -110,13 +109,9 @@ class TokenReader:
         self.preds: list[PredictedObject] = []
         self.dropped: list[DroppedObject] = []
         self.repairs: set[str] = set()
+        self.repairs_of_complete = self.repairs  # an object in tokens needs none that those before it do not
         self.is_truncated = False
         self.is_empty = False  # no family has a word for it
-
-    @property
-    def repairs_of_complete(self) -> set[str]:
-        """All of them: an object in tokens needs none that those before it do not."""
-        return self.repairs
 
     def read(self, cut: bool = False) -> None:
         """Read all of it. Never raises. A label at the text's end is whole unless the decoder ``cut`` it."""
@@ -161,14 +156,14 @@ class TokenReader:
             self.dropped.append(DroppedObject(code="point_geometry", span=span))
         elif not self._is_whole(groups["boxes"]):
             if is_at_end and not (self.form.is_closed or groups.get("label")):
-                self.is_truncated = True  # more numbers may follow
-                self._boxes(self._whole_boxes(groups["boxes"]), label, span)
+                self.is_truncated = True  # more numbers may follow, and behind them the label
+                self._boxes(groups["boxes"] if self.form.is_label_before else "", label, span)
             else:
                 self.dropped.append(DroppedObject(code="wrong_arity", span=span))
         elif is_at_end and not (self.form.is_closed or self.form.is_label_before) and (cut or not label):
             self.is_truncated = True
         else:
-            self._boxes(self.form.box.finditer(groups["boxes"]), label, span)
+            self._boxes(groups["boxes"], label, span)
 
     def _is_whole(self, boxes: str) -> bool:
         """The text is one box, or several, and nothing else."""
@@ -177,12 +172,8 @@ class TokenReader:
         more = "" if self.form.separator is None else f"(?:{self.form.separator}{one})*+"
         return re.fullmatch(f"{before}{one}{more}{behind}", boxes) is not None
 
-    def _whole_boxes(self, boxes: str) -> list[re.Match[str]]:
-        """Those before the end of the text, of labels that stand before their boxes."""
-        return list(self.form.box.finditer(boxes)) if self.form.is_label_before else []
-
-    def _boxes(self, boxes: Iterable[re.Match[str]], label: str, span: tuple[int, int]) -> None:
-        for box in boxes:
+    def _boxes(self, boxes: str, label: str, span: tuple[int, int]) -> None:
+        for box in self.form.box.finditer(boxes):
             numbers = _corners_of_patches(box) if len(box.groups()) == 2 else list(map(float, box.groups()))
             found = object_or_code(BOX, numbers, label, span, self.scale, self.repairs)
             if isinstance(found, str):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pipeline.tasks.detection.recipe import REFERENCE_SIDE, Geometry, Scenes, Split
+from pipeline.tasks.detection.recipe import REFERENCE_SIDE, Scenes, Split
 from pipeline.tasks.detection.rows import TrueObject
 from pipeline.tasks.detection.scenes import shapes
 from pipeline.tasks.detection.scenes.photographs import crop, photograph, vary
@@ -31,6 +31,12 @@ class DrawnShape:
     desc: str
     outline: shapes.Outline
     box: shapes.Box
+
+    def true_object(self, *, is_box: bool) -> TrueObject:
+        """The shape as a row has it, by its box or by its outline."""
+        if is_box:
+            return TrueObject(desc=self.desc, bbox_2d=self.box)
+        return TrueObject(desc=self.desc, poly=[value for point in self.outline for value in point])
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,8 @@ def make_scene(spec: Scenes, split: Split, seed: int, index: int) -> Scene:
         if placed is not None:
             _paint(canvas, placed, rng)
             drawn.append(placed)
-    objects = [_true_object(shape, spec.geometry, rng) for shape in drawn]
+    boxes = [spec.geometry == "bbox" or (spec.geometry == "both" and rng.random() < 0.5) for _ in drawn]
+    objects = [shape.true_object(is_box=is_box) for shape, is_box in zip(drawn, boxes, strict=True)]
     return Scene(image=np.asarray(canvas), objects=objects, drawn=drawn, photograph=name)
 
 
@@ -138,10 +145,3 @@ def _colour(behind: bytes, rng: Random) -> tuple[int, int, int]:
         colour = (rng.randrange(256), rng.randrange(256), rng.randrange(256))
         if sum((a - b) ** 2 for a, b in zip(colour, behind, strict=True)) >= SMALLEST_CONTRAST**2:
             return colour
-
-
-def _true_object(shape: DrawnShape, geometry: Geometry, rng: Random) -> TrueObject:
-    """The shape as a row has it. With "both", a coin decides for each object."""
-    if geometry == "bbox" or (geometry == "both" and rng.random() < 0.5):
-        return TrueObject(desc=shape.desc, bbox_2d=shape.box)
-    return TrueObject(desc=shape.desc, poly=[value for point in shape.outline for value in point])

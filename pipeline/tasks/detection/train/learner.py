@@ -14,23 +14,25 @@ from pipeline.tasks.detection.model.tokens import NUM_COORDINATES, PAD, Geometry
 from pipeline.tasks.detection.recipe import DetectionRecipe
 from pipeline.tasks.detection.scenes.scene import DrawnShape
 from pipeline.tasks.detection.train.optimizer import MuonAdamW
-from pipeline.tasks.detection.train.targets import DenseTargets, dense_targets, pad_texts, written
+from pipeline.tasks.detection.train.targets import dense_targets, pad_texts, written
 from pipeline.train.learner import AveragedLearner
 from schemas.brain import BrainSpec
 
 _FOCUS = 2.0  # exponent of the focal loss (Lin et al. 2017)
 
 
-def dense_loss(heat: Tensor, distances: Tensor, targets: dict[str, Tensor]) -> Tensor:
-    """Focal loss of the classes and an absolute loss of the distances, by place that answers for an object."""
-    each = F.binary_cross_entropy_with_logits(heat, targets["heat"], reduction="none")
+def dense_loss(heat: Tensor, distances: Tensor, true_heat: Tensor, true_distances: Tensor, mask: Tensor) -> Tensor:
+    """Focal loss of the classes and an absolute loss of the distances, by place that answers for an object.
+
+    The last three are tensors of `DenseTargets`.
+    """
+    each = F.binary_cross_entropy_with_logits(heat, true_heat, reduction="none")
     chance = torch.sigmoid(heat)
-    wrong = torch.where(targets["heat"] > 0, 1.0 - chance, chance)
-    mask = targets["mask"].unsqueeze(1)
-    count = targets["mask"].sum().clamp(min=1)
+    wrong = torch.where(true_heat > 0, 1.0 - chance, chance)
+    count = mask.sum().clamp(min=1)
     classes = (each * wrong**_FOCUS).sum() / count
-    edges = (F.smooth_l1_loss(distances, targets["distances"], reduction="none", beta=0.1) * mask).sum() / count
-    return classes + 0.5 * edges
+    away = F.smooth_l1_loss(distances, true_distances, reduction="none", beta=0.1)
+    return classes + 0.5 * ((away * mask.unsqueeze(1)).sum() / count)
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,12 @@ class Learner(AveragedLearner[VisionTextNetwork]):
         self, images: NDArray[np.uint8], drawn: Sequence[Sequence[DrawnShape]], generator: np.random.Generator
     ) -> Losses:
         """One gradient step from images [B, S, S, 3] and what is drawn on them."""
-        tokens, dense, num_tokens = self.losses(images, drawn, generator)
+        tokens, dense, num_tokens = self._losses(images, drawn, generator)
         loss = tokens + self.train.dense_weight * dense
         self.descend(loss)
         return Losses(float(loss.detach()), float(tokens.detach()), float(dense.detach()), num_tokens)
 
-    def losses(
+    def _losses(
         self, images: NDArray[np.uint8], drawn: Sequence[Sequence[DrawnShape]], generator: np.random.Generator
     ) -> tuple[Tensor, Tensor, int]:
         """Token loss (mean over tokens, then over geometries), dense loss, number of tokens."""
@@ -86,7 +88,8 @@ class Learner(AveragedLearner[VisionTextNetwork]):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
             memory, said = self.online.encode(self.tensor(images))
             image = self.online.remember(memory)
-            dense = self._dense_loss(said, dense_targets(drawn, self.labels, self.side, FINE_STRIDE))
+            targets = dense_targets(drawn, self.labels, self.side, FINE_STRIDE)
+            dense = dense_loss(*said, *map(self.tensor, targets))
             parts, num_tokens = [], 0
             for geometry in self.train.geometries:
                 asked = self._num_asked(geometry, len(drawn))
@@ -105,10 +108,6 @@ class Learner(AveragedLearner[VisionTextNetwork]):
         if geometry == "bbox_2d" or len(self.train.geometries) == 1:
             return num_images
         return max(round(self.train.polygon_share * num_images), 1)
-
-    def _dense_loss(self, said: tuple[Tensor, Tensor], targets: DenseTargets) -> Tensor:
-        wanted = {name: self.tensor(getattr(targets, name)) for name in ("heat", "distances", "mask")}
-        return dense_loss(*said, wanted)
 
     def _token_loss(self, states: Tensor, wanted: Tensor) -> Tensor:
         """Cross-entropy with spread coordinates, less the entropy that the spread has by itself."""

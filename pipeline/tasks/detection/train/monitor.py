@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from pipeline.tasks.detection.evaluate.average_precision import AveragePrecision
 from pipeline.tasks.detection.evaluate.dataset import collect
 from pipeline.tasks.detection.evaluate.matching import box_ious, make_cells, mask_ious, match
-from pipeline.tasks.detection.model.decode import Decoding, Writing, write_texts
+from pipeline.tasks.detection.model.decode import Writing, write_texts
 from pipeline.tasks.detection.model.network import VisionTextNetwork
 from pipeline.tasks.detection.model.tokens import Geometry
 from pipeline.tasks.detection.read_text.parse import parse
@@ -17,7 +18,6 @@ from pipeline.tasks.detection.rows import DetectionPrediction, TrueObject
 from pipeline.tasks.detection.scenes.scene import DrawnShape
 
 AT_IOU = 0.5  # where a sample's objects count as matched
-GREEDY = Decoding()
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,7 @@ class Measures:
 
 def true_objects(drawn: Sequence[DrawnShape], geometry: Geometry) -> list[TrueObject]:
     """What is drawn as objects of a row, in pixels."""
-    if geometry == "bbox_2d":
-        return [TrueObject(desc=shape.desc, bbox_2d=shape.box) for shape in drawn]
-    return [TrueObject(desc=shape.desc, poly=[v for point in shape.outline for v in point]) for shape in drawn]
+    return [shape.true_object(is_box=geometry == "bbox_2d") for shape in drawn]
 
 
 def read_writing(row_id: str, writing: Writing, gt: Sequence[TrueObject], size: int) -> DetectionPrediction:
@@ -46,29 +44,21 @@ def read_writing(row_id: str, writing: Writing, gt: Sequence[TrueObject], size: 
         images=[],
         width=size,
         height=size,
-        raw_output=writing.text,
-        status=parsed.status,
-        preds=list(parsed.preds),
         gt=list(gt),
         gt_coord_mode="pixel",
-        dropped=tuple(parsed.dropped),
-        error=parsed.error,
+        **structs.asdict(parsed),
     )
 
 
 def measure(
-    network: VisionTextNetwork,
-    images: NDArray[np.uint8],
-    drawn: Sequence[Sequence[DrawnShape]],
-    geometry: Geometry,
+    network: VisionTextNetwork, images: NDArray[np.uint8], drawn: Sequence[Sequence[DrawnShape]], geometry: Geometry
 ) -> Measures:
     """Let the network write, greedily, about images [B, S, S, 3], and compare with what is drawn on them."""
     size = network.config.image_size
+    writings = zip(write_texts(network, images, geometry), drawn, strict=True)
     rows = [
         read_writing(f"{number:06d}", writing, true_objects(shapes, geometry), size)
-        for number, (writing, shapes) in enumerate(
-            zip(write_texts(network, images, geometry, GREEDY), drawn, strict=True)
-        )
+        for number, (writing, shapes) in enumerate(writings)
     ]
     malformed = sum(row.status not in ("ok", "empty") or bool(row.dropped) for row in rows) / len(rows)
     if not any(row.preds for row in rows):

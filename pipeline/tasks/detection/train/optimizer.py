@@ -1,7 +1,7 @@
 """Two optimizers under one roof: Muon for the matrices inside the network, AdamW for everything else."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, overload
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,20 +26,13 @@ class MuonAdamW(torch.optim.Optimizer):
         ]
         super().__init__(groups, {"lr": learning_rate, "momentum": 0.95, "betas": (0.9, 0.98), "eps": 1e-8})
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Any = None) -> Any:
         """One update from the gradients that are there."""
         assert closure is None, "the loss is computed before"
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
             (self._step_muon if group["use_muon"] else self._step_adam)(weights, group)
-        return None
 
     def _step_muon(self, weights: Iterable[Tensor], group: dict[str, Any]) -> None:
         for weight in weights:

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +53,7 @@ def pad_texts(vocabulary: Vocabulary, texts: Sequence[Sequence[Shape]], geometry
     return rows
 
 
-@dataclass(frozen=True)
-class DenseTargets:
+class DenseTargets(NamedTuple):
     """heat float32 [B, K, G, G]: 1 where a place answers for an object of that class. distances float32 [B, 4, G, G]:
     from the place's middle to the object's left, top, right and bottom edge, in places. mask bool [B, G, G]."""
 

@@ -35,7 +35,7 @@ from pipeline.tasks.detection.scenes.augment import augment
 from pipeline.tasks.detection.scenes.scene import DrawnShape, make_batch
 from pipeline.tasks.detection.scenes.shapes import CORNERS
 from pipeline.tasks.detection.train.learner import Learner, Losses
-from pipeline.tasks.detection.train.monitor import GREEDY, count_matched, measure, read_writing, true_objects
+from pipeline.tasks.detection.train.monitor import count_matched, measure, read_writing, true_objects
 from pipeline.train import trainer
 from pipeline.train.loop import run_training
 from pipeline.train.tail import Tail
@@ -44,6 +44,7 @@ from schemas.brain import BrainSpec
 _MONITOR_SEED = 0  # every training is monitored on the same scenes
 _DIGITS = 6
 _SUMS = ("loss", "token_loss", "dense_loss")
+_AS_READ = ("id", "width", "height", "raw_output", "status", "preds", "gt", "gt_coord_mode")  # what an episode repeats
 
 Batch = tuple[NDArray[np.uint8], list[list[DrawnShape]]]
 
@@ -61,14 +62,9 @@ def make_brain(recipe: DetectionRecipe) -> BrainSpec:
     labels = recipe.scenes.shapes
     vocabulary = VOCABULARIES[recipe.network.vocabulary](labels=labels)
     most = recipe.scenes.num_objects[1]
-    longest = [
-        len(vocabulary.encode(_longest(most, labels, geometry), geometry)) for geometry in recipe.train.geometries
-    ]
-    return brain_spec(
-        VisionTextBrain(
-            **msgspec.structs.asdict(recipe.network), image_size=width, labels=labels, max_tokens=max(longest)
-        )
-    )
+    texts = [vocabulary.encode(_longest(most, labels, name), name) for name in recipe.train.geometries]
+    learned: dict[str, Any] = {"image_size": width, "labels": labels, "max_tokens": max(map(len, texts))}
+    return brain_spec(VisionTextBrain(**msgspec.structs.asdict(recipe.network), **learned))
 
 
 def _longest(count: int, labels: Sequence[str], geometry: Geometry) -> list[Shape]:
@@ -131,19 +127,14 @@ class Trainer(trainer.Trainer[Learner]):
             self._report(progress)
 
     def _report(self, progress: Appender) -> None:
-        means = {name: round(total / self.num_summed, _DIGITS) for name, total in self.sums.items()}
-        progress.append(
-            DetectionProgress(
-                id=self.step_name,
-                step=self.step,
-                loss=means["loss"],
-                token_loss=means["token_loss"],
-                dense_loss=means["dense_loss"],
-                learning_rate=self.learner.learning_rate(self.step - 1),
-                tokens_seen=self.tokens_seen,
-                images_seen=self.step * self.train.batch_size,
-            )
+        means: dict[str, Any] = {name: round(total / self.num_summed, _DIGITS) for name, total in self.sums.items()}
+        row = DetectionProgress(
+            id=self.step_name,
+            step=self.step,
+            learning_rate=self.learner.learning_rate(self.step - 1),
+            **(means | self.checkpoint_facts()),
         )
+        progress.append(row)
         self.sums, self.num_summed = dict.fromkeys(_SUMS, 0.0), 0
 
     def _sample(self, tail: Tail) -> None:
@@ -151,25 +142,19 @@ class Trainer(trainer.Trainer[Learner]):
         turn = self.step // self.train.sample_every - 1
         number, geometry = turn % len(self.monitored[1]), self.train.geometries[turn % len(self.train.geometries)]
         image, drawn = self.monitored[0][number], self.monitored[1][number]
-        (writing,) = write_texts(self.learner.online, image[None], geometry, GREEDY)
+        (writing,) = write_texts(self.learner.online, image[None], geometry)
         gt, step, loss, seen_at = true_objects(drawn, geometry), self.step, self.recent, time.time()
         name = self.step_name
 
         def build(num_dropped_before: int) -> DetectionEpisode:
             row = read_writing(name, writing, gt, len(image))
+            as_read: dict[str, Any] = {field: getattr(row, field) for field in _AS_READ}
             return DetectionEpisode(
-                id=row.id,
+                **as_read,
                 step=step,
                 ended_unix_s=seen_at,
                 num_dropped_before=num_dropped_before,
-                width=row.width,
-                height=row.height,
                 image_png=_png(image),
-                raw_output=row.raw_output,
-                status=row.status,
-                preds=row.preds,
-                gt=row.gt,
-                gt_coord_mode=row.gt_coord_mode,
                 loss=round(loss, _DIGITS),
                 num_gt=len(row.gt),
                 num_preds=len(row.preds),

@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 
 from pipeline import stats
 from pipeline.look import plotting
+from pipeline.look.numbers import plural
 from pipeline.look.picture import Picture
 from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate.average_precision import AT_50, AT_75, RECALLS
 from pipeline.tasks.detection.evaluate.dataset import Dataset
-from pipeline.tasks.detection.evaluate.explain import IOUS, MATCH_IOU, Looked, percent
-from pipeline.tasks.detection.evaluate.figures import ClassCounts, Figures
+from pipeline.tasks.detection.evaluate.explain import AT_MATCH, MATCH_IOU, Looked, percent
+from pipeline.tasks.detection.evaluate.figures import Figures
 from pipeline.tasks.detection.evaluate.kernels import IGNORED, TRUE, States
 from pipeline.tasks.detection.evaluate.matching import COCO_IOUS, counted_truths
-from pipeline.tasks.detection.visualize.looks import counted, one_line
+from pipeline.tasks.detection.visualize.outlines import one_line
 
 MAX_CURVES = 7  # classes with a curve of their own, as many as there are looks that are told apart
-MAX_CLASSES = 16  # classes with bars
 NUM_BINS = 10  # of scores
 
 
@@ -78,7 +78,8 @@ def precision_recall(dataset: Dataset, curves: Floats) -> Picture:
         _curve(right, curves[k, AT_50], index, one_line(dataset.classes[k]))
     _zoom(right, curves[frequent, AT_50])
     left.set_title("mean over the classes")
-    right.set_title(f"the classes at IoU .50{_most_frequent(len(frequent), len(known))}")
+    others = f" ({len(frequent)} most frequent of {len(known)})" if len(frequent) < len(known) else ""
+    right.set_title(f"the classes at IoU .50{others}")
     return Picture(
         slug="precision_recall",
         title="Precision and recall",
@@ -114,38 +115,6 @@ def _zoom(ax: Axes, precision: Floats) -> None:
     ax.set_ylim(floor, 1.0 + 0.03 * (1.0 - floor))
 
 
-def _most_frequent(num_shown: int, number: int) -> str:
-    return f" ({num_shown} most frequent of {number})" if num_shown < number else ""
-
-
-def by_class(looked: Looked, curves: Floats) -> Picture:
-    """AP, precision and recall of the classes, the most frequent ones first."""
-    dataset, num_true = looked.dataset, _num_true(looked.dataset)
-    ones = np.ones((1, len(dataset.rows)), np.int32)
-    found = {name: values[0] for name, values in ClassCounts(looked).ratios(ones).items()}
-    known = np.flatnonzero(num_true)
-    chosen = known[np.argsort(-num_true[known], kind="stable")][:MAX_CLASSES]
-    at = percent(MATCH_IOU)
-    shown = {
-        "AP50": curves[chosen, AT_50].mean(axis=1),
-        f"precision at IoU .{at}": found[f"precision_{at}"][chosen],
-        f"recall at IoU .{at}": found[f"recall_{at}"][chosen],
-    }
-    series = [(name, np.nan_to_num(rates), None, plotting.look(k)) for k, (name, rates) in enumerate(shown.items())]
-    canvas, (ax,) = plotting.new_panels(0.95 + 0.52 * max(len(chosen), 2), 1)
-    names = [f"{one_line(dataset.classes[k])} ({num_true[k]:,})" for k in chosen]
-    plotting.bars(ax, names, series)
-    ax.set(xlim=(0, 1.1), xticks=np.arange(0, 1.01, 0.2))
-    plotting.legend_below(canvas, [ax])
-    return Picture(
-        slug="classes",
-        title=f"Class by class{_most_frequent(len(chosen), len(known))}",
-        caption="In brackets: true objects of the class. A class that is seldom predicted can have a high precision "
-        "and a low recall; one that is predicted too often, the reverse. The tables above have the intervals.",
-        canvas=canvas,
-    )
-
-
 def scores_differ(dataset: Dataset) -> bool:
     """Whether predictions are ranked by anything at all."""
     scores = dataset.predictions.scores
@@ -154,7 +123,7 @@ def scores_differ(dataset: Dataset) -> bool:
 
 def calibration(looked: Looked) -> Picture:
     """How often predictions of a score are right, and how many there are of each."""
-    states, scores = looked.by_class.states[IOUS.index(MATCH_IOU)], looked.dataset.predictions.scores
+    states, scores = looked.by_class.states[AT_MATCH], looked.dataset.predictions.scores
     counts = states != IGNORED
     right, scores = states[counts] == TRUE, scores[counts]
     edges = np.linspace(min(0.0, scores.min(initial=0.0)), max(1.0, scores.max(initial=1.0)), NUM_BINS + 1)
@@ -164,7 +133,7 @@ def calibration(looked: Looked) -> Picture:
     plotting.diagonal(left, 1, "score is the chance")
     left.set(xlabel="score (mean of the group)", ylabel="share that is right", title="is the score right?")
     for label, chosen, looks in (("matched", right, plotting.look(0)), ("false", ~right, plotting.look(1))):
-        plotting.distribution(below, scores[chosen], looks, f"{label} ({counted(int(chosen.sum()), 'prediction')})")
+        plotting.distribution(below, scores[chosen], looks, f"{label} ({plural(int(chosen.sum()), 'prediction')})")
     below.set(xlabel="score", ylabel="share at or below", ylim=(0, 1.01), title="scores of matched and false")
     plotting.legend_below(canvas, [left, below])
     return Picture(

@@ -4,7 +4,6 @@ The last of several predictions files is the one looked at closely; the others s
 Objects are matched as evaluate matches them, by the same code and the same section of the recipe.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from pipeline.tasks.detection.infer.sources import image_limits
 from pipeline.tasks.detection.recipe import Evaluate, Infer, Visualize
 from pipeline.tasks.detection.rows import DetectionPrediction
 from pipeline.tasks.detection.visualize import curves, errors, images, training
-from pipeline.tasks.detection.visualize.worst import ORDER, JudgedImage, judge
+from pipeline.tasks.detection.visualize.worst import ORDER, judge
 from schemas.rows import Figure
 
 IMAGES = "Image by image"
@@ -42,17 +41,15 @@ def draw_pair(job: PairDrawJob) -> Iterator[Figure]:
 
 def hash_images(predictions: Sequence[DetectionPrediction], image_root: Path) -> str:
     """One hash over the images that the predictions name; the code of the error for each that cannot be read."""
-    digest = hashlib.sha256()
     folder = ImageFolder(image_root, image_limits(Infer()))
-    for row in predictions:
-        for name in row.images[:1]:
-            digest.update(f"{name}\0{folder.sha256(name)}\n".encode())
-    return digest.hexdigest()
+    return folder.sha256_of(name for row in predictions for name in row.images[:1])
 
 
 def sections(job: DrawJob) -> Iterator[Section]:
     """Everything there is to draw, one at a time."""
-    rows = _drawable(job)
+    rows: Sequence[DetectionPrediction] = next(reversed(job.predictions.values()), ())
+    if not rows:
+        raise UserError("there are no predictions to draw", remedy="run `baton infer` first")
     evaluate, visualize = job.score_options or Evaluate(), job.options or Visualize()
     figures = Figures(collect(rows, reading_of(evaluate)), evaluate)
     judged = judge(figures)
@@ -60,33 +57,21 @@ def sections(job: DrawJob) -> Iterator[Section]:
     yield "What goes wrong", _errors(figures)
     yield "How the texts were read", [errors.reading(rows)]
     album = images.Album(job.image_root)
-    sheets = _sheets(judged)
-    yield "Images at a glance", (images.draw_sheet(one, album) for one in sheets)
     shown = judged[: visualize.num_images]
-    with_scores = len({one.score for image in judged for one in image.explained.objects}) > 1
+    with_scores = len({one.score for image in judged for one in image.objects}) > 1
     yield IMAGES, (images.side_by_side(image, album, with_scores=with_scores) for image in shown)
     if len(shown) < len(judged):
         job.note(
             f"{len(shown):,} of {len(judged):,} images are shown one by one, the worst first: "
             "visualize.num_images sets how many."
         )
-    album.tell(job.note, len({image.row.id for found in (shown, *(one.images for one in sheets)) for image in found}))
+    album.tell(job.note, len(shown))
     yield LEARNING, _learning(job, evaluate)
-
-
-def _drawable(job: DrawJob) -> Sequence[DetectionPrediction]:
-    """The rows of the last file."""
-    rows = list(job.predictions.values())[-1] if job.predictions else []
-    if not rows:
-        raise UserError("there are no predictions to draw", remedy="run `baton infer` first")
-    return rows
 
 
 def _quality(figures: Figures) -> Iterator[Picture]:
     if curves.has_truth(figures.dataset):
-        precision = curves.precision_curves(figures)
-        yield curves.precision_recall(figures.dataset, precision)
-        yield curves.by_class(figures.looked, precision)
+        yield curves.precision_recall(figures.dataset, curves.precision_curves(figures))
     if curves.scores_differ(figures.dataset):
         yield curves.calibration(figures.looked)
 
@@ -95,21 +80,8 @@ def _errors(figures: Figures) -> Iterator[Picture]:
     if len(figures.dataset.truths) or len(figures.dataset.predictions):
         yield errors.error_types(figures)
         yield errors.confusion(figures.looked)
-        yield errors.repeats(figures.by_image)
     if curves.has_truth(figures.dataset):
         yield errors.found_by_size(figures.looked)
-
-
-def _sheets(judged: Sequence[JudgedImage]) -> list[images.Sheet]:
-    """The worst images and, where there are more, images of all kinds."""
-    size = images.SHEET_SIZE
-    worst = images.Sheet("The worst images", "worst", "The images on which the model does worst.", judged[:size])
-    if len(judged) <= size:
-        return [worst]
-    step = (len(judged) - 1) / (size - 1)
-    how = f"{size} images at equal steps through all {len(judged):,}, from the worst to the best."
-    spread = [judged[round(k * step)] for k in range(size)]
-    return [worst, images.Sheet("From the worst to the best", "spread", how, spread)]
 
 
 def _learning(job: DrawJob, evaluate: Evaluate) -> Iterator[Picture]:

@@ -1,26 +1,23 @@
-"""Pictures of what goes wrong: kinds of errors, confusions, repetitions, what is not found, texts hard to read."""
+"""Pictures of what goes wrong: kinds of errors, confusions, what is not found, texts hard to read."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pipeline.look import heat_maps, plotting
-from pipeline.look.numbers import words
+from pipeline.look.numbers import plural, words
 from pipeline.look.picture import Picture
-from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate.dataset import Dataset
 from pipeline.tasks.detection.evaluate.explain import (
+    AT_MATCH,
     BACKGROUND_IOU,
     ERROR_TYPES,
-    IOUS,
     MATCH_IOU,
-    REPEAT_IOU,
     Looked,
     matched_ious,
     percent,
@@ -28,10 +25,10 @@ from pipeline.tasks.detection.evaluate.explain import (
 from pipeline.tasks.detection.evaluate.figures import Figures
 from pipeline.tasks.detection.evaluate.glossary import STATUSES
 from pipeline.tasks.detection.evaluate.kernels import FALSE, TRUE, Ints
-from pipeline.tasks.detection.evaluate.matching import counted_truths
+from pipeline.tasks.detection.evaluate.matching import counted_truths, found_truths
 from pipeline.tasks.detection.rows import DetectionPrediction
 from pipeline.tasks.detection.visualize.curves import draw_rates
-from pipeline.tasks.detection.visualize.looks import counted, one_line
+from pipeline.tasks.detection.visualize.outlines import one_line
 
 MAX_CLASSES = 14  # rows of the table of classes
 NUM_SIZES = 8  # groups of true objects by size
@@ -80,8 +77,7 @@ def confusion_table(looked: Looked) -> tuple[NDArray[np.int64], list[str], list[
     classes the most frequent stand by themselves.
     """
     dataset = looked.dataset
-    at = IOUS.index(MATCH_IOU)
-    states, matched = looked.agnostic.states[at], looked.agnostic.matched[at]
+    states, matched = looked.agnostic.states[AT_MATCH], looked.agnostic.matched[AT_MATCH]
     chosen = _frequent(dataset)
     names = [one_line(dataset.classes[k]) for k in chosen]
     has_others = len(chosen) < len(dataset.classes)
@@ -93,9 +89,7 @@ def confusion_table(looked: Looked) -> tuple[NDArray[np.int64], list[str], list[
     hits = np.flatnonzero(states == TRUE)
     np.add.at(table, (truth[matched[hits]], predicted[hits]), 1)
     np.add.at(table[-1], predicted[states == FALSE], 1)
-    is_found = np.zeros(len(truth), np.bool_)
-    is_found[matched[hits]] = True
-    lost = counted_truths(dataset.truths) & ~is_found
+    lost = counted_truths(dataset.truths) & ~found_truths(looked.agnostic, AT_MATCH, len(truth))
     np.add.at(table[:, -1], truth[lost], 1)
     names += [OTHERS] if has_others else []
     kept = table.sum(axis=1) > 0  # no row for a class that is never true
@@ -144,59 +138,11 @@ def confusion(looked: Looked) -> Picture:
     )
 
 
-def repeats(counts: Mapping[str, Floats]) -> Picture:
-    """How many objects the model names: against the truth, and where most of them stand."""
-    true, predicted = counts["num_gt"], counts["num_preds"]
-    canvas, (left, right) = plotting.new_panels(3.9, 2)
-    _draw_numbers(left, true, predicted)
-    share = np.arange(len(predicted) + 1) / len(predicted)
-    for label, values, index in (
-        (f"predictions ({predicted.sum():,.0f})", predicted, 0),
-        (f"repetitions ({counts['num_duplicates'].sum():,.0f})", counts["num_duplicates"], 1),
-        (f"true objects ({true.sum():,.0f})", true, 2),
-    ):
-        if values.sum():
-            most = np.concatenate([[0.0], np.cumsum(np.sort(values)[::-1]) / values.sum()])
-            right.plot(share, most, label=label, **plotting.look(index).stroke)
-    right.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="share of the images, those with most first", ylabel="share of them")
-    right.set_title("where most of them stand")
-    plotting.percent(right.xaxis, right.yaxis)
-    plotting.legend_below(canvas, [left, right])
-    return Picture(
-        slug="repeats",
-        title="How much it says",
-        caption="Left: each mark is the images with so many true and predicted objects; above the line the model says "
-        f"too much. Right: a repetition overlaps an earlier prediction of its class with an IoU of at least "
-        f"{REPEAT_IOU}. A curve that rises at once stands in a few images: bursts of the same object over and over.",
-        canvas=canvas,
-    )
-
-
-def _draw_numbers(ax: Axes, true: Floats, predicted: Floats) -> None:
-    """Images by their numbers of true and predicted objects; a larger mark is more images."""
-    pairs, number = np.unique(np.stack([true, predicted], axis=1), axis=0, return_counts=True)
-    sizes = 10 + 240 * number / number.max()
-    marks: dict[str, Any] = {"color": plotting.BLUE, "alpha": 0.65, "edgecolors": plotting.INK, "linewidths": 0.5}
-    ax.scatter(pairs[:, 0], pairs[:, 1], s=sizes, **marks)
-    end = float(max(true.max(initial=1.0), 1.0))
-    plotting.diagonal(ax, end, "as many as there are")
-    top = float(max(predicted.max(initial=1.0), end))
-    ax.set(xlabel="true objects", ylabel="predicted objects", title="images by their numbers of objects")
-    if top > 8 * end:  # a burst would press all the others to the bottom
-        ax.set_yscale("symlog", linthresh=end)
-        ax.set_ylim(-0.05 * end, 1.6 * top)
-    for axis in (ax.xaxis, *([ax.yaxis] if top <= 8 * end else [])):
-        axis.set_major_locator(MaxNLocator(integer=True))
-
-
 def found_by_size(looked: Looked) -> Picture:
     """Which true objects are found, by size and by how many others there are; and how well matches fit."""
-    dataset, at = looked.dataset, IOUS.index(MATCH_IOU)
-    truths, states = dataset.truths, looked.by_class.states[at]
-    is_found = np.zeros(len(truths), np.bool_)
-    is_found[looked.by_class.matched[at][states == TRUE]] = True
+    dataset, truths = looked.dataset, looked.dataset.truths
     counts = counted_truths(truths)
-    found, side = is_found[counts], np.sqrt(truths.areas[counts])
+    found, side = found_truths(looked.by_class, AT_MATCH, len(truths))[counts], np.sqrt(truths.areas[counts])
     images = truths.image[counts]
     canvas, (left, middle, right) = plotting.new_panels(3.5, 3)
     edges = np.unique(np.quantile(side, np.linspace(0, 1, NUM_SIZES + 1))) if len(side) else np.array([0.0])
@@ -208,7 +154,7 @@ def found_by_size(looked: Looked) -> Picture:
     draw_rates(middle, found, crowding, crowding.astype(np.float64), markersize=4)
     middle.set(xlabel="true objects in the image (at the end: or more)", title="by number of objects")
     middle.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ious = matched_ious(looked, at)[states == TRUE]
+    ious = matched_ious(looked)[looked.by_class.states[AT_MATCH] == TRUE]
     plotting.distribution(right, ious, plotting.look(0))
     right.set(xlim=(MATCH_IOU, 1), ylim=(0, 1.01), xlabel="IoU of a match", ylabel="share at or below")
     right.set_title("how well matches fit")
@@ -234,37 +180,26 @@ def reading(rows: Sequence[DetectionPrediction]) -> Picture:
     repairs = Counter(repair for row in rows for repair in row.repairs)
     dropped = Counter(one.code for row in rows for one in row.dropped)
     panels: list[tuple[str, Mapping[str, int]]] = [
-        ("records by status", {name: statuses[name] for name in STATUSES if statuses[name]})
+        ("records by status", {name: statuses[name] for name in STATUSES if statuses[name]}),
+        ("records not run, by reason", dict(failures.most_common(MAX_BARS))),
+        ("records by repair", dict(repairs.most_common(MAX_BARS))),
+        ("dropped objects by reason", dict(dropped.most_common(MAX_BARS))),
     ]
-    panels += [
-        (title, dict(found.most_common(MAX_BARS)))
-        for title, found in (
-            ("records not run, by reason", failures),
-            ("records by repair", repairs),
-            ("dropped objects by reason", dropped),
-        )
-        if found
-    ]
+    panels = [(title, found) for title, found in panels if found]
     most = max(len(found) for _, found in panels)
     num_columns = len(panels) if len(panels) <= 3 else 2
     height = (0.75 + 0.27 * most) * -(-len(panels) // num_columns)
     canvas, axes = plotting.new_panels(height, len(panels), num_columns)
     for index, (ax, (title, found)) in enumerate(zip(axes, panels, strict=True)):
-        _draw_counts(ax, title, found, plotting.look(index))
-        ax.set_ylim(most - 0.5, -0.5)  # bars of one thickness in all panels
+        plotting.bars(ax, [*map(words, found)], [("", list(found.values()), None, plotting.look(index))], ",.0f")
+        ax.set(title=title, xlim=(0, 1.25 * max(found.values())), ylim=(most - 0.5, -0.5))  # bars of one thickness
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     num_salvaged = sum(len(row.salvaged) for row in rows)
-    salvaged = f" {counted(num_salvaged, 'object')} stood complete before the text was cut." if num_salvaged else ""
+    salvaged = f" {plural(num_salvaged, 'object')} stood complete before the text was cut." if num_salvaged else ""
     return Picture(
         slug="texts",
         title="How the texts were read",
-        caption=f"Of {counted(len(rows), 'record')}. Repaired texts are read to the end and lose nothing; those that "
+        caption=f"Of {plural(len(rows), 'record')}. Repaired texts are read to the end and lose nothing; those that "
         "are truncated, empty output or no JSON count as answers without objects." + salvaged,
         canvas=canvas,
     )
-
-
-def _draw_counts(ax: Axes, title: str, found: Mapping[str, int], looks: plotting.Look) -> None:
-    plotting.bars(ax, [words(name) for name in found], [("", list(found.values()), None, looks)], ",.0f")
-    ax.set_title(title)
-    ax.set_xlim(0, 1.25 * max(found.values()))
-    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))

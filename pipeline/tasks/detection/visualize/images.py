@@ -1,10 +1,10 @@
-"""Single images: the truth beside one prediction, or beside several models'; and sheets of many, both in one."""
+"""Single images: the truth beside one prediction, or beside several models'."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -13,9 +13,8 @@ from PIL import Image
 
 from pipeline.contract.jobs import PairDrawJob
 from pipeline.look import plotting
-from pipeline.look.numbers import end_of, words
+from pipeline.look.numbers import plural, words
 from pipeline.look.picture import Picture
-from pipeline.tasks.detection.evaluate import explain
 from pipeline.tasks.detection.evaluate.dataset import collect
 from pipeline.tasks.detection.evaluate.figures import Figures
 from pipeline.tasks.detection.evaluate.reading import reading_of
@@ -23,7 +22,7 @@ from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.infer.sources import image_limits
 from pipeline.tasks.detection.recipe import Evaluate, Infer
 from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject
-from pipeline.tasks.detection.visualize.looks import (
+from pipeline.tasks.detection.visualize.outlines import (
     FALSE,
     FOUND,
     MATCHED,
@@ -31,20 +30,19 @@ from pipeline.tasks.detection.visualize.looks import (
     OBJECT_LOOKS,
     OBJECT_MEANINGS,
     UNCOUNTED,
-    counted,
+    Drawn,
+    draw_labels,
+    draw_outlines,
     one_line,
+    outlines_of,
 )
-from pipeline.tasks.detection.visualize.outlines import Drawn, draw_labels, draw_outlines, outlines_of
-from pipeline.tasks.detection.visualize.worst import ORDER, JudgedImage, facts_of, judge, text_of
+from pipeline.tasks.detection.visualize.worst import IGNORED, JudgedImage, facts_of, judge, text_of
 
 PANEL_IN = 4.86  # width of a panel; two fit beside each other
 TALLEST_IN, LOWEST_IN = 5.6, 1.3  # of a panel
 FLATTEST = 0.1  # height over width of a panel; what is flatter is shown stretched
 TITLE_IN, LEGEND_IN, EDGE_IN = 0.3, 0.34, 0.08
-SHEET_COLUMNS = 5
 MAX_COLUMNS = 3  # of the answers of several models
-CELL_TITLE_IN = 0.2
-SHEET_SIZE = 4 * SHEET_COLUMNS
 GROUND = "#e6e8ee"  # of a panel without an image
 
 
@@ -80,32 +78,32 @@ class Album:
             )
 
 
-def true_objects(image: JudgedImage, *, labelled: bool = True) -> list[Drawn]:
+def true_objects(image: JudgedImage) -> list[Drawn]:
     """The true objects of an image, to draw."""
     row = image.row
     drawn = []
     for index, one in enumerate(row.gt):
         look = UNCOUNTED if one.coco is not None and one.coco.iscrowd == 1 else FOUND
-        if look == FOUND and image.explained.matches[index] is None:
+        if look == FOUND and not image.is_found[index]:
             look = NOT_FOUND
         outlines = outlines_of(one, row.gt_coord_mode, (row.width, row.height))
-        drawn.append(Drawn(outlines, look, one_line(one.desc) if labelled else ""))
+        drawn.append(Drawn(outlines, look, one_line(one.desc)))
     return drawn
 
 
-def predicted_objects(image: JudgedImage, *, labelled: bool = True, with_scores: bool = False) -> list[Drawn]:
+def predicted_objects(image: JudgedImage, *, with_scores: bool = False) -> list[Drawn]:
     """The predicted objects of an image, to draw; those salvaged from a text that was cut, too."""
     row = image.row
     told: list[tuple[PredictedObject, str, str]] = []
-    for one in image.explained.objects:
-        look = {explain.MATCHED: MATCHED, explain.IGNORED: UNCOUNTED}.get(one.kind, FALSE)
+    for one in image.objects:
+        look = {MATCHED: MATCHED, IGNORED: UNCOUNTED}.get(one.kind, FALSE)
         fate = f"IoU {one.iou:.2f}" if look == MATCHED else "not counted" if look == UNCOUNTED else one.kind
         score = f" {one.score:.2f}" if with_scores else ""
         told.append((one.predicted, look, f"{one_line(one.predicted.desc)}{score}, {fate}"))
     known = {id(one) for one, _, _ in told}
     told += [(one, UNCOUNTED, f"{one_line(one.desc)}, salvaged") for one in row.salvaged if id(one) not in known]
     size = row.width, row.height
-    return [Drawn(outlines_of(one, row.coord_mode, size), look, text if labelled else "") for one, look, text in told]
+    return [Drawn(outlines_of(one, row.coord_mode, size), look, text) for one, look, text in told]
 
 
 def side_by_side(image: JudgedImage, album: Album, *, with_scores: bool) -> Picture:
@@ -144,72 +142,11 @@ def _draw_panels(row: DetectionPrediction, album: Album, panels: Sequence[tuple[
         _draw_image(ax, row, photograph)
         draw_outlines(ax, objects)
         left_out = draw_labels(ax, objects)[1]
-        rest = f" ({counted(left_out, 'label')} found no room)" if left_out else ""
+        rest = f" ({plural(left_out, 'label')} found no room)" if left_out else ""
         x, y, _, _ = _share_of(canvas, (middle, bottom + height + 0.07, 0, 0))
         canvas.text(x, y, title + rest, ha="center", va="bottom", fontsize=9.5 if columns < 3 else 9, fontweight="bold")
     _draw_legend(canvas, {one.look for _, objects in panels for one in objects})
     return canvas
-
-
-class Sheet(NamedTuple):
-    """What is on a sheet: ``images``, and ``how`` they were chosen."""
-
-    title: str
-    slug: str
-    how: str
-    images: Sequence[JudgedImage]
-
-
-def draw_sheet(sheet: Sheet, album: Album) -> Picture:
-    """Up to `SHEET_SIZE` images with true and predicted objects over each other, without labels."""
-    images = sheet.images
-    cell = (plotting.WIDTH_IN - 2 * EDGE_IN) / SHEET_COLUMNS
-    side = cell - EDGE_IN
-    lines = [images[start : start + SHEET_COLUMNS] for start in range(0, len(images), SHEET_COLUMNS)]
-    heights = [max(side * min(_aspect_of(image.row), 1.0) for image in line) for line in lines]
-    step = CELL_TITLE_IN + EDGE_IN
-    canvas = plotting.new_figure(sum(heights) + len(lines) * step + LEGEND_IN, automatic=False)
-    looks: set[str] = set()
-    top = canvas.get_figheight()
-    for line, height in zip(lines, heights, strict=True):
-        top -= CELL_TITLE_IN
-        for column, image in enumerate(line):
-            left = 1.5 * EDGE_IN + column * cell
-            looks |= _draw_cell(canvas, image, album, (left, top, side, height))
-        top -= height + EDGE_IN
-    _draw_legend(canvas, looks)
-    return Picture(
-        slug=sheet.slug,
-        title=sheet.title,
-        caption=f"{sheet.how} The numbers are places in the order of all images, {ORDER}. "
-        "True and predicted objects lie over each other: dotted blue with solid green is a match.",
-        canvas=canvas,
-        record_ids=tuple(image.row.id for image in images),
-        shows_photograph=True,
-    )
-
-
-def _draw_cell(canvas: Canvas, image: JudgedImage, album: Album, room: tuple[float, float, float, float]) -> set[str]:
-    """One image of a sheet with its heading; ``room`` is left, top, width, height in inches. Returns its looks."""
-    left, top, side, height = room
-    aspect = _aspect_of(image.row)
-    across, up = (side, side * aspect) if side * aspect <= height else (height / aspect, height)
-    ax = canvas.add_axes(_share_of(canvas, (left + (side - across) / 2, top - up, across, up)))
-    _draw_image(ax, image.row, album.open(image.row, round(side * plotting.DPI)), brief=True)
-    objects = [*true_objects(image, labelled=False), *predicted_objects(image, labelled=False)]
-    draw_outlines(ax, objects, scale=0.8)
-    _write_heading(canvas, image, (left, top + 0.03), side)
-    return {one.look for one in objects}
-
-
-def _write_heading(canvas: Canvas, image: JudgedImage, at_in: tuple[float, float], width_in: float) -> None:
-    """Place, id and F1, with no more of the id than there is room for."""
-    f1 = "no objects" if image.score.f1 is None else f"F1 {image.score.f1:.2f}"
-    heading = canvas.text(*_share_of(canvas, (*at_in, 0, 0))[:2], "", fontsize=7, ha="left", va="bottom")
-    for length in range(20, 0, -1):
-        heading.set_text(f"{image.place}. {end_of(image.row.id, length)}  {f1}")
-        if heading.get_window_extent().width <= width_in * plotting.DPI:
-            return
 
 
 def _aspect_of(row: DetectionPrediction) -> float:
@@ -217,13 +154,13 @@ def _aspect_of(row: DetectionPrediction) -> float:
     return min(max(max(row.height, 1) / max(row.width, 1), FLATTEST), 1 / FLATTEST)
 
 
-def _draw_image(ax: Axes, row: DetectionPrediction, photograph: Image.Image | str, *, brief: bool = False) -> None:
+def _draw_image(ax: Axes, row: DetectionPrediction, photograph: Image.Image | str) -> None:
     """The image over the whole panel, whose axes are pixels of the image, y down; or an empty canvas that says why."""
     width, height = max(row.width, 1), max(row.height, 1)
     if isinstance(photograph, str):
         ax.set_facecolor(GROUND)
-        text = f"no image: {words(photograph)}" if not brief else "no image"
-        plotting.write(ax, 0.5, 0.5, text, fontsize=7 if brief else 10, color=plotting.SOFT, transform=ax.transAxes)
+        style: dict[str, Any] = {"fontsize": 10, "color": plotting.SOFT, "transform": ax.transAxes}
+        plotting.write(ax, 0.5, 0.5, f"no image: {words(photograph)}", **style)
     else:
         ax.imshow(photograph, extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
     ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
@@ -254,15 +191,15 @@ def _draw_legend(canvas: Canvas, looks: set[str]) -> None:
 
 def _truth_title(image: JudgedImage) -> str:
     crowds = len(image.row.gt) - image.score.num_gt
-    text = f"truth: {counted(image.score.num_gt, 'object')}"
-    text += f" and {counted(crowds, 'crowd')}" if crowds else ""
+    text = f"truth: {plural(image.score.num_gt, 'object')}"
+    text += f" and {plural(crowds, 'crowd')}" if crowds else ""
     return f"{text}, {image.num_not_found} not found" if image.num_not_found else text
 
 
 def _prediction_title(image: JudgedImage) -> str:
     if image.row.status == "not_run":
         return f"no prediction: {words(image.row.error or 'not run')}"
-    text = f"prediction: {counted(image.score.num_preds, 'object')}"
+    text = f"prediction: {plural(image.score.num_preds, 'object')}"
     return f"{text}, {image.score.num_false} false" if image.score.num_false else text
 
 
@@ -271,7 +208,7 @@ def _caption(image: JudgedImage) -> str:
     row = image.row
     parts = [f"{row.error}: {row.error_detail}." if row.error_detail else f"{row.error}."] if row.error else []
     if row.salvaged and image.score.num_preds == len(row.preds):
-        parts.append(f"{counted(len(row.salvaged), 'object')} complete before the text was cut, not counted.")
+        parts.append(f"{plural(len(row.salvaged), 'object')} complete before the text was cut, not counted.")
     if row.images:
         parts.append(f"{', '.join(row.images)}, {row.width} x {row.height} pixels.")
     return " ".join(parts)
@@ -293,36 +230,24 @@ def pair_pictures(job: PairDrawJob) -> Iterator[Picture]:
 
 
 def _draw_record(place: int, images: Mapping[str, JudgedImage], album: Album) -> Picture:
-    """One image: the truth, and a panel for each model."""
+    """One image: the truth, and for each model what it wrote, over the true objects that it did not find."""
     first = next(iter(images.values()))
-    panels: list[tuple[str, list[Drawn]]] = [(f"truth: {counted(first.score.num_gt, 'object')}", _truth(first))]
-    panels += [(_answer_title(label, image), _answer(image)) for label, image in images.items()]
+    # Among the truth itself, whether objects were found differs by model.
+    truth = [replace(one, look=FOUND if one.look == NOT_FOUND else one.look) for one in true_objects(first)]
+    panels = [(f"truth: {plural(first.score.num_gt, 'object')}", truth)]
+    told = []
+    for label, image in images.items():
+        score, missed = image.score, [one for one in true_objects(image) if one.look in (NOT_FOUND, UNCOUNTED)]
+        f1 = "" if score.f1 is None else f", F1 {score.f1:.2f}"
+        title = f"{one_line(label)}: {plural(score.num_preds, 'object')}{f1}"
+        panels.append((title, [*missed, *predicted_objects(image)]))
+        counts = f"{score.num_matched} found, {image.num_not_found} not found, {score.num_false} false"
+        told.append(f"{label}: {counts} ({score.status})")
     return Picture(
         slug=f"pair_{place:03d}",
         title=f"{place}. {one_line(first.row.id, 80)}",
-        caption="; ".join(f"{label}: {_told(image)}" for label, image in images.items()) + ".",
+        caption="; ".join(told) + ".",
         canvas=_draw_panels(first.row, album, panels),
         record_ids=(first.row.id,),
         shows_photograph=True,
     )
-
-
-def _truth(image: JudgedImage) -> list[Drawn]:
-    """True objects by themselves: whether they were found differs by model."""
-    return [replace(one, look=FOUND if one.look == NOT_FOUND else one.look) for one in true_objects(image)]
-
-
-def _answer(image: JudgedImage) -> list[Drawn]:
-    """What a model wrote, over the true objects that it did not find."""
-    missed = [one for one in true_objects(image) if one.look in (NOT_FOUND, UNCOUNTED)]
-    return [*missed, *predicted_objects(image)]
-
-
-def _answer_title(label: str, image: JudgedImage) -> str:
-    f1 = "" if image.score.f1 is None else f", F1 {image.score.f1:.2f}"
-    return f"{one_line(label)}: {counted(image.score.num_preds, 'object')}{f1}"
-
-
-def _told(image: JudgedImage) -> str:
-    score = image.score
-    return f"{score.num_matched} found, {image.num_not_found} not found, {score.num_false} false ({score.status})"

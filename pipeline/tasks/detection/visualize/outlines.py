@@ -1,6 +1,6 @@
-"""Outlines of objects on an Axes, and labels beside them that do not overlap."""
+"""How objects look: their outlines on an Axes, and labels beside them that do not overlap."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,20 +12,46 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
+from pipeline.look import numbers, plotting
 from pipeline.tasks.detection import geometry
 from pipeline.tasks.detection.rows import CoordMode, PredictedObject, Rle, TrueObject
-from pipeline.tasks.detection.visualize.looks import OBJECT_LOOKS, RIM
 
 Points = NDArray[np.float64]
 
+FOUND, MATCHED, NOT_FOUND, FALSE, UNCOUNTED = "found", "matched", "not found", "false", "uncounted"
+
+# Colours of one brightness over a dark rim, which stand out from light and from dark images; and lines that tell the
+# same without colours. What is predicted is thinner and lies above what is true.
+OBJECT_LOOKS: Mapping[str, plotting.Look] = {
+    FOUND: plotting.Look("#7cc7f2", (0, (1.2, 1.0)), width=2.4),
+    NOT_FOUND: plotting.Look("#ffd54a", (0, (3.6, 1.8)), width=2.4),
+    MATCHED: plotting.Look("#2fe0a0", "-", width=1.3),
+    FALSE: plotting.Look("#ff7a45", (0, (7.5, 2.2, 1.6, 2.2)), width=1.7),
+    UNCOUNTED: plotting.Look("#d7d9e0", (0, (1.0, 3.0)), width=1.5),
+}
+OBJECT_MEANINGS: Mapping[str, str] = {
+    FOUND: "true, found",
+    NOT_FOUND: "true, not found",
+    MATCHED: "predicted, matched",
+    FALSE: "predicted, false",
+    UNCOUNTED: "not counted",
+}
+RIM = "#14171f"
 LABEL_SIZE = 8.0  # points
 LABEL_PAD = 2.0  # pixels between the letters and the edge of their ground
 GAP = 2.5  # pixels between an outline and its label, and between labels
 REACHES = (14.0, 30.0, 52.0, 80.0, 115.0)  # pixels from an outline at which a label is still tried, with a line to it
 SMALL = 60.0  # pixels: objects smaller than a label is wide, which it would hide
 SAME = 4.0  # pixels between the corners of objects that count as being in one place
+MAX_NAME = 22  # characters of a class name in a label
 MAX_LABELS = 150  # of a panel: more are not read
 MAX_MASK_PIXELS = 16_000_000  # of a run-length encoded mask; of a larger one the box is drawn
+
+
+def one_line(text: str, length: int = MAX_NAME) -> str:
+    """A text that came from a model or a file as a name in a picture, cut at its end."""
+    flat = numbers.one_line(text)
+    return flat if len(flat) <= length else f"{flat[: length - 1]}…"
 
 
 @dataclass(frozen=True)
@@ -72,8 +98,8 @@ def _mask_outlines(given: Rle) -> list[Points]:
     return [np.asarray(line, dtype=np.float64) - 0.5 for line in lines]  # a pixel's middle is half a pixel in
 
 
-def draw_outlines(ax: Axes, objects: Sequence[Drawn], scale: float = 1.0) -> None:
-    """The outlines, those of a look in one collection. ``scale`` is of the widths of lines.
+def draw_outlines(ax: Axes, objects: Sequence[Drawn]) -> None:
+    """The outlines, those of a look in one collection.
 
     All rims lie below all lines: of two outlines in the same place both are seen, the upper one being thinner.
     """
@@ -81,8 +107,8 @@ def draw_outlines(ax: Axes, objects: Sequence[Drawn], scale: float = 1.0) -> Non
         chosen = [one for one in objects if one.look == name]
         closed = [np.vstack([points, points[:1]]) for one in chosen for points in one.outlines]
         if closed:
-            rim: dict[str, Any] = {"colors": RIM, "linewidths": scale * (look.width + 1.5), "alpha": 0.6}
-            line: dict[str, Any] = {"colors": look.color, "linewidths": scale * look.width, "linestyles": [look.line]}
+            rim: dict[str, Any] = {"colors": RIM, "linewidths": look.width + 1.5, "alpha": 0.6}
+            line: dict[str, Any] = {"colors": look.color, "linewidths": look.width, "linestyles": [look.line]}
             ax.add_collection(LineCollection(closed, zorder=2.1, **rim), autolim=False)
             ax.add_collection(LineCollection(closed, zorder=2.2, label=name, **line), autolim=False)
 

@@ -2,32 +2,47 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from pipeline.look.numbers import words
-from pipeline.tasks.detection.evaluate import explain
-from pipeline.tasks.detection.evaluate.explain import ExplainedImage, ExplainedObject
+from pipeline.tasks.detection.evaluate.explain import AT_MATCH, Looked, matched_ious
 from pipeline.tasks.detection.evaluate.figures import Figures
-from pipeline.tasks.detection.evaluate.kernels import KINDS
+from pipeline.tasks.detection.evaluate.kernels import FALSE, KINDS, TRUE
+from pipeline.tasks.detection.evaluate.matching import found_truths
 from pipeline.tasks.detection.evaluate.score import score_rows
-from pipeline.tasks.detection.rows import DetectionPrediction, DetectionScore
-from pipeline.tasks.detection.visualize.looks import NOT_FOUND
+from pipeline.tasks.detection.rows import DetectionPrediction, DetectionScore, PredictedObject
+from pipeline.tasks.detection.visualize.outlines import MATCHED, NOT_FOUND
 from schemas.rows import Fact, FigureText, TextMark
 
 ORDER = "worst first: lowest F1, then most errors"
-REPEATED = "repeated"
+IGNORED, REPEATED = "ignored", "repeated"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedObject:
+    """``kind`` is "matched", "ignored" (on a crowd) or one of `kernels.KINDS`; ``iou`` that with its match, 0 without.
+    ``label`` is its class, after folding and synonyms."""
+
+    predicted: PredictedObject
+    label: str
+    score: float
+    kind: str
+    iou: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedImage:
-    """One image, its row of scores as evaluate writes it, and its ``place`` in the order, from 1."""
+    """One image, its row of scores as evaluate writes it, and its ``place`` in the order, from 1.
 
-    explained: ExplainedImage
+    ``objects`` are the predicted ones in order of generation; of true object g, ``labels[g]`` is its class.
+    """
+
+    row: DetectionPrediction
     score: DetectionScore
+    objects: tuple[JudgedObject, ...]
+    labels: tuple[str, ...]
+    is_found: tuple[bool, ...]
     place: int = 0
-
-    @property
-    def row(self) -> DetectionPrediction:
-        """The prediction."""
-        return self.explained.row
 
     @property
     def num_not_found(self) -> int:
@@ -43,10 +58,54 @@ class JudgedImage:
 
 
 def judge(figures: Figures) -> list[JudgedImage]:
-    """The images, worst first: lowest F1, then most errors, then lowest mean IoU, then as they stood."""
-    pairs = zip(explain.explain(figures.looked), score_rows(figures), strict=True)
-    found = sorted((JudgedImage(explained=image, score=score) for image, score in pairs), key=_badness)
-    return [replace(image, place=place) for place, image in enumerate(found, start=1)]
+    """The images, worst first: lowest F1, then most errors, then lowest mean IoU, then as they stood.
+
+    Objects are matched at IoU 0.5 by class, as the scores of evaluate are.
+    """
+    looked, dataset = figures.looked, figures.dataset
+    objects, labels = _objects(looked), [dataset.classes[k] for k in dataset.truths.label]
+    is_found = found_truths(looked.by_class, AT_MATCH, len(dataset.truths)).tolist()
+    edges = np.arange(len(dataset.rows) + 1)
+    starts, true_starts = (
+        np.searchsorted(side.image, edges).tolist() for side in (dataset.predictions, dataset.truths)
+    )
+    images = []
+    for n, score in zip(dataset.in_order_of_file(), score_rows(figures), strict=True):
+        mine, true = slice(*starts[n : n + 2]), slice(*true_starts[n : n + 2])
+        images.append(
+            JudgedImage(
+                row=dataset.rows[n],
+                score=score,
+                objects=tuple(objects[mine]),
+                labels=tuple(labels[true]),
+                is_found=tuple(is_found[true]),
+            )
+        )
+    return [replace(image, place=place) for place, image in enumerate(sorted(images, key=_badness), start=1)]
+
+
+def _objects(looked: Looked) -> list[JudgedObject]:
+    """All predicted objects, image by image as the dataset has them."""
+    dataset = looked.dataset
+    found = zip(
+        (one for row in dataset.predicted for one in row),
+        dataset.predictions.label.tolist(),
+        dataset.predictions.scores.tolist(),
+        looked.by_class.states[AT_MATCH].tolist(),
+        looked.errors.kinds.tolist(),
+        matched_ious(looked).tolist(),
+        strict=True,
+    )
+    return [
+        JudgedObject(
+            predicted=predicted,
+            label=dataset.classes[label],
+            score=score,
+            kind={TRUE: MATCHED, FALSE: KINDS[kind]}.get(state, IGNORED),
+            iou=iou,
+        )
+        for predicted, label, score, state, kind, iou in found
+    ]
 
 
 def _badness(image: JudgedImage) -> tuple[float, int, float]:
@@ -57,10 +116,9 @@ def _badness(image: JudgedImage) -> tuple[float, int, float]:
 def facts_of(image: JudgedImage) -> dict[str, Fact]:
     """What the report's page filters and sorts by."""
     row = image.row
-    classes = {*image.explained.labels, *(one.label for one in image.explained.objects)}
     return {
         "status": row.status,
-        "class": tuple(sorted(classes)),
+        "class": tuple(sorted({*image.labels, *(one.label for one in image.objects)})),
         "error": image.errors,
         "failure": row.error if row.status == "not_run" else None,
         "repair": tuple(map(words, row.repairs)),
@@ -80,8 +138,8 @@ def text_of(image: JudgedImage) -> FigureText | None:
     row = image.row
     if not row.raw_output:
         return None
-    marks = [mark for one in image.explained.objects if (mark := _mark(one)) is not None]
-    counted = {id(one.predicted) for one in image.explained.objects}
+    marks = [_mark(one, one.predicted.span) for one in image.objects if one.predicted.span is not None]
+    counted = {id(one.predicted) for one in image.objects}
     for one in row.salvaged:
         if id(one) not in counted and one.span is not None:
             note = f"{one.desc}: complete before the text was cut, not counted"
@@ -93,12 +151,10 @@ def text_of(image: JudgedImage) -> FigureText | None:
     return FigureText(heading=f"What the model wrote{key}", text=row.raw_output, marks=tuple(marks))
 
 
-def _mark(one: ExplainedObject) -> TextMark | None:
-    if one.predicted.span is None:
-        return None
-    start, stop = one.predicted.span
-    if one.kind == explain.MATCHED:
+def _mark(one: JudgedObject, span: tuple[int, int]) -> TextMark:
+    start, stop = span
+    if one.kind == MATCHED:
         return TextMark(start=start, stop=stop, kind="good", note=f"{one.label}: matched, IoU {one.iou:.2f}")
-    if one.kind == explain.IGNORED:
+    if one.kind == IGNORED:
         return TextMark(start=start, stop=stop, kind="doubtful", note=f"{one.label}: not counted")
     return TextMark(start=start, stop=stop, kind="bad", note=f"{one.label}: false ({one.kind})")

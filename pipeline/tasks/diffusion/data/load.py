@@ -4,8 +4,9 @@ import gzip
 import hashlib
 import importlib
 import importlib.resources
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.tasks.diffusion.data.shapes import COLOURS, PLACES, SHAPES, draw_shapes
+from pipeline.tasks.diffusion.data.shapes import FACTORS, draw_shapes
 from pipeline.tasks.diffusion.pixels import Pixels
 from pipeline.tasks.diffusion.recipe import Data
+from pipeline.tasks.diffusion.rows import BETWEEN
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 MIN_IMAGES = 4  # of a class: some are held out, and a class is more than one image
@@ -27,25 +29,18 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DataSet:
-    """Images uint8 [N, S, S, C] and their classes, numbers int64 [N] into ``names``.
-
-    ``factors`` say what else is known of each image, by name: numbers int64 [N], and what they mean in
-    ``factor_names``.
-    """
+    """Images uint8 [N, S, S, C] and their classes, numbers int64 [N] into ``names``."""
 
     images: Pixels
     labels: Ints
     names: tuple[str, ...]
-    factors: Mapping[str, Ints] = field(default_factory=dict)
-    factor_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def take(self, chosen: Ints) -> "DataSet":
         """Some of the images, by number."""
-        factors = {name: values[chosen] for name, values in self.factors.items()}
-        return DataSet(self.images[chosen], self.labels[chosen], self.names, factors, self.factor_names)
+        return DataSet(self.images[chosen], self.labels[chosen], self.names)
 
     @property
     def sha256(self) -> str:
@@ -81,9 +76,11 @@ def load_split(data: Data) -> Split:
 
 
 def _shapes(data: Data) -> DataSet:
-    images, factors = draw_shapes(data.num_images, data.size, np.random.default_rng((data.seed, 0)))
-    known = {"colour": factors.colour, "place": factors.place}
-    return DataSet(images, factors.shape, SHAPES, known, {"colour": COLOURS, "place": PLACES})
+    """Classes say the factors that the recipe names: "disc", or "disc/red/top left"."""
+    images, drawn = draw_shapes(data.num_images, data.size, np.random.default_rng((data.seed, 0)))
+    values = [FACTORS[name] for name in data.factors]
+    labels = np.ravel_multi_index([drawn[name] for name in data.factors], [len(one) for one in values])
+    return DataSet(images, labels.astype(np.int64), tuple(BETWEEN.join(said) for said in product(*values)))
 
 
 def _digits(data: Data) -> DataSet:

@@ -1,11 +1,10 @@
 """Images whose factors are known: one shape in one colour at one place, on dark ground."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.tasks.diffusion.pixels import Pixels
+from pipeline.tasks.diffusion.recipe import Factor
 
 SHAPES = ("disc", "square", "triangle", "cross")
 PALETTE: dict[str, tuple[int, int, int]] = {
@@ -16,8 +15,8 @@ PALETTE: dict[str, tuple[int, int, int]] = {
     "magenta": (215, 75, 200),
     "white": (235, 235, 235),
 }
-COLOURS = tuple(PALETTE)
 PLACES = ("top left", "top right", "bottom left", "bottom right")
+FACTORS: dict[Factor, tuple[str, ...]] = {"shape": SHAPES, "colour": tuple(PALETTE), "place": PLACES}
 GROUND = 24.0  # of 255
 _FINE = 4  # samples along a side of a pixel
 _CENTRES = (0.31, 0.69)  # of the image, left and right, top and bottom
@@ -28,24 +27,16 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Factors:
-    """What each of N images shows, by number in `SHAPES`, `COLOURS` and `PLACES`: int64 [N] each."""
-
-    shape: Ints
-    colour: Ints
-    place: Ints
-
-
-def draw_shapes(num: int, size: int, generator: np.random.Generator) -> tuple[Pixels, Factors]:
-    """Images uint8 [num, size, size, 3] and their factors, which are drawn independently of each other."""
-    factors = Factors(*(generator.integers(0, count, num) for count in (len(SHAPES), len(COLOURS), len(PLACES))))
-    x = np.take(_CENTRES, factors.place % 2) + generator.uniform(-_JITTER, _JITTER, num)
-    y = np.take(_CENTRES, factors.place // 2) + generator.uniform(-_JITTER, _JITTER, num)
+def draw_shapes(num: int, size: int, generator: np.random.Generator) -> tuple[Pixels, dict[Factor, Ints]]:
+    """Images uint8 [num, size, size, 3] and what each shows, numbers int64 [num] into the values of `FACTORS`, which
+    are drawn independently of each other."""
+    factors = {name: generator.integers(0, len(values), num) for name, values in FACTORS.items()}
+    x = np.take(_CENTRES, factors["place"] % 2) + generator.uniform(-_JITTER, _JITTER, num)
+    y = np.take(_CENTRES, factors["place"] // 2) + generator.uniform(-_JITTER, _JITTER, num)
     radius = generator.uniform(*_RADII, num)
     light = generator.uniform(0.85, 1.0, num)
-    colours = np.array(list(PALETTE.values()), np.float64)[factors.colour] * light[:, None]
-    cover = np.stack([_cover(size, *one) for one in zip(factors.shape, x, y, radius, strict=True)])[..., None]
+    colours = np.array(list(PALETTE.values()), np.float64)[factors["colour"]] * light[:, None]
+    cover = np.stack([_cover(size, *one) for one in zip(factors["shape"], x, y, radius, strict=True)])[..., None]
     return np.rint(cover * colours[:, None, None] + (1.0 - cover) * GROUND).astype(np.uint8), factors
 
 
@@ -67,19 +58,3 @@ def _is_inside(shape: str, x: Floats, y: Floats) -> NDArray[np.bool_]:
     if shape == "triangle":
         return (y <= 0.8) & (2.0 * abs(x) - 1.2 <= y)
     return np.minimum(abs(x), abs(y)) <= 0.34 * (np.maximum(abs(x), abs(y)) <= 1.0)
-
-
-def read_factors(pixels: Pixels) -> tuple[Ints, Ints]:
-    """Colour and place of images uint8 [N, H, W, 3] that show one bright thing on dark ground, as numbers [N] each:
-    the nearest colour of the brightest pixels, and the quarter of the image in which the middle of the light lies."""
-    bright = np.clip(pixels.astype(np.float64) - GROUND, 0.0, None)
-    weight = bright.max(axis=3) + 1e-9
-    size = pixels.shape[1]
-    middle = (np.arange(size) + 0.5) / size
-    total = weight.sum(axis=(1, 2))
-    x, y = (weight.sum(axis=1) @ middle) / total, (weight.sum(axis=2) @ middle) / total
-    squared = weight**4  # the edges, mixed with the ground, count little
-    mean = (squared[..., None] * bright).sum(axis=(1, 2)) / squared.sum(axis=(1, 2))[:, None]
-    wanted = np.array(list(PALETTE.values()), np.float64) - GROUND
-    alike = (mean @ wanted.T) / (np.linalg.norm(mean, axis=1)[:, None] * np.linalg.norm(wanted, axis=1) + 1e-9)
-    return alike.argmax(axis=1), (x >= 0.5).astype(np.int64) + 2 * (y >= 0.5).astype(np.int64)

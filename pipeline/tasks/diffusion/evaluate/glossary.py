@@ -9,7 +9,8 @@ _HALVES = 'Of subject "real": between two halves of the real images, which are h
 GLOSSARY = (
     MetricDefinition(
         "accuracy", "1", "higher", "share of images that the judge takes for the class that was asked for; of subject "
-        '"real", of the held-out real images beside: how often the judge is right'),
+        '"real", of the held-out real images beside: how often the judge is right; by value: that it sees this one '
+        "thing, where a class says several"),
     MetricDefinition(
         "label_probability", "1", "higher", "probability that the judge gives the class that was asked for"),
     MetricDefinition(
@@ -35,7 +36,11 @@ GLOSSARY = (
         "than held-out ones, training images were learned by heart"),
     MetricDefinition(
         "steered_accuracy", "1", "higher", "share of steered images that the judge takes for the class of the "
-        "references; by variant: what the model was told, and how many steps were masked"),
+        "references, as far as that is another than the model was told; by variant: what it was told, and how many "
+        "steps were masked"),
+    MetricDefinition(
+        "kept_accuracy", "1", "higher", "share of steered images in which the judge sees what the references' class "
+        "and the class that the model was told both say, such as the place where only the colour is to change"),
     MetricDefinition(
         "trustworthiness", "1", "higher", "how far neighbours on the map are neighbours in the layer's principal "
         "components, 1 at best (Venna and Kaski 2001), of 12 neighbours"),

@@ -34,7 +34,7 @@ from pipeline.tasks.diffusion.evaluate.distances import (
 from pipeline.tasks.diffusion.evaluate.glossary import BY_NAME, GLOSSARY, MODEL, POOLED, REAL, TABLE
 from pipeline.tasks.diffusion.evaluate.maps import neighbours, shared_neighbours, trustworthiness
 from pipeline.tasks.diffusion.recipe import Evaluate
-from pipeline.tasks.diffusion.rows import MAIN, DiffusionPrediction, DiffusionScore
+from pipeline.tasks.diffusion.rows import MAIN, DiffusionPrediction, DiffusionScore, values_of
 from schemas.rows import Metric
 
 NUM_NEIGHBOURS, NUM_PURE = 12, 5  # by which a map is judged, and by which what a layer knows of the class
@@ -87,6 +87,7 @@ def evaluate(predictions: Sequence[DiffusionPrediction], options: Evaluate) -> E
             part.by != "label" and rows[0].steering is None and len(group.paired) >= MIN_IMAGES
         ):  # of one class there are too few for the others
             metrics += _together(group, part, options)
+    metrics += _by_value(main, options)
     everything = RecordSlice("all", "all", len(main))
     metrics += [_row(name, MODEL, everything, value) for name, value in _on_map(main, options)]
     metrics.append(_row(("num_errors", "count"), MODEL, everything, float(len(predictions) - len(answered))))
@@ -134,11 +135,34 @@ def _single(rows: Sequence[DiffusionPrediction], options: Evaluate) -> Iterator[
     if asked:
         yield ("accuracy", "rate"), _rate([row.judged_label == row.label for row in asked], options)
         yield ("label_probability", "mean"), _mean([row.label_probability or 0.0 for row in asked], options)
-    steered = [row.judged_label == row.steering.target for row in rows if row.steering is not None]
+    steered = [steered_right(row) for row in rows if row.steering is not None]
     if steered:
-        yield ("steered_accuracy", "rate"), _rate(steered, options)
+        yield ("steered_accuracy", "rate"), _rate([is_changed for is_changed, _ in steered], options)
+    kept = [is_kept for _, is_kept in steered if is_kept is not None]
+    if kept:
+        yield ("kept_accuracy", "rate"), _rate(kept, options)
     yield ("nearest_train_distance", "mean"), _mean([row.nearest_train_distance or 0.0 for row in rows], options)
     yield ("num_evaluations", "mean"), float(np.mean([row.num_evaluations or 0 for row in rows]))
+
+
+def _by_value(rows: Sequence[DiffusionPrediction], options: Evaluate) -> Iterator[Metric]:
+    """Of classes that say several factors: how often each thing that they say is seen where it was asked for."""
+    seen: dict[str, list[bool]] = {}
+    for row in rows:
+        asked = values_of(row.label)
+        for value in sorted(asked) if len(asked) > 1 else ():
+            seen.setdefault(value, []).append(value in values_of(row.judged_label))
+    for value, found in sorted(seen.items()):
+        yield _row(("accuracy", "rate"), MODEL, RecordSlice("value", value, len(found)), _rate(found, options))
+
+
+def steered_right(row: DiffusionPrediction) -> tuple[bool, bool | None]:
+    """Whether a steered image shows what only its references' class says, and whether it kept what the class that the
+    model was told says as well (None: nothing)."""
+    assert row.steering is not None
+    target, told, judged = map(values_of, (row.steering.target, row.label, row.judged_label))
+    kept = target & told if target != told else set()
+    return target - kept <= judged, kept <= judged if kept else None
 
 
 def _on_map(rows: Sequence[DiffusionPrediction], options: Evaluate) -> Iterator[Named]:

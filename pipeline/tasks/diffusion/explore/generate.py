@@ -2,23 +2,23 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.contract.exploring import Cancelled, OpenedBundle, Place, Step
 from pipeline.model.file import load_model
 from pipeline.tasks.diffusion.infer.predict import answer
 from pipeline.tasks.diffusion.infer.watch import Watch
 from pipeline.tasks.diffusion.model.activations import References
-from pipeline.tasks.diffusion.model.denoiser import Denoiser, recorded
-from pipeline.tasks.diffusion.model.map import NUM_NEAREST, ActivationMap
+from pipeline.tasks.diffusion.model.denoiser import recorded
+from pipeline.tasks.diffusion.model.map import ActivationMap, place_by
 from pipeline.tasks.diffusion.model.model import DiffusionModel
+from pipeline.tasks.diffusion.model.network import DiffusionNetwork, OwnDenoiser
 from pipeline.tasks.diffusion.model.sample import schedule
 from pipeline.tasks.diffusion.pixels import to_pixels
 from pipeline.tasks.diffusion.recipe import Infer
@@ -27,41 +27,16 @@ from pipeline.tasks.diffusion.rows import DiffusionExample, DiffusionPrediction
 Said = Mapping[str, Tensor]
 
 
-@dataclass
-class Heard:
-    """A `Denoiser` that keeps what goes in and out of its calls, of the first image of each."""
+class Heard(OwnDenoiser):
+    """Keeps what goes in and out of its calls, of the first image of each."""
 
-    inner: Denoiser
-    calls: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """As of the inner one; so are the others."""
-        return self.inner.shape
-
-    @property
-    def num_classes(self) -> int:
-        """The number that is no class."""
-        return self.inner.num_classes
-
-    @property
-    def sigma_range(self) -> tuple[float, float]:
-        """The noise levels that it knows."""
-        return self.inner.sigma_range
-
-    @property
-    def layers(self) -> Mapping[str, nn.Module]:
-        """What can be looked at."""
-        return self.inner.layers
-
-    @property
-    def device(self) -> torch.device:
-        """Where it works."""
-        return self.inner.device
+    def __init__(self, network: DiffusionNetwork) -> None:
+        super().__init__(network)
+        self.calls: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, x: Tensor, sigma: float, labels: Tensor) -> Tensor:
-        """As the inner one does it."""
-        out = self.inner.forward(x, sigma, labels)
+        """As usual."""
+        out = super().forward(x, sigma, labels)
         self.calls.append((x[0], out[0]))
         return out
 
@@ -72,7 +47,7 @@ class DiffusionExplorer:
     def __init__(self, path: Path, bundle: OpenedBundle, device: str) -> None:
         model = load_model(path, task="diffusion", device=device)
         assert isinstance(model, DiffusionModel)
-        self.model, self.heard = model, Heard(model.denoiser)
+        self.model, self.heard = model, Heard(model.module)
         model.denoiser = self.heard
         self.references, self.placer = References(model.denoiser), Placer(bundle, model.module.map)
 
@@ -81,17 +56,16 @@ class DiffusionExplorer:
     ) -> DiffusionPrediction:
         """The row that infer gives. Raises Cancelled."""
 
-        def watch(denoiser: Denoiser, found: ActivationMap | None, masks: Sequence[Any], num_masked: int) -> Watch:
-            teller = Teller(self.heard, self.placer, request, on_step, should_cancel)
-            return TellingWatch(denoiser, found, masks, num_masked, teller)
+        def watch(*watched: Any) -> Watch:
+            return TellingWatch(*watched, told=Told(self.heard, self.placer, request, on_step, should_cancel))
 
         (row,) = answer(self.model, [request], Infer().num_frames, self.references, watch)
         return row
 
 
-@dataclass
-class Teller:
-    """Makes steps of what was heard in them."""
+@dataclass(frozen=True)
+class Told:
+    """What a request is told with, and to whom."""
 
     heard: Heard
     placer: "Placer"
@@ -99,51 +73,46 @@ class Teller:
     on_step: Callable[[Step], None]
     should_cancel: Callable[[], bool]
 
-    def begin(self) -> None:
-        """A step begins. Raises Cancelled."""
-        if self.should_cancel():
-            raise Cancelled
-        self.heard.calls.clear()
-
-    def tell(self, number: int, before: Said, after: Said | None) -> None:
-        """A step has ended; ``after`` is what layers said where something was put in for some of it."""
-        (x, denoised), *others = self.heard.calls
-        if self.request.guidance not in (0.0, 1.0):
-            untold = others[0][1]
-            denoised = untold + self.request.guidance * (denoised - untold)
-        noise_level = _sigma(self.request, number)
-        self.on_step(
-            Step(
-                number=number,
-                num_steps=self.request.num_steps,
-                noise_level=noise_level,
-                image=to_pixels(denoised.float().cpu().numpy()),
-                noised=to_pixels((x / max(1.0, noise_level)).float().cpu().numpy()),
-                places=self.placer.places(before, noise_level),
-                masked_places=self.placer.places(after, noise_level) if after is not None else {},
-            )
-        )
-
 
 class TellingWatch(Watch):
-    """A `Watch` of one draw that tells each step."""
+    """A `Watch` of one draw that tells each step, and ends the generation where it should. Raises Cancelled."""
 
-    def __init__(self, *watched: Any) -> None:
-        *own, self.teller = watched
-        super().__init__(*own)
+    def __init__(self, *watched: Any, told: Told) -> None:
+        super().__init__(*watched)
+        self.told = told
 
     @contextmanager
     def __call__(self, step: int, tile: Sequence[int]) -> Iterator[None]:
         """Around one step."""
-        self.teller.begin()
-        layers, is_masked = self.teller.placer.layers, step < self.num_masked
+        if self.told.should_cancel():
+            raise Cancelled
+        self.told.heard.calls.clear()
+        layers = self.told.placer.layers
         with (  # hooks are called in this order: before those of the masks, and after them
             recorded(self.denoiser, layers, first=True) as before,
             super().__call__(step, tile),
             recorded(self.denoiser, layers, first=True) as after,
         ):
             yield
-        self.teller.tell(step, before, after if is_masked else None)
+        self.told.on_step(self._made(step, before, after if step < self.num_masked else None))
+
+    def _made(self, number: int, before: Said, after: Said | None) -> Step:
+        """``after`` is what layers said where something was put in for some of it."""
+        request, placer = self.told.request, self.told.placer
+        (x, denoised), *others = self.told.heard.calls
+        if request.guidance not in (0.0, 1.0):
+            untold = others[0][1]
+            denoised = untold + request.guidance * (denoised - untold)
+        noise_level = schedule(request.num_steps, request.sigma_min, request.sigma_max)[number]
+        return Step(
+            number=number,
+            num_steps=request.num_steps,
+            noise_level=noise_level,
+            image=to_pixels(denoised.float().cpu().numpy()),
+            noised=to_pixels((x / max(1.0, noise_level)).float().cpu().numpy()),
+            places=placer.places(before, noise_level),
+            masked_places=placer.places(after, noise_level) if after is not None else {},
+        )
 
 
 @dataclass(frozen=True)
@@ -168,20 +137,9 @@ class Placer:
             return x, y
         levels = self.bundle.manifest.noise_levels
         level = int(np.argmin([abs(np.log(sigma / one)) for one in levels]))
-        point = said.flatten().float().cpu().numpy()
-        return place_between(self.bundle.activations[name][:, level], self.bundle.coordinates[name][:, level], point)
-
-
-def place_between(points: NDArray[Any], places: NDArray[np.float32], point: NDArray[np.float32]) -> Place:
-    """Where a point [D] lies among points [N, D] with places [N, 2]: at the mean of the nearest, each as much as it is
-    near."""
-    apart = points.astype(np.float32) - point
-    squares = np.einsum("ij,ij->i", apart, apart)
-    nearest = np.argsort(squares, kind="stable")[:NUM_NEAREST]
-    weights = 1.0 / np.sqrt(squares[nearest]).clip(1e-9)
-    x, y = (weights[:, None] * places[nearest]).sum(0) / weights.sum()
-    return float(x), float(y)
-
-
-def _sigma(request: DiffusionExample, number: int) -> float:
-    return schedule(request.num_steps, request.sigma_min, request.sigma_max)[number]
+        points, places = (
+            torch.from_numpy(array[name][:, level].astype(np.float32))
+            for array in (self.bundle.activations, self.bundle.coordinates)
+        )
+        x, y = place_by(said.flatten().float().cpu(), points, places).tolist()
+        return x, y

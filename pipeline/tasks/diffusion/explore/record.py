@@ -1,7 +1,7 @@
 """A bundle of what infer recorded: images, activations, a map of each layer, and what the layer knows."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from schemas.bundle import BundleManifest, Curve, Layer, Record
 
 MAX_MAP_POINTS = 1000  # that a map is fitted to; all others are placed between them
 MAX_PROBED = 2000  # records
+Rows = Sequence[DiffusionPrediction]
 _TRAIN_SHARE = 0.7
 _RIDGE = 0.1  # of the mean square of a feature, times the number of records
 
@@ -44,11 +45,13 @@ def record(run: Path, model_path: Path, folder: Path) -> None:
     labels = np.array([module.config.labels.index(row.label) for row in shown])
     layers = []
     for name in ref.files:
-        activations = _copy(writer, run, shown, name, order)
+        files = {kind: f"{kind}-{name}.npy" for kind in ("activations", "coordinates")}
+        activations = _copy(writer, files["activations"], (run, shown, name), order)
         frozen = module.map if module.map is not None and module.map.config.layer == name else None
-        _lay_out(writer, name, activations, levels, frozen)
+        places = writer.array(files["coordinates"], (*activations.shape[:2], 2), np.float32)
+        lay_out(places, activations, levels, frozen)
         probes = {"class": tuple(probe(activations[:, level], labels) for level in range(len(levels)))}
-        layers.append(_layer(name, activations.shape[2], probes))
+        layers.append(Layer(name=name, num_features=activations.shape[2], probes=probes, **files))
     manifest = BundleManifest(
         task="diffusion",
         title=model_path.stem if model_path.stem != "model" else model_path.resolve().parent.parent.name,
@@ -61,23 +64,13 @@ def record(run: Path, model_path: Path, folder: Path) -> None:
         layers=tuple(layers),
         curves=tuple(steering_curves(rows)),
     )
-    writer.finish(manifest, (_record(row) for row in shown))
-
-
-def _layer(name: str, num_features: int, probes: Mapping[str, tuple[float, ...]]) -> Layer:
-    return Layer(
-        name=name,
-        num_features=num_features,
-        activations=f"activations-{name}.npy",
-        coordinates=f"coordinates-{name}.npy",
-        probes=dict(probes),
-    )
+    writer.finish(manifest, map(_record, shown))
 
 
 def _record(row: DiffusionPrediction) -> Record:
     """Its id says how the image is made again: by its class and its seed."""
-    facts: dict[str, str | int | float] = {"judged": row.judged_label or "", "request": row.id}
     assert row.label is not None
+    facts: dict[str, str | int | float] = {"judged": row.judged_label or "", "request": row.id}
     return Record(task="diffusion", id=f"{row.label}/{row.seed}", label=row.label, facts=facts)
 
 
@@ -89,32 +82,26 @@ def reference_of(id: str) -> tuple[str, int]:
     return label, int(seed)
 
 
-def _copy(
-    writer: BundleWriter, run: Path, rows: Sequence[DiffusionPrediction], name: str, order: NDArray[np.int64]
-) -> NDArray[Any]:
+def _copy(writer: BundleWriter, file: str, recorded: tuple[Path, Rows, str], order: NDArray[np.int64]) -> NDArray[Any]:
     """The activations of a layer [N, levels, D], a row at a time."""
-    copied: np.memmap[Any, Any] | None = None
-    for place, (_, said) in enumerate(open_activations(run, rows, name)):
-        flat = said[order].reshape(len(order), -1)
-        if copied is None:
-            copied = writer.array(f"activations-{name}.npy", (len(rows), *flat.shape), np.float16)
-        copied[place] = flat
-    assert copied is not None
+    flat = (said[order].reshape(len(order), -1) for _, said in open_activations(*recorded))
+    first = next(flat)
+    copied = writer.array(file, (len(recorded[1]), *first.shape), np.float16)
+    for place, one in enumerate(chain([first], flat)):
+        copied[place] = one
     return copied
 
 
-def _lay_out(
-    writer: BundleWriter, name: str, activations: NDArray[Any], levels: Sequence[float], frozen: ActivationMap | None
+def lay_out(
+    places: NDArray[np.float32], activations: NDArray[Any], levels: Sequence[float], frozen: ActivationMap | None
 ) -> None:
-    """A place for each record at each level, on the map that is frozen in the model's file, or on a new one."""
-    num = len(activations)
+    """Fill ``places`` [N, L, 2] of ``activations`` [N, L, D]: by the map that is frozen in the model's file, or by one
+    that is fitted to the first of them."""
     some = activations[: max(MAX_MAP_POINTS // len(levels), 8)].astype(np.float64).swapaxes(0, 1)
-    fitted = frozen or fit_points(some, Map(layer=name, sigmas=tuple(levels)))
-    places = writer.array(f"coordinates-{name}.npy", (num, len(levels), 2), np.float32)
-    for number in range(num):
-        for level, sigma in enumerate(levels):
-            said = torch.from_numpy(activations[number, level].astype(np.float32))
-            places[number, level] = fitted.place(fitted.embed(said), sigma).numpy()
+    fitted = frozen or fit_points(some, Map(sigmas=tuple(levels)))
+    for number, level in np.ndindex(activations.shape[:2]):
+        said = torch.from_numpy(activations[number, level].astype(np.float32))
+        places[number, level] = fitted.place(fitted.embed(said), levels[level]).numpy()
 
 
 def probe(features: NDArray[Any], labels: NDArray[np.int64]) -> float:
@@ -130,27 +117,25 @@ def probe(features: NDArray[Any], labels: NDArray[np.int64]) -> float:
     return round(float((said.argmax(1) == labels[chosen][split:]).mean()), 4)
 
 
-def steering_curves(rows: Sequence[DiffusionPrediction]) -> list[Curve]:
+def steering_curves(rows: Rows) -> list[Curve]:
     """How often steered images are judged as their references' class, by masked steps and label; none without them."""
-    found: dict[str, dict[int, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[str, dict[int, list[bool]]] = {}
+    layers = set[str]()
     for row in rows:
         if row.steering is not None and row.image_png is not None:
             is_right = row.judged_label == row.steering.target
-            found[row.steering.label_mode][row.steering.num_masked].append(is_right)
+            found.setdefault(row.steering.label_mode, {}).setdefault(row.steering.num_masked, []).append(is_right)
+            layers |= {*row.steering.layers}
     lines = {
         mode: tuple((float(num), float(np.mean(right))) for num, right in sorted(counts.items()))
         for mode, counts in sorted(found.items())
     }
-    if not lines:
-        return []
-    layers = sorted({name for row in rows if row.steering is not None for name in row.steering.layers})
-    return [
-        Curve(
-            title=f"Steering by {', '.join(layers)}",
-            x_label="masked steps",
-            y_label="judged as the references' class",
-            lines=lines,
-            field="num_masked",
-            line_field="label_mode",
-        )
-    ]
+    curve = Curve(
+        title=f"Steering by {', '.join(sorted(layers))}",
+        x_label="masked steps",
+        y_label="judged as the references' class",
+        lines=lines,
+        field="num_masked",
+        line_field="label_mode",
+    )
+    return [curve] if lines else []

@@ -17,7 +17,9 @@ from pipeline.tasks.diffusion.model.layout import lay_out
 from pipeline.tasks.diffusion.recipe import Map
 from schemas.recipe import Count, Positive
 
-NUM_NEAREST = 5  # references that say where a new point lies
+# The references that say where a new point lies, and the power of their distance. Of five by 1 / distance, references
+# left out were placed 1.5 % of a map's extent from where a layout of all puts them (median, 400 digits), so 1.0 %.
+NUM_NEAREST, POWER = 3, 8
 FIRST_SEED = 20_000  # of the references
 NUM_NEIGHBOURS = 12  # by which a map's quality is told
 Sizes = Annotated[tuple[Positive, ...], Meta(min_length=1)]
@@ -73,8 +75,8 @@ class ActivationMap(nn.Module):
         return int(np.argmin([abs(np.log(sigma / one)) for one in self.config.sigmas]))
 
     def place(self, embedded: Tensor, sigma: float) -> Tensor:
-        """Where a point [K] lies on the map, [2]: at the mean of the nearest references of its noise level, each
-        counted by one over its distance."""
+        """Where a point [K] lies on the map, [2]: at the mean of the nearest references of its noise level, the nearer
+        the more."""
         level = self.level(sigma)
         return place_by(embedded, self.points[level], self.coordinates[level])
 
@@ -83,7 +85,7 @@ def place_by(point: Tensor, points: Tensor, coordinates: Tensor) -> Tensor:
     """`ActivationMap.place` among points [R, K] with coordinates [R, 2]."""
     distances = ((points - point) ** 2).sum(1).sqrt()
     nearest, numbers = distances.topk(min(NUM_NEAREST, len(points)), largest=False)
-    weights = 1.0 / nearest.clamp(min=1e-9)
+    weights = (nearest[0].clamp(min=1e-9) / nearest.clamp(min=1e-9)) ** POWER
     placed: Tensor = (weights[:, None] * coordinates[numbers]).sum(0) / weights.sum()
     return placed
 

@@ -24,8 +24,10 @@ def fit_judge(network: DiffusionNetwork, split: Split, options: Judge, seed: int
     optimizer = torch.optim.AdamW(judge.parameters(), options.learning_rate, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.num_steps)
     for step in range(options.num_steps):
-        chosen = np.random.default_rng((seed, 2, step)).integers(len(images), size=options.batch_size)
-        _, logits = judge(images[chosen])
+        generator = np.random.default_rng((seed, 2, step))
+        chosen = generator.integers(len(images), size=options.batch_size)
+        noise = torch.from_numpy(generator.standard_normal(images[chosen].shape, np.float32))
+        _, logits = judge(images[chosen] + options.noise * noise)
         optimizer.zero_grad()
         F.cross_entropy(logits, labels[chosen]).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()

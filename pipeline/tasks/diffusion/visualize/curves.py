@@ -10,10 +10,11 @@ from pipeline.look import plotting
 from pipeline.look.picture import Picture
 from pipeline.look.training import draw_files, draw_monitored, files_picture, name_steps, read_training
 from pipeline.tasks.diffusion.evaluate.distances import frechet_distance, moments
-from pipeline.tasks.diffusion.evaluate.score import MIN_IMAGES, main_rows
+from pipeline.tasks.diffusion.evaluate.score import MIN_IMAGES, main_rows, steered_right
 from pipeline.tasks.diffusion.rows import DiffusionMonitor, DiffusionPrediction, DiffusionProgress
 
 NUM_POINTS = 200  # of a smoothed curve
+_TOLD = {"none": "told no class", "other": "told another class", "reference": "told the same class"}
 
 Rows = Sequence[DiffusionPrediction]
 
@@ -55,8 +56,10 @@ def by_masked_steps(rows: Rows) -> Iterator[Picture]:
     groups: dict[str, dict[int, list[bool]]] = {}
     for row in rows:
         if row.steering is not None:
-            steps = groups.setdefault(row.steering.label_mode, {})
-            steps.setdefault(row.steering.num_masked, []).append(row.judged_label == row.steering.target)
+            asked = row.variant.rpartition("-")[0].removeprefix("steered-") or row.steering.label_mode
+            for name, is_so in zip((asked, f"{asked}, rest kept"), steered_right(row), strict=True):
+                if is_so is not None:
+                    groups.setdefault(name, {}).setdefault(row.steering.num_masked, []).append(is_so)
     if not groups:
         return
     canvas = plotting.new_figure(3.6)
@@ -65,8 +68,7 @@ def by_masked_steps(rows: Rows) -> Iterator[Picture]:
         x = sorted(steps)
         rates = [stats.wilson(sum(steps[count]), len(steps[count])) for count in x]
         interval = [one.low for one in rates], [one.high for one in rates]
-        label = {"none": "told no class", "other": "told another class"}.get(mode, "told the same class")
-        plotting.band(ax, x, [one.value for one in rates], interval, plotting.look(index), label)
+        plotting.band(ax, x, [one.value for one in rates], interval, plotting.look(index), _TOLD.get(mode, mode))
     ax.set(xlabel="masked steps", ylabel="judged as the references' class", ylim=(-0.02, 1.02))
     plotting.percent(ax.yaxis)
     ax.legend()
@@ -109,7 +111,7 @@ def training_pictures(folder: Path, note: Callable[[str], None]) -> Iterator[Pic
         slug="training",
         title="The course of the training",
         caption="The weighted squared error of denoised images; and what the averaged weights generated at each "
-        "monitoring, as the judge sees it. The checkpoint of the least distance (dashed) was selected.",
+        "monitoring, as the judge sees it. The checkpoint at the dashed line was selected.",
         canvas=canvas,
     )
 

@@ -4,19 +4,22 @@ inputs = prepare(records, brain)                 # named arrays for the network,
 rows = answer(records, inputs, outputs, model)   # its outputs, by name
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tasks.localization.mixture import Mixtures, told
+from pipeline.tasks.localization.mixture import Part, told
 from pipeline.tasks.localization.model.brain import NetworkBrain
 from pipeline.tasks.localization.model.inputs import Inputs, network_inputs
 from pipeline.tasks.localization.model.measured import Record, in_slots, of_records
-from pipeline.tasks.localization.rows import Prediction
+from pipeline.tasks.localization.rows import PART as ROWS
+from pipeline.tasks.localization.rows import Covariance, Prediction
 
 NOTHING_KNOWN = "no_known_receiver"
+_SHARED = ("id", *ROWS.truth_fields)
 _LEAST_WEIGHT = 1e-6  # of a component that a row tells
 _WIDEST_M = 2e6  # standard deviation of one; what is wider says nothing of a place on the Earth
 
@@ -32,44 +35,44 @@ def answer(
     records: Sequence[Record], inputs: Inputs, outputs: Mapping[str, NDArray[np.float32]], model: str
 ) -> list[Prediction]:
     """One row a record, from the network's outputs [B, ...]; where no receiver is known to it, a row with an error."""
-    answers = told(mixtures(outputs), inputs.centre, outputs["fix_km"].astype(np.float64) * 1000.0)
+    fixes, *columns = (outputs[name].tolist() for name in ("fix_km", "weights", "means_km", "factors"))
+    mixtures = [parts(*one) for one in zip(*columns, strict=True)]
+    answers = told(mixtures, [(east * 1000.0, north * 1000.0) for east, north in fixes], inputs.centre.tolist())
     return [
-        _row(record, model, said if known else {"error": NOTHING_KNOWN})
+        row(record, model, **(said if known else {"error": NOTHING_KNOWN}))
         for record, said, known in zip(records, answers, inputs.known.tolist(), strict=True)
     ]
 
 
-def mixtures(outputs: Mapping[str, NDArray[np.float32]]) -> Mixtures:
-    """The network's outputs in metres, without components that hardly count. The widest that is on the Earth does: all
-    that is nowhere near the others is left to it."""
-    first, corner, last = np.moveaxis(outputs["factors"].astype(np.float64), -1, 0) / 1000.0
-    # The inverse of F = [[a, 0], [b, c]] is [[1/a, 0], [-b/(ac), 1/c]]; a covariance is that times its transpose.
-    east, both, north = 1.0 / first, -corner / (first * last), 1.0 / last
-    covariances = np.stack((east**2, east * both, both**2 + north**2), -1)
-    usable = covariances[..., 0] + covariances[..., 2] <= _WIDEST_M**2
-    usable |= ~usable.any(1, keepdims=True)
-    weights = np.where(usable, outputs["weights"].astype(np.float64), 0.0)
-    widest = np.where(usable, first * last, np.inf).argmin(1)[:, None] == np.arange(weights.shape[1])
-    weights = np.where(weights >= _LEAST_WEIGHT, weights, np.where(widest, _LEAST_WEIGHT, 0.0))
-    return Mixtures(
-        weights=weights / weights.sum(1, keepdims=True),
-        means=outputs["means_km"].astype(np.float64) * 1000.0,
-        covariances=np.where(usable[..., None], covariances, (1.0, 0.0, 1.0)),
-    )
+def row(record: Record, model: str, **said: Any) -> Prediction:
+    """A prediction of a record: what it shares with its example, and what is said of it."""
+    return Prediction(model=model, **{name: getattr(record, name) for name in _SHARED}, **said)
 
 
-def _row(record: Record, model: str, said: Mapping[str, Any]) -> Prediction:
-    return Prediction(
-        id=record.id,
-        model=model,
-        measurements=record.measurements,
-        frequency_mhz=record.frequency_mhz,
-        altitude_m=record.altitude_m,
-        kind=record.kind,
-        group=record.group,
-        time=record.time,
-        latitude=record.latitude,
-        longitude=record.longitude,
-        recording=record.recording,
-        **said,
-    )
+def parts(weights: Sequence[float], means_km: Sequence[Any], factors: Sequence[Any]) -> list[Part]:
+    """The components of one record in metres, K of each; those that hardly count have no weight. The widest that is on
+    the Earth does: all that is nowhere near the others is left to it."""
+    covariances = [_covariance(*factor) for factor in factors]
+    usable = [east + north <= _WIDEST_M**2 for east, _, north in covariances]
+    if not any(usable):
+        usable = [True] * len(usable)
+    precisions = [first * last if used else math.inf for (first, _, last), used in zip(factors, usable, strict=True)]
+    widest = precisions.index(min(precisions))
+    kept = [one if used and one >= _LEAST_WEIGHT else 0.0 for one, used in zip(weights, usable, strict=True)]
+    kept[widest] = max(kept[widest], _LEAST_WEIGHT)
+    total = float(np.add.reduce(kept))
+    return [
+        (one / total, mean[0] * 1000.0, mean[1] * 1000.0, *(own if used else (1.0, 0.0, 1.0)))
+        for one, mean, own, used in zip(kept, means_km, covariances, usable, strict=True)
+    ]
+
+
+def _covariance(first: float, corner: float, last: float) -> Covariance:
+    """That of the precision F'F, F = [[a, 0], [b, c]] a kilometre: the inverse of F is [[1/a, 0], [-b/(ac), 1/c]], and
+    the covariance that times its transpose."""
+    first, corner, last = first / 1000.0, corner / 1000.0, last / 1000.0
+    precision = first * last
+    if not precision > 0:
+        return math.inf, 0.0, math.inf
+    east, both, north = 1.0 / first, -corner / precision, 1.0 / last
+    return east * east, east * both, both * both + north * north

@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.tasks.localization.infer.answer import row
 from pipeline.tasks.localization.rows import Example, Prediction
 from pipeline.tasks.localization.signal.recording import with_measurements
-
-SHARED = tuple(name for name in Example.__struct_fields__ if name not in ("schema", "task"))
 
 
 def answer_measured(
@@ -26,7 +25,6 @@ def answer_measured(
                 raise UserError("no receiver heard anything in the recording")
         except UserError as error:
             del ready[place - len(failed) :]
-            said = {name: getattr(record, name) for name in SHARED}
-            failed[place] = Prediction(model=model, error=f"bad_recording: {error.what}", **said)
+            failed[place] = row(record, model, error=f"bad_recording: {error.what}")
     answers = iter(answer(ready))
     return [failed[place] if place in failed else next(answers) for place in range(len(records))]

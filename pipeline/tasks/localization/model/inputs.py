@@ -30,9 +30,9 @@ class Inputs:
 def network_inputs(brain: NetworkBrain, measured: Measured) -> Inputs:
     """The inputs that `brain.input_shapes` lists; 0 stands for what was not measured."""
     named = bool(brain.receivers_known)
-    centre = np.broadcast_to(np.array(brain.scales.centre), (len(measured), 2)) if named else _middle(measured)
+    centre = np.full((len(measured), 2), brain.scales.centre) if named else _middle(measured)
     arrays = _levels(measured) if isinstance(brain, MlpBrain) else _weighing(brain, measured, centre)
-    known = measured.heard & (named | np.isfinite(measured.places).all(-1))
+    known = measured.heard if named else measured.heard & np.isfinite(measured.places).all(-1)
     return Inputs({name: array.astype(np.float32) for name, array in arrays.items()}, centre, np.asarray(known.any(1)))
 
 
@@ -41,7 +41,7 @@ def _levels(measured: Measured) -> dict[str, NDArray[np.generic]]:
     return {
         "level_dbm": np.where(has_level, measured.level_dbm, 0.0),
         "heard": has_level,
-        "frequency_mhz": np.nan_to_num(measured.frequency_mhz)[:, None],
+        "frequency_mhz": _frequency(measured),
     }
 
 
@@ -69,8 +69,12 @@ def _weighing(brain: WeighingBrain, measured: Measured, centre: Floats) -> dict[
         "pairs": found.pairs,
         "receivers": np.stack(receivers, -1),
         "heard": measured.heard,
-        "frequency_mhz": np.nan_to_num(measured.frequency_mhz)[:, None],
+        "frequency_mhz": _frequency(measured),
     }
+
+
+def _frequency(measured: Measured) -> Floats:
+    return np.where(np.isnan(measured.frequency_mhz), 0.0, measured.frequency_mhz)[:, None]
 
 
 def _middle(measured: Measured) -> Floats:

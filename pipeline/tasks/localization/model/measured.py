@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from pipeline.stats import Floats
-from pipeline.tasks.localization.rows import Example, Prediction
+from pipeline.tasks.localization.rows import Example, Measurement, Prediction
 from pipeline.tasks.localization.world.draw import Batch
 from pipeline.tasks.localization.world.propagation import ALTITUDE_M
 from pipeline.tasks.localization.world.receivers import SITES
@@ -64,45 +64,36 @@ def of_batch(batch: Batch) -> Measured:
     )
 
 
-_NUMBERS = ("latitude", "longitude", "altitude_m", "level_dbm", "arrival_ns", "sigma_ns")
+_numbers = attrgetter("latitude", "longitude", "altitude_m", "level_dbm", "arrival_ns", "sigma_ns")
+_about = attrgetter("frequency_mhz", "altitude_m", "latitude", "longitude")
 
 
 def of_records(records: Sequence[Record], receivers: Sequence[str]) -> Measured:
     """What records say of named receivers, in the order of the names; of others they have nothing to say here."""
-    columns = {name: place for place, name in enumerate(receivers)}
-    numbers = np.full((len(records), len(receivers), len(_NUMBERS)), np.nan)
-    heard = np.zeros(numbers.shape[:2], np.bool_)
-    about = np.full((len(records), 4), np.nan)
-    for row, record in enumerate(records):
-        for one in record.measurements:
-            place = columns.get(one.receiver)
-            if place is not None:
-                heard[row, place] = True
-                numbers[row, place] = [_number(getattr(one, name)) for name in _NUMBERS]
-        facts = (record.frequency_mhz, record.altitude_m, record.latitude, record.longitude)
-        about[row] = [_number(fact) for fact in facts]
-    return Measured(
-        places=numbers[..., :3],
-        heard=heard,
-        level_dbm=numbers[..., 3],
-        arrival_ns=numbers[..., 4],
-        sigma_ns=numbers[..., 5],
-        frequency_mhz=about[:, 0],
-        altitude_m=about[:, 1],
-        truth=about[:, 2:],
-    )
+    said = [{one.receiver: one for one in record.measurements} for record in records]
+    return _arrays(records, [[own.get(name) for name in receivers] for own in said], len(receivers))
 
 
 def in_slots(records: Sequence[Record], num_slots: int) -> Measured:
     """The same of any receivers: those of each record with the least stated error first, as many as there are slots."""
-    names = [str(slot) for slot in range(num_slots)]
-    renamed = []
-    for record in records:
-        best = sorted(record.measurements, key=lambda one: (one.sigma_ns is None, one.sigma_ns))[:num_slots]
-        told = tuple(replace(one, receiver=name) for one, name in zip(best, names, strict=False))
-        renamed.append(replace(record, measurements=told))
-    return of_records(renamed, names)
+    best = [sorted(record.measurements, key=lambda one: (one.sigma_ns is None, one.sigma_ns)) for record in records]
+    return _arrays(records, [[*own, *[None] * num_slots][:num_slots] for own in best], num_slots)
 
 
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
+def _arrays(records: Sequence[Record], said: Sequence[Sequence[Measurement | None]], num: int) -> Measured:
+    """From what each of ``num`` receivers measured, None where it heard nothing. (numpy makes NaN of None.)"""
+    nothing = (None,) * 6
+    numbers = [[nothing if one is None else _numbers(one) for one in own] for own in said]
+    heard = [[one is not None for one in own] for own in said]
+    found = np.array(numbers, np.float64).reshape(len(records), num, 6)
+    about = np.array([_about(record) for record in records], np.float64).reshape(-1, 4)
+    return Measured(
+        places=found[..., :3],
+        heard=np.array(heard, np.bool_).reshape(len(records), num),
+        level_dbm=found[..., 3],
+        arrival_ns=found[..., 4],
+        sigma_ns=found[..., 5],
+        frequency_mhz=about[:, 0],
+        altitude_m=about[:, 1],
+        truth=about[:, 2:],
+    )

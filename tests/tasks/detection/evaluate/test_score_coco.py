@@ -32,19 +32,19 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_boxes_equal_pycocotools(kind: Kind) -> None:
-    rows = generate(kind)
-    assert any(not one.gt and one.preds for one in rows) or kind.num_images < 20
-    assert our_stats(evaluate(rows, POINT).metrics) == pytest.approx(coco_stats(rows, "bbox"), abs=1e-9)
-
-
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_masks_equal_pycocotools(kind: Kind) -> None:
-    """Polygons in one part and in two, compressed and plain run lengths."""
+def test_boxes_and_masks_equal_pycocotools(kind: Kind) -> None:
+    """Polygons in one part and in two, compressed and plain run lengths, and the boxes of the same objects."""
     rows = generate(replace(kind, masks=True))
     metrics = evaluate(rows, POINT).metrics
     assert our_stats(metrics, "mask_") == pytest.approx(coco_stats(rows, "segm"), abs=1e-9)
     assert our_stats(metrics) == pytest.approx(coco_stats(rows, "bbox"), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["ties", "crowds"])
+def test_boxes_alone_equal_pycocotools(name: str) -> None:
+    rows = generate(KINDS[name])
+    assert any(not one.gt and one.preds for one in rows)
+    assert our_stats(evaluate(rows, POINT).metrics) == pytest.approx(coco_stats(rows, "bbox"), abs=1e-9)
 
 
 def test_results_that_are_masks_alone_equal_pycocotools() -> None:

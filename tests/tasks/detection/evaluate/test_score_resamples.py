@@ -10,7 +10,7 @@ import pytest
 from pipeline.tasks.detection.evaluate import average_precision
 from pipeline.tasks.detection.evaluate.average_precision import FIGURES, AveragePrecision, ErrorCosts
 from pipeline.tasks.detection.evaluate.dataset import collect
-from pipeline.tasks.detection.evaluate.explain import MATCH_IOU, explain, find_errors, look
+from pipeline.tasks.detection.evaluate.explain import MATCH_IOU, find_errors, look
 from pipeline.tasks.detection.evaluate.kernels import KINDS
 from pipeline.tasks.detection.evaluate.matching import box_ious, make_cells, match
 from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject, TrueObject
@@ -77,13 +77,7 @@ def test_error_types_equal_those_of_hotcoco() -> None:
         matches = match(dataset, cells, ious, np.array([MATCH_IOU])).in_order_of_rows(cells)
         errors = find_errors(dataset, matches)
         theirs = _hotcoco(rows).tide_errors()
-        names = {
-            "localisation": "Loc",
-            "classification": "Cls",
-            "duplicate": "Dupe",
-            "background": "Bkg",
-            "both": "Both",
-        }
+        names = dict(zip(KINDS[1:], ("Loc", "Cls", "Dupe", "Bkg", "Both"), strict=True))
         counts = {names[kind]: int((errors.kinds == index).sum()) for index, kind in enumerate(KINDS) if index}
         assert counts | {"Miss": int(errors.missed.sum())} == theirs["counts"]
         costs = ErrorCosts(dataset, cells, matches, errors).delta(np.ones((1, len(rows)), np.int32))
@@ -108,21 +102,6 @@ def _hotcoco(rows: Sequence[DetectionPrediction]) -> hotcoco.COCOeval:
     evaluation = hotcoco.COCOeval(truth, truth.load_res(results), "bbox")
     evaluation.evaluate()
     return evaluation
-
-
-def test_what_became_of_every_object_of_an_image() -> None:
-    cat, dog = (100.0, 100.0, 200.0, 200.0), (400.0, 400.0, 600.0, 600.0)
-    preds = [PredictedObject(desc=desc, bbox_2d=box) for desc, box in (("dog", dog), ("Cat", cat), ("cat", cat))]
-    gt = [TrueObject(desc="cat", bbox_2d=cat), TrueObject(desc="owl", bbox_2d=(700, 700, 800, 800))]
-    looked = look(collect([row("a", gt=gt, preds=preds), row("b")]))
-    image = explain(looked)[0]
-    assert [(one.label, one.kind, one.iou) for one in image.objects] == [
-        ("dog", "background", 0.0),
-        ("cat", "matched", 1.0),
-        ("cat", "duplicate", 0.0),
-    ]
-    assert looked.is_duplicate.tolist() == [False, False, True]
-    assert (image.labels, image.matches) == (("cat", "owl"), (1, None))
 
 
 def test_a_burst_of_predictions_is_seen_whole() -> None:

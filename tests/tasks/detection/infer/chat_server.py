@@ -1,7 +1,7 @@
-"""A chat completions server of the standard library, a process of its own, which misbehaves as it is told.
+"""A chat completions server of the standard library, on a thread of its own, which misbehaves as it is told.
 
 A plan says for each record what happens at each attempt; behind the end of it, and without one, the answer is right. A
-record is known by the red channel of its image. Everything that was asked is kept in a log.
+record is known by the red channel of its image. Everything that was asked is kept.
 """
 
 import base64
@@ -9,104 +9,79 @@ import contextlib
 import io
 import json
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[4]
 Plan = Mapping[int, Sequence[str]]
 
 
-@dataclass
-class ChatServer:
-    """A server process and its log."""
+class ChatServer(ThreadingHTTPServer):
+    """Listens on the loopback interface. ``requests`` are all requests so far, in the order in which they came."""
 
-    url: str
-    log: Path
-    process: subprocess.Popen[str]
+    block_on_close = False  # a request that waits is left alone
 
-    @property
-    def requests(self) -> list[dict[str, Any]]:
-        """All requests so far, in the order in which they came."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+    def __init__(self, plan: Plan, port: int) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.url, self.plan = f"http://127.0.0.1:{self.server_port}/v1", plan
+        self.requests: list[dict[str, Any]] = []
+        self.num_active = self.most_active = 0
+        self.lock, self.is_gone = threading.Lock(), threading.Event()
+        self.connections: list[socket.socket] = []
 
     def asked(self) -> Counter[int]:
         """How often each record was asked about."""
-        return Counter(request["record"] for request in self.requests)
+        return Counter(request["record"] for request in list(self.requests))
+
+    def die(self) -> None:
+        """Break all connections, and take no more."""
+        self.shutdown()
+        self.server_close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.is_gone.set()
 
 
 @contextlib.contextmanager
-def chat_server(folder: Path, plan: Plan | None = None, port: int = 0) -> Iterator[ChatServer]:
-    """A server process on the loopback interface, gone at the end."""
-    log = folder / "requests.jsonl"
-    command = [
-        sys.executable,
-        "-m",
-        "tests.tasks.detection.infer.chat_server",
-        json.dumps(plan or {}),
-        str(log),
-        str(port),
-    ]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def chat_server(plan: Plan | None = None, port: int = 0) -> Iterator[ChatServer]:
+    """A server, gone at the end."""
+    server = ChatServer(plan or {}, port)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
-        assert process.stdout is not None
-        yield ChatServer(f"http://127.0.0.1:{process.stdout.readline().strip()}/v1", log, process)
+        yield server
     finally:
-        process.kill()
-        process.communicate()
-
-
-def text_of(record: int) -> str:
-    """What the server's model writes about a record."""
-    return json.dumps([{"bbox_2d": [record, 2, 300, 400], "desc": "cat"}])
-
-
-# What runs in the process itself
+        server.die()
 
 
 class Handler(BaseHTTPRequestHandler):
     """Answers POST /v1/chat/completions as the plan says."""
 
     protocol_version = "HTTP/1.1"
-    plan: ClassVar[Plan] = {}
-    log_path: ClassVar[str] = ""
-    attempts: ClassVar[Counter[int]] = Counter()
-    active: ClassVar[Counter[str]] = Counter()
-    lock: ClassVar[threading.Lock] = threading.Lock()
+    server: ChatServer
 
     def do_POST(self) -> None:
         """One request."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        record = record_of(body)
-        with self.lock:
-            attempt = self.attempts[record]
-            self.attempts[record] += 1
-            self.active["now"] += 1
-            self.active["most"] = max(self.active["most"], self.active["now"])
-            line = {
-                "record": record,
-                "path": self.path,
-                "headers": dict(self.headers),
-                "num_active": self.active["now"],
-            }
-            with open(self.log_path, "a") as log:
-                log.write(json.dumps(line | {"body": body}) + "\n")
-        todo = self.plan.get(record, ())
+        record, server = record_of(body), self.server
+        with server.lock:
+            attempt = server.asked()[record]
+            server.num_active += 1
+            server.most_active = max(server.most_active, server.num_active)
+            server.connections.append(self.connection)
+            server.requests.append({"record": record, "path": self.path, "headers": dict(self.headers), "body": body})
+        todo = server.plan.get(record, ())
         try:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            with contextlib.suppress(OSError):
                 self.act(todo[attempt] if attempt < len(todo) else "right", record)
         finally:
-            with self.lock:
-                self.active["now"] -= 1
+            with server.lock:
+                server.num_active -= 1
 
     def act(self, what: str, record: int) -> None:
         """Do what the plan says, such as "500", "429 1" (with Retry-After), "wait 0.2", "meet 3" (that many requests at
@@ -116,50 +91,51 @@ class Handler(BaseHTTPRequestHandler):
             error = {"error": {"message": f"said to fail; you sent {self.headers.get('Authorization')}"}}
             self.reply(json.dumps(error).encode(), int(name), {"Retry-After": value} if value else {})
         elif name == "wait":
-            time.sleep(float(value))
+            self.server.is_gone.wait(float(value))
             self.act("right", record)
         elif name == "meet":
-            while self.active["most"] < int(value):
+            while self.server.most_active < int(value):
                 time.sleep(0.01)
             self.act("right", record)
         elif name == "break":
-            self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
+            self.close()
         elif name == "half":
-            self.send_response(200)
-            self.send_header("Content-Length", "10000")
-            self.end_headers()
+            self.begin(200, {"Content-Length": "10000"})
             self.wfile.write(b'{"choices": [{"mess')
-            self.wfile.flush()
-            self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
+            self.close()
         elif name == "drip":  # a byte now and then: no single wait is long
-            self.send_response(200)
-            self.send_header("Content-Length", "10000")
-            self.end_headers()
-            for _ in range(1000):
+            self.begin(200, {"Content-Length": "10000"})
+            while not self.server.is_gone.wait(0.05):
                 self.wfile.write(b" ")
-                self.wfile.flush()
-                time.sleep(0.05)
         elif name == "body":
             self.reply(value.encode())
         else:
             self.reply(json.dumps(reply_of(text_of(record))).encode())
 
-    def reply(self, data: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        """A whole HTTP response."""
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Status and headers."""
         self.send_response(status)
-        for name, value in {
-            "Content-Length": str(len(data)),
-            "Content-Type": "application/json",
-            **(headers or {}),
-        }.items():
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
+
+    def reply(self, data: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        """A whole HTTP response."""
+        self.begin(status, {"Content-Length": str(len(data)), "Content-Type": "application/json", **(headers or {})})
         self.wfile.write(data)
+
+    def close(self) -> None:
+        """Break the connection."""
+        self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing on stderr."""
+
+
+def text_of(record: int) -> str:
+    """What the server's model writes about a record."""
+    return json.dumps([{"bbox_2d": [record, 2, 300, 400], "desc": "cat"}])
 
 
 def reply_of(text: str, finish: str = "stop") -> dict[str, Any]:
@@ -181,16 +157,3 @@ def record_of(body: Mapping[str, Any]) -> int:
     pixel = Image.open(io.BytesIO(base64.b64decode(url.partition("base64,")[2]))).convert("RGB").getpixel((0, 0))
     assert isinstance(pixel, tuple)
     return int(pixel[0])
-
-
-def serve(plan: str, log: str, port: str) -> None:
-    """Print the port, and answer for ever."""
-    Handler.plan = {int(record): todo for record, todo in json.loads(plan).items()}
-    Handler.log_path = log
-    server = ThreadingHTTPServer(("127.0.0.1", int(port)), Handler)
-    print(server.server_port, flush=True)
-    server.serve_forever()
-
-
-if __name__ == "__main__":
-    serve(*sys.argv[1:4])

@@ -1,4 +1,4 @@
-"""The HTTP backend against a real server process on the loopback interface, which fails in many ways."""
+"""The HTTP backend against a real server on the loopback interface, which fails in many ways."""
 
 import asyncio
 import datetime
@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline.run.manifest import load_manifest
 from pipeline.tasks.detection.answers import Request
 from pipeline.tasks.detection.infer.backends.chat import payload, read_reply
-from pipeline.tasks.detection.infer.backends.server import Waits, parse_retry_after
+from pipeline.tasks.detection.infer.backends.server import parse_retry_after, wait_s
 from pipeline.tasks.detection.recipe import Infer, Server
 from tests.tasks.detection.infer.chat_server import ChatServer, Plan, chat_server, reply_of, text_of
 from tests.tasks.detection.input_records import predictions, run_infer, write_records
@@ -30,7 +30,7 @@ TOO_LONG = ("wait 60", "drip")
 
 def limit_for(failure: str) -> str:
     """The setting of the time limit under which a failure is met."""
-    return f"infer.server.timeout_s={2 if failure in TOO_LONG else 100}"
+    return f"infer.server.timeout_s={1 if failure in TOO_LONG else 100}"
 
 
 def ask(server: ChatServer | str, examples: Path, out: Path, *settings: str) -> int:
@@ -42,7 +42,7 @@ def ask(server: ChatServer | str, examples: Path, out: Path, *settings: str) -> 
 def outcomes(tmp_path: Path, plan: Plan, *settings: str, num: int = 4) -> tuple[list[Any], Any]:
     """Ask about ``num`` records; their rows, and how often each was asked about."""
     examples = write_records(tmp_path, num)
-    with chat_server(tmp_path, plan) as server:
+    with chat_server(plan) as server:
         assert ask(server, examples, tmp_path / "out", *settings) == 0
         return predictions(tmp_path / "out"), server.asked()
 
@@ -57,14 +57,9 @@ def test_answers_become_rows_in_input_order(tmp_path: Path) -> None:
 
 def test_what_is_sent_is_what_the_interface_names(tmp_path: Path) -> None:
     examples = write_records(tmp_path, 1)
-    with chat_server(tmp_path) as server:
-        chosen = (
-            "infer.temperature=0.5",
-            "infer.top_p=0.9",
-            "infer.max_new_tokens=33",
-            "infer.repetition_penalty=1.05",
-        )
-        assert ask(server, examples, tmp_path / "out", *chosen, "infer.prompt=Where?") == 0
+    chosen = ("temperature=0.5", "top_p=0.9", "max_new_tokens=33", "repetition_penalty=1.05", "prompt=Where?")
+    with chat_server() as server:
+        assert ask(server, examples, tmp_path / "out", *(f"infer.{setting}" for setting in chosen)) == 0
         (request,) = server.requests
     body = request["body"]
     assert request["path"] == "/v1/chat/completions"
@@ -92,7 +87,6 @@ def test_one_failure_is_tried_again(failure: str, tmp_path: Path) -> None:
         ("body nonsense", "server_malformed"),
         ('body {"choices": []}', "server_malformed"),
         ('body {"choices": [{"message": {"content": 3}}]}', "server_malformed"),
-        ("wait 60", "server_timeout"),
         ("drip", "server_timeout"),
     ],
 )
@@ -113,9 +107,9 @@ def test_a_request_that_is_refused_is_not_repeated(tmp_path: Path) -> None:
 def test_no_more_requests_at_once_than_allowed(tmp_path: Path) -> None:
     examples = write_records(tmp_path, 12)
     plan = {number: ["meet 3" if number < 3 else "wait 0.05"] for number in range(12)}
-    with chat_server(tmp_path, plan) as server:
+    with chat_server(plan) as server:
         assert ask(server, examples, tmp_path / "out", "infer.server.num_parallel=3") == 0
-        assert max(request["num_active"] for request in server.requests) == 3
+        assert server.most_active == 3
 
 
 def test_retry_after_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,12 +140,12 @@ def test_the_key_is_sent_and_never_written(
 ) -> None:
     monkeypatch.setenv("TOY_KEY", KEY)
     examples = write_records(tmp_path, 3)
-    with chat_server(tmp_path, {0: ["500"] * 9, 1: ["400"]}) as server:  # its errors repeat what was sent
+    with chat_server({0: ["500"] * 9, 1: ["400"]}) as server:  # its errors repeat what was sent
         assert ask(server, examples, tmp_path / "out", "infer.server.api_key_variable=TOY_KEY") == 0
         assert {request["headers"]["Authorization"] for request in server.requests} == {f"Bearer {KEY}"}
     assert "[key]" in str(predictions(tmp_path / "out")[1].error_detail)
     assert all(KEY.encode() not in path.read_bytes() for path in files_below(tmp_path / "out"))
-    with chat_server(tmp_path, {0: ["401"]}) as server:
+    with chat_server({0: ["401"]}) as server:
         assert ask(server, examples, tmp_path / "refused", "infer.server.api_key_variable=TOY_KEY") == 2
     printed = capsys.readouterr()
     assert "does not accept the key" in printed.err
@@ -203,25 +197,21 @@ def test_a_server_that_is_not_there_stops_the_run(tmp_path: Path, capsys: pytest
 def test_an_answer_about_the_whole_server_stops_the_run(
     status: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with chat_server(tmp_path, {number: [status] for number in range(3)}) as server:
+    with chat_server({number: [status] for number in range(3)}) as server:
         assert ask(server, write_records(tmp_path, 3), tmp_path / "out") == 2
     assert f"status {status}" in capsys.readouterr().err
 
 
 def test_a_run_whose_server_died_goes_on_when_it_is_back(tmp_path: Path) -> None:
-    examples, port = write_records(tmp_path, 8), free_port()
-    first, second = tmp_path / "first", tmp_path / "second"
-    first.mkdir()
-    second.mkdir()
-    chosen = ("infer.server.num_parallel=1",)
-    with chat_server(first, {5: ["wait 60"]}, port) as server:
+    examples, port, chosen = write_records(tmp_path, 8), free_port(), ("infer.server.num_parallel=1",)
+    with chat_server({5: ["wait 60"]}, port) as server:
         killer = threading.Thread(target=kill_at, args=(server, 5))
         killer.start()
         assert ask(server, examples, tmp_path / "out", *chosen) == 2
         killer.join()
         before = (tmp_path / "out/predictions.jsonl").read_bytes()
         assert before.count(b"\n") == 5
-    with chat_server(second, {}, port) as server:
+    with chat_server({}, port) as server:
         assert ask(server, examples, tmp_path / "out", *chosen) == 0
         assert sorted(server.asked()) == [5, 6, 7]
     assert (tmp_path / "out/predictions.jsonl").read_bytes().startswith(before)
@@ -231,7 +221,7 @@ def test_a_run_whose_server_died_goes_on_when_it_is_back(tmp_path: Path) -> None
 def kill_at(server: ChatServer, record: int) -> None:
     while record not in server.asked():
         time.sleep(0.01)
-    server.process.kill()
+    server.die()
 
 
 def test_the_manifest_says_that_the_run_cannot_be_repeated(tmp_path: Path) -> None:
@@ -288,7 +278,7 @@ def test_every_form_of_content_is_text(message: dict[str, Any], text: str) -> No
 
 
 def test_a_text_cut_at_the_limit_is_marked() -> None:
-    assert read_reply(json.dumps(reply_of("[", "length")).encode()).finish == "length"
+    assert read_reply(json.dumps(reply_of("[", "length")).encode()).cut
 
 
 def test_log_probabilities_that_are_not_of_the_text_are_left_out() -> None:
@@ -309,13 +299,14 @@ def test_a_body_that_is_no_reply_is_malformed(data: bytes) -> None:
 
 # waits
 
+SERVER = Server(backoff_s=1.0, max_wait_s=10.0)
+
 
 def test_waits_double_up_to_a_limit_and_are_drawn_from_the_stream() -> None:
-    waits = Waits(first_s=1.0, most_s=10.0)
-    drawn = [waits.before(attempt, random.Random(0), None) for attempt in (1, 2, 3, 4, 5, 500)]
+    drawn = [wait_s(SERVER, attempt, random.Random(0), None) for attempt in (1, 2, 3, 4, 5, 500)]
     assert drawn == [pytest.approx(most * drawn[0]) for most in (1, 2, 4, 8, 10, 10)]
     assert 0.5 <= drawn[0] <= 1.0
-    assert waits.before(1, random.Random(1), None) != drawn[0]
+    assert wait_s(SERVER, 1, random.Random(1), None) != drawn[0]
 
 
 def test_retry_after_is_a_number_or_a_date_and_bounded() -> None:
@@ -324,4 +315,4 @@ def test_retry_after_is_a_number_or_a_date_and_bounded() -> None:
     assert parse_retry_after("Fri, 02 Jan 2026 03:04:35 GMT", now) == 30.0
     assert parse_retry_after("Fri, 02 Jan 2026 03:04:00 GMT", now) == 0.0
     assert [parse_retry_after(text) for text in (None, "", "-3", "soon", "1e9")] == [0.0] * 5
-    assert Waits(first_s=1.0, most_s=10.0).before(1, random.Random(0), "3600") == 10.0
+    assert wait_s(SERVER, 1, random.Random(0), "3600") == 10.0

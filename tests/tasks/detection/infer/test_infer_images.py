@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.tasks.detection.answers import FAILURES
-from pipeline.tasks.detection.images import ImageError, ImageFolder, ImageLimits, orientation, shows_the_same
+from pipeline.tasks.detection.images import ImageError, ImageFolder, ImageLimits, orientation_of, shows_the_same
 
 LIMITS = ImageLimits(num_bytes=10_000, num_pixels=10_000)
 SIZE = (40, 30)
@@ -285,7 +285,7 @@ def test_an_orientation_is_not_applied(turn: int | None, root: Path) -> None:
     picture = ImageFolder(root, LIMITS).read("turned.jpg", *SIZE)
     plain = Image.open(io.BytesIO(jpeg())).convert("RGB")
     assert picture.image.tobytes() == plain.tobytes()
-    assert orientation(picture.file) == (turn or 1)
+    assert orientation_of(Image.open(io.BytesIO(picture.file))) == (turn or 1)
 
 
 def test_a_size_that_fits_the_turned_image_alone_is_told_as_that(root: Path) -> None:

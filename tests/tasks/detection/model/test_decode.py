@@ -1,6 +1,6 @@
 """Decoding: a text depends on its image and its own random stream, on nothing else; parameters do what they say."""
 
-import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,14 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.tasks.detection.answers import Request
-from pipeline.tasks.detection.model.decode import TILE_ROWS, Decoding, sample
+from pipeline.tasks.detection.model.decode import TILE_ROWS
 from pipeline.tasks.detection.model.model import DetectionModel
 from pipeline.tasks.detection.model.network import VisionTextBrain, brain_spec, build
+from pipeline.tasks.detection.model.sampling import choose
 from pipeline.tasks.detection.model.tokens import VOCABULARIES
 from pipeline.tasks.detection.recipe import Infer
 
-SAMPLED = Decoding(temperature=1.0, max_new_tokens=20)
+SAMPLED = Infer(temperature=1.0, max_new_tokens=20)
 
 
 def make(vocabulary: Any = "fragments", max_tokens: int = 30) -> DetectionModel:
@@ -51,7 +52,7 @@ def streams(rows: Any) -> list[np.random.Generator]:
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_an_image_gets_the_same_text_and_bits_in_any_batch_at_any_place(vocabulary: str, temperature: float) -> None:
     model, images, count = make(vocabulary), pictures(2 * TILE_ROWS + 3), 2 * TILE_ROWS + 3
-    decoding = Decoding(temperature=temperature, max_new_tokens=20)
+    decoding = Infer(temperature=temperature, max_new_tokens=20)
     expected = model.predict(images, "", decoding, streams(range(count)))
     assert len({writing.text for writing in expected}) > 3
     generator = np.random.default_rng(1)
@@ -101,7 +102,7 @@ def _tokens(model: DetectionModel, text: str, ends: list[int]) -> list[int]:
 def test_a_text_is_cut_where_it_may_not_go_on_and_says_so() -> None:
     model, images = make(), pictures(4)
     free = model.predict(images, decoding=SAMPLED, generators=streams(range(4)))
-    cut = model.predict(images, decoding=Decoding(temperature=1.0, max_new_tokens=5), generators=streams(range(4)))
+    cut = model.predict(images, decoding=Infer(temperature=1.0, max_new_tokens=5), generators=streams(range(4)))
     for long, short in zip(free, cut, strict=True):
         assert long.text.startswith(short.text) and len(short.ends) <= 5
         assert short.finished == (len(short.ends) < 5)
@@ -110,7 +111,7 @@ def test_a_text_is_cut_where_it_may_not_go_on_and_says_so() -> None:
 
 def test_no_text_is_longer_than_the_network_can_hold() -> None:
     model = make(max_tokens=6)
-    for writing in model.predict(pictures(4), decoding=Decoding(max_new_tokens=1000)):
+    for writing in model.predict(pictures(4), decoding=Infer(max_new_tokens=1000)):
         assert len(writing.ends) <= 5
 
 
@@ -124,7 +125,7 @@ def test_a_repetition_penalty_makes_texts_repeat_themselves_less() -> None:
     model, images = make("characters"), pictures(8)
 
     def variety(penalty: float) -> float:
-        decoding = Decoding(repetition_penalty=penalty, max_new_tokens=25)
+        decoding = Infer(repetition_penalty=penalty, max_new_tokens=25)
         texts = [writing.text for writing in model.predict(images, decoding=decoding)]
         return sum(len(set(text)) for text in texts) / max(sum(map(len, texts)), 1)
 
@@ -144,16 +145,21 @@ def test_sampling_draws_from_the_likeliest_tokens_that_make_up_top_p(
     top_p: float, chances: tuple[float, ...], expected: tuple[int, ...]
 ) -> None:
     """Probabilities .3, .2, .5; the last token cannot be."""
-    logits = np.array([math.log(0.3), math.log(0.2), math.log(0.5), -np.inf])
-    assert tuple(sample(logits, top_p, chance) for chance in chances) == expected
+    logits = torch.tensor([[0.3, 0.2, 0.5, 0.0]] * len(chances), dtype=torch.float64).log()
+    streams: Any = [SimpleNamespace(random=lambda chance=chance: chance) for chance in chances]
+    assert tuple(choose(logits, Infer(temperature=1.0, top_p=top_p), streams).tolist()) == expected
+
+
+def test_temperature_zero_takes_the_first_of_the_likeliest_tokens() -> None:
+    assert choose(torch.tensor([[2.0, 1.0, 0.0], [1.0, 3.0, 3.0]]), Infer(), ()).tolist() == [0, 1]
 
 
 def test_a_low_temperature_is_nearly_greedy_and_a_high_one_is_not() -> None:
     model, images = make(), pictures(8)
-    greedy = model.predict(images, decoding=Decoding(max_new_tokens=8))
-    cold = Decoding(temperature=1e-6, max_new_tokens=8)
+    greedy = model.predict(images, decoding=Infer(max_new_tokens=8))
+    cold = Infer(temperature=1e-6, max_new_tokens=8)
     assert [w.text for w in model.predict(images, "", cold, streams(range(8)))] == [w.text for w in greedy]
-    hot = Decoding(temperature=5.0, max_new_tokens=8)
+    hot = Infer(temperature=5.0, max_new_tokens=8)
     assert [w.text for w in model.predict(images, "", hot, streams(range(8)))] != [w.text for w in greedy]
 
 
@@ -173,9 +179,9 @@ def test_answers_to_requests_are_in_their_order_with_their_own_prompts_and_strea
     ]
     answers = model.answer(requests, Infer(temperature=1.0, max_new_tokens=12, keep_logprobs=True))
     for number, answer in enumerate(answers):
-        decoding = Decoding(temperature=1.0, max_new_tokens=12)
+        decoding = Infer(temperature=1.0, max_new_tokens=12)
         (writing,) = model.predict(images[number : number + 1], prompts[number], decoding, streams([number]))
-        assert answer.text == writing.text and answer.finish == ("stop" if writing.finished else "length")
+        assert answer.text == writing.text and answer.cut == (not writing.finished)
         assert answer.tokens is not None and answer.tokens.ends == writing.ends
     assert model.answer(requests, Infer())[0].tokens is None
 
@@ -189,10 +195,10 @@ def test_answers_to_requests_are_in_their_order_with_their_own_prompts_and_strea
         ({"prompt": "cats"}, "cannot be asked"),
         ({"decoding": SAMPLED}, "needs a generator for each of the 2 images"),
         ({"decoding": SAMPLED, "generators": streams([1])}, "needs a generator for each"),
-        ({"decoding": Decoding(temperature=-1.0)}, "temperature is -1.0"),
-        ({"decoding": Decoding(top_p=0.0)}, "top_p is 0.0"),
-        ({"decoding": Decoding(repetition_penalty=0.0)}, "repetition_penalty is 0.0"),
-        ({"decoding": Decoding(max_new_tokens=0)}, "max_new_tokens is 0"),
+        ({"decoding": Infer(temperature=-1.0)}, "temperature is -1.0"),
+        ({"decoding": Infer(top_p=0.0)}, "top_p is 0.0"),
+        ({"decoding": Infer(repetition_penalty=0.0)}, "repetition_penalty is 0.0"),
+        ({"decoding": Infer(max_new_tokens=0)}, "max_new_tokens is 0"),
     ],
 )
 def test_predict_says_what_does_not_fit(arguments: dict[str, Any], what: str) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.files import encode
 from pipeline.tasks.detection.read_text import parse as parse_module
-from pipeline.tasks.detection.read_text.codes import DROP_CODES, ERRORS, REPAIRS
-from pipeline.tasks.detection.read_text.parse import Parsed, parse
+from pipeline.tasks.detection.read_text.parse import ERRORS, REPAIRS, Parsed, parse
 from pipeline.tasks.detection.rows import DetectionPrediction
 from tests.conftest import ROOT
+from tests.tasks.detection.read_text.test_parse_docs import DROP_CODES
 
 A = '{"bbox_2d":[1,2,300,400],"desc":"cat"}'
 B = '{"bbox_2d":[5,6,70,80],"desc":"dog"}'
@@ -258,9 +258,8 @@ def test_what_is_no_object_is_dropped_with_its_code_and_the_others_stay(code: st
 
 
 def test_every_code_has_a_case() -> None:
-    assert {code for code, _ in DROPPED} | {"point_geometry", "not_whole"} == set(
-        DROP_CODES
-    )  # these with formats alone
+    of_formats = {"point_geometry", "not_whole"}
+    assert {code for code, _ in DROPPED} | of_formats == DROP_CODES
 
 
 @pytest.mark.parametrize(

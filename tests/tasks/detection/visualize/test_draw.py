@@ -23,23 +23,13 @@ from pipeline.tasks.detection.evaluate.score import evaluate
 from pipeline.tasks.detection.recipe import Evaluate, Visualize
 from pipeline.tasks.detection.rows import DetectionPrediction, DroppedObject
 from pipeline.tasks.detection.visualize.curves import interpolated_precision, precision_curves, precision_recall
-from pipeline.tasks.detection.visualize.draw import draw, hash_images, sections
+from pipeline.tasks.detection.visualize.draw import IMAGES, draw, hash_images, sections
 from pipeline.tasks.detection.visualize.errors import confusion, confusion_table, with_full_end
-from pipeline.tasks.detection.visualize.looks import OBJECT_LOOKS
+from pipeline.tasks.detection.visualize.outlines import OBJECT_LOOKS
 from pipeline.tasks.detection.visualize.worst import JudgedImage, judge, text_of
-from tests.tasks.detection.visualize.drawing import (
-    CAT,
-    DOG,
-    ROWS,
-    monitor,
-    predicted,
-    progress,
-    row,
-    save_images,
-    true,
-)
+from schemas.rows import Figure
+from tests.tasks.detection.visualize.drawing import CAT, DOG, ROWS, monitor, predicted, progress, row, save_images, true
 
-ALL_RECORDS = ["precision_recall", "classes", "errors", "confusion", "repeats", "found", "texts"]
 SCORED = [
     row("a", [true("cat", CAT)], [predicted("cat", CAT, 0.9), predicted("cat", DOG, 0.2)]),
     row("b", [true("cat", CAT)], [predicted("cat", CAT, 0.6)]),
@@ -47,13 +37,20 @@ SCORED = [
 
 
 def drawn(
-    rows: Sequence[DetectionPrediction], root: Path | None, **changes: Any
+    rows: Sequence[DetectionPrediction], root: Path | None, section: str = IMAGES, **changes: Any
 ) -> tuple[dict[str, Picture], list[str]]:
-    """The pictures by slug, and the notes."""
+    """The pictures of a section by slug, and the notes."""
     notes: list[str] = []
     job = DrawJob(predictions={"a": rows}, folder=Path("nowhere"), image_root=root, note=notes.append)
     with plotting.style():
-        return {picture.slug: picture for _, found in sections(changed(job, **changes)) for picture in found}, notes
+        every = sections(changed(job, **changes))
+        return {picture.slug: picture for name, found in every if name == section for picture in found}, notes
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Picture]:
+    """Every image of `ROWS`, by slug. For looking only."""
+    return drawn(ROWS, save_images(tmp_path_factory.mktemp("images"), ROWS))[0]
 
 
 def judged_of(rows: Sequence[DetectionPrediction]) -> list[JudgedImage]:
@@ -74,36 +71,45 @@ def image_of(found: dict[str, Picture], id: str) -> Picture:
     return next(p for p in found.values() if p.record_ids == (id,) and p.slug.startswith("image_"))
 
 
-def test_everything_there_is_to_see(tmp_path: Path) -> None:
-    train = tmp_path / "train"
-    train.mkdir()
-    write_all(train / "progress.jsonl", progress())
-    write_all(train / "monitor.jsonl", monitor())
-    root = save_images(tmp_path, [*ROWS, *SCORED])
-    notes: list[str] = []
-    files = {"early": ROWS, "late": [*ROWS, *SCORED]}
-    job = DrawJob(predictions=files, folder=tmp_path, image_root=root, train_folder=train, note=notes.append)
-    figures = list(draw(job))
-    images = [f"image_{place:04d}" for place in range(1, 11)]
-    records = [*ALL_RECORDS[:2], "scores", *ALL_RECORDS[2:]]
-    assert [figure.id for figure in figures] == [*records, "worst", *images, "training", "checkpoints"]
-    assert notes == []
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[DrawJob, list[Figure], list[str]]:
+    """All there is to draw, its rows and the notes. For looking only."""
+    folder, notes = tmp_path_factory.mktemp("everything"), list[str]()
+    write_all(folder / "train/progress.jsonl", progress())
+    write_all(folder / "train/monitor.jsonl", monitor())
+    job = DrawJob(
+        predictions={"early": ROWS, "late": [*ROWS, *SCORED]},
+        folder=folder,
+        image_root=save_images(folder, [*ROWS, *SCORED]),
+        train_folder=folder / "train",
+        note=notes.append,
+        options=Visualize(num_images=2),
+    )
+    return job, list(draw(job)), notes
+
+
+def test_everything_there_is_to_see(everything: tuple[DrawJob, list[Figure], list[str]]) -> None:
+    job, figures, notes = everything
+    records = ["precision_recall", "scores", "errors", "confusion", "found", "texts"]
+    images = ["image_0001", "image_0002"]  # as many as the recipe says
+    assert [figure.id for figure in figures] == [*records, *images, "training", "checkpoints"]
+    assert [note.partition(":")[0] for note in notes] == ["2 of 10 images are shown one by one, the worst first"]
     for figure in figures:
-        with Image.open(tmp_path / figure.path) as picture:
+        with Image.open(job.folder / figure.path) as picture:
             assert picture.width == 1500
             assert np.asarray(picture.convert("L")).std() > 5  # something is on it
 
 
-def test_the_same_predictions_give_the_same_pictures(tmp_path: Path) -> None:
-    root = save_images(tmp_path, ROWS)
-    jobs = [DrawJob(predictions={"a": ROWS[:2]}, folder=tmp_path / name, image_root=root) for name in ("one", "two")]
-    first, second = (list(draw(job)) for job in jobs)
-    assert first == second
-    for figure in first:
-        assert (tmp_path / "one" / figure.path).read_bytes() == (tmp_path / "two" / figure.path).read_bytes()
+def test_the_same_predictions_give_the_same_pictures(
+    everything: tuple[DrawJob, list[Figure], list[str]], tmp_path: Path
+) -> None:
+    job, figures, _ = everything
+    assert list(draw(changed(job, folder=tmp_path))) == figures
+    for figure in figures:
+        assert (tmp_path / figure.path).read_bytes() == (job.folder / figure.path).read_bytes()
 
 
-def test_images_stand_worst_first_and_say_what_is_wrong(tmp_path: Path) -> None:
+def test_images_stand_worst_first_and_say_what_is_wrong() -> None:
     judged = judged_of(ROWS)
     assert [image.row.id for image in judged] == [
         "wrong class",  # F1 0, one false and one not found
@@ -122,55 +128,34 @@ def test_images_stand_worst_first_and_say_what_is_wrong(tmp_path: Path) -> None:
     assert {image.row.id: image.score for image in judged} == scores
 
 
-def test_facts_are_what_the_page_filters_by(tmp_path: Path) -> None:
-    found, _ = drawn(ROWS, save_images(tmp_path, ROWS))
-    facts = image_of(found, "wrong class").facts
+def test_facts_are_what_the_page_filters_by(pictures: dict[str, Picture]) -> None:
+    facts = image_of(pictures, "wrong class").facts
     assert facts["class"] == ("cat", "dog")
     assert facts["error"] == ("classification", "not found")
     assert (facts["status"], facts["F1"], facts["false"], facts["not found"]) == ("ok", 0.0, 1, 1)
-    assert image_of(found, "failed").facts["failure"] == "image_missing"
+    assert image_of(pictures, "failed").facts["failure"] == "image_missing"
 
 
-def test_the_truth_is_left_and_the_prediction_right(tmp_path: Path) -> None:
-    found, _ = drawn(ROWS, save_images(tmp_path, ROWS))
-    half, wrong, cut = (image_of(found, id).canvas for id in ("half", "wrong class", "cut"))
+def test_the_truth_is_left_and_the_prediction_right(pictures: dict[str, Picture]) -> None:
+    half, wrong, cut = (image_of(pictures, id).canvas for id in ("half", "wrong class", "cut"))
     assert (looks_in(half, 0), looks_in(half, 1)) == ({"found", "not found"}, {"matched"})
     assert (looks_in(wrong, 0), looks_in(wrong, 1)) == ({"not found"}, {"false"})
     assert looks_in(cut, 1) == {"uncounted"}
     assert "cat, salvaged" in texts_of(cut)
     assert "dog, classification" in texts_of(wrong)
-    assert "no prediction: image missing" in texts_of(image_of(found, "failed").canvas)
+    assert "no prediction: image missing" in texts_of(image_of(pictures, "failed").canvas)
 
 
-def test_a_sheet_lays_the_truth_and_the_prediction_over_each_other(tmp_path: Path) -> None:
-    found, _ = drawn(ROWS, save_images(tmp_path, ROWS))
-    looks = [looks_in(found["worst"].canvas, panel) for panel in range(len(ROWS))]
-    assert looks[0] == {"not found", "false"}
-    assert looks[5] == {"found", "not found", "matched"}
-    assert found["worst"].record_ids[0] == "wrong class"
-
-
-def test_headings_of_a_sheet_end_where_their_images_end(tmp_path: Path) -> None:
-    found, _ = drawn([row(f"{'W' * 15}-{k:06}") for k in range(5)], save_images(tmp_path, ROWS))
-    canvas = found["worst"].canvas
-    assert all(text.get_text().endswith(f"-{k:06}  no objects") for k, text in enumerate(canvas.texts))
-    for text, ax in zip(canvas.texts, canvas.axes, strict=True):
-        assert text.get_window_extent().x1 <= ax.get_window_extent().x1
-
-
-def test_as_many_bars_as_there_are_statuses_fill_the_panel(tmp_path: Path) -> None:
-    found, _ = drawn([row("a")], save_images(tmp_path, [row("a")]))
+def test_as_many_bars_as_there_are_statuses_fill_the_panel() -> None:
+    found, _ = drawn([row("a")], None, "How the texts were read")
     assert found["texts"].canvas.axes[0].get_ylim() == (0.5, -0.5)
 
 
-def test_scores_are_shown_where_they_differ(tmp_path: Path) -> None:
-    root = save_images(tmp_path, [*ROWS, *SCORED])
-    equal, _ = drawn(ROWS, root)
-    different, _ = drawn(SCORED, root)
-    assert "scores" not in equal
-    assert "scores" in different
-    assert "cat 0.90, IoU 1.00" in texts_of(image_of(different, "a").canvas)
-    assert "cat, IoU 1.00" in texts_of(image_of(equal, "good").canvas)
+def test_scores_are_shown_where_they_differ(pictures: dict[str, Picture]) -> None:
+    shown = [drawn(rows, None, "How good it is")[0] for rows in (ROWS, SCORED)]
+    assert ["scores" in found for found in shown] == [False, True]
+    assert "cat 0.90, IoU 1.00" in texts_of(image_of(drawn(SCORED, None)[0], "a").canvas)
+    assert "cat, IoU 1.00" in texts_of(image_of(pictures, "good").canvas)
 
 
 @pytest.mark.parametrize("root", ["empty", "nowhere", None])
@@ -193,20 +178,16 @@ def test_an_image_outside_of_the_root_is_not_opened(tmp_path: Path) -> None:
     assert not image_of(found, "a").canvas.axes[0].images
 
 
-def test_how_many_are_shown_is_the_recipes(tmp_path: Path) -> None:
-    root = save_images(tmp_path, ROWS)
-    found, notes = drawn(ROWS, root, options=Visualize(num_images=2))
-    assert [slug for slug in found if slug.startswith("image_")] == ["image_0001", "image_0002"]
-    assert "2 of 8 images are shown one by one, the worst first" in notes[0]
-
-
-def test_of_many_images_a_sheet_goes_from_the_worst_to_the_best(tmp_path: Path) -> None:
-    rows = [row(f"r{k}", [true("cat", CAT)], [predicted("cat", (5, 5, 30, 31.0 + k % 20))]) for k in range(45)]
-    found, _ = drawn(rows, None, options=Visualize(num_images=1))
-    ids = found["spread"].record_ids
-    places = [image.row.id for image in judged_of(rows)]
-    assert len(ids) == 20
-    assert (ids[0], ids[-1]) == (places[0], places[-1])
+def test_what_became_of_every_object_of_an_image() -> None:
+    owl = true("owl", (70.0, 50.0, 80.0, 60.0))
+    preds = [predicted("dog", DOG), predicted("Cat", CAT), predicted("cat", CAT)]
+    image = next(one for one in judged_of([row("a", [true("cat", CAT), owl], preds), row("b")]) if one.row.id == "a")
+    assert [(one.label, one.kind, one.iou) for one in image.objects] == [
+        ("dog", "background", 0.0),
+        ("cat", "matched", 1.0),
+        ("cat", "duplicate", 0.0),
+    ]
+    assert (image.labels, image.is_found) == (("cat", "owl"), (True, False))
 
 
 def test_spans_of_the_text_are_marked_by_what_became_of_them() -> None:
@@ -298,13 +279,16 @@ def test_of_many_classes_the_rare_ones_are_taken_together() -> None:
         [row("a")],
         [row("a", [true("cat", CAT)])],
         [row("a", [], [predicted("cat", CAT)])],
-        [row("a", width=100_000, height=1), row("b", [true("cat", (0, 0, 1, 1))], width=1, height=100_000)],
-        [row("a", [true("cat", (-1e300, 0, 1e300, 5))], [predicted("cat", (1e307, 1e307, 1e308, 1e308))])],
-        [row("a", [true("$\\frac{\n" + "日本" * 30, CAT)], [predicted("\x00\u202e" + "x" * 500, CAT)])],
-        [row("a" * 500, [true("cat", CAT)], images=[])],
+        [
+            row("s", width=100_000, height=1),
+            row("t", [true("cat", (0, 0, 1, 1))], width=1, height=100_000),
+            row("f", [true("cat", (-1e300, 0, 1e300, 5))], [predicted("cat", (1e307, 1e307, 1e308, 1e308))]),
+            row("n", [true("$\\frac{\n" + "日本" * 30, CAT)], [predicted("\x00\u202e" + "x" * 500, CAT)]),
+            row("a" * 500, [true("cat", CAT)], images=[]),
+        ],
     ],
-    ids=["nothing", "no predictions", "no truth", "slivers", "far away", "strange names", "no image"],
-)  # fmt: skip
+    ids=["nothing", "no predictions", "no truth", "slivers, far away, strange names, no image"],
+)
 def test_strange_rows_are_drawn(rows: list[DetectionPrediction], tmp_path: Path) -> None:
     figures = list(draw(DrawJob(predictions={"a": rows}, folder=tmp_path)))
     for figure in figures:

@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from pipeline.look import plotting
 from pipeline.tasks.detection.geometry import encode
 from pipeline.tasks.detection.rows import CocoFields, PredictedObject, Rle, TrueObject
-from pipeline.tasks.detection.visualize.looks import OBJECT_LOOKS
-from pipeline.tasks.detection.visualize.outlines import Drawn, draw_labels, draw_outlines, outlines_of
+from pipeline.tasks.detection.visualize.outlines import OBJECT_LOOKS, Drawn, draw_labels, draw_outlines, outlines_of
 
 SIZE = (400, 300)
 

@@ -21,9 +21,9 @@ HOSTILE = "</script></pre><img src=x onerror=alert(1)>"
 
 @pytest.fixture
 def predictions(tmp_path: Path) -> Path:
-    """Predictions with the images beside them."""
-    save_images(tmp_path, ROWS)
-    write_all(tmp_path / "predictions.jsonl", ROWS)
+    """Two predictions with the images beside them."""
+    save_images(tmp_path, ROWS[:2])
+    write_all(tmp_path / "predictions.jsonl", ROWS[:2])
     return tmp_path / "predictions.jsonl"
 
 
@@ -129,8 +129,6 @@ def test_images_are_found_where_the_flag_says(predictions: Path, tmp_path: Path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (tmp_path / "images").rename(elsewhere / "images")
-    assert visualize("--input", predictions, "--out", tmp_path / "without") == 0
-    assert "could not be opened" in str(load_manifest(tmp_path / "without").notes["missing"])
     assert visualize("--input", predictions, "--image-root", elsewhere, "--out", tmp_path / "with") == 0
     assert "could not be opened" not in str(load_manifest(tmp_path / "with").notes["missing"])
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.tasks.diffusion.data.load import load_split
-from pipeline.tasks.diffusion.data.shapes import COLOURS, PLACES, SHAPES, draw_shapes, read_factors
-from pipeline.tasks.diffusion.recipe import Data
+from pipeline.tasks.diffusion.data.shapes import FACTORS, GROUND, PALETTE, draw_shapes
+from pipeline.tasks.diffusion.recipe import Data, Factor
 
 
 def write_images(root: Path, classes: dict[str, int], size: tuple[int, int] = (20, 12)) -> Path:
@@ -38,14 +38,29 @@ def test_the_same_seed_gives_the_same_images_and_another_one_others() -> None:
 
 
 def test_shapes_show_the_factors_that_they_are_said_to() -> None:
-    images, factors = draw_shapes(400, 16, np.random.default_rng(0))
-    colour, place = read_factors(images)
-    assert np.array_equal(colour, factors.colour) and np.array_equal(place, factors.place)
-    counts = [np.bincount(values) for values in (factors.shape, factors.colour, factors.place)]
-    assert [len(count) for count in counts] == [len(SHAPES), len(COLOURS), len(PLACES)]
+    images, drawn = draw_shapes(400, 16, np.random.default_rng(0))
+    assert all(set(drawn[name].tolist()) == set(range(len(values))) for name, values in FACTORS.items())
+    light = images.max(axis=3) - GROUND
+    right, low = (light.sum(axis=axis) @ np.arange(16) > 7.5 * light.sum(axis=(1, 2)) for axis in (1, 2))
+    assert np.array_equal(right + 2 * low, drawn["place"])
+    pixels, palette = images.reshape(400, -1, 3), np.array(list(PALETTE.values()), float)
+    brightest = pixels[np.arange(400), light.reshape(400, -1).argmax(axis=1)]
+    alike = brightest @ (palette / np.linalg.norm(palette, axis=1, keepdims=True)).T
+    assert np.array_equal(alike.argmax(axis=1), drawn["colour"])
     # A disc of one radius covers more than a cross of the same.
-    cover = (images.max(axis=3) > 100).sum(axis=(1, 2))
-    assert cover[factors.shape == 0].mean() > 1.3 * cover[factors.shape == 3].mean()
+    cover = (light > 76).sum(axis=(1, 2))
+    assert cover[drawn["shape"] == 0].mean() > 1.3 * cover[drawn["shape"] == 3].mean()
+
+
+def test_classes_of_shapes_say_the_factors_that_are_asked_for() -> None:
+    def classes(*factors: Factor) -> dict[bytes, str]:
+        split = load_split(Data(num_images=800, factors=factors))
+        parts = (split.train, split.heldout)
+        return {image.tobytes(): one.names[k] for one in parts for k, image in zip(one.labels, one.images, strict=True)}
+
+    shape, whole = classes("shape"), classes("shape", "place")
+    assert shape == {image: name.split("/")[0] for image, name in whole.items()}
+    assert len(set(whole.values())) == 16 and "disc/top left" in set(whole.values())
 
 
 def test_a_folder_of_images_is_cut_to_squares_and_has_a_class_for_each_folder(tmp_path: Path) -> None:

@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from pipeline.errors import UserError
 from pipeline.files import read_all
 from pipeline.tasks.diffusion.evaluate.glossary import BY_NAME
-from pipeline.tasks.diffusion.evaluate.score import evaluate, measure_records
+from pipeline.tasks.diffusion.evaluate.score import evaluate, measure_records, steered_right
 from pipeline.tasks.diffusion.recipe import Evaluate
-from pipeline.tasks.diffusion.rows import DiffusionPrediction
+from pipeline.tasks.diffusion.rows import DiffusionPrediction, Steering
 
 OPTIONS = Evaluate(num_resamples=50)
 
@@ -43,6 +44,28 @@ def test_accuracy_counts_the_class_that_was_asked_for_and_beside_it_that_of_real
     assert value(metrics, "accuracy", by="label", of="b") == 0.0
     assert value(metrics, "nearest_train_distance") == pytest.approx(0.3)
     assert value(metrics, "nearest_train_distance", "real") == pytest.approx(0.2)
+
+
+def test_what_a_class_says_of_each_factor_is_measured_by_itself() -> None:
+    judged = ["disc/red", "disc/blue", "cross/blue", "cross/blue"]
+    rows = [row(k, "disc/red" if k < 2 else "cross/blue", seen) for k, seen in enumerate(judged)]
+    metrics = evaluate(rows, OPTIONS).metrics
+    assert value(metrics, "accuracy") == 0.75
+    found = [value(metrics, "accuracy", by="value", of=one) for one in ("disc", "red", "cross", "blue")]
+    assert found == [1.0, 0.5, 1.0, 1.0]
+
+
+def test_steering_is_right_where_only_what_was_to_change_did() -> None:
+    steering = Steering(
+        references=(), target="disc/blue", layers=("up_0",), num_masked=1, sigma=0.6, label_mode="other"
+    )
+    judged = ["disc/blue", "disc/red", "cross/blue", "cross/red"]
+    rows = [row(k, "disc/red", seen, steering=steering) for k, seen in enumerate(judged)]
+    assert [steered_right(one) for one in rows] == [(True, True), (False, True), (True, False), (False, False)]
+    untold = msgspec.structs.replace(rows[2], label=None)
+    assert steered_right(untold) == (False, None) and steered_right(rows[0]) == (True, True)
+    metrics = evaluate(rows[:3], OPTIONS).metrics
+    assert value(metrics, "steered_accuracy") == value(metrics, "kept_accuracy") == pytest.approx(2 / 3)
 
 
 def test_other_variants_and_errors_count_in_no_metric_over_all() -> None:

@@ -31,13 +31,13 @@ def test_a_layout_keeps_what_is_near_together_and_is_the_same_each_time() -> Non
     assert (corner[nearest] == corner[:, None]).mean() > 0.97
 
 
-def test_a_new_point_lies_at_the_mean_of_its_nearest_references() -> None:
-    points = torch.tensor([[0.0], [1.0], [2.0], [3.0], [4.0], [100.0]])
+def test_a_new_point_lies_at_the_mean_of_its_nearest_references_the_nearer_the_more() -> None:
+    points = torch.tensor([[0.0], [1.0], [2.0], [3.0], [100.0]])
     coordinates = torch.cat((points, -points), 1)
     assert torch.allclose(place_by(torch.tensor([2.0]), points, coordinates), torch.tensor([2.0, -2.0]), atol=1e-4)
-    placed = place_by(torch.tensor([1.5]), points, coordinates)
-    weights = 1.0 / np.array([1.5, 0.5, 0.5, 1.5, 2.5])
-    assert placed[0].item() == pytest.approx(float(weights @ np.arange(5.0) / weights.sum()))
+    placed = place_by(torch.tensor([1.25]), points, coordinates)
+    weights = np.array([1.25, 0.25, 0.75]) ** -8.0
+    assert placed[0].item() == pytest.approx(float(weights @ np.arange(3.0) / weights.sum()))
 
 
 def test_a_map_is_of_one_layer_at_all_levels_and_places_its_own_references_where_they_are() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
-from pipeline.tasks.localization.mixture import Mixtures, told
+from pipeline.tasks.localization.mixture import told
 from pipeline.tasks.localization.rows import Example, Measurement, Prediction
 from pipeline.tasks.localization.world.propagation import ALTITUDE_M, path_loss_db
 from pipeline.tasks.localization.world.receivers import SITES, places_m, ranges_m
@@ -16,8 +16,7 @@ CENTRE = (45.0, 8.0)
 
 def predictions(offsets: Floats, sigma_m: float, prefix: str = "r") -> list[Prediction]:
     """Circular Gaussians of ``sigma_m`` about the centre, whose truths lie at ``offsets`` [N, 2] from it."""
-    one = Mixtures(np.ones((1, 1)), np.zeros((1, 1, 2)), np.array([[[sigma_m**2, 0.0, sigma_m**2]]]))
-    fields = told(one, CENTRE)[0]
+    (fields,) = told([[(1.0, 0.0, 0.0, sigma_m**2, 0.0, sigma_m**2)]], [(0.0, 0.0)], [CENTRE])
     return [
         Prediction(
             id=f"{prefix}{n}",

@@ -9,9 +9,9 @@ import pytest
 from pipeline.contract.jobs import InferJob, Source
 from pipeline.model.file import load_model
 from pipeline.tasks.localization.examples import make_examples
-from pipeline.tasks.localization.infer.answer import mixtures
+from pipeline.tasks.localization.infer.answer import parts
 from pipeline.tasks.localization.infer.predict import predict
-from pipeline.tasks.localization.mixture import moments
+from pipeline.tasks.localization.mixture import second_moments
 from pipeline.tasks.localization.recipe import Infer
 from pipeline.tasks.localization.rows import Example, Measurement, Prediction
 from tests.support.zygote import Zygote
@@ -82,11 +82,7 @@ def test_a_server_needs_no_torch_to_ask_and_to_answer(without_torch: Zygote) -> 
 
 def test_what_is_wider_than_the_earth_is_no_part_of_an_answer() -> None:
     sure, nowhere = (1.0, 0.0, 1.0), (1e-12, 0.0, 1e-12)  # precision factors a kilometre: of 1 km and of 1e12 km
-    outputs = {
-        "weights": np.array([[0.9999, 1e-7]], np.float32),
-        "means_km": np.zeros((1, 2, 2), np.float32),
-        "factors": np.array([[sure, nowhere]], np.float32),
-    }
-    found = mixtures(outputs)
-    assert found.weights.tolist() == [[1.0, 0.0]] and np.isfinite(found.covariances).all()
-    np.testing.assert_allclose(moments(found)[1], [[1e6, 0.0, 1e6]])
+    for factors in ([sure, nowhere], [sure, (0.0, 0.0, 0.0)]):
+        found = parts([0.9999, 1e-7], [(0.0, 0.0), (0.0, 0.0)], factors)
+        assert [part[0] for part in found] == [1.0, 0.0] and np.isfinite(found).all()
+        assert second_moments(found, (0.0, 0.0)) == pytest.approx((1e6, 0.0, 1e6))

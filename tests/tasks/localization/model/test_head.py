@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from scipy.stats import multivariate_normal
 
-from pipeline.tasks.localization.infer.answer import mixtures
-from pipeline.tasks.localization.model.head import OUTPUTS, mixture, ring
+from pipeline.tasks.localization.infer.answer import parts
+from pipeline.tasks.localization.model.head import mixture, ring
 
 
 def one() -> tuple[torch.Tensor, torch.Tensor]:
@@ -16,13 +16,11 @@ def one() -> tuple[torch.Tensor, torch.Tensor]:
 def test_density_is_that_of_the_covariances_that_a_row_tells() -> None:
     raw, place = one()
     said = mixture(raw, ring(3), 30.0)
-    told = mixtures({name: array.numpy() for name, array in zip(OUTPUTS, said.outputs(), strict=True)})
+    weights, means, factors, _ = (array.tolist() for array in said.outputs())
     for row in range(5):
         density = 0.0
-        for weight, mean, (east, both, north) in zip(
-            told.weights[row], told.means[row], told.covariances[row], strict=True
-        ):
-            normal = multivariate_normal(mean / 1000.0, np.array([[east, both], [both, north]]) / 1e6)
+        for weight, x, y, east, both, north in parts(weights[row], means[row], factors[row]):
+            normal = multivariate_normal([x / 1000.0, y / 1000.0], np.array([[east, both], [both, north]]) / 1e6)
             density += weight * normal.pdf(place[row].numpy())
         np.testing.assert_allclose(said.log_density(place)[row].item(), np.log(density), rtol=1e-4)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.tasks.localization import geo
 from pipeline.tasks.localization.ellipse import ellipses
-from pipeline.tasks.localization.mixture import Mixtures, told
+from pipeline.tasks.localization.mixture import told
 from pipeline.tasks.localization.rows import Measurement, Prediction
 
 SITES = {"north": (45.5, 7.6), "south": (44.6, 7.9), "east": (45.0, 8.6), "west": (45.1, 7.0), "hill": (45.2, 7.3)}
@@ -54,8 +54,7 @@ def rows(num: int, seed: int = 0) -> list[Prediction]:
 
 def two_branches(id: str) -> Prediction:
     """A mixture of two Gaussians far apart, the truth at the lesser one."""
-    parts = np.array([[[-9e3, 2e3], [6e3, -3e3]]])
-    mixture = Mixtures(np.array([[0.4, 0.6]]), parts, np.array([[[4e6, 1e6, 1e6], [1e6, -5e5, 2e6]]]))
-    (said,) = told(mixture, (45.0, 7.8))
-    truth = geo.to_degrees(parts[0, 0] + 500.0, (45.0, 7.8))
+    parts = [(0.4, -9e3, 2e3, 4e6, 1e6, 1e6), (0.6, 6e3, -3e3, 1e6, -5e5, 2e6)]
+    (said,) = told([parts], [(0.0, -1e3)], [(45.0, 7.8)])
+    truth = geo.to_degrees([-8.5e3, 2.5e3], (45.0, 7.8))
     return row(id, (float(truth[0]), float(truth[1])), (0, 0), **said)

@@ -7,11 +7,14 @@ import importlib
 from typing import cast
 
 from pipeline.contract.jobs import InferJob
-from pipeline.tasks.detection.answers import Backend
+from pipeline.tasks.detection.answers import Backend, TextBackend, TextModel
 from pipeline.tasks.detection.recipe import Infer
 
 
 def open_backend(job: InferJob) -> Backend:
     """The backend that ``infer.backend`` of the recipe names, ready to answer. Raises UserError when it cannot."""
-    name = cast(Infer, job.options).backend
-    return cast(Backend, importlib.import_module(f"{__name__}.{name}").open_backend(job))
+    options = cast(Infer, job.options)
+    if options.backend != "own":
+        return cast(Backend, importlib.import_module(f"{__name__}.{options.backend}").open_backend(job))
+    assert job.model is not None, "the stage opens the model file"
+    return TextBackend(cast(TextModel, job.model), job.model.weights_hash[:16], options)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 from PIL import Image
 
-from pipeline.tasks.detection.answers import Answer, Request
+from pipeline.tasks.detection.answers import Answer, Request, token_logprobs
 from pipeline.tasks.detection.images import shows_the_same
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import TokenLogprobs
@@ -19,15 +19,12 @@ from pipeline.tasks.detection.rows import TokenLogprobs
 # What servers take as it is. Other formats are sent as PNG, and so is an image whose EXIF asks to be turned (some
 # servers would turn it, and others not) or that has more than 8 bits (some would cut them off).
 _SENT_AS_STORED = ("image/png", "image/jpeg", "image/webp", "image/gif")
-_LOGPROB_DIGITS = 4
 
 
 def payload(request: Request, options: Infer) -> bytes:
     """The JSON body of one request: the image as a data URL, then the prompt."""
-    content = [
-        {"type": "image_url", "image_url": {"url": data_url(request)}},
-        {"type": "text", "text": request.prompt},
-    ]
+    image = {"type": "image_url", "image_url": {"url": data_url(request)}}
+    content = [image, {"type": "text", "text": request.prompt}]
     body: dict[str, Any] = {
         "model": options.server.model,
         "messages": [{"role": "user", "content": content}],
@@ -84,7 +81,7 @@ def read_reply(data: bytes) -> Answer:
         raise ValueError(f"the answer does not read: {error}") from error
     content = choice.message.content
     text = "".join(part.text for part in content) if isinstance(content, list) else content or ""
-    return Answer(text, "length" if choice.finish_reason == "length" else "stop", _tokens(choice.logprobs, text))
+    return Answer(text, choice.finish_reason == "length", _tokens(choice.logprobs, text))
 
 
 def _tokens(logprobs: Any, text: str) -> TokenLogprobs | None:
@@ -100,8 +97,8 @@ def _tokens(logprobs: Any, text: str) -> TokenLogprobs | None:
             break
         written += data
         ends.append(len(written.decode(errors="ignore")))
-        kept.append(round(logprob, _LOGPROB_DIGITS))
-    return TokenLogprobs(ends=ends, logprobs=kept) if written == whole else None
+        kept.append(logprob)
+    return token_logprobs(ends, kept) if written == whole else None
 
 
 def _token_bytes(entry: Any) -> bytes:

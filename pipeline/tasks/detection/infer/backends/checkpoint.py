@@ -55,9 +55,8 @@ def load_checkpoint(folder: Path, *, precision: str, device: str) -> Checkpoint:
         processor.chat_template = tokenizer.chat_template
     if processor.chat_template is None:
         what = "the checkpoint has no chat template: nothing says how it is asked"
-        raise UserError(
-            what, where=str(folder), remedy="take the instruction-tuned checkpoint, or add chat_template.jinja"
-        )
+        remedy = "take the instruction-tuned checkpoint, or add chat_template.jinja"
+        raise UserError(what, where=str(folder), remedy=remedy)
     end_ids = _end_ids(folder, model, tokenizer)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_ids[0]
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad_id)
@@ -113,9 +112,8 @@ def _end_ids(folder: Path, model: Any, tokenizer: Any) -> tuple[int, ...]:
     ids = [*(stated if isinstance(stated, list) else [stated]), tokenizer.eos_token_id]
     known = tuple(dict.fromkeys(number for number in ids if number is not None))
     if not known:
-        raise UserError(
-            "neither generation_config.json nor the tokenizer says which token ends a text", where=str(folder)
-        )
+        what = "neither generation_config.json nor the tokenizer says which token ends a text"
+        raise UserError(what, where=str(folder))
     return known
 
 

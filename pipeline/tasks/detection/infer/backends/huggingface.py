@@ -4,6 +4,7 @@ A batch is padded on the left, so that every row is continued right behind its o
 own end token.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -13,13 +14,11 @@ from torch import Tensor
 
 from pipeline.contract.jobs import InferJob
 from pipeline.files.hashes import hash_config
-from pipeline.tasks.detection.answers import Answer, Failure, Outcome, Request, TextBackend
+from pipeline.tasks.detection.answers import Answer, Failure, Outcome, Request, TextBackend, token_logprobs
 from pipeline.tasks.detection.infer.backends.checkpoint import Checkpoint, load_checkpoint
 from pipeline.tasks.detection.infer.backends.sampling import TokenChooser
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import TokenLogprobs
-
-_LOGPROB_DIGITS = 4
 
 
 class HuggingFaceModel:
@@ -30,8 +29,7 @@ class HuggingFaceModel:
 
     def answer(self, requests: Sequence[Request], options: Infer) -> list[Outcome]:
         """The texts for a batch. Whatever transformers raises on odd input is raised."""
-        inputs = self._inputs(requests)
-        seeds = [request.seed for request in requests]
+        inputs, seeds = self._inputs(requests), [request.seed for request in requests]
         chooser = TokenChooser(options, seeds, inputs["attention_mask"], self._checkpoint.end_ids[0])
         with torch.inference_mode():
             sequences = self._checkpoint.model.generate(
@@ -47,7 +45,9 @@ class HuggingFaceModel:
     def _inputs(self, requests: Sequence[Request]) -> Any:
         """What the processor makes of a batch: ids and attention mask int64 [B, T], pixels as the model wants them."""
         processor, model = self._checkpoint.processor, self._checkpoint.model
-        texts = [self._ask(request.prompt) for request in requests]
+        content = [[{"type": "image"}, {"type": "text", "text": request.prompt}] for request in requests]
+        messages = [[{"role": "user", "content": one}] for one in content]
+        texts = [processor.apply_chat_template(one, add_generation_prompt=True, tokenize=False) for one in messages]
         beginning = self._checkpoint.tokenizer.bos_token
         begun = beginning is not None and texts[0].startswith(beginning)  # a second one would change the answer
         inputs = processor(
@@ -60,12 +60,6 @@ class HuggingFaceModel:
         )
         return inputs.to(model.device, dtype=model.dtype)  # the dtype is for numbers with a point alone
 
-    def _ask(self, prompt: str) -> str:
-        content = [{"type": "image"}, {"type": "text", "text": prompt}]
-        messages = [{"role": "user", "content": content}]
-        text: str = self._checkpoint.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return text
-
     def _outcome(self, ids: Tensor, logprobs: Tensor, finite: bool, keep_logprobs: bool) -> Outcome:
         if not finite:
             return Failure("model_not_finite", "the model's logits were NaN or infinite")
@@ -74,35 +68,24 @@ class HuggingFaceModel:
         length = ends[0] if ends else len(taken)
         text = self._decode(taken[:length])
         tokens = self._tokens(taken[:length], text, logprobs) if keep_logprobs else None
-        return Answer(text, "stop" if ends else "length", tokens)
+        return Answer(text, not ends, tokens)
 
     def _decode(self, ids: Sequence[int]) -> str:
         """Verbatim: tokens such as <|coord_12|>, which some tokenizers call special, are part of the text."""
-        text: str = self._checkpoint.tokenizer.decode(
-            ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
-        )
-        return text
+        tokenizer = self._checkpoint.tokenizer
+        return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def _tokens(self, ids: Sequence[int], text: str, logprobs: Tensor) -> TokenLogprobs:
-        ends = [_common_length(text, self._decode(ids[: number + 1])) for number in range(len(ids))]
-        return TokenLogprobs(
-            ends=ends, logprobs=[round(value, _LOGPROB_DIGITS) for value in logprobs[: len(ids)].tolist()]
-        )
-
-
-def _common_length(text: str, start: str) -> int:
-    """How many characters of ``start`` stand in ``text`` already: half a character at its end does not."""
-    length = min(len(text), len(start))
-    while length and text[:length] != start[:length]:
-        length -= 1
-    return length
+        """Half a character, where a token ends in one, does not stand in the text yet."""
+        starts = [self._decode(ids[: number + 1]) for number in range(len(ids))]
+        ends = [len(os.path.commonprefix((text, start))) for start in starts]  # noqa: RUF071  (by characters)
+        return token_logprobs(ends, logprobs[: len(ids)].tolist())
 
 
 def open_backend(job: InferJob) -> TextBackend:
     """The checkpoint whose folder the run was given. Raises UserError as `load_checkpoint`."""
     options = cast(Infer, job.options)
-    hashes = {name: record.sha256 for name, record in job.inputs.items() if name.startswith("model/")}
-    model_hash = hash_config(hashes)
+    model_hash = hash_config({name: one.sha256 for name, one in job.inputs.items() if name.startswith("model/")})
     job.note("model", model_hash[:16])
     job.note("model_sha256", model_hash)
     folder = Path(job.source.files["model/config.json"]).parent

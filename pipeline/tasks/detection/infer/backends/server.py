@@ -12,7 +12,7 @@ import os
 import random
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from itertools import islice
 from typing import NoReturn, cast
 
 import httpx
@@ -33,24 +33,15 @@ _STOPS_THE_RUN = {
 _TRY_AGAIN = (408, 409, 425, 429)  # and all from 500 on
 
 
-@dataclass(frozen=True)
-class Waits:
-    """Waits that double from ``first_s``, up to ``most_s``, each shortened by up to a half at random.
+def wait_s(server: Server, attempt: int, stream: random.Random, retry_after: str | None) -> float:
+    """Seconds before repetition number ``attempt``, from 1: they double, each shortened by up to a half at random.
 
     The jitter ("equal jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/) keeps
-    requests that failed together from coming back together.
+    requests that failed together from coming back together. The header ``retry_after`` is waited for at least, up to
+    ``max_wait_s``.
     """
-
-    first_s: float
-    most_s: float
-
-    def before(self, attempt: int, stream: random.Random, retry_after: str | None) -> float:
-        """Seconds before attempt number ``attempt`` (1 is the first that is a repetition).
-
-        ``retry_after`` is the header of that name, which is waited for at least, up to ``most_s``.
-        """
-        wait_s = min(self.first_s * 2.0 ** min(attempt - 1, 60), self.most_s) * (1.0 - 0.5 * stream.random())
-        return max(wait_s, min(parse_retry_after(retry_after), self.most_s))
+    doubled_s = min(server.backoff_s * 2.0 ** min(attempt - 1, 60), server.max_wait_s)
+    return max(doubled_s * (1.0 - 0.5 * stream.random()), min(parse_retry_after(retry_after), server.max_wait_s))
 
 
 def parse_retry_after(text: str | None, now: datetime.datetime | None = None) -> float:
@@ -77,14 +68,13 @@ class _FailedTry(Exception):
 
 
 class ServerBackend:
-    """Requests to one server. ``key`` is sent with each and never written anywhere."""
+    """Requests to one server. ``key`` is sent with each and never written anywhere; "" is none."""
 
     needs_images, batch_size = True, 1
 
-    def __init__(self, options: Infer, key: str | None) -> None:
+    def __init__(self, options: Infer, key: str) -> None:
         self._options, self._server, self._key = options, options.server, key
         self._url = f"{self._server.url.rstrip('/')}/chat/completions"
-        self._waits = Waits(first_s=self._server.backoff_s, most_s=self._server.max_wait_s)
         self._model_id = hashlib.sha256(f"{self._server.url}\n{self._server.model}".encode()).hexdigest()[:16]
 
     def model_of(self, record_id: str) -> str:
@@ -99,26 +89,23 @@ class ServerBackend:
         with asyncio.Runner() as runner:
             client, turn = self._client(), asyncio.Semaphore(self._server.num_parallel)
             try:
-                more = True
-                while more or waiting:
-                    while more and len(waiting) < 2 * self._server.num_parallel:
-                        place = next(places, None)
-                        more = place is not None
-                        if isinstance(place, Request):
+                while True:
+                    for place in islice(places, 2 * self._server.num_parallel - len(waiting)):
+                        if isinstance(place, Failure):
+                            waiting.append(place)
+                        else:
                             asked = self._ask(client, turn, payload(place, self._options), place.seed)
                             waiting.append(runner.get_loop().create_task(asked))
-                        elif place is not None:
-                            waiting.append(place)
-                    if waiting:
-                        first = waiting.popleft()
-                        yield first if isinstance(first, Failure) else runner.run(_result(first))
+                    if not waiting:
+                        break
+                    first = waiting.popleft()
+                    yield first if isinstance(first, Failure) else runner.run(_result(first))
             finally:
                 runner.run(_close(client, waiting))
 
     def _client(self) -> httpx.AsyncClient:
-        server = self._server
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self._key}"} if self._key else {})
-        timeout = httpx.Timeout(server.timeout_s, connect=server.connect_timeout_s, pool=None)
+        timeout = httpx.Timeout(self._server.timeout_s, connect=self._server.connect_timeout_s, pool=None)
         # No redirects: the key is for this server.
         return httpx.AsyncClient(headers=headers, timeout=timeout, follow_redirects=False)
 
@@ -129,7 +116,7 @@ class ServerBackend:
         async with turn:
             for attempt in range(1, self._server.num_tries + 1):
                 if attempt > 1:
-                    await asyncio.sleep(self._waits.before(attempt - 1, stream, failed.retry_after))
+                    await asyncio.sleep(wait_s(self._server, attempt - 1, stream, failed.retry_after))
                 try:
                     return await self._try(client, body)
                 except _FailedTry as problem:
@@ -169,8 +156,7 @@ class ServerBackend:
 
     def _clean(self, text: str) -> str:
         """Short, and without the key, which some servers repeat in their complaints."""
-        text = text.replace(self._key, "[key]") if self._key else text
-        return text[:DETAIL_LENGTH]
+        return (text.replace(self._key, "[key]") if self._key else text)[:DETAIL_LENGTH]
 
     def _stop(self, what: str) -> NoReturn:
         remedy = "check infer.server and the server; the same command goes on from where this run stopped"
@@ -178,13 +164,12 @@ class ServerBackend:
 
 
 async def _body(response: httpx.Response) -> bytes:
-    parts, size = [], 0
+    data = bytearray()
     async for part in response.aiter_bytes():
-        parts.append(part)
-        size += len(part)
-        if size > _MAX_REPLY_BYTES:
+        data += part
+        if len(data) > _MAX_REPLY_BYTES:
             raise _FailedTry("server_malformed", f"the answer is longer than {_MAX_REPLY_BYTES:,} bytes")
-    return b"".join(parts)
+    return bytes(data)
 
 
 async def _result(task: asyncio.Task[Outcome]) -> Outcome:
@@ -199,20 +184,9 @@ async def _close(client: httpx.AsyncClient, waiting: Iterable[asyncio.Task[Outco
     await client.aclose()
 
 
-def read_key(server: Server) -> str | None:
-    """The key from the environment variable that the recipe names. Raises UserError when it is no key."""
-    if not server.api_key_variable:
-        return None
-    key = os.environ.get(server.api_key_variable, "").strip()
-    if not key or not key.isascii() or not key.isprintable():
-        what = f"the environment variable {server.api_key_variable} holds no key"
-        raise UserError(what, where="infer.server.api_key_variable", remedy=f"export {server.api_key_variable}=...")
-    return key
-
-
 def open_backend(job: InferJob) -> ServerBackend:
-    """The server that the recipe names. Nothing is asked yet. Raises UserError when the key is missing."""
+    """The server that the recipe names. Nothing is asked yet."""
     options = cast(Infer, job.options)
-    backend = ServerBackend(options, read_key(options.server))
+    backend = ServerBackend(options, os.environ.get(options.server.api_key_variable, "").strip())
     job.note("model", backend.model_of(""))
     return backend
