@@ -167,10 +167,10 @@ def test_it_says_where_the_worst_and_the_best_have_no_trace(rows: list[Gridworld
         replace(rows[0], id="low", wellbeing=-1.0, trace=None),
         replace(rows[0], id="high", wellbeing=9e9, trace=None),
     ]
-    _, notes = drawn(tmp_path, [*rows, *untraced], render=RECORDS)
+    _, notes = drawn(tmp_path, [*rows, *untraced])
     assert "The worst of all episodes, low (wellbeing -1.0), has no trace" in notes[0]
     assert "The best of all episodes, high" in notes[1] and "A larger infer.num_traces keeps it." in notes[1]
-    _, notes = drawn(tmp_path, [row for row in rows if row.trace], render=RECORDS)
+    _, notes = drawn(tmp_path, [row for row in rows if row.trace])
     assert not any("of all episodes" in note for note in notes)
 
 
