@@ -54,7 +54,9 @@ WebOption = Annotated[
 ]
 SaveOption = Annotated[
     Path | None,
-    typer.Option("--save", metavar="FILE", help="Write the newest episode to a file .html, a page that plays it."),
+    typer.Option(
+        "--save", metavar="FILE", help="Write the newest episode to a file: a page .html, or a .gif or .webp."
+    ),
 ]
 IdOption = Annotated[
     list[str] | None, typer.Option("--id", metavar="ID", help="With --save: this episode. A page can hold several.")
@@ -145,13 +147,13 @@ def _serve(asked: _Asked, host: str, port: int, token: str | None) -> Result:
 
 
 def _save(asked: _Asked, path: Path, ids: Sequence[str]) -> Result:
-    """A page as a file."""
-    from pipeline.follow.save import check_name, save_episodes
+    """A page or a moving picture as a file."""
+    from pipeline.follow.save import check_kind, save_episodes
 
-    check_name(path)
+    check_kind(path, len(ids))
     saved = save_episodes(asked.opened, path, ids, asked.choice.name, asked.open_opinion(), asked.task)
     size = f"{path.stat().st_size / 1000:,.0f} kB"
-    return Result([f"follow: saved {', '.join(saved)}", f"  html: {path} ({size})"])
+    return Result([f"follow: saved {', '.join(saved)}", f"  {path.suffix[1:]}: {path} ({size})"])
 
 
 def _print_lines(asked: _Asked, latency: bool, ascii: bool, idle_exit_s: float | None) -> Result:

@@ -1,4 +1,4 @@
-"""Episodes as a file to send to somebody: the page of the live view with its data inside."""
+"""Episodes as a file to send to somebody: the page of the live view with its data inside, or a moving picture."""
 
 import base64
 import hashlib
@@ -15,10 +15,12 @@ from pipeline.errors import UserError, nearest
 from pipeline.files.atomic import write_atomically
 from pipeline.follow.browser.curves import Beside
 from pipeline.follow.feed import Opened
+from pipeline.follow.image import MOVING, moving_picture
 from pipeline.follow.index import EpisodeIndex
 from pipeline.follow.play import Play, play
-from pipeline.follow.scene import ALL, told_filters
+from pipeline.follow.scene import ALL, Moment, told_filters
 
+KINDS = (".html", *MOVING)
 _BROWSER = Path(__file__).parent / "browser"
 _STYLE = '<link rel="stylesheet" href="page.css">\n'
 _SCRIPTS = ("scenes.js", "draw.js", "page.js")
@@ -34,20 +36,27 @@ def save_episodes(
 ) -> list[str]:
     """Write the episodes with these ids to ``path``, or the newest that the filter ``choice`` keeps; returns their ids.
 
-    Raises UserError where there is no such episode, or the file cannot be written.
+    The name of the file says what it is: a page, or a moving picture of one episode. Raises UserError where there is no
+    such episode, or the file cannot be written.
     """
-    check_name(path)
+    check_kind(path, len(ids))
     index = _read(opened)
     numbers = _find(opened, index, ids, choice)
-    plays = [_play(opened, index, number, opinion) for number in numbers]
-    write_atomically(path, [page(plays, _training(opened, task)).encode()])
+    if path.suffix == ".html":
+        plays = [_play(opened, index, number, opinion) for number in numbers]
+        write_atomically(path, [page(plays, _training(opened, task)).encode()])
+    else:
+        write_atomically(path, [_moving(opened, index, numbers[0], path.suffix, opinion)])
     return [index[number].summary.id for number in numbers]
 
 
-def check_name(path: Path) -> None:
-    """Raises UserError for the name of a file that is no page."""
-    if path.suffix != ".html":
-        raise UserError("episodes are saved as a page", where=str(path), remedy="end its name in .html")
+def check_kind(path: Path, num_ids: int) -> None:
+    """Raises UserError for a file that is neither a page nor a moving picture, or a picture of several episodes."""
+    if path.suffix not in KINDS:
+        what = f"no kind of file is called {path.suffix or path.name!r} here"
+        raise UserError(what, where=str(path), remedy=f"end its name in one of: {', '.join(KINDS)}")
+    if path.suffix != ".html" and num_ids > 1:
+        raise UserError("a moving picture shows one episode", where=str(path), remedy="name one --id, or a file .html")
 
 
 def page(plays: Sequence[Play], training: Mapping[str, Any]) -> str:
@@ -102,11 +111,25 @@ def _find(opened: Opened, index: EpisodeIndex, ids: Sequence[str], choice: str) 
     return [numbers[id] for id in dict.fromkeys(ids)]
 
 
-def _play(opened: Opened, index: EpisodeIndex, number: int, opinion: SecondOpinion | None) -> Play:
+def _episode(
+    opened: Opened, index: EpisodeIndex, number: int, opinion: SecondOpinion | None
+) -> tuple[Any, list[Any], Any | None]:
+    """What the part draws, its history, and what a second model says."""
     episode = opened.unfold(opened.feed.load(index[number]))
-    history = index.history(number, max(opened.part.num_recent, 1))
-    played = play(opened.part, episode, history, opinion(episode) if opinion else None)
+    return episode, index.history(number, max(opened.part.num_recent, 1)), opinion(episode) if opinion else None
+
+
+def _play(opened: Opened, index: EpisodeIndex, number: int, opinion: SecondOpinion | None) -> Play:
+    played = play(opened.part, *_episode(opened, index, number, opinion))
     return {**played, "kept": index.choices(number)}
+
+
+def _moving(opened: Opened, index: EpisodeIndex, number: int, suffix: str, opinion: SecondOpinion | None) -> bytes:
+    episode, history, said = _episode(opened, index, number, opinion)
+    scenes = (
+        opened.part.scene(Moment(episode, frame, history, said)) for frame in range(opened.part.num_frames(history[-1]))
+    )
+    return moving_picture(scenes, suffix)
 
 
 def _training(opened: Opened, task: str) -> dict[str, Any]:

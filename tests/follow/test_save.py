@@ -1,6 +1,7 @@
 """Episodes as files to send: what is chosen, what is in them, and what is refused."""
 
 import base64
+import io
 import json
 import re
 import zlib
@@ -8,10 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from PIL import Image
 
 from pipeline.errors import UserError
+from pipeline.follow.image import draw_scene, moving_picture
 from pipeline.follow.save import save_episodes
-from tests.follow.walks import opened, walk, write
+from pipeline.follow.scene import Images, Moment, Scene
+from pipeline.follow.terminal import theme
+from tests.follow import toy
+from tests.follow.walks import opened, scene, walk, write
 
 
 @pytest.fixture
@@ -57,9 +64,50 @@ def test_what_a_second_model_says_is_in_the_page(recording: Path, tmp_path: Path
 
 
 def test_the_same_episodes_give_the_same_bytes(recording: Path, tmp_path: Path) -> None:
-    for name in ("a.html", "b.html"):
+    for name in ("a.html", "b.html", "a.gif", "b.gif"):
         save_episodes(opened(recording), tmp_path / name)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_a_moving_picture_has_a_frame_for_every_step(suffix: str, recording: Path, tmp_path: Path) -> None:
+    file = tmp_path / f"walk{suffix}"
+    save_episodes(opened(recording), file, ["walk-1"])
+    with Image.open(file) as image:
+        assert getattr(image, "n_frames", 1) == 4
+        assert image.size == (540, 238)
+
+
+def test_the_picture_of_a_scene_shows_where_the_agent_is() -> None:
+    row = walk(1, [1, 2, 3, 4])
+    frames = [draw_scene(scene(Moment(row, frame))) for frame in (0, 3)]
+    lit = [[image.getpixel((10 + 130 * x + 65 - 12, 54 + 65)) for x in range(4)] for image in frames]
+    is_lit = [[pixel != (16, 20, 24) for pixel in row] for row in lit]
+    assert is_lit == [[True, False, False, False], [False, False, False, True]]
+
+
+@pytest.mark.parametrize("picture", [toy.GRID, toy.PHOTO, toy.MAP, Images(columns=2, images=(toy.PHOTO, toy.MAP))])
+def test_every_kind_of_picture_is_drawn(picture: Any) -> None:
+    drawn, empty = (draw_scene(Scene(frame=0, picture=one)) for one in (picture, None))
+    assert len(drawn.getcolors(1 << 20) or []) > len(empty.getcolors(1 << 20) or [])
+
+
+def test_an_outline_has_the_colour_of_its_tone() -> None:
+    image = draw_scene(Scene(frame=0, picture=toy.MAP))
+    colors = {"#{:02x}{:02x}{:02x}".format(*color) for _, color in image.getcolors(1 << 20) or []}  # type: ignore[misc]
+    assert theme.TONES["accent"] in colors
+
+
+def test_an_image_that_is_damaged_is_grey() -> None:
+    image = draw_scene(Scene(frame=0, picture=replace(toy.PHOTO, png=b"no image", outlines=())))
+    assert image.getpixel((image.width // 2, image.height // 2)) == (60, 60, 60)
+
+
+def test_a_long_episode_is_thinned() -> None:
+    scenes = [Scene(frame=frame, picture=toy.MAP, headline=(str(frame),)) for frame in range(2500)]
+    with Image.open(io.BytesIO(moving_picture(scenes, ".webp"))) as image:
+        assert 800 < getattr(image, "n_frames", 1) <= 1001
 
 
 @pytest.mark.parametrize(
@@ -67,7 +115,8 @@ def test_the_same_episodes_give_the_same_bytes(recording: Path, tmp_path: Path) 
     [
         ("one.html", ["walk-22"], "there is no episode 'walk-22' that can be played", "walk-2"),
         ("one.html", ["walk-3"], "there is no episode 'walk-3' that can be played", "walk-2"),
-        ("one.mp4", [], "episodes are saved as a page", ".html"),
+        ("one.gif", ["walk-1", "walk-2"], "a moving picture shows one episode", "--id"),
+        ("one.mp4", [], "no kind of file is called '.mp4' here", ".html, .gif, .webp"),
     ],
 )
 def test_what_cannot_be_saved_is_told(

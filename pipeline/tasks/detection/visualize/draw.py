@@ -47,7 +47,7 @@ def hash_images(predictions: Sequence[DetectionPrediction], image_root: Path) ->
 
 def sections(job: DrawJob) -> Iterator[Section]:
     """Everything there is to draw, one at a time."""
-    rows: Sequence[DetectionPrediction] = next(reversed(job.predictions.values()), ())
+    rows: Sequence[DetectionPrediction] = next(reversed([*job.predictions.values()]), ())
     if not rows:
         raise UserError("there are no predictions to draw", remedy="run `baton infer` first")
     evaluate, visualize = job.score_options or Evaluate(), job.options or Visualize()
