@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.look.picture import MOVED, Picture, Section, save_sections
 from pipeline.look.training import SECTION as LEARNING
 from pipeline.tasks.gridworld.rows import GridworldPrediction
-from pipeline.tasks.gridworld.visualize import episodes, habits, hidden, records, timelines, training, values
+from pipeline.tasks.gridworld.visualize import episodes, habits, records, timelines, training, values
 from pipeline.tasks.gridworld.visualize.episodes import Track
 from pipeline.tasks.gridworld.visualize.pair import pair_pictures
 from schemas.rows import Figure
@@ -44,7 +44,6 @@ def sections(job: DrawJob) -> Iterator[Section]:
     yield "Single episodes", _episodes(chosen)
     expecting = {name: track for name, track in chosen.items() if values.has_values(track)}
     yield "What the network expects", (values.q_maps(name, track) for name, track in expecting.items())
-    yield "What it keeps in mind", _memory(traced, job.note)
     yield LEARNING, _learning(job)
 
 
@@ -70,12 +69,13 @@ def _traced(rows: Sequence[GridworldPrediction], note: Callable[[str], None]) ->
     traced = [row for row in rows if episodes.has_trace(row)]
     if not traced:
         note(
-            "No prediction has a trace: no single episodes, habits, Q-values or hidden states. "
+            "No prediction has a trace: no single episodes, habits or Q-values. "
             "Run infer with infer.num_traces above 0 to see them."
         )
         return []
     kept = {row.id for row in traced}
-    for name, row in (("worst", min(rows, key=_wellbeing)), ("best", max(rows, key=_wellbeing))):
+    for name, choose in (("worst", min), ("best", max)):
+        row = choose(rows, key=lambda row: (row.wellbeing, row.id))
         if row.id not in kept:
             note(
                 f"The {name} of all episodes, {row.id} (wellbeing {row.wellbeing:,.1f}), has no trace: what is called "
@@ -84,17 +84,11 @@ def _traced(rows: Sequence[GridworldPrediction], note: Callable[[str], None]) ->
     return traced
 
 
-def _wellbeing(row: GridworldPrediction) -> tuple[float, str]:
-    return row.wellbeing, row.id
-
-
 def _outcome(slices: Sequence[records.Slice]) -> Iterator[Picture]:
     yield records.survival(slices)
     yield records.wellbeing(slices)
     for part in slices[:MAX_PAIRED]:
         yield records.paired(part)
-    if any(len({s.multiplier for s in slices if s.level == part.level}) > 1 for part in slices):
-        yield records.difficulty(slices)
     yield records.causes(slices)
 
 
@@ -102,28 +96,13 @@ def _behaviour(slices: Sequence[records.Slice], tracks: Sequence[Track]) -> Iter
     yield records.place_uses(slices)
     if tracks:
         yield habits.activity_by_hour(tracks)
-    if any((track.completed >= 0).any() for track in tracks):
-        yield habits.activity_by_need(tracks)
 
 
 def _episodes(chosen: Mapping[str, Track]) -> Iterator[Picture]:
     if chosen:
         yield episodes.trajectories(chosen)
-        yield episodes.visits(chosen)
     for name, track in chosen.items():
         yield timelines.timeline(name, track)
-
-
-def _memory(traced: Sequence[GridworldPrediction], note: Callable[[str], None]) -> Iterator[Picture]:
-    """The hidden states of those episodes that have them, all of one size."""
-    remembering = [row for row in traced if hidden.has_hidden(row)]
-    if remembering:
-        size = len((remembering[0].hidden or [[]])[0])
-        remembering = [row for row in remembering if len((row.hidden or [[]])[0]) == size]
-        yield hidden.hidden_map(remembering)
-        yield hidden.activations(episodes.choose_tracks(remembering)["best"])
-    elif traced:
-        note("The predictions hold no hidden states: the network has no memory, so there is nothing to see of it.")
 
 
 def _learning(job: DrawJob) -> Iterator[Picture]:
