@@ -47,7 +47,9 @@ def hash_images(predictions: Sequence[DetectionPrediction], image_root: Path) ->
 
 def sections(job: DrawJob) -> Iterator[Section]:
     """Everything there is to draw, one at a time."""
-    rows = _drawable(job)
+    rows: Sequence[DetectionPrediction] = next(reversed([*job.predictions.values()]), ())
+    if not rows:
+        raise UserError("there are no predictions to draw", remedy="run `baton infer` first")
     evaluate, visualize = job.score_options or Evaluate(), job.options or Visualize()
     figures = Figures(collect(rows, reading_of(evaluate)), evaluate)
     judged = judge(figures)
@@ -65,14 +67,6 @@ def sections(job: DrawJob) -> Iterator[Section]:
         )
     album.tell(job.note, len(shown))
     yield LEARNING, _learning(job, evaluate)
-
-
-def _drawable(job: DrawJob) -> Sequence[DetectionPrediction]:
-    """The rows of the last file."""
-    rows = list(job.predictions.values())[-1] if job.predictions else []
-    if not rows:
-        raise UserError("there are no predictions to draw", remedy="run `baton infer` first")
-    return rows
 
 
 def _quality(figures: Figures) -> Iterator[Picture]:

@@ -230,36 +230,24 @@ def pair_pictures(job: PairDrawJob) -> Iterator[Picture]:
 
 
 def _draw_record(place: int, images: Mapping[str, JudgedImage], album: Album) -> Picture:
-    """One image: the truth, and a panel for each model."""
+    """One image: the truth, and for each model what it wrote, over the true objects that it did not find."""
     first = next(iter(images.values()))
-    panels: list[tuple[str, list[Drawn]]] = [(f"truth: {plural(first.score.num_gt, 'object')}", _truth(first))]
-    panels += [(_answer_title(label, image), _answer(image)) for label, image in images.items()]
+    # Among the truth itself, whether objects were found differs by model.
+    truth = [replace(one, look=FOUND if one.look == NOT_FOUND else one.look) for one in true_objects(first)]
+    panels = [(f"truth: {plural(first.score.num_gt, 'object')}", truth)]
+    told = []
+    for label, image in images.items():
+        score, missed = image.score, [one for one in true_objects(image) if one.look in (NOT_FOUND, UNCOUNTED)]
+        f1 = "" if score.f1 is None else f", F1 {score.f1:.2f}"
+        title = f"{one_line(label)}: {plural(score.num_preds, 'object')}{f1}"
+        panels.append((title, [*missed, *predicted_objects(image)]))
+        counts = f"{score.num_matched} found, {image.num_not_found} not found, {score.num_false} false"
+        told.append(f"{label}: {counts} ({score.status})")
     return Picture(
         slug=f"pair_{place:03d}",
         title=f"{place}. {one_line(first.row.id, 80)}",
-        caption="; ".join(f"{label}: {_told(image)}" for label, image in images.items()) + ".",
+        caption="; ".join(told) + ".",
         canvas=_draw_panels(first.row, album, panels),
         record_ids=(first.row.id,),
         shows_photograph=True,
     )
-
-
-def _truth(image: JudgedImage) -> list[Drawn]:
-    """True objects by themselves: whether they were found differs by model."""
-    return [replace(one, look=FOUND if one.look == NOT_FOUND else one.look) for one in true_objects(image)]
-
-
-def _answer(image: JudgedImage) -> list[Drawn]:
-    """What a model wrote, over the true objects that it did not find."""
-    missed = [one for one in true_objects(image) if one.look in (NOT_FOUND, UNCOUNTED)]
-    return [*missed, *predicted_objects(image)]
-
-
-def _answer_title(label: str, image: JudgedImage) -> str:
-    f1 = "" if image.score.f1 is None else f", F1 {image.score.f1:.2f}"
-    return f"{one_line(label)}: {plural(image.score.num_preds, 'object')}{f1}"
-
-
-def _told(image: JudgedImage) -> str:
-    score = image.score
-    return f"{score.num_matched} found, {image.num_not_found} not found, {score.num_false} false ({score.status})"

@@ -28,17 +28,7 @@ from pipeline.tasks.detection.visualize.errors import confusion, confusion_table
 from pipeline.tasks.detection.visualize.outlines import OBJECT_LOOKS
 from pipeline.tasks.detection.visualize.worst import JudgedImage, judge, text_of
 from schemas.rows import Figure
-from tests.tasks.detection.visualize.drawing import (
-    CAT,
-    DOG,
-    ROWS,
-    monitor,
-    predicted,
-    progress,
-    row,
-    save_images,
-    true,
-)
+from tests.tasks.detection.visualize.drawing import CAT, DOG, ROWS, monitor, predicted, progress, row, save_images, true
 
 SCORED = [
     row("a", [true("cat", CAT)], [predicted("cat", CAT, 0.9), predicted("cat", DOG, 0.2)]),
