@@ -1,4 +1,4 @@
-"""Rows of localization from CSV files and LocaRDS, and to GeoJSON: ``baton convert localization``."""
+"""Rows of localization from CSV files, LocaRDS and GeoJSON, and to GeoJSON: ``baton convert localization``."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ from pipeline.files import head, read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.files.encode import encode
 from pipeline.records.findings import LISTING, Findings
-from pipeline.tasks.localization.convert import from_csv, from_locards
+from pipeline.tasks.localization.convert import from_csv, from_geojson, from_locards
 from pipeline.tasks.localization.convert.table import PARTS, SplitOptions
 from pipeline.tasks.localization.convert.to_geojson import document
 from pipeline.tasks.localization.rows import Example, Prediction
@@ -33,11 +33,12 @@ KINDS = {
 _READERS: dict[str, Callable[[ConvertJob, Findings], tuple[Sequence[Example], Sequence[str]]]] = {
     "csv": from_csv.read_messages,
     "locards": from_locards.read_messages,
+    "geojson": from_geojson.read_messages,
 }
 
 
 def convert(job: ConvertJob) -> ConvertOutcome:
-    """Messages to examples; examples or predictions to GeoJSON.
+    """Messages or GeoJSON to examples; examples or predictions to GeoJSON.
 
     Raises UserError when a file that is needed was not given, or does not hold what it should.
     """
@@ -58,9 +59,8 @@ def convert(job: ConvertJob) -> ConvertOutcome:
 
 
 def _check(job: ConvertJob) -> None:
-    if (job.direction == "to") != (job.format == "geojson"):
-        what = f"{job.format} is {'read, not written' if job.direction == 'to' else 'written, not read'}"
-        raise UserError(what, remedy="--to geojson writes a map; --from csv and --from locards read messages")
+    if job.direction == "to" and job.format != "geojson":
+        raise UserError(f"{job.format} is read, not written", remedy="--to geojson writes a map")
     for name in ("annotations", "results"):
         if name in job.files:
             raise UserError(f"localization has no use for --{name}", remedy="give the file with --input")
@@ -68,7 +68,7 @@ def _check(job: ConvertJob) -> None:
         raise UserError("localization has no images", where=str(job.image_root), remedy="leave out --image-root")
     if "input" not in job.files:
         raise UserError(f"convert --{job.direction} {job.format} needs a file", remedy="give it with --input PATH")
-    if job.split is not None and job.direction == "to":
+    if job.split is not None and job.format == "geojson":
         raise UserError("--split is for --from csv and locards", remedy="leave it out")
     if job.split not in (None, *PARTS):
         raise UserError(f"there is no part {job.split!r}", where="--split", remedy=f"known: {', '.join(PARTS)}")
@@ -92,7 +92,7 @@ def depends(job: ConvertJob) -> dict[str, str]:
 
 
 PART = ConvertPart(
-    formats=(*_READERS, "geojson"),
+    formats=tuple(_READERS),
     files=(EXAMPLES, MAP, LISTING),
     convert=convert,
     options={"csv": from_csv.CsvOptions, "locards": SplitOptions},

@@ -5,6 +5,7 @@ So are LoRaWAN data sets published, for example (Aernouts et al., Data 2018: -20
 
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from pipeline.contract.jobs import ConvertJob
 from pipeline.errors import UserError
 from pipeline.records.findings import Findings, Line, Wrong
-from pipeline.tasks.localization.convert import table
+from pipeline.tasks.localization.convert import from_geojson, table
 from pipeline.tasks.localization.rows import Example, Measurement
 
 
@@ -39,7 +40,7 @@ def read_messages(job: ConvertJob, findings: Findings) -> tuple[list[Example], l
     An id is that of its column, else the number of the row's line.
     """
     path, options = job.files["input"], cast(CsvOptions, job.options)
-    sites = table.read_sites(job.files["places"], findings) if "places" in job.files else {}
+    sites = _sites(job.files["places"], findings) if "places" in job.files else {}
     found = table.open_table(path, options.delimiter)
     columns, receivers = _columns(found, options)
     if job.split is not None and columns.group is None:
@@ -57,6 +58,12 @@ def read_messages(job: ConvertJob, findings: Findings) -> tuple[list[Example], l
     if job.split is not None:
         examples = [e for e in examples if options.part_of(e.group or "") == job.split]
     return examples, _notes(receivers, sites)
+
+
+def _sites(path: Path, findings: Findings) -> dict[str, Measurement]:
+    if path.suffix.lower() in (".geojson", ".json"):
+        return from_geojson.read_sites(path, findings)
+    return table.read_sites(path, findings)
 
 
 def _columns(found: table.Table, options: CsvOptions) -> tuple[CsvOptions, Sequence[str]]:

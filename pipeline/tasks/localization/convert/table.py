@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from pipeline.errors import UserError, nearest
 from pipeline.files.foreign import refuse_foreign
-from pipeline.records.findings import Findings, Line, Wrong
+from pipeline.records.findings import Findings, Line, Position, Wrong
 from pipeline.tasks.localization.rows import Degrees, Measurement
 
 Row = Mapping[str, str]
@@ -98,9 +98,14 @@ def place(row: Row, latitude: str, longitude: str) -> Degrees | None:
         return None
     if north is None or east is None:
         raise Wrong("no_place", "one of latitude and longitude is missing")
-    if not -90 <= north <= 90 or not -180 <= east <= 180:
-        raise Wrong("out_of_range", f"latitude {north:g}, longitude {east:g} is no place")
+    check_place(north, east)
     return north, east
+
+
+def check_place(latitude: float, longitude: float) -> None:
+    """Raises Wrong for what is not on Earth."""
+    if not -90 <= latitude <= 90 or not -180 <= longitude <= 180:
+        raise Wrong("out_of_range", f"latitude {latitude:g}, longitude {longitude:g} is no place")
 
 
 def is_empty(cell: str) -> bool:
@@ -145,7 +150,7 @@ class SplitOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return "calibration" if place < self.test_share + self.calibration_share else "train"
 
 
-def distinct(named: Iterable[tuple[Line, str, T]], findings: Findings) -> Iterator[T]:
+def distinct(named: Iterable[tuple[Position, str, T]], findings: Findings) -> Iterator[T]:
     """What has a name that was not there before; the others are noted."""
     seen: set[str] = set()
     for at, name, one in named:

@@ -1,4 +1,4 @@
-"""Recorded IQ samples in SigMF: a .sigmf-meta file beside a .sigmf-data file.
+"""Recorded IQ samples: SigMF (a .sigmf-meta file beside a .sigmf-data file), or interleaved numbers alone.
 
 Several receivers lie in one recording as its channels: the samples of all channels at one moment follow one another
 (``core:num_channels``), each as I and Q. Channels are the receivers that the record lists, in that order, or those of
@@ -17,31 +17,47 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.files.document import read_json
 from pipeline.files.hashes import hash_config, sha256_file
-from pipeline.tasks.localization.rows import Example, Measurement
+from pipeline.tasks.localization.rows import Example, Measurement, Prediction
 from pipeline.tasks.localization.signal.features import measure
 
 SAMPLE_RATE_HZ = 200_000.0  # of files that do not say theirs
 META, DATA = ".sigmf-meta", ".sigmf-data"
 TYPES = {"ci16_le": ("<i2", 32768.0), "ci16_be": (">i2", 32768.0), "cf32_le": ("<f4", 1.0), "cf32_be": (">f4", 1.0)}
+BY_SUFFIX = {".ci16": "ci16_le", ".cs16": "ci16_le", ".sc16": "ci16_le", ".cf32": "cf32_le", ".fc32": "cf32_le"}
 MOST_SAMPLES = 200_000  # of a receiver: a second, fifty times what is needed
 LEAST_SAMPLES = 200
 
 
 class Recording(NamedTuple):
-    """``samples`` [R, N], full scale 1; ``receivers`` where the file names them."""
+    """``samples`` [R, N], full scale 1; ``receivers`` where the file names them; ``says_channels``: whether it says
+    what R is."""
 
     samples: NDArray[np.complex64]
     sample_rate_hz: float
     receivers: Sequence[Measurement] = ()
     full_scale_dbm: float = 0.0
+    says_channels: bool = True
 
 
-def read_recording(path: Path) -> Recording:
-    """A recording, by either of its files. Raises UserError."""
-    if path.suffix not in (META, DATA):
-        remedy = f"record SigMF: a {META} file beside a {DATA} file"
+def read_recording(record: Example | Prediction, root: Path) -> Recording:
+    """The recording that a record names: either file of SigMF, or numbers whose type the suffix says (.ci16, .cf32), a
+    channel for each of its measurements and at 200 kHz. Its path is relative to ``root``, and leads nowhere else.
+    Raises UserError."""
+    name = PurePosixPath(record.recording or "")
+    if name.is_absolute() or ".." in name.parts:
+        remedy = "name it relative to the folder of the examples"
+        raise UserError(f"the recording {record.recording!r} leads out of its folder", where=record.id, remedy=remedy)
+    path = root / name
+    if path.suffix in (META, DATA):
+        return _read_sigmf(path.with_suffix(META), path.with_suffix(DATA))
+    if path.suffix not in BY_SUFFIX:
+        remedy = f"name it after its type ({', '.join(BY_SUFFIX)}), or write SigMF metadata beside it ({META})"
         raise UserError("nothing says how its samples are stored", where=str(path), remedy=remedy)
-    meta, data = path.with_suffix(META), path.with_suffix(DATA)
+    samples = _samples(path, BY_SUFFIX[path.suffix], max(len(record.measurements), 1))
+    return Recording(samples, SAMPLE_RATE_HZ, says_channels=False)
+
+
+def _read_sigmf(meta: Path, data: Path) -> Recording:
     document = read_json(meta)
     said = document.get("global") if isinstance(document, dict) else None
     if not isinstance(said, dict) or said.get("core:datatype") not in TYPES:
@@ -66,22 +82,17 @@ def with_measurements(example: Example, root: Path) -> Example:
     """An example that nothing was measured of, with what its recording says; any other as it is.
 
     The receivers are those of the example, a channel each; where it has none, the recording names them. Those that
-    heard nothing have no measurement. The path of a recording is relative to ``root``, and leads nowhere else. Raises
-    UserError.
+    heard nothing have no measurement. Raises UserError.
     """
     is_measured = any(one.level_dbm is not None or one.arrival_ns is not None for one in example.measurements)
     if example.recording is None or is_measured:
         return example
-    path = PurePosixPath(example.recording)
-    if path.is_absolute() or ".." in path.parts:
-        remedy = "name it relative to the folder of the examples"
-        raise UserError(f"the recording {example.recording!r} leads out of its folder", where=example.id, remedy=remedy)
-    recording = read_recording(root / path)
+    recording = read_recording(example, root)
     named = example.measurements or tuple(recording.receivers)
     if len(named) != len(recording.samples):
         what = f"the recording has {len(recording.samples)} channels, and {len(named)} receivers are named"
         remedy = "list the receivers of the record in the order of the channels"
-        raise UserError(what, where=str(root / path), remedy=remedy)
+        raise UserError(what, where=str(root / example.recording), remedy=remedy)
     measured = tuple(
         msgspec.structs.replace(
             receiver,
@@ -99,8 +110,12 @@ def with_measurements(example: Example, root: Path) -> Example:
 
 def hash_recordings(names: Iterable[str], root: Path) -> str:
     """One hash over recordings and their metadata, of those that are there."""
-    paths = {f"{name} {suffix}": (root / name).with_suffix(suffix) for name in names for suffix in (META, DATA)}
+    paths = {f"{name} {one.suffix}": one for name in names for one in _files_of(root / name)}
     return hash_config({said: sha256_file(path) for said, path in paths.items() if path.is_file()})
+
+
+def _files_of(path: Path) -> tuple[Path, ...]:
+    return (path.with_suffix(META), path.with_suffix(DATA)) if path.suffix in (META, DATA) else (path,)
 
 
 def _samples(path: Path, datatype: str, num_channels: int) -> NDArray[np.complex64]:

@@ -3,10 +3,12 @@
 The last of several predictions files is the one looked at closely; the errors of the others are beside it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from pipeline.contract.jobs import DrawJob
 from pipeline.contract.parts import VisualizePart
+from pipeline.errors import UserError
 from pipeline.files.atomic import write_atomically
 from pipeline.files.encode import encode
 from pipeline.look import plotting
@@ -16,9 +18,11 @@ from pipeline.look.training import Training, draw_monitored, name_steps, read_tr
 from pipeline.stats import Floats
 from pipeline.tasks.localization.convert.to_geojson import document
 from pipeline.tasks.localization.recipe import Evaluate, Visualize
-from pipeline.tasks.localization.rows import Monitor, Progress
+from pipeline.tasks.localization.rows import Monitor, Prediction, Progress
+from pipeline.tasks.localization.signal.recording import Recording, hash_recordings
 from pipeline.tasks.localization.visualize import curves, maps
 from pipeline.tasks.localization.visualize.judged import Judged, judge
+from pipeline.tasks.localization.visualize.waterfall import recording_of
 from schemas.rows import Figure
 
 MAP = "map.geojson"
@@ -51,6 +55,11 @@ def sections(job: DrawJob) -> Iterator[Section]:
         yield LEARNING, _learning(read_training(job.train_folder, Progress, Monitor, job.note))
 
 
+def hash_shown(predictions: Sequence[Prediction], root: Path) -> str:
+    """One hash over the recordings that predictions name."""
+    return hash_recordings([row.recording for row in predictions if row.recording is not None], root)
+
+
 def _quality(judged: Judged, others: Mapping[str, Floats]) -> Iterator[Picture]:
     yield curves.errors(judged, others)
     yield curves.calibration(judged)
@@ -66,7 +75,15 @@ def _records(judged: Judged, num: int, job: DrawJob) -> Iterator[Picture]:
             f"{num:,} of {len(worst):,} records have a map, the farthest off: visualize.num_records sets how many."
         )
     for place, record in enumerate(worst[:num], start=1):
-        yield maps.record_map(record, f"record_{place:03d}")
+        yield maps.record_map(record, f"record_{place:03d}", _recording(record.row, job))
+
+
+def _recording(row: Prediction, job: DrawJob) -> Recording | None:
+    try:
+        return recording_of(row, job.image_root or Path()) if row.recording is not None else None
+    except UserError as error:
+        job.note(f"The recording of {row.id} is not shown: {error.what}.")
+        return None
 
 
 def _learning(training: Training) -> Iterator[Picture]:
@@ -97,4 +114,4 @@ def _learning(training: Training) -> Iterator[Picture]:
     )
 
 
-PART = VisualizePart(draw=draw, orders={RECORDS: "farthest off first"}, files=(MAP,))
+PART = VisualizePart(draw=draw, orders={RECORDS: "farthest off first"}, hash_images=hash_shown, files=(MAP,))

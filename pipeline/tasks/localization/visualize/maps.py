@@ -16,8 +16,10 @@ from pipeline.tasks.localization.ellipse import ring
 from pipeline.tasks.localization.evaluate.subjects import truths_of
 from pipeline.tasks.localization.mixture import log_density, of_predictions
 from pipeline.tasks.localization.rows import Degrees, Measurement, Prediction, fix_of, place_of
+from pipeline.tasks.localization.signal.recording import Recording
 from pipeline.tasks.localization.visualize.curves import length
 from pipeline.tasks.localization.visualize.judged import Judged, Record
+from pipeline.tasks.localization.visualize.waterfall import draw_waterfall
 from schemas.rows import Fact
 
 MAX_FIXES = 400  # on one map
@@ -27,6 +29,7 @@ ELLIPSE = 0.68
 GRID = 160  # points of a density along either side
 REGIONS = (0.95, 0.5)  # of highest density, that are shaded
 SHADES = ("#d9e8f3", "#a9cbe4")
+WATERFALL = " Below: the power that receivers recorded, by frequency as time goes on."
 WIDER = 1.15  # than what it must show
 
 
@@ -62,10 +65,15 @@ def overview(judged: Judged) -> Picture:
     )
 
 
-def record_map(record: Record, slug: str) -> Picture:
-    """One record: all receivers that heard it, and closer by the truth, the fix and how sure it is."""
+def record_map(record: Record, slug: str, recording: Recording | None = None) -> Picture:
+    """One record: all receivers that heard it, and closer by the truth, the fix and how sure it is; below them what
+    they recorded, where there is a recording."""
     row, off = record.row, f"off by {length(record.error_m)}"
-    canvas, (left, right) = plotting.new_panels(4.9, 2)
+    canvas = plotting.new_figure(4.9 if recording is None else 7.4)
+    halves: Any = [canvas] if recording is None else canvas.subfigures(2, 1, height_ratios=(1.9, 1.0))
+    left, right = plotting.small_multiples(halves[0], 2, 2)
+    if recording is not None:
+        draw_waterfall(halves[1], recording)
     fix = np.array(fix_of(row), np.float64)
     sites = _sites(row.measurements)
     for ax in (left, right):
@@ -92,7 +100,7 @@ def record_map(record: Record, slug: str) -> Picture:
         slug=slug,
         title=f"{one_line(row.id)}: {off}",
         caption="The four ellipses are to contain the truth with 50, 68, 90 and 95 %; shaded are the regions of "
-        f"highest density{several} of 50 and 95 %. {inside}",
+        f"highest density{several} of 50 and 95 %. {inside}{'' if recording is None else WATERFALL}",
         canvas=canvas,
         record_ids=(row.id,),
         facts=facts | {f"{name} m": round(value, 1) for name, value in record.solved.items() if np.isfinite(value)},

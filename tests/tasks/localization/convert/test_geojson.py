@@ -1,4 +1,4 @@
-"""GeoJSON: all of a row goes out, and outlines are what RFC 7946 asks for wherever they lie."""
+"""GeoJSON: what goes out comes back, and outlines are what RFC 7946 asks for wherever they lie."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,8 @@ import pytest
 from pyproj import Geod
 
 from pipeline.contract.jobs import ConvertJob
-from pipeline.files import write_all
+from pipeline.errors import UserError
+from pipeline.files import read_all, write_all
 from pipeline.tasks.localization.convert.convert import convert
 from pipeline.tasks.localization.convert.outline import as_geometry
 from pipeline.tasks.localization.ellipse import PROBABILITIES, ellipses, ring
@@ -37,6 +38,11 @@ def to_geojson(rows: list[Any], folder: Path) -> dict[str, Any]:
     return found
 
 
+def from_geojson(path: Path, folder: Path, **changes: Any) -> list[Example]:
+    convert(ConvertJob("from", "geojson", {"input": path}, folder / "back", **changes))
+    return read_all(folder / "back/examples.jsonl", Example)
+
+
 def parts(geometry: dict[str, Any]) -> list[np.ndarray]:
     """The outer rings of a polygon, or of several: (longitude, latitude)."""
     listed = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
@@ -49,23 +55,57 @@ def area_m2(ring: np.ndarray) -> float:
     return float(GEOD.polygon_area_perimeter(ring[:, 0], ring[:, 1])[0])
 
 
-def test_examples_are_their_receivers_and_truths(tmp_path: Path) -> None:
+def test_examples_come_back_as_they_were(tmp_path: Path) -> None:
     known, unknown = Example(**RECORD, latitude=45.0, longitude=7.7), Example(**RECORD | {"id": "b"}, altitude_m=10.0)
     document = to_geojson([known, unknown], tmp_path)
     assert [one["id"] for one in document["features"]] == ["receiver/north", "receiver/south", "a/1/truth", "b/truth"]
     assert document["features"][0]["geometry"] == {"type": "Point", "coordinates": [7.5, 45.3, 300.0]}
     assert document["features"][3]["geometry"] is None
-    said = document["features"][2]["properties"]
-    assert [*said["measurements"][1]] == ["receiver", "latitude", "longitude", "arrival_ns", "sigma_ns"]
-    assert (said["frequency_mhz"], said["group"], said["time"], "altitude_m" in said) == (145.0, "g", "noon", False)
+    assert from_geojson(tmp_path / "map/map.geojson", tmp_path) == [known, unknown]
 
 
-def test_predictions_have_fixes_and_ellipses(tmp_path: Path) -> None:
+def test_predictions_have_fixes_and_ellipses_which_are_no_transmissions(tmp_path: Path) -> None:
     document = to_geojson([prediction(45.01, 7.72)], tmp_path)
     roles = [one["properties"]["role"] for one in document["features"]]
     assert roles == ["receiver", "receiver", "truth", "fix", "ellipse", "ellipse", "ellipse", "ellipse"]
     said = [one["properties"]["probability"] for one in document["features"][4:]]
     assert said == sorted(PROBABILITIES, reverse=True)
+    assert from_geojson(tmp_path / "map/map.geojson", tmp_path) == [Example(**RECORD, latitude=45.0, longitude=7.7)]
+
+
+def test_levels_by_name_take_the_places_of_points_beside_them(tmp_path: Path) -> None:
+    def feature(properties: dict[str, Any], point: list[float]) -> dict[str, Any]:
+        return {"type": "Feature", "properties": properties, "geometry": {"type": "Point", "coordinates": point}}
+
+    features = [feature({"measurements": {"A": -70}}, [7.0, 45.0]), feature({"name": "A"}, [7.1, 45.1, 250])]
+    path = tmp_path / "in.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    heard = Measurement(receiver="A", latitude=45.1, longitude=7.1, altitude_m=250.0, level_dbm=-70.0)
+    assert from_geojson(path, tmp_path) == [Example(id="0", measurements=(heard,), latitude=45.0, longitude=7.0)]
+
+
+@pytest.mark.parametrize(
+    ("feature", "kind"),
+    [
+        ({"properties": {"measurements": {"A": "loud"}}, "geometry": None}, "wrong_type"),
+        ({"properties": {"measurements": {}}, "geometry": None}, "not_heard"),
+        ({"properties": {"measurements": {"A": -70}}, "geometry": {"type": "LineString"}}, "wrong_type"),
+        ({"properties": {"measurements": {"A": -70}}, "geometry": {"type": "Point", "coordinates": [7, 95]}}, "out_of"),
+        ({"properties": {"measurements": [{"receiver": "A"}, {"receiver": "A"}]}}, "receiver_twice"),
+        ({"id": "x", "properties": {"measurements": {"A": -70}}}, "id_twice"),
+        ({"properties": {}, "geometry": {"type": "Point", "coordinates": [7, 45]}}, "no_place"),
+        ("text", "wrong_type"),
+    ],
+)
+def test_a_bad_feature_is_listed_and_refused_or_left_out(tmp_path: Path, feature: Any, kind: str) -> None:
+    good = {"id": "x", "properties": {"measurements": {"A": -70}}, "geometry": None}
+    path = tmp_path / "in.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [good, feature]}))
+    with pytest.raises(UserError) as refused:
+        from_geojson(path, tmp_path)
+    assert "features[1]" in str(refused.value.where)
+    assert [one.id for one in from_geojson(path, tmp_path, on_bad="skip")] == ["x"]
+    assert kind in (tmp_path / "back/bad.jsonl").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,36 +1,26 @@
 """Recorded IQ, with and without metadata, becomes what its receivers measured."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from benchmarks.tools.iq_signals import Samples, Signal, receive, transmit
 from pipeline.errors import UserError
 from pipeline.tasks.localization.infer.answer import answer_measured
 from pipeline.tasks.localization.rows import Example, Measurement, Prediction
-from pipeline.tasks.localization.signal.recording import DATA, META, read_recording, with_measurements
+from pipeline.tasks.localization.signal.recording import hash_recordings, read_recording, with_measurements
+from tests.tasks.localization.signal.recordings import write_numbers, write_recording
 
 RECEIVERS = (
     Measurement(receiver="a", latitude=45.0, longitude=7.5, altitude_m=200.0),
     Measurement(receiver="b", latitude=45.2, longitude=7.8),
 )
 NAMED = [msgspec.to_builtins(one) for one in RECEIVERS]
-
-
-def write_recording(path: Path, samples: NDArray[Any], said: Mapping[str, Any]) -> None:
-    """``samples`` [R, N] as SigMF of int16, full scale 1; ``said`` goes into ``global``."""
-    interleaved = np.stack([samples.real, samples.imag], axis=-1).transpose(1, 0, 2)
-    numbers = np.clip(np.round(interleaved * 32768), -32768, 32767).astype("<i2")
-    head = {"core:datatype": "ci16_le", "core:version": "1.2.0", "core:num_channels": len(samples)} | dict(said)
-    path.with_suffix(DATA).write_bytes(numbers.tobytes())
-    document = {"global": head, "captures": [{"core:sample_start": 0}], "annotations": []}
-    path.with_suffix(META).write_bytes(msgspec.json.format(msgspec.json.encode(document)))
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +52,29 @@ def test_receivers_may_stand_in_the_metadata(heard: Samples, tmp_path: Path) -> 
 
 def test_samples_may_be_floats(heard: Samples, tmp_path: Path) -> None:
     write_recording(tmp_path / "one.sigmf-meta", heard, {"core:datatype": "cf32_le"})
-    numbers = np.stack([heard.real, heard.imag], axis=-1).transpose(1, 0, 2).astype("<f4")
-    (tmp_path / "one.sigmf-data").write_bytes(numbers.tobytes())
-    found = read_recording(tmp_path / "one.sigmf-data")
+    write_numbers(tmp_path / "one.sigmf-data", heard, "<f4")
+    found = read_recording(example("one.sigmf-data"), tmp_path)
     assert np.abs(found.samples - heard).max() < 1e-6 and found.sample_rate_hz == 200_000
+
+
+@pytest.mark.parametrize(("suffix", "number"), [("ci16", "<i2"), ("cf32", "<f4")])
+def test_numbers_alone_are_measured_as_with_metadata(heard: Samples, tmp_path: Path, suffix: str, number: str) -> None:
+    write_recording(tmp_path / "one.sigmf-meta", heard, {"core:datatype": f"{suffix}_le"})
+    write_numbers(tmp_path / "one.sigmf-data", heard, number)
+    write_numbers(tmp_path / f"raw.{suffix}", heard, number)
+    found = with_measurements(example(f"raw.{suffix}"), tmp_path).measurements
+    assert found == with_measurements(example("one.sigmf-meta"), tmp_path).measurements
+    assert found[1].arrival_ns == pytest.approx(30_000, abs=100)
+
+
+@pytest.mark.parametrize("name", ["raw.cf32", "one.sigmf-meta"])
+def test_the_hash_changes_with_the_samples(tmp_path: Path, name: str) -> None:
+    write_recording(tmp_path / "one.sigmf-meta", np.zeros((2, 800)), {})
+    write_numbers(tmp_path / "raw.cf32", np.zeros((2, 800)), "<f4")
+    before = hash_recordings([name], tmp_path)
+    assert before == hash_recordings([name, name], tmp_path)
+    (tmp_path / name.replace("-meta", "-data")).write_bytes(b"other")
+    assert hash_recordings([name], tmp_path) != before
 
 
 def test_what_was_measured_already_stays(tmp_path: Path) -> None:
@@ -81,6 +90,8 @@ def test_what_was_measured_already_stays(tmp_path: Path) -> None:
         ("/etc/one.sigmf-meta", "leads out of its folder"),
         ("one.wav", "nothing says how its samples are stored"),
         ("gone.sigmf-meta", "cannot read the file"),
+        ("gone.cf32", "cannot read the samples"),
+        ("odd.ci16", "are no recording of 2 channels"),
         ("short.sigmf-meta", "are no recording of 2 channels"),
         ("odd.sigmf-meta", "are no recording of 2 channels"),
         ("nan.sigmf-meta", "some samples are no numbers"),
@@ -95,6 +106,7 @@ def test_what_is_no_recording_is_told(tmp_path: Path, name: str, what: str) -> N
     for stem, data in datas.items():
         write_recording(tmp_path / f"{stem}.sigmf-meta", np.zeros((2, 800), np.complex64), {"core:datatype": "cf32_le"})
         (tmp_path / f"{stem}.sigmf-data").write_bytes(data)
+    (tmp_path / "odd.ci16").write_bytes(datas["odd"])
     write_recording(tmp_path / "three.sigmf-meta", np.zeros((3, 800), np.complex64), {})
     write_recording(tmp_path / "rate.sigmf-meta", np.zeros((2, 800), np.complex64), {"core:sample_rate": 0})
     write_recording(tmp_path / "text.sigmf-meta", np.zeros((2, 800), np.complex64), {"core:sample_rate": "fast"})
