@@ -124,7 +124,7 @@ def test_several_files_and_a_training_are_seen_together(predictions: Path, rows:
     train = write_training(runs / "late/train")
     inputs = ("--input", runs / "early/infer/predictions.jsonl", "--input", predictions)
     assert visualize(*inputs, "--train", train, "--out", runs / "out") == 0
-    assert {"training", "checkpoints"} <= {f.id for f in read_all(runs / "out/figures.jsonl", Figure)}
+    assert {"training", "loss", "checkpoints"} <= {f.id for f in read_all(runs / "out/figures.jsonl", Figure)}
     manifest = load_manifest(runs / "out")
     assert set(manifest.inputs) == {"early", "late", "training progress", "training monitor"}
     assert "0123456789abcdef" in (runs / "out/report.html").read_text()  # the last file is the one looked at

@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.look.picture import MOVED, Picture, Section, save_sections
 from pipeline.look.training import SECTION as LEARNING
 from pipeline.tasks.gridworld.rows import GridworldPrediction
-from pipeline.tasks.gridworld.visualize import episodes, habits, records, timelines, training, values
+from pipeline.tasks.gridworld.visualize import episodes, habits, hidden, records, timelines, training, values
 from pipeline.tasks.gridworld.visualize.episodes import Track
 from pipeline.tasks.gridworld.visualize.pair import pair_pictures
 from schemas.rows import Figure
@@ -44,6 +44,7 @@ def sections(job: DrawJob) -> Iterator[Section]:
     yield "Single episodes", _episodes(chosen)
     expecting = {name: track for name, track in chosen.items() if values.has_values(track)}
     yield "What the network expects", (values.q_maps(name, track) for name, track in expecting.items())
+    yield "What it keeps in mind", _memory(traced, job.note)
     yield LEARNING, _learning(job)
 
 
@@ -69,7 +70,7 @@ def _traced(rows: Sequence[GridworldPrediction], note: Callable[[str], None]) ->
     traced = [row for row in rows if episodes.has_trace(row)]
     if not traced:
         note(
-            "No prediction has a trace: no single episodes, habits or Q-values. "
+            "No prediction has a trace: no single episodes, habits, Q-values or hidden states. "
             "Run infer with infer.num_traces above 0 to see them."
         )
         return []
@@ -101,8 +102,20 @@ def _behaviour(slices: Sequence[records.Slice], tracks: Sequence[Track]) -> Iter
 def _episodes(chosen: Mapping[str, Track]) -> Iterator[Picture]:
     if chosen:
         yield episodes.trajectories(chosen)
+        yield episodes.visits(chosen)
     for name, track in chosen.items():
         yield timelines.timeline(name, track)
+
+
+def _memory(traced: Sequence[GridworldPrediction], note: Callable[[str], None]) -> Iterator[Picture]:
+    """The hidden states of those episodes that have them, all of one size."""
+    remembering = [row for row in traced if hidden.hidden_size(row)]
+    if remembering:
+        remembering = [row for row in remembering if hidden.hidden_size(row) == hidden.hidden_size(remembering[0])]
+        yield hidden.hidden_map(remembering)
+        yield hidden.activations(episodes.choose_tracks(remembering)["best"])
+    elif traced:
+        note("The predictions hold no hidden states: the network has no memory, so there is nothing to see of it.")
 
 
 def _learning(job: DrawJob) -> Iterator[Picture]:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from pipeline.look import heat_maps, plotting
@@ -181,6 +182,37 @@ def trajectories(tracks: Mapping[str, Track]) -> Picture:
         canvas=canvas,
         record_ids=tuple(track.row.id for track in tracks.values()),
     )
+
+
+def visits(tracks: Mapping[str, Track]) -> Picture:
+    """One panel per chosen episode: steps spent in each cell, as colour and number."""
+    counts = {name: count_visits(track) for name, track in tracks.items()}
+    scale = LogNorm(1.0, max(2.0, *(float(table.max()) for table in counts.values())))
+    canvas, panels = plotting.new_panels(3.95 if len(tracks) > 1 else 5.0, len(tracks))
+    for ax, (name, track) in zip(panels, tracks.items(), strict=True):
+        heat_maps.heat_map(ax, counts[name], scale=scale, texts=label_cells(track.row, counts[name]), is_amount=True)
+        ax.set(aspect="equal", xticks=[], yticks=[])
+        ax.set_title(f"{name}\n{(counts[name] > 0).sum()} of {counts[name].size} cells visited", fontsize=9)
+    bar = heat_maps.scale_bar(canvas, panels, "steps in the cell")
+    bar.set_ticks(LogLocator(subs=(1, 2, 5)))
+    bar.minorticks_off()
+    bar.ax.yaxis.set_major_formatter("{x:.0f}")
+    canvas.supxlabel(place_key([track.row for track in tracks.values()]), fontsize=8)
+    return Picture(
+        slug="visits",
+        title="Where the time was spent",
+        caption="Number of steps that began in each cell, on a logarithmic colour scale; pale cells with a 0 were "
+        "never entered. Letters mark the places, named below the picture.",
+        canvas=canvas,
+        record_ids=tuple(track.row.id for track in tracks.values()),
+    )
+
+
+def count_visits(track: Track) -> I64:
+    """[size, size] steps that began in each cell; rows are y, from the top."""
+    table = np.zeros((track.row.size, track.row.size), dtype=np.int64)
+    np.add.at(table, (track.cell[:, 1], track.cell[:, 0]), 1)
+    return table
 
 
 def label_cells(row: GridworldPrediction, texts: NDArray[Any]) -> NDArray[Any]:

@@ -32,6 +32,8 @@ def training_pictures(folder: Path, note: Callable[[str], None]) -> Iterator[Pic
         training = replace(training, progress=[])
     if training.progress or training.monitor:
         yield _training_curves(training)
+    if training.monitor:
+        yield _loss_curve(training)
 
 
 def _training_curves(training: Training) -> Picture:
@@ -111,6 +113,26 @@ def _shade_stages(panels: Sequence[Axes], progress: Sequence[GridworldProgress])
             text = f"stage {stage}\ndecay x{multipliers[stage]:g}"
             place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom"}
             panels[0].annotate(text, (sum(span) / 2, 1.03), fontsize=7.5, **place)
+
+
+def _loss_curve(training: Training) -> Picture:
+    """Loss and survival rate at each monitoring point."""
+    canvas, (left, right) = plotting.new_panels(2.6, 2)
+    learning.draw_monitored(left, training, "loss").set(ylabel="loss", ylim=(0, None))
+    learning.draw_monitored(right, training, "survival_rate").set(
+        ylabel="monitoring scenarios survived", ylim=(0, 1.03)
+    )
+    plotting.percent(right.yaxis)
+    for ax in (left, right):
+        learning.name_steps(ax)
+    return Picture(
+        slug="loss",
+        title="Loss and survival while training",
+        caption="Left: the loss, averaged over about the last hundred updates. In Q-learning its targets move, so a "
+        "loss that does not fall is no alarm by itself. Right: the share of monitoring scenarios that the greedy "
+        "policy survives.",
+        canvas=canvas,
+    )
 
 
 def checkpoint_curve(predictions: Mapping[str, Sequence[GridworldPrediction]]) -> Picture:

@@ -15,7 +15,7 @@ from pipeline.files import write_all
 from pipeline.look import plotting
 from pipeline.tasks.gridworld.rows import GridworldMonitor, GridworldPrediction, GridworldProgress, Step
 from pipeline.tasks.gridworld.town.rules import BED, INTERACT, JOB, METERS, RIGHT
-from pipeline.tasks.gridworld.visualize import habits, records, timelines, training, values
+from pipeline.tasks.gridworld.visualize import episodes, habits, hidden, records, timelines, training, values
 from pipeline.tasks.gridworld.visualize.draw import draw, sections
 from pipeline.tasks.gridworld.visualize.episodes import Track, choose_tracks, read_track
 from pipeline.tasks.gridworld.visualize.looks import MODEL
@@ -24,8 +24,9 @@ from tests.tasks.gridworld.fake_predictions import Fake, fake_predictions
 
 RECORDS = ["survival", "wellbeing", "paired_full_1", "causes", "places"]
 HABITS = ["hours"]
-EPISODES = ["trajectories", "timeline_best", "timeline_median", "timeline_worst"]
+EPISODES = ["trajectories", "visits", "timeline_best", "timeline_median", "timeline_worst"]
 VALUES = ["q_best", "q_median", "q_worst"]
+HIDDEN = ["hidden_map", "hidden_units"]
 
 replace = msgspec.structs.replace
 
@@ -138,7 +139,7 @@ def test_everything_there_is_to_see(tmp_path: Path) -> None:
     job = DrawJob(predictions={"a": rows[:3], "b": rows}, folder=tmp_path, train_folder=train, note=notes.append)
     figures = list(draw(job))
     records = [slug.replace("full", "temporal") for slug in RECORDS]
-    slugs = [*records, *HABITS, *EPISODES, *VALUES, "training", "checkpoints"]
+    slugs = [*records, *HABITS, *EPISODES, *VALUES, *HIDDEN, "training", "loss", "checkpoints"]
     assert [figure.id for figure in figures] == slugs
     assert notes == []
     for figure in figures:
@@ -176,7 +177,7 @@ def test_it_says_where_the_worst_and_the_best_have_no_trace(rows: list[Gridworld
 
 def test_one_record_alone(rows: list[GridworldPrediction], tmp_path: Path) -> None:
     slugs, _ = drawn(tmp_path, rows[:1], render=RECORDS)
-    assert slugs == [*RECORDS, *HABITS, "trajectories", "timeline_best", "q_best"]
+    assert slugs == [*RECORDS, *HABITS, "trajectories", "visits", "timeline_best", "q_best"]
 
 
 @pytest.mark.parametrize("died", [True, False])
@@ -188,7 +189,7 @@ def test_everyone_dies_or_nobody(died: bool, rows: list[GridworldPrediction], tm
 @pytest.mark.parametrize("level", ["minimal", "resources"])
 def test_small_towns(level: str, tmp_path: Path) -> None:
     rows = fake_predictions(Fake(level=level, num_records=1, num_traces=1))
-    drawn(tmp_path, rows, render=("trajectories", "q_best"))
+    drawn(tmp_path, rows, render=("trajectories", "visits", "q_best"))
 
 
 def test_without_q_values_there_are_no_maps_of_them(rows: list[GridworldPrediction], tmp_path: Path) -> None:
@@ -199,7 +200,7 @@ def test_without_q_values_there_are_no_maps_of_them(rows: list[GridworldPredicti
 
 
 def test_a_life_of_one_step(tmp_path: Path) -> None:
-    shown = ("hours", "trajectories", "timeline_best", "q_best")
+    shown = ("hours", "trajectories", "visits", "timeline_best", "q_best")
     slugs, _ = drawn(tmp_path, [prediction([step()], num_steps=1)], render=shown)
     assert {*shown} <= set(slugs)
 
@@ -230,12 +231,26 @@ def test_a_trace_of_another_town_is_left_out_and_noted(tmp_path: Path) -> None:
     assert notes[0].startswith("2 traces hold steps that do not fit")
 
 
+@pytest.mark.parametrize("states", [None, [], [[]], [[0.1, 0.2]] * 2, [[0.1], [0.1, 0.2], [0.3]]])
+def test_hidden_states_that_do_not_fit_the_trace_are_none(states: Any, tmp_path: Path) -> None:
+    slugs, notes = drawn(tmp_path, [prediction([step()] * 3, hidden=states)])
+    assert not set(slugs) & set(HIDDEN)
+    assert "no hidden states" in notes[0]
+
+
+@pytest.mark.parametrize("num_steps", [1, 3])
+def test_hidden_states_that_never_change_are_drawn(num_steps: int, tmp_path: Path) -> None:
+    slugs, _ = drawn(tmp_path, [prediction([step()] * num_steps, hidden=[[0.5]] * num_steps)], render=HIDDEN)
+    assert {*HIDDEN} <= set(slugs)
+
+
 @pytest.mark.parametrize("missing", ["progress.jsonl", "monitor.jsonl"])
 def test_half_a_training_is_drawn(missing: str, tmp_path: Path) -> None:
     train = write_training(tmp_path / "train")
     (train / missing).unlink()
     slugs, notes = drawn(tmp_path, [prediction(None)], train=train, render=("training",))
     assert "training" in slugs
+    assert ("loss" in slugs) == (missing == "progress.jsonl")
     assert any(missing in note for note in notes)
 
 
@@ -245,7 +260,7 @@ def test_the_last_episodes_of_a_training_are_a_full_bin_or_none(
 ) -> None:
     notes: list[str] = []
     with plotting.style():
-        (picture,) = training.training_pictures(write_training(tmp_path / "train", num_episodes, 1), notes.append)
+        picture, _ = training.training_pictures(write_training(tmp_path / "train", num_episodes, 1), notes.append)
     lines = {str(line.get_label()): line for ax in picture.canvas.axes for line in ax.lines}
     line = lines.get("training episodes, exploring (mean, and 10 % to 90 %)")
     assert (0 if line is None else len(line.get_xdata())) == num_points
@@ -323,6 +338,13 @@ def test_the_raster_lists_uses_then_walking_and_idleness_then_what_was_in_vain(t
     ]
 
 
+def test_cells_never_entered_hold_a_0_and_are_not_hatched(track: Track) -> None:
+    with plotting.style():
+        ax, bar = episodes.visits({"best": track}).canvas.axes
+    assert [text.get_text() for text in ax.texts] == ["Be\n1", "0", "0", "0", "0", "0", "0", "4", "0"]
+    assert {"1", "2"} <= {label.get_text() for label in bar.get_yticklabels()}
+
+
 def test_values_by_cell_are_means_over_the_legal_and_known() -> None:
     q = [0.0, 1.0, *[-1.0] * 6]
     mask = [True, False, *[True] * 6]
@@ -364,6 +386,27 @@ def test_use_rates_are_uses_over_steps_lived() -> None:
     assert rate[JOB] == 2.0
     assert low[JOB] <= 2.0 <= high[JOB]
     assert rate[BED] == 0.0
+
+
+def test_principal_axes_find_the_direction_that_varies() -> None:
+    line = np.outer(np.linspace(-1, 1, 50), [3.0, 4.0, 0.0])
+    points, share, axes = hidden.principal_components(line)
+    assert share.tolist() == pytest.approx([1.0, 0.0])
+    assert axes[0].tolist() == pytest.approx([0.6, 0.8, 0.0])
+    assert np.abs(points[:, 0]).max() == pytest.approx(5.0)
+    again, _, _ = hidden.principal_components(-line[::-1])
+    assert again[:, 0].tolist() == pytest.approx(points[:, 0].tolist())  # the sign is fixed
+
+
+@pytest.mark.parametrize(("clock", "labels"), [(1.0, 8), (0.0, 1)])
+def test_hours_are_written_on_the_hidden_states_only_where_they_lie_apart(clock: float, labels: int) -> None:
+    hour = np.arange(2400) % 24
+    noise = np.random.default_rng(0).normal(size=(2400, 2)) * 0.1
+    points = noise + clock * np.stack([np.cos(hour * np.pi / 12), np.sin(hour * np.pi / 12)], axis=1)
+    with plotting.style():
+        ax = plotting.new_figure(2.0).subplots()
+        hidden.color_by_hour(ax, points, hour)
+    assert len(ax.texts) == labels
 
 
 def test_one_number_has_an_interval_of_its_own() -> None:
