@@ -20,6 +20,7 @@ PEER_PIP  := $(PEER)/bin/python -m pip --disable-pip-version-check install --qui
 RLIABLE   := .venv-rliable
 MLFLOW    := .venv-mlflow
 RUN       := $(RUNS)/$(TASK)/$(RECIPE)
+EXPLORED  := $(RUNS)/diffusion/$(EXPLORE)/explore
 YAML      := runs/recipes/$(TASK)/$(RECIPE).yaml
 STAGE      = $(BIN)/baton $(1) $(TASK) --recipe $(RECIPE) --runs-dir $(RUNS)
 
@@ -124,11 +125,11 @@ serve: | $(INSTALLED)
 
 # On a pretrained generator, with no training: what its layers say of images is recorded once.
 explore: | $(INSTALLED)
-	$(BIN)/baton examples diffusion --recipe $(EXPLORE) --runs-dir $(RUNS)
+	$(BIN)/baton examples diffusion --recipe $(EXPLORE) --out $(EXPLORED)/examples \
+		--set examples.sweep.num_images=0 --set examples.steering.num_images=20
 	$(BIN)/baton infer diffusion --recipe $(EXPLORE) --model $(EXPLORE) --set 'infer.activations.layers=[middle, up_1]' \
-		--input $(RUNS)/diffusion/$(EXPLORE)/examples/examples.jsonl --out $(RUNS)/diffusion/$(EXPLORE)/explore/infer
-	$(BIN)/baton explore diffusion --model $(EXPLORE) --activations $(RUNS)/diffusion/$(EXPLORE)/explore/infer \
-		--out $(RUNS)/diffusion/$(EXPLORE)/explore
+		--input $(EXPLORED)/examples/examples.jsonl --out $(EXPLORED)/infer
+	$(BIN)/baton explore diffusion --model $(EXPLORE) --activations $(EXPLORED)/infer --out $(EXPLORED)
 
 # FILES are predictions, each FILE or LABEL=FILE.
 compare: | $(INSTALLED)

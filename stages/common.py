@@ -36,7 +36,7 @@ from pipeline.run.folder import StageRun
 from pipeline.run.memory import limit_memory, memory_error
 from pipeline.run.signals import terminate_as_interrupt
 from schemas.flow import BY_NAME
-from stages.options import SHARED, Options
+from stages.options import SHARED, Options, own_parameters
 
 DONE, FAILED, WRONG_INPUT, BUG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
 
@@ -126,20 +126,24 @@ def listed(outputs: Mapping[str, Path]) -> list[str]:
 Stage = Callable[..., Result]
 
 
-def command(name: str, *, shared: Sequence[str] = tuple(SHARED)) -> Callable[[Stage], typer.Typer]:
+def command(
+    name: str, *, shared: Sequence[str] = tuple(SHARED), options: type[Options] = Options
+) -> Callable[[Stage], typer.Typer]:
     """Make a typer app of a stage function ``f(options: Options, ...) -> Result``.
 
-    ``shared`` names the shared options that the stage takes. The function's docstring is the command's help.
+    ``shared`` names the shared options that the stage takes; a subclass of ``options`` brings its own as fields. The
+    function's docstring is the command's help.
     """
+    fields = own_parameters(options)
 
     def decorate(function: Stage) -> typer.Typer:
-        own = list(inspect.signature(function).parameters.values())[1:]
+        own = [*fields.values(), *list(inspect.signature(function).parameters.values())[1:]]
         taken = [SHARED[key] for key in SHARED if key in shared]
         parameters = sorted([*taken, *own], key=lambda p: not isinstance(_info(p), typer.models.ArgumentInfo))
 
         def run(**values: Any) -> int:
-            chosen = {key: values.pop(key) for key in list(values) if key in shared}
-            return _call(function, Options(stage=name, **chosen), values)
+            chosen = {key: values.pop(key) for key in list(values) if key in shared or key in fields}
+            return _call(function, options(stage=name, **chosen), values)
 
         keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
         run.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]  # typer reads the signature

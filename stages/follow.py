@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pipeline.contract.parts import SecondOpinion
     from pipeline.follow.feed import Opened
     from pipeline.follow.scene import Filter, FollowPart
-    from pipeline.follow.terminal.app import Watch
 
 EPISODES, PREDICTIONS = "episodes.jsonl", "predictions.jsonl"
 
@@ -169,24 +168,21 @@ def _print_lines(asked: _Asked, latency: bool, ascii: bool, idle_exit_s: float |
 
 def _show(asked: _Asked, against: str | None, *, ascii: bool, color: bool, from_start: bool) -> Result:
     """The screen, until the user leaves it."""
-    from pipeline.follow.terminal.app import (  # here: textual takes longer to load than most stages to start
-        Watch,
-        run_screen,
-    )
+    from pipeline.follow.beside import open_against  # these are loaded here: textual takes a while
+    from pipeline.follow.terminal.app import Watch, run_screen
 
-    opened = asked.opened
     watch = Watch(
-        feed=opened.feed,
-        part=opened.part,
-        unfold=opened.unfold,
-        unplayed=opened.unplayed,
+        *asked.opened,
         opinion=asked.open_opinion(),
         ascii=ascii,
         color=color,
-        from_start=from_start or bool(opened.unplayed),
+        from_start=from_start or bool(asked.opened.unplayed),
         choice=asked.choice.name,
     )
-    if not run_screen(watch if against is None else _beside(watch, asked.task, against)):
+    if against is not None:
+        other, label = open_against(watch.feed.path, against, asked.task)
+        watch = replace(watch, against=other, label=label)
+    if not run_screen(watch):
         raise KeyboardInterrupt
     return Result()
 
@@ -217,14 +213,6 @@ def _find_input(options: Options, path: Path | None, name: str) -> Path:
         return path
     _, run_name = options.recipe_or_defaults()
     return options.folder(run_name, "infer" if name == PREDICTIONS else "train") / name
-
-
-def _beside(watch: "Watch", task: str, other: str) -> "Watch":
-    """The same, with another file played beside it."""
-    from pipeline.follow.beside import open_against
-
-    against, label = open_against(watch.feed.path, other, task)
-    return replace(watch, against=against, label=label)
 
 
 def _find_filter(part: "FollowPart", name: str | None) -> "Filter":

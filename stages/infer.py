@@ -1,6 +1,7 @@
 """``baton infer``: run a model once over a dataset, one prediction line per record."""
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from pipeline.files import read
 from pipeline.infer.ensemble import ensemble_source, open_model
 from pipeline.infer.run import InferenceCounts, find_source, run_inference
 from pipeline.progress import Report, progress
+from pipeline.recipe.named import find_model
 from pipeline.run.folder import StageRequest, StageRun, stage_run
 from pipeline.run.manifest import recorded_path
 from stages.common import Result, command, finished, main, stage_config
@@ -86,65 +88,78 @@ def app(
     Example: baton infer gridworld --recipe full --model a.inference_v1 --model b.inference_v1 --ensemble mean
     """
     recipe, run_name = options.recipe_or_defaults(*([f"infer.backend={backend}"] if backend else []))
-    section = getattr(recipe, "infer", None)
-    examples = examples or options.folder(run_name, "examples") / "examples.jsonl"
-    model = models[0] if models else None
     asked = SourceRequest(
         task=options.task,
         recipe=recipe,
-        options=section,
-        examples=examples,
-        model=model,
+        options=getattr(recipe, "infer", None),
+        examples=examples or options.folder(run_name, "examples") / "examples.jsonl",
+        model=models[0] if models else None,
         replay=replay,
         image_root=image_root,
-        find_model=lambda: _find_model(options, run_name, model),
+        find_model=lambda: (
+            find_model(models[0], options.task) if models else options.folder(run_name, "export") / "model.inference_v1"
+        ),
     )
-    if len(models) > 1 or ensemble is not None:
-        if replay or image_root:
-            raise UserError("an ensemble answers by itself", remedy="leave --replay and --image-root out")
-        source = ensemble_source(options.task, models, ensemble, lambda one: _find_model(options, run_name, one))
-    elif server is not None:
-        if models or backend or replay or image_root or num_workers > 1 or engine != "local":
-            remedy = "leave --model, --backend, --replay, --image-root, --engine and --num-workers out"
-            raise UserError("a server answers by itself, one request after another", where="--server", remedy=remedy)
-        from pipeline.infer.remote import server_source  # here: few runs need an HTTP client
-
-        source = server_source(server)
+    if server is None:
+        source = _source(asked, models, ensemble)
     else:
-        source = find_source(asked)
-    inputs = {"model": source.model_file} if source.model_file else {}
-    rows = load_part(options.task, RowsPart)
-    request = options.request(
-        options.folder(run_name),
-        stage_config(recipe, "infer") | {"device": options.device} | dict(source.config),
-        inputs=inputs | dict(source.files) | {"examples": examples},
-        writes=(FILE, f"{SHARDS}/*", *rows.files),
-        seed=recipe.seed,
-        resumable=True,
-    )
+        source = _server(server, models or ensemble or backend or replay or image_root, engine, num_workers)
+    request = _request(options, asked, source, options.folder(run_name))
     with stage_run(request) as run:
         if not run.up_to_date:
             with progress("infer", options.progress_style) as report:
-                job = _job(run, request, source, section, report)
+                job = _job(run, request, source, asked.options, report)
                 counts = _predict(run, request, job, engine, num_workers)
-            made = {"num_predictions": counts.num_predictions, "num_resumed": counts.num_resumed}
-            files = sorted(path for pattern in rows.files for path in run.folder.glob(pattern))
-            named = {path.relative_to(run.folder).as_posix(): path for path in files}
-            run.record({"predictions": run.folder / FILE, **named}, made | ({"num_files": len(files)} if files else {}))
-            run.error_counts |= counts.error_counts
-            predictions = read(run.folder / FILE, rows.prediction)
-            metadata = job.model.metadata if job.model else {}
-            if remarks := load_part(request.task, InferPart).remarks(predictions, recipe, metadata):
-                run.notes["remarks"] = list(remarks)
+            _record(run, asked, job, counts)
     notes = run.previous.notes if run.previous and run.up_to_date else run.notes
     result = finished("infer", run, remarks=notes.get("remarks", []))
     return replace(result, lines=[*result.lines, *(f"  {remark}" for remark in notes.get("remarks", []))])
 
 
-def _find_model(options: Options, run_name: str | None, model: Path | None) -> Path:
-    from pipeline.recipe.named import find_model
+def _source(asked: SourceRequest, models: Sequence[Path], ensemble: EnsembleRule | None) -> Source:
+    """What answers. Raises UserError."""
+    if len(models) < 2 and ensemble is None:
+        return find_source(asked)
+    if asked.replay or asked.image_root:
+        raise UserError("an ensemble answers by itself", remedy="leave --replay and --image-root out")
+    return ensemble_source(asked.task, models, ensemble)
 
-    return find_model(model, options.task) if model else options.folder(run_name, "export") / "model.inference_v1"
+
+def _server(url: str, besides: object, engine: Engine, num_workers: int) -> Source:
+    """A server that answers, with nothing ``besides`` it. Raises UserError."""
+    from pipeline.infer.remote import server_source  # here: few runs need an HTTP client
+
+    if besides or num_workers > 1 or engine != "local":
+        remedy = "leave --model, --backend, --replay, --image-root, --engine and --num-workers out"
+        raise UserError("a server answers by itself, one request after another", where="--server", remedy=remedy)
+    return server_source(url)
+
+
+def _request(options: Options, asked: SourceRequest, source: Source, folder: Path) -> StageRequest:
+    """What the answers depend on, and where they go."""
+    model = {"model": source.model_file} if source.model_file else {}
+    return options.request(
+        folder,
+        stage_config(asked.recipe, "infer") | {"device": options.device} | dict(source.config),
+        inputs=model | dict(source.files) | {"examples": asked.examples},
+        writes=(FILE, f"{SHARDS}/*", *load_part(options.task, RowsPart).files),
+        seed=asked.recipe.seed,
+        resumable=True,
+    )
+
+
+def _record(run: StageRun, asked: SourceRequest, job: InferJob, counts: InferenceCounts) -> None:
+    """What was written, for the manifest, and what a user should read about it."""
+    rows = load_part(asked.task, RowsPart)
+    files = sorted(path for pattern in rows.files for path in run.folder.glob(pattern))
+    named = {path.relative_to(run.folder).as_posix(): path for path in files}
+    made = {"num_predictions": counts.num_predictions, "num_resumed": counts.num_resumed}
+    run.record({"predictions": run.folder / FILE, **named}, made | ({"num_files": len(files)} if files else {}))
+    run.error_counts |= counts.error_counts
+    predictions = read(run.folder / FILE, rows.prediction)
+    metadata = job.model.metadata if job.model else {}
+    if remarks := load_part(asked.task, InferPart).remarks(predictions, asked.recipe, metadata):
+        run.notes["remarks"] = list(remarks)
 
 
 def _job(run: StageRun, request: StageRequest, source: Source, section: Any, report: Report) -> InferJob:

@@ -119,10 +119,16 @@ class Options:
 
 
 def _parameter(field: "dataclasses.Field[Any]") -> inspect.Parameter:
-    """A shared option as a parameter of a command. The task is the one that must be given."""
+    """An option as a parameter of a command."""
     default = field.default if field.default is not dataclasses.MISSING else []
-    default = inspect.Parameter.empty if field.name == "task" else default
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=field.type)
 
 
+def own_parameters(options: type[Options]) -> dict[str, inspect.Parameter]:
+    """The options of one stage alone, which are fields of a subclass."""
+    fields = dataclasses.fields(options) if options is not Options else ()
+    return {field.name: _parameter(field) for field in fields if field.name in options.__annotations__}
+
+
 SHARED = {field.name: _parameter(field) for field in dataclasses.fields(Options) if field.name != "stage"}
+SHARED["task"] = SHARED["task"].replace(default=inspect.Parameter.empty)  # the one that must be given

@@ -1,7 +1,7 @@
 """``baton sweep``: a grid of models, seeds and decoding settings; every cell once, by any number of workers."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,9 +19,6 @@ EngineOption = Annotated[Engine, typer.Option("--engine", help="ray: workers on 
 BeatenOption = Annotated[
     bool, typer.Option("--stop-beaten", help="Stop a cell once a finished one is better with confidence.")
 ]
-MaxCellsOption = Annotated[
-    int | None, typer.Option("--max-cells", min=1, help="Begin at most so many cells, then show what there is.")
-]
 RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Try cells that failed before once more.")]
 LeaseOption = Annotated[
     float,
@@ -37,7 +34,6 @@ def app(
     workers: WorkersOption = 1,
     engine: EngineOption = "local",
     stop_beaten: BeatenOption = False,
-    max_cells: MaxCellsOption = None,
     retry_failed: RetryOption = False,
     lease_s: LeaseOption = 60.0,
 ) -> Result:
@@ -61,25 +57,11 @@ def app(
         num_workers=workers,
         engine=engine,
         stop_beaten=stop_beaten,
-        max_cells=max_cells,
         retry_failed=retry_failed,
         lease_s=lease_s,
     )
     with progress("sweep", options.progress_style) as report:
         outcome = run_sweep(asked, report)
-    return _result(outcome)
-
-
-def _file(task: str, name: str | None, file: Path | None) -> Path:
-    from pipeline.recipe.named import find_named
-
-    if (name is None) == (file is None):
-        what = "the sweep stage needs one of --name and --file"
-        raise UserError(what, remedy="baton sweep TASK --name NAME")
-    return file if file is not None else find_named("sweep", name or "", task)
-
-
-def _result(outcome: Any) -> Result:
     return Result(
         lines=[*outcome.lines, *(f"  {name}: {path}" for name, path in outcome.outputs.items())],
         facts={
@@ -89,6 +71,15 @@ def _result(outcome: Any) -> Result:
         },
         status="failed" if outcome.counts["num_failed"] else "up_to_date" if outcome.up_to_date else "ok",
     )
+
+
+def _file(task: str, name: str | None, file: Path | None) -> Path:
+    from pipeline.recipe.named import find_named
+
+    if (name is None) == (file is None):
+        what = "the sweep stage needs one of --name and --file"
+        raise UserError(what, remedy="baton sweep TASK --name NAME")
+    return file if file is not None else find_named("sweep", name or "", task)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,6 @@ LONGEST = (
     "tests/tasks/gridworld/train/test_trainer.py",
     "tests/tasks/gridworld/visualize/test_draw.py",
     "tests/sweep/test_stage.py",
-    "tests/tasks/detection/infer/test_infer_killed.py",
     "tests/visualize/test_visualize.py",
     "tests/tasks/detection/visualize/test_draw.py",
     "tests/tasks/detection/visualize/test_report.py",

@@ -16,7 +16,7 @@ was measured on stands in its section.
 """
 _CANDIDATES = ("candidate", "median", "lowest", "highest", "rounds")
 _CLAIMS = ("what", "measured", "target", "met")
-_SECTION = re.compile(r"^## (\w+)(?:.(?!^## ))*.", re.MULTILINE | re.DOTALL)
+_SECTION = re.compile(r"^## ([\w.]+)(?:.(?!^## ))*.", re.MULTILINE | re.DOTALL)
 
 
 def markdown(sections: Mapping[str, str]) -> str:

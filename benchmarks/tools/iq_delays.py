@@ -1,5 +1,5 @@
 """How well delays are measured from IQ, against the bound, and the error model that fits: ``python -m
-benchmarks.tools.iq_delays [--num 100]``. The constants of `pipeline.tasks.localization.signal.errors` come from here.
+benchmarks.tools.iq_delays [--num 100]``. The constants of `pipeline.tasks.localization.signal.features` come from here.
 """
 
 import argparse
@@ -9,16 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.tools.iq_signals import Signal, bound_s, receive, transmit
 from pipeline.stats import Floats
-from pipeline.tasks.localization.signal.errors import unstated
-from pipeline.tasks.localization.signal.features import measure
-from pipeline.tasks.localization.signal.synthetic import (
-    SAMPLE_RATE_HZ,
-    Signal,
-    bound_s,
-    receive,
-    transmit,
-)
+from pipeline.tasks.localization.signal.features import FACTOR, RISE_PER_S, measure
+from pipeline.tasks.localization.signal.recording import SAMPLE_RATE_HZ
 
 KINDS = {"FM voice": ("fm_voice", 0.0), "QPSK 10 kBd": ("qpsk", 1e4), "QPSK 100 kBd": ("qpsk", 1e5)}
 DURATIONS_S, SNR_DB = (0.004, 0.010, 0.020), (10.0, 15.0, 20.0)
@@ -57,7 +51,8 @@ def measure_all(num: int) -> Iterator[Cell]:
 
 def fit(cells: Sequence[Cell]) -> tuple[float, float]:
     """FACTOR and RISE of the error model: a straight line through what errors are of the bound, by the bound (ns)."""
-    own = [unstated(cell.stated_ns * 1e-9 / np.sqrt(2)) * 1e9 for cell in cells]
+    stated = [cell.stated_ns / np.sqrt(2) for cell in cells]  # of one receiver: FACTOR and RISE are taken out again
+    own = [(np.sqrt(FACTOR**2 + 4e-9 * RISE_PER_S * one) - FACTOR) / (2e-9 * RISE_PER_S) for one in stated]
     bound = np.array([np.median(one) for one in own])
     excess = [np.quantile(np.abs(c.error_ns) / (np.sqrt(2) * one), SHARE) for c, one in zip(cells, own, strict=True)]
     rise, factor = np.polyfit(bound, excess, 1)

@@ -117,7 +117,7 @@ def values(judge: Judge, train: Mapping[str, Judge]) -> Picture:
         if train:
             _draw_values(ax, x, learned, definition, (looks[1], "records it learned from"))
         _name_axis(ax, x, labels, by_step=bool(steps))
-        ax.set(title=_heading(metric, definition), ylabel=_unit(definition))
+        ax.set(title=_heading(metric, definition), ylabel=unit_text(definition))
     plotting.legend_below(canvas, panels[:1])
     what = "over the steps of one training" if steps else "of the files in the order given"
     return Picture(
@@ -172,7 +172,7 @@ def profiles(judge: Judge) -> Picture | None:
             profile = stats.performance_profile(column, thresholds, generator, judge.settings.bootstrap, whole.strata)
             x = factor_of(definition.unit) * profile.thresholds
             plotting.staircase(ax, x, profile.share, (profile.low, profile.high), plotting.look(index), short(label))
-        ax.set(title=_heading(RecordMetric(name, "rate"), definition), xlabel=_unit(definition), ylim=(0, 1.02))
+        ax.set(title=_heading(RecordMetric(name, "rate"), definition), xlabel=unit_text(definition), ylim=(0, 1.02))
         ax.set_ylabel("records above")
         plotting.percent(ax.yaxis)
     plotting.legend_below(canvas, panels[:1])
@@ -204,7 +204,7 @@ def sorted_differences(judge: Judge, rows: Sequence[Comparison]) -> Picture:
     return Picture(
         slug="sorted_differences",
         title=f"Differences in {words(name)}, sorted",
-        caption=f"Each record's difference, from the lowest to the highest ({direction(definition)}). Filled: the "
+        caption=f"Each record's difference, from the lowest to the highest ({direction_text(definition)}). Filled: the "
         f"record is better; hatched: worse. The dashed line is the mean.{_left_out(shown, pairs)}",
         canvas=canvas,
     )
@@ -216,11 +216,6 @@ def _pair(label: str, baseline: str) -> str:
 
 def _left_out(shown: Sequence[Any], pairs: Sequence[Any]) -> str:
     return f" The last {len(shown)} of {len(pairs)} pairs are drawn." if len(pairs) > len(shown) else ""
-
-
-def direction(definition: MetricDefinition) -> str:
-    """Which way is good."""
-    return "no direction" if definition.better == "neither" else f"{definition.better} is better"
 
 
 def _counts(difference: Floats, better: str) -> str:
@@ -237,16 +232,11 @@ def _measures(judge: Judge) -> list[str]:
 
 
 def _heading(metric: RecordMetric, definition: MetricDefinition) -> str:
-    statistic = "" if metric.statistic in ("pooled", "rate") else f", {metric.statistic}"
-    return f"{words(metric.name)}{statistic} ({direction(definition)})"
-
-
-def _unit(definition: MetricDefinition) -> str:
-    return {"share": "%", "1": ""}.get(definition.unit, definition.unit)
+    return f"{metric_text(metric)} ({direction_text(definition)})"
 
 
 def _label(definition: MetricDefinition) -> str:
-    unit = _unit(definition)
+    unit = unit_text(definition)
     return f"{words(definition.name)} ({unit})" if unit else words(definition.name)
 
 
@@ -286,9 +276,8 @@ def matrix(judge: Judge, rows: Sequence[Comparison]) -> Picture | None:
     ax.set_xticks([column + 0.5 for column in range(len(parts))], columns, fontsize=7.5 if len(parts) < 12 else 6)
     ax.xaxis.tick_top()
     heat_maps.scale_bar(canvas, ax, _label(definition))
-    caption = (
-        f"{_label(definition)} ({direction(definition)}) of each file over the records of each slice, on one scale."
-    )
+    told = f"{_label(definition)} ({direction_text(definition)})"
+    caption = f"{told} of each file over the records of each slice, on one scale."
     if forgotten:
         caption += (
             f" The last row is the last file less the best of those {_before(judge)}, with its interval: what is below "

@@ -16,7 +16,7 @@ from pipeline.compare.pairs import Settings, once
 from pipeline.records.join import Joined, Slice
 from pipeline.records.measured import Ints, Task
 from pipeline.stats import Floats
-from pipeline.stats.intervals import draw_counts
+from pipeline.stats.intervals import chunks, draw_counts
 
 MAX_WEIGHTS = 2**22  # of int32 at a time: 16 MiB
 Weights = NDArray[np.int32]
@@ -46,7 +46,7 @@ class PooledFigures:
         """Differences of the figures after random swaps of records: [P] by name."""
         together, among = self._pair(label, baseline), self._ones(part.chosen)
         generator, found = self.settings.generator("swaps"), []
-        for rows in self._chunks(self.settings.num_pooled_permutations, 4):
+        for rows in chunks(self.settings.num_pooled_permutations, 4 * len(among), MAX_WEIGHTS):
             stays = generator.integers(2, size=(rows, len(among)), dtype=np.int32) * among
             weights = np.concatenate([np.hstack([stays, among - stays]), np.hstack([among - stays, stays])])
             figures = together(weights)
@@ -62,9 +62,8 @@ class PooledFigures:
             return different, {}
         together, whole = self._pair(label, baseline), self._ones(None)
         as_it_is = together(np.hstack([whole, 0 * whole])[None])
-        found = []
-        done = 0
-        for rows in self._chunks(len(different), 2):
+        found, done = [], 0
+        for rows in chunks(len(different), 2 * len(whole), MAX_WEIGHTS):
             weights = np.repeat(np.hstack([whole, 0 * whole])[None], rows, axis=0)
             index, record = np.arange(rows), different[done : done + rows]
             weights[index, record] = 0
@@ -112,12 +111,6 @@ class PooledFigures:
             weights = np.zeros((len(counts), len(self.joined.ids)), np.int32)
             weights[:, among] = counts
             yield weights
-
-    def _chunks(self, num: int, num_columns: int) -> Iterator[int]:
-        """Numbers of rows that add up to ``num``, of ``num_columns`` times M weights each."""
-        rows = max(1, MAX_WEIGHTS // (num_columns * len(self.joined.ids)))
-        for start in range(0, num, rows):
-            yield min(rows, num - start)
 
 
 def _merged(parts: Iterable[Mapping[str, Floats]]) -> dict[str, Floats]:

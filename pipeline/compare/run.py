@@ -30,14 +30,9 @@ from pipeline.visualize import image_inputs
 from schemas.comparison import Comparison, Mover
 from schemas.rows import Figure
 
-COMPARISONS, MOVERS, TABLE, FIGURES, REPORT = (
-    "comparisons.jsonl",
-    "movers.jsonl",
-    "table.md",
-    "figures.jsonl",
-    "report.html",
-)
-WRITES = (COMPARISONS, MOVERS, TABLE, "figures/*", FIGURES, REPORT)
+COMPARISONS, MOVERS, REPORT = "comparisons.jsonl", "movers.jsonl", "report.html"
+FILES = (COMPARISONS, MOVERS, "table.md", "figures.jsonl", REPORT)
+WRITES = (*FILES, "figures/*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +126,7 @@ def run_comparison(job: ComparisonJob) -> ComparisonOutcome:
         from pipeline.compare.draw import draw_all  # here: matplotlib takes a while to load
 
         figures, moved = draw_all(found, job.folder, job.image_root)
-    outputs = {name.partition(".")[0]: job.folder / name for name in (COMPARISONS, MOVERS, TABLE, FIGURES, REPORT)}
+    outputs = {name.partition(".")[0]: job.folder / name for name in FILES}
     write_all(outputs["comparisons"], found.comparisons)
     write_all(outputs["movers"], moved)
     write_all(outputs["figures"], figures)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET
 
+from pipeline.contract.metrics import MetricDefinition, RecordMetric
 from pipeline.look import tables
 from pipeline.look.numbers import (
     Number,
@@ -17,6 +18,7 @@ from pipeline.look.numbers import (
     factor_of,
     plural,
     shortened,
+    words,
 )
 from pipeline.look.tables import Cell, Table
 from pipeline.stats.trainings import TEST
@@ -75,18 +77,18 @@ def verdict_text(row: Comparison) -> str:
     return VERDICTS.get(row.verdict, row.verdict)
 
 
-def metric_text(row: Comparison | Mover) -> str:
-    """ "wellbeing, mean"; the unit where it is one, and which way is good."""
-    name = row.name.replace("_", " ")
+def metric_text(row: Comparison | Mover | RecordMetric) -> str:
+    """ "wellbeing, mean"."""
+    name = words(row.name)
     return name if row.statistic in ("pooled", "rate") else f"{name}, {row.statistic}"
 
 
-def unit_text(row: Comparison | Mover) -> str:
+def unit_text(row: Comparison | Mover | MetricDefinition) -> str:
     """ "%", "steps" or nothing."""
     return {"share": "%", "1": ""}.get(row.unit, row.unit)
 
 
-def direction_text(row: Comparison | Mover) -> str:
+def direction_text(row: Comparison | MetricDefinition) -> str:
     """Which way is good, for a heading."""
     return {"higher": "higher is better", "lower": "lower is better", "neither": "no direction"}[row.better]
 

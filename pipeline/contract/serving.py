@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -41,15 +41,15 @@ class ModelIdentity:
         return self.weights_hash[:16]
 
 
-class Answerer(Protocol):
+@dataclass(frozen=True, eq=False)
+class Answerer:
     """A loaded model. ``answer`` gives a prediction an example, in order; threads may call it at the same time.
 
     What it says of an example does not depend on those beside it: all at once or one by one, the same rows.
     """
 
-    @property
-    def identity(self) -> ModelIdentity: ...
-    def answer(self, examples: Sequence[Any]) -> Sequence[Any]: ...
+    identity: ModelIdentity
+    answer: AnswerAll
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,13 +27,7 @@ from pipeline.records.measured import POOLED, Task, choose_metrics
 from pipeline.records.read import read_records, records_of
 from pipeline.stats.intervals import Interval, draw_counts
 from pipeline.stats.metrics import Floats, interquartile_mean, interquartile_mean_terms
-from pipeline.stats.sequences import (
-    BoundedMean,
-    EstimateSequence,
-    MeanSequence,
-    MedianSequence,
-    SequenceOptions,
-)
+from pipeline.stats.sequences import BoundedMean, EstimateSequence, MeanSequence, MedianSequence, SequenceOptions
 
 NUM_RESAMPLES = 200  # the spread is then known to 5 %: 1 / sqrt(2 * 200)
 _NUM_ROWS = 50  # resamples at a time
@@ -56,7 +50,7 @@ class AnytimeJob:
     sequence: SequenceOptions = field(default_factory=SequenceOptions)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Reading:
     """A metric after ``num_records`` scored records; no interval while there are too few. ``is_coherent`` is False once
     the intervals of two moments had nothing in common: the records drift, or the rare error has happened."""
@@ -207,7 +201,7 @@ class _MeanTracker(_Tracker):
         self._num, self._sum = self._num + len(values), self._sum + float(values.sum())
         interval = self._sequence.take(values)
         value = interval.value if interval else self._sum / self._num
-        self._seen[metric.name] = _reading(metric, value, interval, self._sequence)
+        self._seen[metric.name] = Reading(metric, value, interval, self._num, self._sequence.is_coherent)
 
 
 class _Looking(_Tracker):
@@ -260,7 +254,7 @@ class _ValueTracker(_Looking):
             value = _change([float(interquartile_mean(values)) for values in sides])
             terms = _change([interquartile_mean_terms(values) for values in sides])
             interval = self._sequence.update(value, float(terms.std()), num)
-        self._seen[self._metric.name] = _reading(self._metric, value, interval, self._sequence)
+        self._seen[self._metric.name] = Reading(self._metric, value, interval, num, self._sequence.is_coherent)
 
 
 class _PooledTracker(_Looking):
@@ -297,20 +291,4 @@ class _PooledTracker(_Looking):
         interval = None
         if len(resampled) > len(figures) / 2:  # else the figure is undefined for most of what the records might be
             interval = sequence.update(value, float(resampled.std()) * math.sqrt(num), num)
-        self._seen[metric.name] = _reading(metric, value, interval, sequence, num)
-
-
-def _reading(
-    metric: RecordMetric,
-    value: float,
-    interval: Interval | None,
-    sequence: BoundedMean | EstimateSequence,
-    num: int | None = None,
-) -> Reading:
-    return Reading(
-        metric=metric,
-        value=value,
-        interval=interval,
-        num_records=sequence.num_records if num is None else num,
-        is_coherent=sequence.is_coherent,
-    )
+        self._seen[metric.name] = Reading(metric, value, interval, num, sequence.is_coherent)

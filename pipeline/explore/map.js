@@ -8,7 +8,7 @@ const CELL = 24, REACH = 12;  // pixels: of the grid, and around the pointer
 const MARGIN = 0.9;  // of half the shorter side
 const HEIGHT = 1.3;  // of the tower of noise levels in 3-D, against the width of a map of 2
 const FAINT = 0.16;
-const MANY = 30000;  // records, of which each is drawn smaller
+const FEW = 1000, MANY = 30000;  // records, of which each is drawn larger, or smaller
 
 const isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 const classColor = (number) => (isDark() ? DARK : LIGHT)[number] ?? `hsl(${(number * 137.5) % 360} 60% ${isDark() ? 70 : 42}%)`;
@@ -125,7 +125,7 @@ class Cloud {
 
   // A disc with soft edges: where its pixels lie from that in the middle, and how much of each it covers, of 256.
   stamp() {
-    const first = this.classes.length > MANY ? 1.2 : 1.9, grown = first + 0.6 * Math.log2(Math.max(this.camera.zoom, 1));
+    const num = this.classes.length, first = num > MANY ? 1.2 : num > FEW ? 1.9 : 2.8, grown = first + 0.6 * Math.log2(Math.max(this.camera.zoom, 1));
     const radius = this.ratio * Math.min(grown, 4.5), reach = Math.ceil(radius), offsets = [], covers = [];
     for (let y = -reach; y <= reach; y++) {
       for (let x = -reach; x <= reach; x++) {

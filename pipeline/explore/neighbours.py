@@ -36,7 +36,8 @@ class Space:
         count = min(count, len(self._points) - 1)
         if count <= 0:
             return []
-        squares = self._squares - 2 * (self._points @ self._points[number]) + self._squares[number]
+        products = np.einsum("ij,j->i", self._points, self._points[number])  # not `@`, which wakes threads of its own
+        squares = self._squares - 2 * products + self._squares[number]
         squares[number] = np.inf
         near = np.flatnonzero(squares <= np.partition(squares, count - 1)[count - 1] + self._slack)
         return sorted(self.distances(number, near.tolist()), key=lambda one: one.distance)[:count]

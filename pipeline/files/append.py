@@ -163,8 +163,8 @@ def _end_of_last_line(descriptor: int) -> int:
     After a power cut a file may end in zeros, or in half a line that found its newline: such a last line goes too.
     """
     size = os.fstat(descriptor).st_size
-    end = _line_break_before(descriptor, size)
-    start = _line_break_before(descriptor, end - 1) if end else 0
+    end = line_break_before(descriptor, size)
+    start = line_break_before(descriptor, end - 1) if end else 0
     last = os.pread(descriptor, end - start, start)
     try:
         orjson.loads(last or b"{}")
@@ -173,7 +173,7 @@ def _end_of_last_line(descriptor: int) -> int:
     return end
 
 
-def _line_break_before(descriptor: int, end: int) -> int:
+def line_break_before(descriptor: int, end: int) -> int:
     """Offset behind the last newline in the first ``end`` bytes; 0 when there is none."""
     while end > 0:
         start = max(0, end - _STEP)

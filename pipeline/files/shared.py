@@ -5,9 +5,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from pipeline.files.append import line_break_before
 from pipeline.files.atomic import cannot_write
-
-_STEP = 1 << 16  # bytes read at a time when looking for the last newline
 
 
 def append_lines(path: Path, lines: bytes, *, rotate_at: int | None = None) -> None:
@@ -59,11 +58,9 @@ def _next_name(path: Path) -> Path:
 
 
 def _write(descriptor: int, lines: bytes) -> None:
-    end = size = os.fstat(descriptor).st_size
-    while end and os.pread(descriptor, 1, end - 1) != b"\n":  # a writer was killed in the middle
-        start = max(0, end - _STEP)
-        end = start + os.pread(descriptor, end - start, start).rfind(b"\n") + 1
-    if end != size:
+    size = os.fstat(descriptor).st_size
+    end = line_break_before(descriptor, size)
+    if end != size:  # a writer was killed in the middle
         os.ftruncate(descriptor, end)
     try:
         if os.write(descriptor, lines) != len(lines):

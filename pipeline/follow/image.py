@@ -13,12 +13,13 @@ from pipeline.errors import UserError
 from pipeline.follow.characters import without_controls
 from pipeline.follow.scene import Cell, Grid, Images, Line, Outline, Picture, Plane, Scene, Tone, Words
 from pipeline.follow.terminal import theme
+from pipeline.follow.terminal.picture import around, open_png
 
 MOVING = {".gif": "GIF", ".webp": "WEBP"}
 FRAME_MS, LAST_FRAME_MS = 100, 2000
 MOST_FRAMES = 1000  # of a longer episode every second, third, ... is shown
 _WIDTH, _HEIGHT, _EDGE, _LINE = 520, 480, 10, 22  # of the picture at most; the margin; a line of text. All in pixels
-_MOST_PIXELS = 4096 * 4096  # images come from files: nothing larger is unpacked
+_ELLIPSE_CORNERS = 48
 _LONGEST = 200  # characters of a text
 
 Box = tuple[float, float, float, float]
@@ -193,7 +194,7 @@ def _draw_cell(pen: ImageDraw.ImageDraw, cell: Cell, at: tuple[float, float], si
 def _draw_plane(image: Image.Image, plane: Plane, box: Box) -> None:
     pen, size = ImageDraw.Draw(image), (max(int(box[2] - box[0]), 1), max(int(box[3] - box[1]), 1))
     if plane.png is not None:
-        shown = _open(plane.png)
+        shown = open_png(plane.png)
         smooth = Image.Resampling.NEAREST if shown.width * 2 <= size[0] else Image.Resampling.BILINEAR
         image.paste(shown.resize(size, smooth), (int(box[0]), int(box[1])))
     pen.rectangle(box, outline=theme.LINE)
@@ -201,17 +202,6 @@ def _draw_plane(image: Image.Image, plane: Plane, box: Box) -> None:
     for outline in sorted(plane.outlines, key=lambda outline: not outline.dashed):
         points = [(box[0] + x * scale[0], box[1] + y * scale[1]) for x, y in outline.points]
         _draw_outline(pen, outline, points)
-
-
-def _open(png: bytes) -> Image.Image:
-    """The image, RGB; grey where it is damaged or too large."""
-    try:
-        image = Image.open(io.BytesIO(png), formats=["PNG"])
-        if image.width * image.height <= _MOST_PIXELS:
-            return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError):  # what Pillow raises at damaged files
-        pass
-    return Image.new("RGB", (1, 1), (60, 60, 60))
 
 
 def _draw_outline(pen: ImageDraw.ImageDraw, outline: Outline, points: Sequence[tuple[float, float]]) -> None:
@@ -225,7 +215,7 @@ def _draw_outline(pen: ImageDraw.ImageDraw, outline: Outline, points: Sequence[t
         case "polygon":
             _draw_around(pen, points, color, outline.dashed)
         case "ellipse":
-            _draw_around(pen, _around(points), color, outline.dashed)
+            _draw_around(pen, around(points, _ELLIPSE_CORNERS), color, outline.dashed)
     if outline.name:
         name = _clean(outline.name)[:24]
         pen.rectangle(pen.textbbox((x + 3, y), name, _font(13)), theme.GROUND)
@@ -240,13 +230,3 @@ def _draw_around(pen: ImageDraw.ImageDraw, corners: Sequence[tuple[float, float]
             start, stop = step / steps, min(step + 1, steps) / steps
             ends = [(ax + share * (bx - ax), ay + share * (by - ay)) for share in (start, stop)]
             pen.line(ends, color, 2)
-
-
-def _around(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Corners around an ellipse that is given by its centre and the ends of its radii."""
-    (x, y), (ax, ay), (bx, by) = points
-    turns = [2 * math.pi * corner / 48 for corner in range(48)]
-    return [
-        (x + math.cos(t) * (ax - x) + math.sin(t) * (bx - x), y + math.cos(t) * (ay - y) + math.sin(t) * (by - y))
-        for t in turns
-    ]

@@ -16,6 +16,7 @@ from typing import Any
 
 from pipeline.follow.index import EpisodeIndex
 from pipeline.follow.scene import ALL
+from pipeline.look.numbers import plural
 
 SPEEDS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # frames a second
 DEFAULT_SPEED = SPEEDS.index(10)
@@ -124,7 +125,7 @@ class Playback:
         if newest is not None:
             self._show(newest)
             if skipped > 0:
-                self.say(f"skipped {count(skipped, 'episode')} to stay live")
+                self.say(f"skipped {plural(skipped, 'episode')} to stay live")
 
     # What the user does.
 
@@ -238,8 +239,3 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 59.5 * 60 else f"{seconds / 3600:.0f} h"
-
-
-def count(number: int, noun: str) -> str:
-    """``count(1, "episode")`` is "1 episode", ``count(2, "episode")`` "2 episodes"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -9,16 +9,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.gate.baseline import UPDATE, Opened
-from pipeline.gate.resample import (
-    MEANS,
-    WEIGHT_ELEMENTS,
-    Bools,
-    Counts,
-    simultaneous,
-    skewness,
-    studentized,
-    take,
-)
+from pipeline.gate.resample import MEANS, WEIGHT_ELEMENTS, Bools, Counts, simultaneous, skewness, studentized, take
 from pipeline.gate.rule import Change
 from pipeline.gate.spec import ALL, Checked, Key
 from pipeline.records.join import only_in, positions_of, refuse_other_truth

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from pipeline.files.atomic import write_atomically
 from pipeline.gate.run import GateReport
-from pipeline.look.numbers import decimal, decimals_of_interval, decimals_of_value
+from pipeline.look.numbers import decimal, decimals_of_interval, decimals_of_value, plural
 from pipeline.look.tables import Cell, Table, to_text
 from schemas.gate import Verdict
 
@@ -50,13 +50,14 @@ def headline(report: GateReport) -> str:
     """PASS or FAIL, and why."""
     failing, unsure = report.having("fails"), report.having("cannot_tell")
     num = len(report.verdicts)
+    checks = plural(num, "check")
     gate = f"{report.spec.task}/{report.spec.name}"
     if failing:
         named = "; ".join(explain(verdict) for verdict in failing[:NUM_NAMED])
         more = f"; and {len(failing) - NUM_NAMED} more" if len(failing) > NUM_NAMED else ""
-        return f"FAIL {gate}: {len(failing)} of {_checks(num)} fail{'s' if len(failing) == 1 else ''}: {named}{more}"
+        return f"FAIL {gate}: {len(failing)} of {checks} fail{'s' if len(failing) == 1 else ''}: {named}{more}"
     if unsure:
-        return f"PASS {gate}: none of {_checks(num)} fails; warning: {len(unsure)} cannot tell (too few records)"
+        return f"PASS {gate}: none of {checks} fails; warning: {len(unsure)} cannot tell (too few records)"
     return f"PASS {gate}: {'the one check holds' if num == 1 else f'all {num} checks hold'}"
 
 
@@ -67,10 +68,6 @@ def explain(verdict: Verdict) -> str:
         shown = "undefined" if verdict.now is None else _number(verdict.now, verdict)
         return f"{name} {shown}, {_allowed(verdict)} asked" if verdict.kind != "change" else f"{name} {verdict.reason}"
     return f"{name} {_change(verdict)}, {_allowed(verdict)} allowed"
-
-
-def _checks(num: int) -> str:
-    return f"{num} check{'s' if num != 1 else ''}"
 
 
 def _name(verdict: Verdict) -> str:

@@ -1,6 +1,6 @@
 """Several models that answer as one, of a task whose infer part knows how."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,15 +8,14 @@ from pipeline.contract.jobs import EnsembleRule, Source
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import InferPart
 from pipeline.errors import UserError
+from pipeline.recipe.named import find_model
 
 if TYPE_CHECKING:
     from pipeline.contract.model import Model
 
 
-def ensemble_source(
-    task: str, models: Sequence[Path], rule: EnsembleRule | None, find_model: Callable[[Path], Path]
-) -> Source:
-    """The models, each of which ``find_model`` finds by path or by name, as one source.
+def ensemble_source(task: str, models: Sequence[Path], rule: EnsembleRule | None) -> Source:
+    """The models, each by path or by name, as one source.
 
     Raises UserError for fewer than two, without a rule, and where the task has no ensembles.
     """
@@ -38,7 +37,7 @@ def ensemble_source(
             where="--ensemble",
             remedy="run infer once for each --model, and `baton compare` what they say",
         )
-    members = {f"model {number}": find_model(path) for number, path in enumerate(models, start=1)}
+    members = {f"model {number}": find_model(path, task) for number, path in enumerate(models, start=1)}
     return Source(files=members, config={"ensemble": rule}, ensemble=rule)
 
 

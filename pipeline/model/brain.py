@@ -37,15 +37,8 @@ def read_brain(spec: BrainSpec | Mapping[str, Any] | Path | str) -> BrainSpec:
         data, origins = dict(spec), _of_dict("brain spec")
     else:
         data, origins = _read_yaml(Path(spec))
-    try:
-        brain = msgspec.convert(data, BrainSpec)
-    except msgspec.ValidationError as error:
-        raise explain_value(error, data, BrainSpec, origins, _LISTING) from error
-    holder = msgspec.defstruct("Brain", [("network", load_part(brain.task, ModelPart).network)])
-    try:
-        network = msgspec.convert({"network": brain.network}, holder).network  # type: ignore[attr-defined]  # defstruct
-    except msgspec.ValidationError as error:
-        raise explain_value(error, data, holder, origins, _LISTING) from error
+    brain: BrainSpec = _convert(data, BrainSpec, origins, _LISTING)
+    network = _convert_network(brain.network, load_part(brain.task, ModelPart).network, origins, _LISTING)
     return msgspec.structs.replace(brain, network=msgspec.to_builtins(network))
 
 
@@ -54,13 +47,20 @@ def parse_network(data: Mapping[str, Any], struct: Any, task: str) -> Any:
 
     Raises UserError that names the wrong key or value, and the nearest known one.
     """
+    origins = Places("network", {}, {("network",): "brain spec"})
+    return _convert_network(data, struct, origins, f"see `Network` in recipe.py of {task}")
+
+
+def _convert_network(data: Mapping[str, Any], struct: Any, origins: Places, listing: str) -> Any:
     holder = msgspec.defstruct("Brain", [("network", struct)])
-    section = {"network": dict(data)}
+    return _convert({"network": dict(data)}, holder, origins, listing).network
+
+
+def _convert(data: Mapping[str, Any], struct: Any, origins: Places, listing: str) -> Any:
     try:
-        return msgspec.convert(section, holder).network  # type: ignore[attr-defined]  # defstruct
+        return msgspec.convert(data, struct)
     except msgspec.ValidationError as error:
-        origins = Places("network", {}, {("network",): "brain spec"})
-        raise explain_value(error, section, holder, origins, f"see `Network` in recipe.py of {task}") from error
+        raise explain_value(error, data, struct, origins, listing) from error
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, Any], Places]:

@@ -16,8 +16,7 @@ padded with blanks; the tensors, without gaps. The header's ``__metadata__`` hol
     created_at        UTC, as 2026-01-31T23:59:59Z
     header_hash       sha256 of format_version, the three hashes and created_at
 
-So a flipped bit anywhere is found, and a part of a large file can be checked without reading the rest. Hashes tell
-damage, not malice: whoever can write a file can also hash it.
+A flipped bit anywhere is found, and where. Hashes tell damage, not malice: whoever can write a file can also hash it.
 """
 
 import hashlib
@@ -25,10 +24,9 @@ import itertools
 import json
 import math
 import mmap
-import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,18 +47,8 @@ _PARALLEL_CHUNKS = 8  # from 8 MiB on, hashing in threads gains more than starti
 
 ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
-_KEYS = (
-    "format_version",
-    "brain_spec",
-    "brain_spec_hash",
-    "metadata",
-    "metadata_hash",
-    "weights_chunks",
-    "weights_hash",
-    "created_at",
-    "header_hash",
-)
 _COVERED = ("format_version", "brain_spec_hash", "metadata_hash", "weights_hash", "created_at")
+_KEYS = (*_COVERED, "brain_spec", "metadata", "weights_chunks", "header_hash")
 _CREATED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _EXPORT_AGAIN = "export the checkpoint again: baton export"
 _DAMAGED = f"copy the file again from where it came, or {_EXPORT_AGAIN}"
@@ -92,55 +80,37 @@ class Header:
 
 
 class ModelFile:
-    """An open inference_v1 file: header checked, tensors memory-mapped and checked when they are first touched.
-
-    Raises UserError, from `__init__` and from every method that reads, when the file is not what it says.
-    """
+    """An open inference_v1 file: its header is checked at once, its tensors by `verify`; both raise UserError."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._map = _map_file(self.path)
         self.header = _read_header(self._map, str(self.path))
-        self._unchecked = set(range(len(self.header.chunks)))
 
     @property
     def num_bytes(self) -> int:
         """Length of the file."""
         return len(self._map)
 
-    def read(self, name: str, *, verify: bool = True) -> memoryview:
-        """The bytes of a tensor, without copying; the chunks of the file it lies in are checked first."""
+    def read(self, name: str) -> memoryview:
+        """The bytes of a tensor, neither copied nor checked."""
         entry = self.header.entries[name]
-        if verify and self._unchecked and entry.stop > entry.start:
-            first = (entry.start - self.header.data_start) // CHUNK_BYTES
-            last = (entry.stop - 1 - self.header.data_start) // CHUNK_BYTES
-            self._check(range(first, last + 1))
         return memoryview(self._map)[entry.start : entry.stop]
 
     def verify(self) -> None:
-        """Check all tensors that were not checked yet; large files on all cores."""
-        self._check(sorted(self._unchecked))
-
-    def _check(self, indices: Iterable[int]) -> None:
-        wanted = [index for index in indices if index in self._unchecked]
-        start = self.header.data_start
-        with memoryview(self._map) as view:
-            for index, digest in zip(wanted, _digests(view, start, wanted), strict=True):
-                if digest != self.header.chunks[index]:
-                    raise _bad(f"the weights are damaged: MiB {index} of them does not match its hash", str(self.path))
-                self._unchecked.discard(index)
+        """Check all tensors; those of large files on all cores."""
+        digests = _digests(memoryview(self._map)[self.header.data_start :])
+        for index, (digest, expected) in enumerate(zip(digests, self.header.chunks, strict=True)):
+            if digest != expected:
+                raise _bad(f"the weights are damaged: MiB {index} of them does not match its hash", str(self.path))
 
 
-def _digests(view: memoryview, start: int, indices: Sequence[int]) -> list[str]:
-    def digest(index: int) -> str:
-        begin = start + index * CHUNK_BYTES
-        return _sha256(view[begin : begin + CHUNK_BYTES])
-
-    num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if len(indices) < _PARALLEL_CHUNKS or num_threads == 1:
-        return [digest(index) for index in indices]
-    with ThreadPoolExecutor(num_threads) as pool:  # hashlib lets other threads run
-        return list(pool.map(digest, indices))
+def _digests(data: memoryview) -> list[str]:
+    chunks = [data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)]
+    if len(chunks) < _PARALLEL_CHUNKS:
+        return [*map(_sha256, chunks)]
+    with ThreadPoolExecutor() as pool:  # hashlib lets other threads run
+        return [*pool.map(_sha256, chunks)]
 
 
 def _map_file(path: Path) -> mmap.mmap:
@@ -163,9 +133,9 @@ def _bad(what: str, where: str, remedy: str = _DAMAGED) -> UserError:
 
 
 def _read_header(file: mmap.mmap, where: str) -> Header:
+    refuse_foreign(Path(where))
     start = file[:8]
     length = int.from_bytes(start, "little")
-    refuse_foreign(Path(where))
     if 8 + length > len(file) and (start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"):
         what = "this is a torch checkpoint or another pickle, not an inference_v1 file; opening it could run code"
         raise _bad(what, where, "if you trust where it comes from: baton export TASK --checkpoint FILE")
@@ -177,17 +147,9 @@ def _read_header(file: mmap.mmap, where: str) -> Header:
     strings = _strings(table.pop("__metadata__", None), where)
     entries = _entries(table, 8 + length, len(file), where)
     chunks = _chunks(strings, entries, len(file) - 8 - length, where)
-    return Header(
-        brain_spec=_parse_string(strings, "brain_spec", where),
-        metadata=_parse_string(strings, "metadata", where),
-        brain_spec_hash=strings["brain_spec_hash"],
-        metadata_hash=strings["metadata_hash"],
-        weights_hash=strings["weights_hash"],
-        created_at=strings["created_at"],
-        entries=entries,
-        chunks=chunks,
-        data_start=8 + length,
-    )
+    told: dict[str, Any] = {name: strings[name] for name in _COVERED[1:]}
+    told |= {name: _parse_string(strings, name, where) for name in ("brain_spec", "metadata")}
+    return Header(**told, entries=entries, chunks=chunks, data_start=8 + length)
 
 
 def _parse_header(raw: bytes, where: str) -> dict[str, Any]:

@@ -42,6 +42,8 @@ DTYPES = {
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _GOLDEN_INPUT, _GOLDEN_OUTPUT = "golden.input.", "golden.output."
 
+_EXPORT = "export the checkpoint again: baton export"
+
 RELATIVE_TOLERANCE = 1e-4
 """How far a golden output may be off, as a share of the largest one (or of 1, if that is more)."""
 
@@ -83,7 +85,7 @@ def open_model(path: Path | str, *, task: str | None = None, device: str = "cpu"
     if task not in (None, brain.task):
         what, remedy = f"this model is of task {brain.task!r}, not of {task!r}", f"name {brain.task} as the task"
         raise UserError(what, where=str(path), remedy=f"{remedy}, or give a model of task {task}")
-    tensors = {name: _tensor(file, entry, verify) for name, entry in file.header.entries.items()}
+    tensors = {name: _tensor(file, entry) for name, entry in file.header.entries.items()}
     weights = {name: tensor for name, tensor in tensors.items() if not name.startswith("golden.")}
     module = _rebuild(brain, weights, str(path))
     if device != "cpu":
@@ -145,9 +147,6 @@ def largest_difference(a: Tensor, b: Tensor) -> float:
     return float(torch.dist(a, b, p=float("inf"))) if a.numel() else 0.0
 
 
-_EXPORT = "export the checkpoint again: baton export"
-
-
 def save_model(path: Path | str, parts: ExportParts) -> str:
     """Write an inference_v1 file; returns its weights_hash.
 
@@ -195,13 +194,12 @@ def _bytes(tensor: Tensor) -> TensorBytes:
     return TensorBytes(_NAMES[tensor.dtype], tuple(tensor.shape), data)
 
 
-def _tensor(file: ModelFile, entry: Entry, verify: bool) -> Tensor:
+def _tensor(file: ModelFile, entry: Entry) -> Tensor:
     """A tensor over the mapped file; copied where it does not begin on a cache line, like all memory of torch does."""
-    data = file.read(entry.name, verify=verify)
-    dtype = DTYPES[entry.dtype]
+    data = file.read(entry.name)
     if not len(data):
-        return torch.empty(entry.shape, dtype=dtype)
-    tensor = torch.frombuffer(data, dtype=dtype).reshape(entry.shape)
+        return torch.empty(entry.shape, dtype=DTYPES[entry.dtype])
+    tensor = torch.frombuffer(data, dtype=DTYPES[entry.dtype]).reshape(entry.shape)
     return tensor if entry.start % ALIGNMENT_BYTES == 0 else tensor.clone()
 
 

@@ -1,11 +1,12 @@
 """A registry that is a folder: ``NAME/VERSION.inference_v1``, and ``NAME/aliases.json``.
 
-A version is never overwritten: its file appears whole, by a link that fails where there is one. Aliases are replaced as
-one file under a lock, so that writers who come at the same moment do not lose each other's. Whoever reads needs none.
+A version is never overwritten: its file appears whole, under the next number. Numbers are given, and aliases replaced
+as one file, under a lock, so that writers who come at the same moment lose nothing. Whoever reads needs none.
 """
 
 import contextlib
 import fcntl
+import filecmp
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -82,7 +83,8 @@ class FolderRegistry:
             home.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, beside)
             ModelFile(beside).verify()  # what was copied, not what lies there by now
-            return self._link(name, beside)
+            with self._locked(name):
+                return self._numbered(name, beside)
         except OSError as error:
             raise cannot_write(home, error) from error
         finally:
@@ -99,22 +101,16 @@ class FolderRegistry:
             write_atomically(self.folder / name / ALIASES, [msgspec.json.format(text), b"\n"])
         return before.version if before else None
 
-    def _link(self, name: str, file: Path) -> str:
-        """Give a whole file the next number that is free, or find the version that has the same bytes."""
-        hashed, size = sha256_file(file), file.stat().st_size
-        for number in self._numbers(name):
-            there = self._path(name, number)
-            if there.stat().st_size == size and sha256_file(there) == hashed:
+    def _numbered(self, name: str, file: Path) -> str:
+        """Give a whole file the next number, or find the version that has the same bytes."""
+        numbers = self._numbers(name)
+        for number in numbers:
+            if filecmp.cmp(file, self._path(name, number), shallow=False):
                 return number
-        free = 1 + max(map(int, self._numbers(name)), default=0)
-        while True:
-            try:
-                os.link(file, self._path(name, str(free)))
-            except FileExistsError:  # somebody else was faster
-                free += 1
-            else:
-                sync_folder(self.folder / name)
-                return str(free)
+        number = str(1 + max(map(int, numbers), default=0))
+        file.rename(self._path(name, number))
+        sync_folder(self.folder / name)
+        return number
 
     def _path(self, name: str, version: str) -> Path:
         return self.folder / name / f"{version}{SUFFIX}"

@@ -17,7 +17,7 @@ import httpx
 
 from pipeline.errors import UserError
 from pipeline.files import cache
-from pipeline.files.atomic import replacing
+from pipeline.files.atomic import write_atomically
 from pipeline.files.hashes import sha256_file
 from pipeline.model.container import ModelFile, describe
 from pipeline.registry.entry import SUFFIX, RegistryUnreachable, Version, check_alias, no_such_version
@@ -86,16 +86,14 @@ class MlflowRegistry:
         if hashed and (folder / f"{hashed}{SUFFIX}").exists() and sha256_file(folder / f"{hashed}{SUFFIX}") == hashed:
             return folder / f"{hashed}{SUFFIX}"
         source = self._call("GET", "model-versions/get-download-uri", name=name, version=version)["artifact_uri"]
-        beside = folder / f".{os.getpid()}.{os.urandom(4).hex()}{SUFFIX}"
-        try:
-            got = self._download(self._file_in(self._artifact_path(source)), beside)
-            if hashed not in (None, got):
-                what = f"the file of {name} version {version} does not match the hash that it was added with"
-                raise UserError(what, where=self.where, remedy="add the model again: baton registry add")
-            ModelFile(beside).verify()
-            return beside.rename(folder / f"{got}{SUFFIX}")
-        finally:
-            beside.unlink(missing_ok=True)
+        data = self._send("GET", f"{ARTIFACTS}/{self._file_in(self._artifact_path(source))}").content
+        got = sha256(data).hexdigest()
+        if hashed not in (None, got):
+            what = f"the file of {name} version {version} does not match the hash that it was added with"
+            raise UserError(what, where=self.where, remedy="add the model again: baton registry add")
+        write_atomically(folder / f"{got}{SUFFIX}", [data])
+        ModelFile(folder / f"{got}{SUFFIX}").verify()
+        return folder / f"{got}{SUFFIX}"
 
     def add(self, name: str, path: Path) -> str:
         """Upload a model file as the artifact of a run, and make a version of it; a file that is there is found."""
@@ -173,21 +171,6 @@ class MlflowRegistry:
             what = f"there are {len(found)} inference_v1 files in the version, one is expected"
             raise UserError(what, where=f"{self.where}: {path}", remedy="add it with: baton registry add NAME FILE")
         return f"{path}/{found[0]}"
-
-    def _download(self, path: str, target: Path) -> str:
-        """Write a file of the server to ``target``; returns its sha256."""
-        digest = sha256()
-        try:
-            with self._client.stream("GET", f"{ARTIFACTS}/{path}") as answer, replacing(target) as file:
-                if answer.status_code != 200:
-                    answer.read()
-                    raise self._refused(answer)
-                for chunk in answer.iter_bytes():
-                    digest.update(chunk)
-                    file.write(chunk)
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
-        return digest.hexdigest()
 
     def _call(self, method: str, route: str, **asked: Any) -> dict[str, Any]:
         more: dict[str, Any] = {"params": asked} if method == "GET" else {"json": asked}

@@ -25,14 +25,7 @@ from msgspec import Struct
 from pipeline.errors import UserError
 from pipeline.files.atomic import remove_left_over
 from pipeline.files.hashes import canonical_json, hash_config
-from pipeline.run.manifest import (
-    FILE_NAME,
-    changed_files,
-    config_changes,
-    load_manifest,
-    record_file,
-    write_manifest,
-)
+from pipeline.run.manifest import FILE_NAME, changed_files, config_changes, load_manifest, record_file, write_manifest
 from pipeline.run.provenance import command_line, provenance
 from pipeline.run.signals import Terminated
 from schemas.manifest import FileRecord, Manifest, Status

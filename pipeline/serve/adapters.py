@@ -7,46 +7,47 @@ from typing import Any
 
 from pipeline.serve.application import Application
 from pipeline.serve.http.limits import Limits
+from pipeline.serve.http.message import Asked
 from pipeline.serve.http.problems import Problem
 
 Message = MutableMapping[str, Any]
 _NUM_DIGITS = 15  # of a Content-Length: more is more than any limit
 
 
-def check_length(header: str | None, limits: Limits) -> int | None:
-    """The stated length of a body, None where there is none. Raises Problem: 400, or 413 before anything is read."""
-    if header is None:
-        return None
-    if not (header.isascii() and header.isdigit() and len(header) <= _NUM_DIGITS):
+async def read_body(
+    length: str | None,
+    whole: Callable[[], Awaitable[bytes]],
+    chunks: Callable[[], AsyncIterator[bytes]],
+    limits: Limits,
+) -> bytes:
+    """A body of a stated ``length`` by ``whole``, any other by its ``chunks``.
+
+    Raises Problem: 413 where it is too large, before anything is read or as soon as that shows; 408 where it is too
+    slow, 400 where it was cut or its length is none.
+    """
+    if length is not None and not (length.isascii() and length.isdigit() and len(length) <= _NUM_DIGITS):
         raise Problem(HTTPStatus.BAD_REQUEST, "cut", "this is no length", where="header Content-Length")
-    if int(header) > limits.max_body_bytes:
+    if length is not None and int(length) > limits.max_body_bytes:
         raise _too_large(limits)
-    return int(header)
-
-
-async def gathered(chunks: AsyncIterator[bytes], limits: Limits) -> bytes:
-    """A body of unknown length. Raises Problem: 413 as soon as it is too large."""
-    parts, num_bytes = [], 0
-    async for chunk in chunks:
-        num_bytes += len(chunk)
-        if num_bytes > limits.max_body_bytes:
-            raise _too_large(limits)
-        parts.append(chunk)
-    return b"".join(parts)
-
-
-async def in_time(body: Awaitable[bytes], length: int | None, limits: Limits) -> bytes:
-    """The body, whole. Raises Problem: 408 where it is too slow, 400 where it was cut."""
     try:
         async with asyncio.timeout(limits.body_timeout_s):
-            data = await body
+            data = await (_gathered(chunks(), limits) if length is None else whole())
     except TimeoutError:
         what, next = f"the body did not come within {limits.body_timeout_s:g} s", "send it faster"
         headers = {"Connection": "close"}
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, "slow", what, next=next, headers=headers) from None
-    if length is not None and len(data) != length:
+    if length is not None and len(data) != int(length):
         raise Problem(HTTPStatus.BAD_REQUEST, "cut", f"{len(data)} of {length} bytes came", where="the body")
     return data
+
+
+async def _gathered(chunks: AsyncIterator[bytes], limits: Limits) -> bytes:
+    data = bytearray()
+    async for chunk in chunks:
+        data += chunk
+        if len(data) > limits.max_body_bytes:
+            raise _too_large(limits)
+    return bytes(data)
 
 
 def _too_large(limits: Limits) -> Problem:
@@ -55,24 +56,8 @@ def _too_large(limits: Limits) -> Problem:
     return Problem(status, "too_large", what, where="the body", next=next, headers=headers)
 
 
-class _RsgiAsked:
-    __slots__ = ("_limits", "_protocol", "_scope", "header", "method", "path")
-
-    def __init__(self, scope: Any, protocol: Any, limits: Limits) -> None:
-        self.method, self.path, self.header = scope.method, scope.path, scope.headers.get
-        self._scope, self._protocol, self._limits = scope, protocol, limits
-
-    @property
-    def address(self) -> str:
-        return str(self._scope.client).rpartition(":")[0]
-
-    async def read(self) -> bytes:
-        length = check_length(self.header("content-length"), self._limits)
-        body = gathered(self._protocol, self._limits) if length is None else self._protocol()
-        try:
-            return await in_time(body, length, self._limits)
-        except RuntimeError as error:  # granian's, of a connection that ended
-            raise Problem(HTTPStatus.BAD_REQUEST, "cut", "the connection ended", where="the body") from error
+def _ended() -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, "cut", "the connection ended", where="the body")
 
 
 class Rsgi:
@@ -90,32 +75,17 @@ class Rsgi:
         if scope.proto != "http":
             protocol.close(403)
             return
-        asked = _RsgiAsked(scope, protocol, self.application.limits)
+
+        async def read() -> bytes:
+            try:
+                length = scope.headers.get("content-length")
+                return await read_body(length, protocol, lambda: protocol, self.application.limits)
+            except RuntimeError as error:  # granian's, of a connection that ended
+                raise _ended() from error
+
+        asked = Asked(scope.method, scope.path, scope.client.rpartition(":")[0], scope.headers.get, read)
         status, headers, body = await self.application.respond(asked)
         protocol.response_bytes(int(status), headers, body)
-
-
-class _AsgiAsked:
-    def __init__(self, scope: Message, receive: Callable[[], Awaitable[Message]], limits: Limits) -> None:
-        self.method, self.path, self.address = scope["method"], scope["path"], (scope.get("client") or ("",))[0]
-        self._headers, self._receive, self._limits = scope["headers"], receive, limits
-
-    def header(self, name: str) -> str | None:
-        wanted = name.encode()
-        return next((value.decode("latin-1") for key, value in self._headers if key == wanted), None)
-
-    async def read(self) -> bytes:
-        length = check_length(self.header("content-length"), self._limits)
-        return await in_time(gathered(self._chunks(), self._limits), length, self._limits)
-
-    async def _chunks(self) -> AsyncIterator[bytes]:
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] != "http.request":
-                raise Problem(HTTPStatus.BAD_REQUEST, "cut", "the connection ended", where="the body")
-            yield message.get("body", b"")
-            more = message.get("more_body", False)
 
 
 class Asgi:
@@ -130,15 +100,35 @@ class Asgi:
         """One request, or the life of the server."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif scope["type"] == "http":
-            asked = _AsgiAsked(scope, receive, self.application.limits)
-            status, headers, body = await self.application.respond(asked)
-            raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-            raw.append((b"content-length", str(len(body)).encode()))
-            await send({"type": "http.response.start", "status": int(status), "headers": raw})
-            await send({"type": "http.response.body", "body": body})
-        else:
+            return
+        if scope["type"] != "http":
             await send({"type": "websocket.close"})
+            return
+
+        def header(name: str) -> str | None:
+            wanted = name.encode()
+            return next((value.decode("latin-1") for key, value in scope["headers"] if key == wanted), None)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise _ended()
+                yield message.get("body", b"")
+                more = message.get("more_body", False)
+
+        async def read() -> bytes:
+            limits = self.application.limits
+            return await read_body(header("content-length"), lambda: _gathered(chunks(), limits), chunks, limits)
+
+        address = (scope.get("client") or ("",))[0]
+        asked = Asked(scope["method"], scope["path"], address, header, read)
+        status, headers, body = await self.application.respond(asked)
+        raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+        raw.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": int(status), "headers": raw})
+        await send({"type": "http.response.body", "body": body})
 
     async def _live(
         self, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]

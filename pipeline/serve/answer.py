@@ -48,7 +48,7 @@ def open_answerer(
         run_onnx=lambda: open_onnx(path),
         image_root=image_root,
     )
-    return _Opened(opening.identity, part.open(opening) if part.open else _by_predict(opening))
+    return Answerer(opening.identity, part.open(opening) if part.open else _by_predict(opening))
 
 
 def identity_of(task: str, path: Path, version: str = "") -> ModelIdentity:
@@ -70,17 +70,6 @@ def identity_of(task: str, path: Path, version: str = "") -> ModelIdentity:
         metadata=header.metadata,
         version=version or path.stem,
     )
-
-
-class _Opened:
-    """An answering function, and whose it is."""
-
-    def __init__(self, identity: ModelIdentity, answer: AnswerAll) -> None:
-        self.identity, self._answer = identity, answer
-
-    def answer(self, examples: Sequence[Any]) -> Sequence[Any]:
-        """A prediction an example, in order."""
-        return self._answer(examples)
 
 
 def _load(task: str, path: Path, device: str) -> "Model":

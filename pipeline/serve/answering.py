@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 from pipeline.files import encode
 from pipeline.serve.batching import Batching
 from pipeline.serve.cache import KeyMaker, open_cache
-from pipeline.serve.http.problems import Problem, invalid
+from pipeline.serve.http.problems import Problem, invalid, no_model
 from pipeline.serve.log import RequestLog
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.models import Models
@@ -28,11 +28,10 @@ class Answering:
     def __init__(self, settings: Settings, models: Models, metrics: Metrics) -> None:
         self.models, self._limits = models, settings.limits
         self._batching = Batching(metrics, settings.limits.max_items)
-        self.log = RequestLog(settings.log, metrics, settings.rotate_at) if settings.log else None
-        self._shadow = Shadow(models, self.log, metrics.shadow_answer)
-        self._cache = open_cache(metrics.cache_event, wanted=settings.cache)
+        self.log = RequestLog(settings.log, metrics, settings.rotate_mb) if settings.log else None
+        self._shadow = Shadow(models.shadow, self.log, lambda outcome: metrics.shadow.labels(outcome).inc())
+        self._cache = metrics.cache = open_cache(metrics.cache_event, wanted=settings.cache)
         self._decoding, self._keys = settings.decoding, dict[Answerer, KeyMaker]()
-        metrics.read_memory(self._cache)
         metrics.loaded.set(models.current() is not None)
 
     def close(self) -> None:
@@ -47,9 +46,7 @@ class Answering:
         """The model that answers to a key. Raises Problem: 503 where there is none."""
         answerer = self.models.choose(key)
         if answerer is None:
-            next, headers = "ask again when GET /ready says that there is one", {"Retry-After": "1"}
-            status = HTTPStatus.SERVICE_UNAVAILABLE
-            raise Problem(status, "no_model", "there is no model yet", next=next, headers=headers)
+            raise no_model("ask again when GET /ready says that there is one")
         return answerer
 
     async def answer(

@@ -36,8 +36,7 @@ class Batching:
 
     def __init__(self, metrics: Metrics, max_batch: int) -> None:
         self._metrics, self._max_batch = metrics, max_batch
-        self._times: dict[str, list[float]] = {}  # seconds a record, by model; of those that are still measured
-        self._is_quick: dict[str, bool] = {}
+        self._times: dict[str, list[float]] = {}  # seconds a record of the first calls, by model
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._ready: list[_Waiting] = []  # for a quick model, in this turn of the event loop
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
@@ -47,7 +46,7 @@ class Batching:
         """An outcome an example. Raises TimeoutError when that takes longer; what has not begun by then never will."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(answerer, examples, loop.create_future())
-        if len(examples) == 1 and self._is_quick.get(answerer.identity.weights_hash):
+        if len(examples) == 1 and self._is_quick(answerer):
             if not self._ready:
                 loop.call_soon(self._answer_ready)
             self._ready.append(waiting)
@@ -72,19 +71,15 @@ class Batching:
         seconds = time.perf_counter() - started
         self._metrics.model_time.observe(seconds * 1000)
         self._metrics.answers.inc(len(examples))
-        if len(examples) == 1:
-            self._measure(answerer.identity.weights_hash, seconds)
+        times = self._times.setdefault(answerer.identity.weights_hash, [])
+        if len(examples) == 1 and len(times) <= _NUM_MEASURED:
+            times.append(seconds)
         return outcomes
 
-    def _measure(self, model: str, seconds: float) -> None:
+    def _is_quick(self, answerer: Answerer) -> bool:
         """The least of a few calls decides: others measure what else the machine did."""
-        if model in self._is_quick:
-            return
-        times = self._times.setdefault(model, [])
-        times.append(seconds)
-        if len(times) > _NUM_MEASURED:
-            self._is_quick[model] = min(times) < QUICK_BELOW_S
-            del self._times[model]
+        times = self._times.get(answerer.identity.weights_hash, ())
+        return len(times) > _NUM_MEASURED and min(times) < QUICK_BELOW_S
 
     def _answer_ready(self) -> None:
         now, self._ready = self._ready[: self._max_batch], self._ready[self._max_batch :]

@@ -9,7 +9,6 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -36,11 +35,8 @@ RETRY_S, MAX_RETRY_S = 1.0, 30.0
 class Cache(Protocol):
     """Answers by key. Neither method ever raises: what cannot be kept is asked for again."""
 
-    def get(self, key: bytes) -> bytes | None:
-        """What was kept under a key, None where there is nothing."""
-
-    def put(self, key: bytes, answer: bytes) -> None:
-        """Keep an answer, for a time."""
+    def get(self, key: bytes) -> bytes | None: ...
+    def put(self, key: bytes, answer: bytes) -> None: ...
 
 
 class KeyMaker:
@@ -89,36 +85,23 @@ class LruCache:
                 self._kept.popitem(last=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RedisSettings:
-    """Where the Redis is, and how long it keeps an answer."""
-
-    host: str
-    port: int = 6379
-    db: int = 0
-    password: str | None = field(default=None, repr=False)
-    ttl_s: int = TTL_S
-
-
 class RedisCache:
-    """In a Redis, by a circuit breaker: after a failure it is not asked for a second, then two, up to half a minute."""
+    """In a Redis, by a circuit breaker: after a failure it is not asked for a second, then two, up to half a minute.
 
-    def __init__(self, settings: RedisSettings, count: Count) -> None:
+    ``where`` are arguments of `redis.Redis`: host, port, db, password.
+    """
+
+    def __init__(self, count: Count, *, ttl_s: int = TTL_S, **where: Any) -> None:
         import redis  # here: of the extra "serve"
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
+        never = Retry(NoBackoff(), 0)  # who asks again is this class
         self._client: Redis = redis.Redis(
-            host=settings.host,
-            port=settings.port,
-            db=settings.db,
-            password=settings.password,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),  # who asks again is this class
+            socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=never, **where
         )
         self._errors = (redis.RedisError, OSError)
-        self._ttl_s, self._count = settings.ttl_s, count
+        self._ttl_s, self._count = ttl_s, count
         self._closed_until, self._wait_s = 0.0, RETRY_S
 
     @property
@@ -161,22 +144,15 @@ def open_cache(count: Count, *, wanted: bool = False, variables: Mapping[str, st
     host = variables.get("REDIS_HOST")
     enabled = variables.get("REDIS_ENABLE_CACHE", "true").strip().lower() not in ("0", "false", "no", "off")
     ttl_s = _number(variables, "REDIS_CACHE_TTL_SECONDS", TTL_S)
-    if host and enabled:
-        settings = RedisSettings(
-            host=host,
-            port=_number(variables, "REDIS_PORT", 6379),
-            db=_number(variables, "REDIS_DB", 0),
-            password=variables.get("REDIS_PASSWORD") or None,
-            ttl_s=ttl_s,
-        )
-        return RedisCache(settings, count)
-    return LruCache(count, ttl_s=ttl_s) if wanted else None
+    if not (host and enabled):
+        return LruCache(count, ttl_s=ttl_s) if wanted else None
+    port, db = _number(variables, "REDIS_PORT", 6379), _number(variables, "REDIS_DB", 0)
+    return RedisCache(count, ttl_s=ttl_s, host=host, port=port, db=db, password=variables.get("REDIS_PASSWORD") or None)
 
 
 def _number(variables: Mapping[str, str], name: str, default: int) -> int:
     text = variables.get(name) or str(default)
     if not text.isdecimal() or (name.endswith("SECONDS") and int(text) == 0):
-        raise UserError(
-            f"{name} is {text!r}, which is no whole number", where="environment", remedy=f"{name}={default}"
-        )
+        what = f"{name} is {text!r}, which is no whole number"
+        raise UserError(what, where="environment", remedy=f"{name}={default}")
     return int(text)

@@ -84,7 +84,8 @@ def join(predictions: Path, truths: Path, out: Path, task: str) -> tuple[int, in
     and how many of the truths are of no row. Raises UserError where a file cannot be read, or no truth has a row.
     """
     exchange = exchange_of(task)
-    told: dict[str, Any] = {truth.id: truth for truth in _rows(truths, exchange.truth)}
+    rows: Iterator[Any] = read(truths, exchange.truth)
+    told = {truth.id: truth for truth in rows}
     found: dict[str, Any] = {}
     for row in read(predictions, exchange.prediction):
         if row.id in told:
@@ -95,7 +96,3 @@ def join(predictions: Path, truths: Path, out: Path, task: str) -> tuple[int, in
         raise UserError(what, where=str(truths), remedy=remedy)
     write_all(out, found.values())
     return len(found), len(told) - len(found)
-
-
-def _rows(path: Path, kind: type[Any]) -> Iterator[Any]:
-    yield from read(path, kind)

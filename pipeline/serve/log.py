@@ -20,37 +20,29 @@ LINGER_S = 0.02
 class RequestLog:
     """Rows are offered and never waited for: those that do not fit into the queue, or onto the disk, are counted."""
 
-    def __init__(self, folder: Path, metrics: Metrics, rotate_at: int | None = None) -> None:
-        self.folder, self.rotate_at = folder, rotate_at
+    def __init__(self, folder: Path, metrics: Metrics, rotate_mb: int | None = None) -> None:
+        self._folder, self._rotate_at = folder, None if rotate_mb is None else rotate_mb << 20
         self._metrics, self._is_told = metrics, False
-        self._behind: Behind[tuple[Path, bytes]] = Behind(
+        self._behind: Behind[tuple[str, str, bytes]] = Behind(
             self._write, capacity=QUEUE_CAPACITY, name="request log", linger_s=LINGER_S
         )
 
-    def path(self, client: str, model: str) -> Path:
-        """Where the answers of a model to a client are."""
-        return self.folder / client / model / FILE
-
     def offer(self, client: str, model: str, line: bytes) -> None:
         """One row, as `pipeline.files.encode` made it."""
-        if not self._behind.offer((self.path(client, model), line)):
+        if not self._behind.offer((client, model, line)):
             self._metrics.rows_dropped.labels("queue").inc()
-
-    def drain(self) -> None:
-        """Wait until all rows are written or dropped."""
-        self._behind.drain()
 
     def close(self) -> None:
         """Write what is queued."""
         self._behind.close()
 
-    def _write(self, rows: list[tuple[Path, bytes]]) -> None:
-        lines: dict[Path, list[bytes]] = {}
-        for path, line in rows:
-            lines.setdefault(path, []).append(line)
-        for path, some in lines.items():
+    def _write(self, rows: list[tuple[str, str, bytes]]) -> None:
+        lines: dict[tuple[str, str], list[bytes]] = {}
+        for client, model, line in rows:
+            lines.setdefault((client, model), []).append(line)
+        for (client, model), some in lines.items():
             try:
-                append_lines(path, b"".join(some), rotate_at=self.rotate_at)
+                append_lines(self._folder / client / model / FILE, b"".join(some), rotate_at=self._rotate_at)
             except UserError as error:
                 self._metrics.rows_dropped.labels("disk").inc(len(some))
                 if not self._is_told:  # once: it is counted from then on

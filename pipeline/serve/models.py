@@ -116,15 +116,12 @@ class Models:
         with self._state.exclusive():
             pointer = self._state.read()
             mark = self._mark() if asked is None else pointer.looked
-            target, answerer = self._opened(asked, mark)
+            target, answerer, proof = self._candidate(asked, mark, self._serving.current)
             if target.is_same(pointer.current) and self._serving.current is not None:
                 self._state.write(replace(pointer, looked=mark))
                 return Outcome(status="unchanged", version=target.version, model=answerer.identity.model)
-            proof = self._proof(target, answerer, mark)
             second = None if pointer.second and target.is_same(pointer.second.target) else pointer.second
-            pointer = replace(pointer, current=target, previous=pointer.current, second=second, looked=mark)
-            self._point_to(pointer, answerer)
-        return self._swapped("swapped", pointer, answerer, proof)
+            return self._swap("swapped", replace(pointer, second=second, looked=mark), target, answerer, proof)
 
     def roll_back(self) -> Outcome:
         """Answer from the model before. It was proven when it came: its hashes and golden outputs are checked again."""
@@ -135,9 +132,7 @@ class Models:
                 remedy = "POST /v1/model/reload with a version"
                 raise UserError("there was no model before this one", remedy=remedy)
             answerer = self._open(Path(target.path), target.version)
-            pointer = replace(pointer, current=target, previous=pointer.current)
-            self._point_to(pointer, answerer)
-        return self._swapped("rolled_back", pointer, answerer)
+            return self._swap("rolled_back", pointer, target, answerer)
 
     def set_second(self, asked: str | None, mode: Mode = "canary", share: float = 0.0) -> Pointer:
         """Let a second model answer a share of the keys, or be asked in the shadow; None ends that.
@@ -149,7 +144,7 @@ class Models:
             if asked is None:
                 self._point_to(replace(pointer, second=None))
             else:
-                target, answerer = self._opened(asked, pointer.looked)
+                target, answerer, _ = self._candidate(asked, pointer.looked)
                 self._point_to(replace(pointer, second=Second(target=target, mode=mode, share=share)), answerer)
         return self._state.read()
 
@@ -171,7 +166,7 @@ class Models:
             if self._state.read().current is None:
                 try:
                     mark = self._mark()
-                    target, answerer = self._opened(None, mark)
+                    target, answerer, _ = self._candidate(None, mark)
                 except UserError as error:
                     if self._interval_s is None:
                         raise
@@ -187,32 +182,29 @@ class Models:
             self._count("unreachable")
             raise
 
-    def _opened(self, asked: str | None, mark: str | None) -> tuple[Target, Answerer]:
-        """The model that is asked for, checked. Raises UserError, which is remembered where it is the model's fault."""
+    def _candidate(
+        self, asked: str | None, mark: str | None, old: Answerer | None = None
+    ) -> tuple[Target, Answerer, Proof | None]:
+        """The model that is asked for, opened, and proven against an ``old`` one that is another.
+
+        Raises UserError, which is remembered where it is the model's fault.
+        """
         version = asked or mark or ""
         try:
-            candidate = self._source.find(asked)
-            version = candidate.version
-            answerer = self._open(candidate.path, version)
+            found = self._source.find(asked)
+            version = found.version
+            answerer = self._open(found.path, version)
+            target, proof = Target(path=str(found.path), version=version, hashes=hashes(answerer)), None
+            if old is not None and not target.is_same(self._state.read().current):
+                proof = self._prove(old, answerer)
+            return target, answerer, proof
         except RegistryUnreachable:
             self._count("unreachable")
             raise
         except UserError as error:
-            self._refuse(version, error, mark)
+            self._count("refused")
+            self._state.write(refused(replace(self._state.read(), looked=mark), version, error.what))
             raise
-        return Target(path=str(candidate.path), version=version, hashes=hashes(answerer)), answerer
-
-    def _proof(self, target: Target, answerer: Answerer, mark: str | None) -> Proof | None:
-        old = self._serving.current
-        try:
-            return self._prove(old, answerer) if old is not None else None
-        except UserError as error:
-            self._refuse(target.version, error, mark)
-            raise
-
-    def _refuse(self, version: str, error: UserError, mark: str | None) -> None:
-        self._count("refused")
-        self._state.write(refused(replace(self._state.read(), looked=mark), version, error.what))
 
     def _point_to(self, pointer: Pointer, *opened: Answerer) -> None:
         """Point all workers to models, and answer from them in this one."""
@@ -242,19 +234,21 @@ class Models:
             self._adopted = pointer.generation
         self._count("adopted")
 
-    def _swapped(
+    def _swap(
         self,
         status: Literal["swapped", "rolled_back"],
-        pointer: Pointer,
+        before: Pointer,
+        target: Target,
         answerer: Answerer,
         proof: Proof | None = None,
     ) -> Outcome:
+        self._point_to(replace(before, current=target, previous=before.current), answerer)
         self._count("reloaded")
         return Outcome(
             status=status,
-            version=answerer.identity.version,
+            version=target.version,
             model=answerer.identity.model,
-            previous=pointer.previous.version if pointer.previous else None,
+            previous=before.current.version if before.current else None,
             proof=proof,
         )
 

@@ -10,7 +10,7 @@ from pipeline.errors import UserError
 from pipeline.serve.answer import identity_of
 from pipeline.serve.http.limits import Keys
 from pipeline.serve.reload.state import State
-from pipeline.serve.settings import METRICS_VARIABLE, Failure, Settings, state_folder
+from pipeline.serve.settings import METRICS_VARIABLE, Settings, failure_in, state_folder
 from pipeline.web.address import listen_at
 
 GRACE_S = 30  # for what is in flight when the server is told to end
@@ -56,8 +56,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
         print(f"serving {settings.task} at http://{shown}:{port} (Ctrl-C ends it)", flush=True)
         with contextlib.suppress(SystemExit):  # its way to say that workers end by themselves again and again
             server.serve()
-        if failure := Failure.read(Path(folder)):
-            raise UserError(failure.what, where=failure.where, remedy=failure.remedy)
+        if failure := failure_in(Path(folder)):
+            raise failure
         if not server.interrupt_signal:
             what = "its workers ended by themselves, again and again"
             raise UserError(what, remedy="is there enough memory? fewer --workers; standard error may say more")

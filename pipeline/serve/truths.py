@@ -69,61 +69,41 @@ class Joined:
     def __init__(self, folder: Path, exchange: Exchange, task: str, options: Any) -> None:
         self.folder = folder
         self._exchange, self._task, self._options = exchange, task, options
-        self._rows, self._truths = Grown(folder / FILE), Grown(folder / TRUTHS)
+        self._rows, self._judged = Grown(folder / FILE), Grown(folder / JUDGED)
         self._places: OrderedDict[str, tuple[BinaryIO, int, int]] = OrderedDict()
         self._measured: dict[str, dict[str, float]] = {}  # by id: the gauges' metrics of that record
         self._kept: dict[str, Any] = {}  # by id, where a gauge is of all records together
         self._last: dict[str, float] = {}  # as long as nothing is added
         self._lock = Lock()
 
-    def has(self, id: str) -> bool:
-        """Whether there is an answer of that id, among the newest."""
-        with self._lock:
-            self._catch_up()
-            return id in self._places
+    def add(self, truth: Any) -> bool:
+        """Keep a truth and its row, joined, if there is an answer of that id, among the newest.
 
-    def add(self, truth: Any) -> None:
-        """Keep a truth, and the row with it: a proof finds it there, however much was answered since.
-
-        Raises UserError when the disk takes no more.
+        A proof finds it there, however much was answered since. Raises UserError when the disk takes no more.
         """
-        append_lines(self.folder / TRUTHS, encode(truth))
         with self._lock:
-            row = self._row(truth.id)
-        if row is not None:
-            append_lines(self.folder / JUDGED, encode(self._exchange.with_truth(row, truth)))
+            for file, offset, line in self._rows.lines():
+                id = msgspec.json.decode(line, type=_Named).id
+                self._places.pop(id, None)
+                self._places[id] = (file, offset, len(line))
+                if len(self._places) > MAX_IDS:
+                    self._places.popitem(last=False)
+            if truth.id not in self._places:
+                return False
+            file, offset, length = self._places[truth.id]
+            row = msgspec.json.decode(os.pread(file.fileno(), length, offset), type=self._exchange.prediction)
+        append_lines(self.folder / TRUTHS, encode(truth))
+        append_lines(self.folder / JUDGED, encode(self._exchange.with_truth(row, truth)))
+        return True
 
     def readings(self) -> dict[str, float]:
         """The value of each gauge over all records whose truth is known."""
         with self._lock:
-            self._catch_up()
-            joined = dict(self._newly_joined())
-            if joined:
+            rows = (msgspec.json.decode(line, type=self._exchange.prediction) for _, _, line in self._judged.lines())
+            if joined := {row.id: row for row in rows}:
                 self._measure(joined)
                 self._last = dict(self._values()) if self._measured else {}
             return self._last
-
-    def _catch_up(self) -> None:
-        for file, offset, line in self._rows.lines():
-            id = msgspec.json.decode(line, type=_Named).id
-            self._places.pop(id, None)
-            self._places[id] = (file, offset, len(line))
-            if len(self._places) > MAX_IDS:
-                self._places.popitem(last=False)
-
-    def _newly_joined(self) -> Iterator[tuple[str, Any]]:
-        for _, _, line in self._truths.lines():
-            truth = msgspec.json.decode(line, type=self._exchange.truth)
-            row = self._row(truth.id)  # type: ignore[attr-defined]
-            if row is not None:
-                yield row.id, self._exchange.with_truth(row, truth)
-
-    def _row(self, id: str) -> Any:
-        """The newest answer of that id, None where there is none among the newest."""
-        if id not in self._places:
-            return None
-        file, offset, length = self._places[id]
-        return msgspec.json.decode(os.pread(file.fileno(), length, offset), type=self._exchange.prediction)
 
     def _measure(self, joined: Mapping[str, Any]) -> None:
         measured = load_part(self._task, EvaluatePart).measure_records(list(joined.values()), self._options)
@@ -135,18 +115,18 @@ class Joined:
             self._kept |= joined
 
     def _values(self) -> Iterator[tuple[str, float]]:
-        for gauge in self._exchange.part.gauges:
-            if gauge.statistic != POOLED:
-                column = np.array([one[gauge.metric] for one in self._measured.values()])
-                yield gauge.name, float(STATISTICS[gauge.statistic](column))
+        found: Mapping[str, Any] = {}
         if self._kept:
             part = load_part(self._task, EvaluatePart)
             pooled = part.measure_records(list(self._kept.values()), self._options).pooled
             assert pooled is not None, "a gauge is pooled where its metric is"
             found = pooled(np.ones((1, len(self._kept)), np.int32))
-            for gauge in self._exchange.part.gauges:
-                if gauge.statistic == POOLED and np.isfinite(found[gauge.metric][0]):
-                    yield gauge.name, float(found[gauge.metric][0])
+        for gauge in self._exchange.part.gauges:
+            if gauge.statistic != POOLED:
+                column = np.array([one[gauge.metric] for one in self._measured.values()])
+                yield gauge.name, float(STATISTICS[gauge.statistic](column))
+            elif self._kept and np.isfinite(found[gauge.metric][0]):
+                yield gauge.name, float(found[gauge.metric][0])
 
 
 class Truths:
@@ -158,14 +138,12 @@ class Truths:
 
     def post(self, client: str, truth: Any) -> list[str]:
         """Keep the truth of an earlier answer to this client; returns the models that gave one. Raises Problem: 404."""
-        found = [joined for joined in self._of(self._folder / client) if joined.has(truth.id)]
+        found = [joined.folder.name for joined in self._of(self._folder / client) if joined.add(truth)]
         if not found:
             what = f"no answer of the id {truth.id[:80]!r} is among the newest {MAX_IDS:,}"
             next = "post the truth of an answer that this server gave, by the id in it"
             raise Problem(HTTPStatus.NOT_FOUND, "no_such_answer", what, where="id", next=next)
-        for joined in found:
-            joined.add(truth)
-        return [joined.folder.name for joined in found]
+        return found
 
     def readings(self, models: Iterable[str]) -> list[Reading]:
         """The live gauges of some models, over the answers to all clients together where there is one client."""

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 from pipeline.contract.serving import Answerer
@@ -15,7 +16,11 @@ from pipeline.serve.models import Models
 from pipeline.serve.reload.proof import Prover
 from pipeline.serve.reload.source import source_of
 from pipeline.serve.reload.state import State
-from pipeline.serve.settings import Failure, read_settings, state_folder
+from pipeline.serve.settings import leave_failure, read_settings, state_folder
+
+# A new model is loaded and proven in a thread beside the event loop, which gets the interpreter back after so long.
+# Python's own 5 ms would be more than most requests take.
+SWITCH_INTERVAL_S = 5e-4
 
 
 def application() -> Application:
@@ -25,16 +30,10 @@ def application() -> Application:
     evaluate = section_of(settings.task, "evaluate", settings.evaluate)
 
     def open_model(path: Path, version: str) -> Answerer:
-        return open_answerer(
-            settings.task,
-            path,
-            options=decoding,
-            device=settings.device,
-            version=version,
-            image_root=settings.image_root,
-        )
+        how = {"options": decoding, "device": settings.device, "image_root": settings.image_root}
+        return open_answerer(settings.task, path, version=version, **how)
 
-    prover = Prover(settings.task, exchange_of(settings.task), evaluate, settings.log, settings.num_proof_rows)
+    prover = Prover(settings.task, exchange_of(settings.task), evaluate, settings.log, settings.proof_rows)
     models = Models(
         source_of(settings, state_folder()),
         State(state_folder()),
@@ -43,20 +42,22 @@ def application() -> Application:
         count=metrics.model_event,
         interval_s=settings.reload_interval_s,
     )
-    if settings.second and models.pointer().generation == 1:  # of the workers, the first sees to that
-        models.set_second(settings.second, settings.mode, settings.share)
+    second = settings.canary or settings.shadow
+    if second and models.pointer().generation == 1:  # of the workers, the first sees to that
+        models.set_second(second, "canary" if settings.canary else "shadow", settings.share)
     models.start()
     return Application(settings, models, metrics)
 
 
 def rsgi() -> Rsgi:
     """What granian runs in each worker. One that cannot begin says why, and ends the server."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of the terminal: the server tells its workers
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so does this one where the terminal is closed
     try:
         return Rsgi(application())
     except UserError as error:
-        Failure(what=error.what, where=error.where, remedy=error.remedy).write()
+        leave_failure(error)
         os.kill(os.getppid(), signal.SIGTERM)
         raise SystemExit(2) from error
 

@@ -59,12 +59,7 @@ def performance_profile(
     share = _share_above(scores, limits)
     tail = (1.0 - options.confidence) / 2.0
     low, high = np.quantile(resampled / len(scores), (tail, 1.0 - tail), axis=0)
-    return Profile(
-        thresholds=limits,
-        share=share,
-        low=np.minimum(low, share),
-        high=np.maximum(high, share),
-    )
+    return Profile(thresholds=limits, share=share, low=np.minimum(low, share), high=np.maximum(high, share))
 
 
 def survival_curve(durations: Floats, died: NDArray[np.bool_], confidence: float = 0.95) -> SurvivalCurve:

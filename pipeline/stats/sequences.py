@@ -188,8 +188,9 @@ class EstimateSequence:
     def _narrow(self, value: float, low: float, high: float) -> Interval:
         self._low, self._high = max(self._low, low), min(self._high, high)
         self.is_coherent = self.is_coherent and self._low <= self._high
-        if self.is_coherent:
-            low, high = self._low, self._high
+        return self._around(value, self._low, self._high) if self.is_coherent else self._around(value, low, high)
+
+    def _around(self, value: float, low: float, high: float) -> Interval:
         return Interval.around(value, low, high, self._options.confidence, self.method)
 
 
@@ -229,12 +230,9 @@ class MeanSequence(EstimateSequence):
             low, high = (means - half)[seen].max(), (means + half)[seen].min()
             self._interval = self._narrow(value, self._origin + float(low), self._origin + float(high))
         if not self.is_coherent:
-            now = (value - float(half[-1]), value + float(half[-1]))
-            self._interval = Interval.around(value, *now, self._options.confidence, self.method)
+            self._interval = self._around(value, value - float(half[-1]), value + float(half[-1]))
         if self._interval is not None:
-            self._interval = Interval.around(
-                value, self._interval.low, self._interval.high, self._options.confidence, self.method
-            )
+            self._interval = self._around(value, self._interval.low, self._interval.high)
         return self._interval
 
 
@@ -254,9 +252,7 @@ class MedianSequence(EstimateSequence):
         drift = math.sqrt(variance * math.log(variance / (mixture * alpha**2)))
         below = math.ceil(num / 2.0 - drift)  # fewer than this cannot lie at or below the median
         if below < 1:
-            return Interval.around(
-                float(np.median(ordered)), -math.inf, math.inf, self._options.confidence, self.method
-            )
+            return self._around(float(np.median(ordered)), -math.inf, math.inf)
         return self._narrow(float(np.median(ordered)), float(ordered[below - 1]), float(ordered[num - below]))
 
 

@@ -41,7 +41,6 @@ class Asked:
     num_workers: int = 1
     engine: Literal["local", "ray"] = "local"
     stop_beaten: bool = False
-    max_cells: int | None = None
     retry_failed: bool = False
     lease_s: float = 60.0
 
@@ -67,7 +66,6 @@ def run_sweep(asked: Asked, report: Report) -> SweepOutcome:
         folder=folder,
         lease_s=asked.lease_s,
         retries=failures_so_far(plan, folder) if asked.retry_failed else {},
-        max_cells=asked.max_cells,
         stop_beaten=asked.stop_beaten,
         report=_told(plan, report),
     )
@@ -84,8 +82,6 @@ def _on_ray(work: Work, num_workers: int) -> State:
     started anew elsewhere; its cell falls free when its lease has run out."""
     from pipeline.infer.ray import run_everywhere  # here: few sweeps need it
 
-    if work.max_cells is not None:
-        raise UserError("--max-cells counts the cells of one process", where="--engine ray", remedy="leave it out")
     ledger = Ledger(work.folder)
 
     def tell() -> None:
@@ -125,10 +121,7 @@ def summarize(plan: Plan, folder: Path, state: State) -> SweepOutcome:
         stage="sweep",
         task=plan.sweep.task,
         folder=folder,
-        config={
-            "sweep": msgspec.to_builtins(plan.sweep),
-            "cells": [msgspec.to_builtins(result) for result in results],
-        },
+        config={"sweep": msgspec.to_builtins(plan.sweep), "cells": [msgspec.to_builtins(result) for result in results]},
         writes=WRITES,
     )
     # A sweep that grew by a seed is the same sweep: its cells are kept by their keys, and its table is made anew.

@@ -4,8 +4,6 @@ A process, and not a call: a stage locks its folder, answers to signals, resumes
 (memory, threads, a device) ends with it.
 """
 
-import fcntl
-import os
 import re
 import subprocess
 import sys
@@ -14,8 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.errors import UserError
-from pipeline.run.folder import LOCK_NAME
+from pipeline.run.folder import is_at_work
 
 POLL_S = 0.05
 PATIENCE_S = 10.0  # between asking a stage to end and killing it
@@ -80,25 +77,8 @@ def wait_until_free(folder: Path, patience_s: float, should_end: Callable[[], bo
     A worker that was killed alone leaves the stage it had started, which takes a moment to notice and to end.
     """
     deadline = time.monotonic() + patience_s
-    while is_locked(folder):
+    while is_at_work(folder):
         if time.monotonic() > deadline or should_end():
             return False
         time.sleep(POLL_S)
     return True
-
-
-def is_locked(folder: Path) -> bool:
-    """Whether a stage is at work in a run folder."""
-    try:
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise UserError(f"cannot open the lock: {error.strerror}", where=str(folder / LOCK_NAME)) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)

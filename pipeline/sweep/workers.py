@@ -8,7 +8,7 @@ waits: their parts may fall free, and what they make may be what its own next pa
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,15 +30,14 @@ CLAIMS = "claims"
 class Work:
     """A sweep that workers work on.
 
-    ``retries`` are the parts whose failure, at that attempt, is tried again. ``max_cells`` limits the cells that this
-    process begins. ``stop_beaten``: a cell is stopped before its end, once it is beaten.
+    ``retries`` are the parts whose failure, at that attempt, is tried again. ``stop_beaten``: a cell is stopped before
+    its end, once it is beaten.
     """
 
     plan: Plan
     folder: Path
     lease_s: float = DEFAULT_LEASE_S
     retries: Mapping[str, int] = field(default_factory=dict)
-    max_cells: int | None = None
     run_stage: RunStage = run_stage
     stop_beaten: bool = False
     report: Callable[[State], None] = lambda state: None
@@ -49,24 +48,15 @@ def failures_so_far(plan: Plan, folder: Path) -> dict[str, int]:
     return {key: row.attempt for key, row in Ledger(folder).state(plan.parts).failures.items()}
 
 
-class Lost(Exception):
-    """The claim went to another worker: what was begun here is given up."""
+class Over(Exception):
+    """An attempt is over before its part is finished: the event, and other fields of its row.
 
+    Without an event the claim went to another worker, and what was begun here is given up.
+    """
 
-class StepFailed(Exception):
-    """A stage failed; the message is what it said."""
-
-
-class Beaten(Exception):
-    """The cell was stopped before its end; the message is why."""
-
-
-class _Parked(Exception):
-    """The cell is inferred, and whether it is beaten cannot be said before earlier ones are settled."""
-
-
-class _Ended(Exception):
-    """The worker was asked to end."""
+    def __init__(self, event: Event | None = None, **facts: str) -> None:
+        super().__init__(event)
+        self.event, self.facts = event, facts
 
 
 @dataclass
@@ -76,9 +66,7 @@ class Crew:
     work: Work
     ending: threading.Event = field(default_factory=threading.Event)
     errors: list[BaseException] = field(default_factory=list)
-    begun: set[str] = field(default_factory=set)
     parked: set[str] = field(default_factory=set)
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         work = self.work
@@ -115,8 +103,6 @@ class Crew:
     def _guarded(self, name: str) -> None:
         try:
             Worker(self, name).work()
-        except _Ended:
-            pass
         except BaseException as error:
             self.errors.append(error)
             self.ending.set()
@@ -134,7 +120,7 @@ class Worker:
         while not self.crew.ending.is_set():
             state = self.crew.state()
             self.job.report(state)
-            open_parts = list(self._open(state))
+            open_parts = self._open(state)
             if not open_parts:
                 return
             if not any(self._take_and_run(part) for part in open_parts if not self._is_parked(part, state)):
@@ -145,19 +131,10 @@ class Worker:
         judge = self.crew.judge
         return judge is not None and part.key in self.crew.parked and not judge.is_ready(part, state)
 
-    def _open(self, state: State) -> Iterator[Part]:
+    def _open(self, state: State) -> list[Part]:
         """What could be begun now, in the order of the grid; what others may be at work on is among it."""
         left = [cell for cell in self.job.plan.cells if not state.is_settled(cell) and not state.failed_need(cell)]
-        if self.job.max_cells is not None:
-            others = self.job.max_cells - len(self.crew.begun)
-            new = [cell for cell in left if cell.key not in self.crew.begun][: max(others, 0)]
-            left = [cell for cell in left if cell.key in self.crew.begun or cell in new]
-        seen: set[str] = set()
-        for cell in left:
-            for part in _ready(cell, state):
-                if part.key not in seen:
-                    seen.add(part.key)
-                    yield part
+        return list({part.key: part for cell in left for part in _ready(cell, state)}.values())
 
     def _take_and_run(self, part: Part) -> bool:
         """Run a part, if nobody has it. False when somebody does."""
@@ -167,40 +144,23 @@ class Worker:
         with self.crew.heartbeat.hold(claim):
             # Whoever had the part may have ended between the look at the state and the claim.
             state = self.crew.state()
-            if not state.is_settled(part) and self._may_begin(part):
+            if not state.is_settled(part):
                 self._run(part, claim, state)
-        return True
-
-    def _may_begin(self, part: Part) -> bool:
-        limit = self.job.max_cells
-        with self.crew.lock:
-            if part.kind == "cell":
-                if limit is not None and part.key not in self.crew.begun and len(self.crew.begun) >= limit:
-                    return False
-                self.crew.begun.add(part.key)
         return True
 
     def _run(self, part: Part, claim: Claim, state: State) -> None:
         attempt = _Attempt(self, part, claim, state)
         self.ledger.append(attempt.row("started"))
         try:
-            done = attempt.run()
-        except Lost:
-            return
-        except _Ended:
-            self.ledger.append(attempt.row("interrupted"))
-            raise
-        except _Parked:
-            self.crew.parked.add(part.key)
-            self.ledger.append(attempt.row("interrupted", note="inferred; waits for earlier cells"))
-            return
-        except StepFailed as failure:
-            self.ledger.append(attempt.row("failed", error=str(failure)), unless=claim.is_lost)
-            return
-        except Beaten as why:
-            done = attempt.row("stopped", note=str(why))
-        if not claim.is_lost():
-            self.ledger.settle(part, done)
+            row = attempt.run()
+        except Over as over:
+            if over.event is None:
+                return
+            row = attempt.row(over.event, **over.facts)
+        if row.event in ("failed", "interrupted"):
+            self.ledger.append(row, unless=claim.is_lost)
+        elif not claim.is_lost():
+            self.ledger.settle(part, row)
 
 
 class _Attempt:
@@ -213,7 +173,7 @@ class _Attempt:
         self.folder = self._free_folder()
 
     def run(self) -> Cell:
-        """Run all steps; the row "finished". Raises Lost, StepFailed, Beaten, or that cell or worker has to stop."""
+        """Run all steps; the row "finished". Raises Over."""
         for step in self.part.steps:
             self._step(step)
         if self.part.kind != "cell":
@@ -241,9 +201,9 @@ class _Attempt:
         code = self.job.run_stage(command, log, should_end)
         self._check()
         if why:
-            raise Beaten(why[0])
+            raise Over("stopped", note=why[0])
         if code != 0:
-            raise StepFailed(f"{step.stage}: {error_of(log, code)}")
+            raise Over("failed", error=f"{step.stage}: {error_of(log, code)}")
         if step.stage == "infer":
             self._look_back()
 
@@ -253,16 +213,17 @@ class _Attempt:
         if judge is None:
             return
         if not judge.is_ready(self.part, state):
-            raise _Parked
+            self.crew.parked.add(self.part.key)
+            raise Over("interrupted", note="inferred; waits for earlier cells")
         if told := judge.verdict(self.part, self.folder / PREDICTIONS, state):
-            raise Beaten(told)
+            raise Over("stopped", note=told)
 
     def _is_over(self) -> bool:
         return self.claim.is_lost() or self.crew.ending.is_set()
 
     def _check(self) -> None:
         if self._is_over():
-            raise Lost if self.claim.is_lost() else _Ended
+            raise Over(None if self.claim.is_lost() else "interrupted")
 
     def _resolve(self, argument: Argument) -> str:
         if isinstance(argument, str):
@@ -288,11 +249,11 @@ class _Attempt:
 
 
 def find_checkpoint(folder: Path, step: int) -> Path:
-    """The checkpoint that a training kept at ``step``. Raises StepFailed, with the steps there are."""
+    """The checkpoint that a training kept at ``step``. Raises Over, with the steps there are."""
     kept = {int(path.name.split(".")[0].split("_")[1]): path for path in folder.glob("checkpoints/step_*")}
     if step not in kept:
         there = ", ".join(map(str, sorted(kept))) or "none"
-        raise StepFailed(f"the training kept no checkpoint at step {step}; there are: {there}")
+        raise Over("failed", error=f"the training kept no checkpoint at step {step}; there are: {there}")
     return kept[step]
 
 

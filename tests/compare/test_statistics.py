@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.compare.figures import values
-from pipeline.compare.judge import Judge, adjusted, pairs_of
+from pipeline.compare.judge import Judge, pairs_of
 from pipeline.compare.movers import movers
 from pipeline.compare.pairs import PairedColumns, Settings, permutation_test, statistic_of
 from pipeline.contract.metrics import Measurements, MetricDefinition, RecordMetric
@@ -207,29 +207,6 @@ def test_only_checkpoints_of_one_training_are_joined_by_a_line() -> None:
 
 
 # families and names
-
-
-def test_an_error_of_the_family_is_as_rare_as_its_level() -> None:
-    """In each of 200 families 6 comparisons of equal files: a verdict in 5 % of the families, by chance."""
-    generator, wrong = random(8), 0
-    settings = Settings(num_permutations=199, num_resamples=10)
-    metric, part = RecordMetric("ratio", POOLED), Slice("all", "all", None)
-    chance = np.full(12, 0.5)
-    row = judge(answers(generator, 12, chance), answers(generator, 12, chance), settings).compare(
-        ("new", "old"), metric, part
-    )
-    assert row is not None
-    for _ in range(200):
-        rows = []
-        for _ in range(6):
-            ours, theirs = generator.normal(size=(2, 16))
-            p_value, _ = permutation_test(ours, theirs, "mean", settings)
-            difference = float(ours.mean() - theirs.mean())
-            rows.append(
-                msgspec.structs.replace(row, p_value=p_value, difference=difference, verdict="no_difference_shown")
-            )
-        wrong += any(found.verdict != "no_difference_shown" for found in adjusted(rows, 0.95))
-    assert wrong <= 19  # 10 + three standard errors
 
 
 def test_pairs_are_each_file_with_the_baseline_or_with_all_before_it() -> None:

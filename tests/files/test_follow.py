@@ -170,7 +170,6 @@ def test_another_process_is_followed_from_before_its_first_row(
 
 def test_a_change_wakes_a_waiting_reader_and_other_files_do_not(path: Path) -> None:
     path.parent.mkdir()
-    waker = wake.Waker(path)
     other = path.with_name("progress.jsonl")
     beat = threading.Event()
 
@@ -181,13 +180,12 @@ def test_a_change_wakes_a_waiting_reader_and_other_files_do_not(path: Path) -> N
         beat.set()
         append(path, b"x\n")
 
-    thread = threading.Thread(target=write_others_then_ours)
-    thread.start()
-    waker.wait(30)  # returns for ours, at once, and long before its limit
-    assert beat.is_set()
-    thread.join()
-    waker.close()
-    waker.close()
+    with Follower(path, Fix) as follower:
+        thread = threading.Thread(target=write_others_then_ours)
+        thread.start()
+        assert follower.wait(30)  # returns for ours, at once, and long before its limit
+        assert beat.is_set()
+        thread.join()
 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "compressed"])

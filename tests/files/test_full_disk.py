@@ -19,7 +19,7 @@ from pipeline.run.manifest import load_manifest, verify
 from tests.support.run_files import different_files
 from tests.support.zygote import Zygote
 
-FRACTIONS = (0.01, 0.2, 0.4, 0.6, 0.8, 0.95)  # of what the finished run takes
+FRACTIONS = (0.01, 0.3, 0.6, 0.95)  # of what the finished run takes
 PAGE_BYTES = 4096
 SETTINGS = {
     "train": ("environment.level=minimal", "replay.capacity=512", "train.num_steps=1024", "train.monitor_every=256"),

@@ -59,10 +59,9 @@ def write_in_another_process(path: Path, count: int, every_s: float) -> subproce
     return subprocess.Popen([*command, "--count", str(count), "--every-s", str(every_s)], cwd=ROOT)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_waits_for_a_training_follows_it_and_stays_with_it(tmp_path: Path, open_terminal: Open, kind: str) -> None:
+def test_it_waits_for_a_training_follows_it_and_stays_with_it(tmp_path: Path, open_terminal: Open) -> None:
     path = tmp_path / "episodes.jsonl"
-    terminal = open_terminal(kind, "--input", path)
+    terminal = open_terminal(KINDS[-1], "--input", path)
     wait_for(terminal, lambda text: "there is no such file yet" in " ".join(text.split()))
     writer = write_in_another_process(path, count=12, every_s=0.4)
     try:
@@ -104,9 +103,8 @@ def test_it_follows_a_real_training_from_before_its_start_to_after_its_end(
     assert terminal.exit_code() == 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_after_the_training_it_is_a_replay(recording: Path, open_terminal: Open, kind: str) -> None:
-    terminal = open_terminal(kind, "--input", recording, "--from-start")
+def test_after_the_training_it_is_a_replay(recording: Path, open_terminal: Open) -> None:
+    terminal = open_terminal("pty", "--input", recording, "--from-start")
     wait_for(terminal, "episode 1 of 3")
     terminal.type(" ")
     wait_for(terminal, "PAUSED")

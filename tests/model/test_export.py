@@ -63,12 +63,6 @@ def test_the_same_checkpoint_gives_the_same_bytes(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_a_model_is_much_smaller_than_the_checkpoint_it_comes_from(tmp_path: Path) -> None:
-    network = {"type": "dueling", "hidden": [64]}
-    made = export_model(save(tmp_path / "c", checkpoint_v1(network)), tmp_path / "m", task="gridworld")
-    assert made.num_bytes < made.checkpoint_bytes
-
-
 class Custom:
     """A class of the file's own."""
 

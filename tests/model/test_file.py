@@ -18,7 +18,7 @@ from pipeline import compare_models, compile_brain, load_model
 from pipeline.errors import UserError
 from pipeline.model.container import CHUNK_BYTES, ModelFile, describe
 from pipeline.model.file import load_model as load
-from pipeline.model.file import open_model, save_model
+from pipeline.model.file import save_model
 from tests.model.model_parts import BRAIN, METADATA, RECURRENT, flip, parts
 
 
@@ -43,12 +43,6 @@ def test_a_loaded_model_answers_as_the_saved_one(tmp_path: Path, network: dict[s
     assert model.brain == saved.brain
     assert model.weights_hash == weights_hash
     assert model.metadata["recipe"] == METADATA["recipe"]
-
-
-def test_loading_twice_gives_the_same_bits(path: Path) -> None:
-    observations = np.linspace(-1, 1, 30, dtype=np.float32).reshape(5, 6)
-    one, two = load_model(path), load_model(path)
-    assert one.predict(observations).q_values.tobytes() == two.predict(observations).q_values.tobytes()
 
 
 def test_any_safetensors_reader_opens_it(path: Path) -> None:
@@ -118,25 +112,11 @@ def test_describe_tells_what_the_file_is(path: Path) -> None:
     assert about["tensors"]["head.linear.bias"] == {"dtype": "F32", "shape": [8]}
 
 
-def test_describe_needs_no_torch(path: Path) -> None:
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        f"from pipeline.model.container import describe; print(describe({str(path)!r})['weights_hash'])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.stdout.strip(), done.stderr) == (describe(path)["weights_hash"], "")
-
-
 def test_load_model_without_torch_says_what_to_install() -> None:
     code = "import sys; sys.modules['torch'] = None\nfrom pipeline.errors import UserError\nimport pipeline\n"
     code += "try: pipeline.load_model\nexcept UserError as error: print(error)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "pip install 'baton-pipeline[torch]'" in done.stdout, done.stderr
-
-
-def test_importing_the_library_does_not_import_torch() -> None:
-    code = "import pipeline, sys; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
 @pytest.fixture(scope="module")
@@ -147,21 +127,14 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_large_file_is_hashed_in_chunks(large: Path) -> None:
-    assert len(ModelFile(large).header.chunks) == 10
-    describe(large)
-
-
-def test_a_damaged_chunk_is_found_only_by_who_touches_it(large: Path, tmp_path: Path) -> None:
+def test_a_damaged_chunk_is_named(large: Path, tmp_path: Path) -> None:
     copy = tmp_path / "m"
     copy.write_bytes(large.read_bytes())
-    entry = ModelFile(copy).header.entries["trunk.1.linear.weight"]
-    flip(copy, 8 * (entry.start + 5 * CHUNK_BYTES))
+    start = ModelFile(copy).header.data_start
+    flip(copy, 8 * (start + 5 * CHUNK_BYTES + 7))
     file = ModelFile(copy)  # the header is whole
-    file.read("trunk.0.linear.weight")
-    with pytest.raises(UserError, match=r"the weights are damaged: MiB \d"):
-        file.read("trunk.1.linear.weight")
-    with pytest.raises(UserError, match="the weights are damaged"):
+    assert len(file.header.chunks) == 10
+    with pytest.raises(UserError, match="the weights are damaged: MiB 5 of them"):
         file.verify()
     load(copy, verify=False)
 
@@ -192,10 +165,3 @@ def test_comparing_says_what_differs(tmp_path: Path) -> None:
     other = compare_models(tmp_path / "a", tmp_path / "other recipe")
     assert other.same_weights and dict(other.differing_recipe) == {"seed": (3, 4)}
     assert "seed 3 -> 4" in str(other)
-
-
-def test_opening_gives_the_golden_tensors(path: Path) -> None:
-    opened = open_model(path)
-    assert opened.golden_inputs["observations"].shape == (2, 2, 6)
-    assert opened.golden_outputs["q_values"].shape == (2, 2, 8)
-    assert opened.tolerance == pytest.approx(1e-4)

@@ -15,7 +15,7 @@ from pipeline.model.onnx import export_onnx
 from tests.model.checkpoint_parts import ONNX_KINDS, checkpoint_v1, observations, save
 
 
-@pytest.mark.parametrize("kind", ONNX_KINDS)
+@pytest.mark.parametrize("kind", sorted(ONNX_KINDS.keys() - {"lstm"}))  # the page on using a model has that one
 def test_one_onnx_file_answers_like_the_model_at_any_batch_size(tmp_path: Path, kind: str) -> None:
     import onnxruntime
 

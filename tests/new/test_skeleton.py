@@ -120,15 +120,13 @@ def test_its_training_is_drawn_in_the_terminal(project: Path, libraries: Zygote)
     assert "THE CURVE" in text and "loss" in text
 
 
-def test_its_training_is_saved_as_a_page_and_as_a_moving_picture(project: Path, libraries: Zygote) -> None:
-    for name in ("last.html", "last.gif"):
-        run(libraries, project, "follow", "blobs", "--recipe", "demo", "--save", name)
+def test_its_training_is_saved_as_a_page(project: Path, libraries: Zygote) -> None:
+    run(libraries, project, "follow", "blobs", "--recipe", "demo", "--save", "last.html")
     last = rows(project / RUN / "train/episodes.jsonl")[-1]
     page = (project / "last.html").read_text()
     shown = re.search(r'"name":"loss","value":([^,}]+)', page)
     assert shown is not None and float(shown[1]) == last["loss"]
     assert '"kind":"point"' in page
-    assert (project / "last.gif").read_bytes().startswith(b"GIF89a")
 
 
 @needs_browser
@@ -171,9 +169,6 @@ def test_it_is_typed(project: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(cache), "tasks"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    (tmp_path / "tasks/blobs/curve.py").write_text("def untyped(x): return x\n")
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert "Function is missing a type annotation" in done.stdout
 
 
 def test_it_can_become_one_of_the_tasks_that_come_with_baton(project: Path, libraries: Zygote, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The contracts: what is generated from them is current, and what they promise about each other holds."""
 
-import ast
 import json
 import subprocess
 import sys
@@ -71,19 +70,6 @@ def test_every_row_that_tells_of_a_gridworld_episode_spells_out_the_same_account
     ]
     assert tuple(accounts[0]) == gridworld.ACCOUNT
     assert accounts[0] == accounts[1] == accounts[2]
-
-
-def test_schemas_import_only_msgspec_and_the_standard_library() -> None:
-    for path in sorted((ROOT / "schemas").glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names: list[str] = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-            for name in names:
-                root = name.partition(".")[0]
-                assert root in {"msgspec", "schemas"} or root in sys.stdlib_module_names, f"{path.name} imports {name}"
 
 
 def test_the_contracts_load_without_any_other_library() -> None:

@@ -1,4 +1,4 @@
-"""kill -9 at fifty random moments of train, infer and evaluate, resumed each time: the same bytes as if undisturbed.
+"""kill -9 at random moments of train, infer and evaluate, resumed each time: the same bytes as if undisturbed.
 
 The kills fall on one run folder one after the other, each on the command that goes on with what the one before left,
 until the run completes in spite of them; then on a new folder. Where a kill lands is up to the machine, its delay is
@@ -20,7 +20,7 @@ from pipeline.train.trainer import RESUME
 from tests.support.run_files import different_files
 from tests.support.zygote import Zygote
 
-NUM_KILLS = 50
+NUM_KILLS = 20
 NUM_AMID_WORK = 10  # at least so many of them must fall on a run that then has work to go on with, or to begin again
 MOST_KILLS = 400  # a machine on which that needs more is not what the tests are about
 PATIENCE = 5  # kills of one run after which the delays grow: on a machine that became slower it would never complete
@@ -73,7 +73,7 @@ def command(stage: str, *more: str | Path, settings: tuple[str, ...] = ()) -> tu
     return (stage, "gridworld", "--recipe", "tiny", *more, *[text for value in settings for text in ("--set", value)])
 
 
-def test_train_killed_fifty_times(zygote: Zygote, tmp_path: Path) -> None:
+def test_train_killed_many_times(zygote: Zygote, tmp_path: Path) -> None:
     def phase(folder: Path) -> str:
         if any(folder.rglob("*.tmp")):
             return "writing a file"
@@ -87,7 +87,7 @@ def test_train_killed_fifty_times(zygote: Zygote, tmp_path: Path) -> None:
     kill_and_resume(job, tmp_path)
 
 
-def test_infer_killed_fifty_times(zygote: Zygote, tiny_runs: Path, tmp_path: Path) -> None:
+def test_infer_killed_many_times(zygote: Zygote, tiny_runs: Path, tmp_path: Path) -> None:
     def num_lines(folder: Path) -> int:
         path = folder / "predictions.jsonl"
         return path.read_bytes().count(b"\n") if path.exists() else 0
@@ -103,7 +103,7 @@ def test_infer_killed_fifty_times(zygote: Zygote, tiny_runs: Path, tmp_path: Pat
     assert 0 < max(num_resumed) <= NUM_SCENARIOS
 
 
-def test_evaluate_killed_fifty_times(zygote: Zygote, tiny_runs: Path, tmp_path: Path) -> None:
+def test_evaluate_killed_many_times(zygote: Zygote, tiny_runs: Path, tmp_path: Path) -> None:
     def phase(folder: Path) -> str:
         written = [name for name in ("metrics.jsonl", "scores.jsonl", "table.md") if (folder / name).exists()]
         return "between outputs" if written else "computing"

@@ -53,8 +53,12 @@ class Server:
 
     def metric(self, name: str, value: float) -> float:
         """A metric, as soon as it has reached a value: rows are written behind the answers."""
+        return self.metrics_when(lambda told: told.get(name, 0.0) >= value).get(name, 0.0)
+
+    def metrics_when(self, is_so: Callable[[dict[str, float]], bool]) -> dict[str, float]:
+        """What /metrics says, as soon as something is so."""
         deadline = time.monotonic() + 30
-        while (found := self.metrics().get(name, 0.0)) < value and time.monotonic() < deadline:
+        while not is_so(found := self.metrics()) and time.monotonic() < deadline:
             time.sleep(0.02)
         return found
 
@@ -105,12 +109,11 @@ def start(zygote: Zygote, tmp_path: Path) -> Iterator[Start]:
         yield begin
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of gridworld's smallest model, for the tests of a file that leave it as it is."""
-    with running(
-        zygote, tmp_path_factory.mktemp("log"), "gridworld", "--model", "minimal", "--timeout", "60"
-    ) as server:
+    """A server of gridworld's smallest model, for all tests that leave it as it is."""
+    log = tmp_path_factory.mktemp("log")
+    with running(zygote, log, "gridworld", "--model", "minimal", "--timeout", "60") as server:
         yield server
 
 

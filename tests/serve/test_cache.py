@@ -16,7 +16,7 @@ import redis
 
 from pipeline.contract.serving import ModelIdentity
 from pipeline.errors import UserError
-from pipeline.serve.cache import KeyMaker, LruCache, RedisCache, RedisSettings, open_cache
+from pipeline.serve.cache import KeyMaker, LruCache, RedisCache, open_cache
 from schemas.rows import Example
 from tests.registry.mlflow_server import free_port
 
@@ -119,7 +119,7 @@ def redis_server(port: int, *more: str) -> Iterator["subprocess.Popen[bytes]"]:
 @needs_redis
 def test_a_redis_that_is_killed_costs_answers_nothing_and_is_used_again_when_it_is_back() -> None:
     port, counts = free_port(), Counter[str]()
-    cache = RedisCache(RedisSettings(host="127.0.0.1", port=port), lambda event: counts.update([event]))
+    cache = RedisCache(lambda event: counts.update([event]), port=port)
     with redis_server(port):
         cache.put(b"a", b"1")
         assert cache.get(b"a") == b"1" and cache.get(b"b") is None
@@ -140,7 +140,7 @@ def test_a_redis_that_is_killed_costs_answers_nothing_and_is_used_again_when_it_
 def test_a_redis_that_hangs_is_left_alone() -> None:
     port, counts = free_port(), Counter[str]()
     with redis_server(port) as server:
-        cache = RedisCache(RedisSettings(host="127.0.0.1", port=port), lambda event: counts.update([event]))
+        cache = RedisCache(lambda event: counts.update([event]), port=port)
         cache.put(b"a", b"1")
         server.send_signal(signal.SIGSTOP)
         try:
@@ -154,10 +154,13 @@ def test_a_redis_that_hangs_is_left_alone() -> None:
 @needs_redis
 def test_answers_end_in_a_redis_after_their_time_and_passwords_are_needed() -> None:
     port, counts = free_port(), Counter[str]()
-    there = RedisSettings(host="127.0.0.1", port=port, password="open sesame", ttl_s=120)
+
+    def there(password: str) -> RedisCache:
+        return RedisCache(lambda event: counts.update([event]), port=port, password=password, ttl_s=120)
+
     with redis_server(port, "--requirepass", "open sesame"):
-        RedisCache(there, lambda event: counts.update([event])).put(b"a", b"1")
+        there("open sesame").put(b"a", b"1")
         client = redis.Redis(port=port, password="open sesame")
         assert 100 < client.ttl(b"baton:a") <= 120
-        assert RedisCache(replace(there, password="wrong"), lambda event: counts.update([event])).get(b"a") is None
+        assert there("wrong").get(b"a") is None
     assert counts == {"failure": 1, "miss": 1}

@@ -141,24 +141,6 @@ def test_the_description_names_every_route_and_its_rows(server: Server) -> None:
     assert schemas["GridworldRequest"]["additionalProperties"] is False
 
 
-def test_a_reload_opens_the_file_anew_and_refuses_a_damaged_one(start: Start, tmp_path: Path) -> None:
-    file = tmp_path / "served.inference_v1"
-    good = model_of("gridworld").read_bytes()
-    file.write_bytes(good)
-    server = start("gridworld", "--model", file)
-    with server.client() as client:
-        before = client.get("/v1/model").json()
-        (tmp_path / "damaged").write_bytes(good[:-100] + bytes(100))
-        (tmp_path / "damaged").rename(file)
-        assert problem(client.post("/v1/model/reload")) == (409, "reload_refused")
-        assert client.get("/v1/model").json() == before
-        assert client.post("/v1/predict", json=SCENARIO).status_code == 200
-        (tmp_path / "good").write_bytes(good)
-        (tmp_path / "good").rename(file)
-        assert client.post("/v1/model/reload").json()["status"] == "unchanged"
-        assert client.get("/v1/model").json() == before
-
-
 def test_metrics_count_over_all_workers(start: Start) -> None:
     server = start("gridworld", "--model", "minimal", "--workers", "2")
     for _ in range(10):  # each on a connection of its own, which either worker may take

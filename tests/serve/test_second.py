@@ -10,6 +10,8 @@ from pipeline.contract.load import load_part
 from pipeline.contract.parts import RowsPart
 from pipeline.files import read_all
 from pipeline.registry.folder import FolderRegistry
+from pipeline.registry.mlflow import MlflowRegistry
+from tests.registry.mlflow_server import free_port, mlflow_server, needs_mlflow
 from tests.serve.conftest import SCENARIO, Server, Start, problem
 from tests.serve.model_files import MINIMAL, other
 
@@ -80,3 +82,20 @@ def test_models_change_by_signal_and_by_call_and_back(start: Start, registry: Fo
                 break
         assert versions == {"town/1"}
         assert problem(client.post("/v1/model/reload", json={"model": "9"})) == (409, "reload_refused")
+
+
+@needs_mlflow
+def test_an_mlflow_server_that_is_gone_leaves_the_model_and_is_asked_again(start: Start, tmp_path: Path) -> None:
+    place, port = tmp_path / "mlflow", free_port()
+    with mlflow_server(place, port) as address:
+        MlflowRegistry(address).add("town", MINIMAL)
+        MlflowRegistry(address).set_alias("town", "production", "1")
+        server = start("--registry", address, "--name", "town", *SLOW, BATON_CACHE=str(tmp_path / "cache"))
+    with server.client() as client:
+        refused = client.post("/v1/model/reload")
+        assert problem(refused) == (409, "reload_refused") and "does not answer" in refused.json()["detail"]
+        assert client.get("/v1/models").json()["versions"] == []
+        assert client.post("/v1/predict", json=SCENARIO).status_code == 200
+        with mlflow_server(place, port) as address:
+            MlflowRegistry(address).add("town", other(tmp_path / "other.inference_v1"))
+            assert client.post("/v1/model/reload", json={"model": "2"}).json()["version"] == "town/2"

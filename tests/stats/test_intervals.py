@@ -120,17 +120,6 @@ def test_the_value_lies_inside_its_interval(values: list[float], metric: Metric)
     assert interval.high <= max(values) + 1e-6
 
 
-@pytest.mark.parametrize("metric", [stats.mean, stats.interquartile_mean])
-def test_the_interval_covers_the_truth_about_as_often_as_it_says(metric: Metric) -> None:
-    options = stats.Bootstrap(num_resamples=400, confidence=0.9)
-    generator = seeded()
-    covered = 0
-    for _ in range(600):
-        interval = stats.bootstrap(generator.normal(3.0, 2.0, size=60), metric, generator, options)
-        covered += interval.low <= 3.0 <= interval.high  # mean and interquartile mean of a symmetric law
-    assert 0.86 <= covered / 600 <= 0.94
-
-
 def test_a_single_record_and_equal_records_have_an_interval_of_no_length() -> None:
     for values in (np.array([0.1]), np.full(9, 0.1)):
         for metric in METRICS:

@@ -15,13 +15,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.run.folder import LOCK_NAME
+from pipeline.run.folder import LOCK_NAME, is_at_work
 from pipeline.sweep.claims import Claims, Heartbeat, this_process
 from pipeline.sweep.ledger import Ledger, row_of
-from pipeline.sweep.stage import is_locked
 from pipeline.sweep.workers import Crew, Work, failures_so_far
 from tests.conftest import ROOT
-from tests.sweep.sweep_parts import events, grid, lines, part, plan_of, pretend, worker
+from tests.sweep.sweep_parts import events, grid, lines, part, pretend, worker
 
 PATIENCE_S = 60.0
 
@@ -218,14 +217,6 @@ def test_a_sweep_that_grew_begins_what_is_new_alone(tmp_path: Path) -> None:
     assert (counts(tmp_path, "begin") - before).keys() == new and len(new) == 2
 
 
-def test_at_most_so_many_cells_are_begun(tmp_path: Path) -> None:
-    plan = plan_of([part(f"cell {number}", kind="cell") for number in range(4)])
-    refuse = pretend(tmp_path / "log", 0.0, "")  # every cell fails, as a cell without metrics must not finish
-    state = Crew(Work(plan=plan, folder=tmp_path, run_stage=refuse, max_cells=3)).run(2)
-    assert len(state.failures) == 3
-    assert counts(tmp_path, "begin").total() == 3
-
-
 def test_an_interrupted_worker_releases_its_part_and_says_so(tmp_path: Path) -> None:
     plan = grid(1)
     crew = Crew(Work(plan=plan, folder=tmp_path, run_stage=pretend(tmp_path / "log", 60.0)))
@@ -254,10 +245,10 @@ def test_a_stage_ends_when_its_sweep_is_killed_alone(tmp_path: Path) -> None:
     (tmp_path / "forks.py").write_text(FORKS)
     command = [sys.executable, str(tmp_path / "forks.py"), str(tmp_path)]
     sweep = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
-    wait_for(lambda: is_locked(tmp_path / "examples"))
+    wait_for(lambda: is_at_work(tmp_path / "examples"))
     os.kill(sweep.pid, signal.SIGKILL)
     sweep.wait()
-    wait_for(lambda: not is_locked(tmp_path / "examples"))
+    wait_for(lambda: not is_at_work(tmp_path / "examples"))
     assert not (tmp_path / "examples/examples.jsonl").exists(), "it came to its own end"
     assert "interrupted" in (tmp_path / "examples.log").read_text()
 

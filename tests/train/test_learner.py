@@ -18,11 +18,3 @@ def test_the_learning_rate_falls_by_its_schedule(schedule: Schedule, expected: l
 def test_the_learning_rate_warms_up() -> None:
     options = Optimizer(type="sgd", learning_rate=1.0, warmup_updates=4)
     assert [learning_rate(options, "constant", update, 100) for update in range(5)] == [0.25, 0.5, 0.75, 1, 1]
-
-
-@pytest.mark.parametrize(
-    ("update", "expected"), [(0, 0.02), (49, 1.0), (500, 0.5 * (1 + 0.01)), (1000, 0.01), (2000, 0.01)]
-)
-def test_the_learning_rate_warms_up_and_falls_along_a_cosine(update: int, expected: float) -> None:
-    options = Optimizer(type="muon", learning_rate=2.0, final_fraction=0.01, warmup_updates=50)
-    assert learning_rate(options, "cosine", update, 1000) == pytest.approx(2.0 * expected, rel=1e-2)

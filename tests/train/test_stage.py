@@ -88,20 +88,22 @@ def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path, zygote: 
 
 
 def test_piped_training_reports_in_plain_lines_on_stderr(tmp_path: Path, baton: Baton) -> None:
-    done = baton(*ARGUMENTS, "--json")
+    short = (*ARGUMENTS, "--set", "train.num_steps=1024")
+    done = baton(*short, "--json")
     assert done.err == ""
-    assert done.json["counts"]["steps"] == 4096
-    again = baton(*ARGUMENTS, "--force")
+    assert done.json["counts"]["steps"] == 1024
+    again = baton(*short, "--force")
     assert again.err.splitlines()[-1].startswith("train: ")
     assert "\x1b" not in again.err
 
 
 def test_another_seed_is_another_training_and_needs_another_name(tmp_path: Path, baton: Baton) -> None:
-    assert baton(*ARGUMENTS).code == 0
-    refused = baton(*ARGUMENTS, "--seed", "1")
+    short = (*ARGUMENTS, "--set", "train.num_steps=1024")
+    assert baton(*short).code == 0
+    refused = baton(*short, "--seed", "1")
     assert refused.code == 2
     assert "seed: 0 -> 1" in refused.err
-    assert baton(*ARGUMENTS, "--seed", "1", "--set", "name=tiny-1").code == 0
+    assert baton(*short, "--seed", "1", "--set", "name=tiny-1").code == 0
     first, second = (tmp_path / f"runs/gridworld/{name}/train/progress.jsonl" for name in ("tiny", "tiny-1"))
     assert first.read_bytes() != second.read_bytes()
 
@@ -113,23 +115,33 @@ def results(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-@pytest.mark.parametrize("num_steps", [1024, 1040, 2048])  # saved there, neither saved nor monitored, both
-def test_a_finished_training_goes_on_to_what_a_longer_one_is(num_steps: int, tmp_path: Path, baton: Baton) -> None:
-    def train(name: str, steps: int) -> str:
-        chosen = {"train.num_steps": steps, "optimizer.schedule": "constant"}
-        done = baton(*ARGUMENTS, "--out", str(tmp_path / name), *(f"--set={k}={v}" for k, v in chosen.items()))
-        assert done.code == 0, done.err
-        return done.out
+def constant(folder: Path, steps: int) -> tuple[str, ...]:
+    """A training whose learning rate does not depend on its length."""
+    chosen = {"train.num_steps": steps, "optimizer.schedule": "constant"}
+    return (*ARGUMENTS, "--out", str(folder), *(f"--set={name}={value}" for name, value in chosen.items()))
 
-    train("extended", num_steps)
-    told = train("extended", 3072)
+
+@pytest.fixture(scope="module")
+def whole(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What 3,072 steps without a break left."""
+    folder = tmp_path_factory.mktemp("whole") / "train"
+    assert zygote.run(*constant(folder, 3072)).code == 0
+    return folder
+
+
+@pytest.mark.parametrize("num_steps", [1024, 1040, 2048])  # saved there, neither saved nor monitored, both
+def test_a_finished_training_goes_on_to_what_a_longer_one_is(
+    num_steps: int, tmp_path: Path, whole: Path, baton: Baton
+) -> None:
+    folder = tmp_path / "train"
+    assert baton(*constant(folder, num_steps)).code == 0
+    told = baton(*constant(folder, 3072)).out
     assert f"went on from a training of {num_steps:,} steps; it equals one of this length" in told
-    assert "up to date" in train("extended", 3072)
-    train("whole", 3072)
-    extended, whole = results(tmp_path / "extended"), results(tmp_path / "whole")
-    assert extended.keys() == whole.keys() and "selected.checkpoint_v1" in whole
-    assert [name for name in whole if whole[name] != extended[name]] == []
-    assert load_manifest(tmp_path / "extended").notes["extended_from_steps"] == num_steps
+    assert "up to date" in baton(*constant(folder, 3072)).out
+    extended, expected = results(folder), results(whole)
+    assert extended.keys() == expected.keys() and "selected.checkpoint_v1" in expected
+    assert [name for name in expected if expected[name] != extended[name]] == []
+    assert load_manifest(folder).notes["extended_from_steps"] == num_steps
 
 
 def test_a_longer_training_says_where_its_schedule_was_that_of_a_shorter_one(tmp_path: Path, baton: Baton) -> None:
@@ -142,7 +154,7 @@ def test_a_longer_training_says_where_its_schedule_was_that_of_a_shorter_one(tmp
     assert refused.code == 2 and "train.num_envs: 16 -> 8" in refused.err and "num_steps" not in refused.err
 
 
-@pytest.mark.parametrize("rate", ["1e30", "1e24", "1e18"])
+@pytest.mark.parametrize("rate", ["1e30", "1e18"])
 def test_a_training_ends_at_the_first_loss_that_is_not_finite(rate: str, tmp_path: Path, baton: Baton) -> None:
     done = baton(*ARGUMENTS, "--set", f"optimizer.learning_rate={rate}")
     assert done.code == 2

@@ -73,8 +73,7 @@ def test_writes_pictures_rows_a_report_and_a_manifest(done: tuple[Path, str]) ->
 
 def test_single_episodes_are_played_on_a_page_beside_the_report(tmp_path: Path) -> None:
     """Each figure of one record leads to its episode there; an id is no path and no markup in its address."""
-    rows = fake_predictions(Fake(num_records=3, num_traces=3))
-    rows[0] = msgspec.structs.replace(rows[0], id='one/of "them"')
+    rows = [prediction([step()], id=id, num_steps=1) for id in ('one/of "them"', "another")]
     write_all(tmp_path / "predictions.jsonl", rows)
     out = tmp_path / "visualize"
     assert visualize("--input", tmp_path / "predictions.jsonl", "--out", out) == 0

@@ -74,6 +74,11 @@ def test_the_address_to_open_holds_the_token() -> None:
     assert Address("0.0.0.0", token="eight-or-more").url(80).startswith(f"http://{socket.gethostname()}:80/")
 
 
+def test_connections_are_known_as_tcp_so_that_small_answers_are_sent_at_once() -> None:
+    with Address(port=0).listen() as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
 def test_a_port_in_use_is_told_with_what_to_do() -> None:
     with Address(port=0).listen() as first, pytest.raises(UserError, match="this port is in use") as caught:
         Address(port=first.getsockname()[1]).listen()

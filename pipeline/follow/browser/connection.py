@@ -1,13 +1,12 @@
 """One WebSocket: what the client says, and what it is sent, in the order of what matters most to who watches."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from pipeline.follow.browser.client import NUM_RECENT, Client
+from pipeline.follow.browser.client import NUM_RECENT, Choice, Client
 from pipeline.follow.browser.live import Live
 from pipeline.follow.browser.reel import MAX_WORDS, to_text
 from pipeline.web.guard import has_token
@@ -55,7 +54,7 @@ class Connection:
             if len(self._live.clients) >= MAX_CLIENTS:
                 await self._refuse(f"{MAX_CLIENTS} are watching, and there is no room for more", _FULL)
                 return
-            await self._send({"type": "hello", **self._hello, "keep": NUM_RECENT, "ended": self._live.ended})
+            await self._say(to_text({"type": "hello", **self._hello, "keep": NUM_RECENT, "ended": self._live.ended}))
             async with asyncio.timeout(START_WITHIN_S):
                 question = await self._receive()
             if not isinstance(question, Start):
@@ -102,80 +101,66 @@ class Connection:
     # What it is told.
 
     async def _tell(self) -> None:
-        episodes = (self._tell_notes, self._begin_episode, self._tell_part, self._tell_problem)
-        others = (self._tell_state, self._tell_rows, self._tell_curves)
         while True:
             self._client.woken.clear()
-            for step in episodes:
-                if await step():
-                    break
-            else:
-                if self._client.waits_for_head or not any([await step() for step in others]):
-                    await self._client.woken.wait()
+            messages: list[str | bytes] = [self._urgent()]
+            if not messages[0] and not self._client.waits_for_head:
+                messages += [self._state(), self._rows(), self._curves()]
+            for message in (one for one in messages if one):
+                if isinstance(message, bytes):
+                    await self._websocket.send_bytes(message)
+                else:
+                    await self._say(message)
+            if not any(messages):
+                await self._client.woken.wait()
 
-    async def _tell_notes(self) -> bool:
-        if not self._client.notes:
-            return False
-        await self._websocket.send_text(self._client.notes.popleft())
-        return True
+    def _urgent(self) -> str | bytes:
+        """The next message of notes and episodes, empty where there is none."""
+        if self._client.notes:
+            return self._client.notes.popleft()
+        while (chosen := self._client.next()) is not None:
+            self._begin(chosen)
+        return self._part() or self._problem()
 
-    async def _tell_state(self) -> bool:
-        if self._client.state == self._live.state:
-            return False
-        self._client.state = self._live.state
-        await self._websocket.send_text(self._client.state)
-        return True
-
-    async def _begin_episode(self) -> bool:
-        chosen = self._client.next()
-        if chosen is None:
-            return False
+    def _begin(self, chosen: Choice) -> None:
         entry = self._live.entry(chosen.number)
         if entry is not None:
             cursor = None if chosen.asked else self._live.cursor(entry)
             facts = {"type": "play", "id": entry.summary.id, "cursor": cursor, "dropped": self._client.num_dropped}
             self._client.run(self._live.reel(entry, whole=chosen.asked), to_text(facts), whole=chosen.asked)
-        return True
 
-    async def _tell_part(self) -> bool:
+    def _part(self) -> str | bytes:
         one = self._client.part()
         if one is None:
-            return False
+            return ""
         part = one.reel.parts[one.num_sent]
         one.num_sent += 1
-        if isinstance(part, bytes):
-            await self._websocket.send_bytes(part)
-        else:
-            await self._websocket.send_text(f'{one.facts[:-1]},"head":{part}}}')
-        return True
+        return part if isinstance(part, bytes) else f'{one.facts[:-1]},"head":{part}}}'
 
-    async def _tell_problem(self) -> bool:
+    def _problem(self) -> str:
         problem = self._client.problem()
-        if problem:
-            await self._send({"type": "error", "what": problem[:MAX_WORDS]})
-        return bool(problem)
+        return to_text({"type": "error", "what": problem[:MAX_WORDS]}) if problem else ""
 
-    async def _tell_rows(self) -> bool:
+    def _state(self) -> str:
+        if self._client.state == self._live.state:
+            return ""
+        self._client.state = self._live.state
+        return self._client.state
+
+    def _rows(self) -> str:
         first, rows = self._live.rows_from(self._client.num_rows)
         if not rows:
-            return False
+            return ""
         self._client.num_rows = first + len(rows)
-        await self._websocket.send_text(_with_rows(first, rows))
-        return True
+        return f'{{"type":"index","from":{first},"rows":[{",".join(rows)}]}}'
 
-    async def _tell_curves(self) -> bool:
+    def _curves(self) -> str:
         message, self._client.curves = self._live.curves.since(self._client.curves)
-        if message:
-            await self._websocket.send_text(message)
-        return bool(message)
+        return message
 
-    async def _send(self, message: dict[str, Any]) -> None:
-        await self._websocket.send_text(to_text(message))
+    async def _say(self, text: str) -> None:
+        await self._websocket.send_text(text)
 
     async def _refuse(self, why: str, code: int) -> None:
-        await self._send({"type": "error", "what": why})
+        await self._say(to_text({"type": "error", "what": why}))
         await self._websocket.close(code)
-
-
-def _with_rows(first: int, rows: Sequence[str]) -> str:
-    return f'{{"type":"index","from":{first},"rows":[{",".join(rows)}]}}'

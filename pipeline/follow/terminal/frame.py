@@ -14,12 +14,13 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from pipeline.follow.characters import without_controls
-from pipeline.follow.playback import Playback, count, lateness
+from pipeline.follow.playback import Playback, lateness
 from pipeline.follow.scene import ALL, Filter, Scene, Words
 from pipeline.follow.terminal import theme
 from pipeline.follow.terminal.picture import draw_picture
 from pipeline.follow.terminal.sections import draw_sections, draw_trend
 from pipeline.follow.terminal.text import Lines, Size, as_text, beside, box, ends, fit, styled, wrap
+from pipeline.look.numbers import plural
 
 
 # Bindings, the line at the bottom and the help page are all made from `KEYS`.
@@ -172,7 +173,7 @@ def _caption(scene: Scene, width: int) -> Text:
     ago = scene.frame - latest.frame
     words = styled(Words(latest.text, "plain" if ago <= _FRESH else "muted"))
     line = Text.assemble((f"{latest.sign} ", f"bold {theme.TONES[latest.tone]}"), words)
-    return ends(line, Text("now" if ago == 0 else f"{count(ago, 'step')} ago", theme.FAINT), width)
+    return ends(line, Text("now" if ago == 0 else f"{plural(ago, 'step')} ago", theme.FAINT), width)
 
 
 def _badge(playback: Playback) -> Text:

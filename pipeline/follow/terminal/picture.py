@@ -156,11 +156,11 @@ def _draw_plane(plane: Plane, size: Size) -> Lines:
             [signs.get((column, line), (" ", "")) for column in range(small.width)] for line in range(small.height)
         ]
         return [Text.assemble(*row) for row in cells]
-    return _render(_open(plane.png).resize((small.width, 2 * small.height)), signs)
+    return _render(open_png(plane.png).resize((small.width, 2 * small.height)), signs)
 
 
-def _open(png: bytes) -> PIL.Image.Image:
-    """The image, RGB; grey where it is damaged."""
+def open_png(png: bytes) -> PIL.Image.Image:
+    """The image, RGB; grey where it is damaged or too large."""
     try:
         image = PIL.Image.open(io.BytesIO(png), formats=["PNG"])
         if image.width * image.height <= _MAX_PIXELS:
@@ -200,7 +200,10 @@ def _trace(outline: Outline, scale: tuple[float, float], size: Size) -> Signs:
         column, line = math.floor(x * scale[0]), math.floor(y * scale[1])
         return min(max(column, 0), size.width - 1), min(max(line, 0), size.height - 1)
 
-    points = [cell(*point) for point in (_around(outline.points) if outline.kind == "ellipse" else outline.points)]
+    points = [
+        cell(*point)
+        for point in (around(outline.points, _ELLIPSE_CORNERS) if outline.kind == "ellipse" else outline.points)
+    ]
     if outline.kind == "box":
         signs = _box(points, outline.dashed)
     else:
@@ -211,10 +214,10 @@ def _trace(outline: Outline, scale: tuple[float, float], size: Size) -> Signs:
     return {at: (sign, theme.TONES[outline.tone]) for at, sign in signs.items()}
 
 
-def _around(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def around(points: Sequence[tuple[float, float]], num_corners: int) -> list[tuple[float, float]]:
     """Corners around an ellipse that is given by its centre and the ends of its radii."""
     (x, y), (ax, ay), (bx, by) = points
-    turns = [2 * math.pi * corner / _ELLIPSE_CORNERS for corner in range(_ELLIPSE_CORNERS)]
+    turns = [2 * math.pi * corner / num_corners for corner in range(num_corners)]
     parts = [(math.cos(turn), math.sin(turn)) for turn in turns]
     return [(x + a * (ax - x) + b * (bx - x), y + a * (ay - y) + b * (by - y)) for a, b in parts]
 

@@ -22,12 +22,17 @@ _MAKE_KEY = "a line is NAME and the sha256 of the key in hexadecimal digits: pri
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one worker takes. ``rate`` is requests a second by key (by address where there are no keys), None any."""
 
-    max_body_bytes: int = 16 << 20
+    max_body_mb: int = 16
     max_items: int = 100
     timeout_s: float = 5.0
     body_timeout_s: float = 10.0
     max_in_flight: int = 512
     rate: float | None = None
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Most of a body, as it came and unpacked."""
+        return self.max_body_mb << 20
 
 
 class Keys:
@@ -51,14 +56,10 @@ class Keys:
             for name, known in self._names:
                 found = name if hmac.compare_digest(digest, known) else found
         if not found:
-            raise Problem(
-                HTTPStatus.UNAUTHORIZED,
-                "no_key",
-                "this server answers to those who have a key" if not given else "this key is not known",
-                where="header Authorization",
-                next="send the header `Authorization: Bearer KEY`",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+            what = "this key is not known" if given else "this server answers to those who have a key"
+            where, next = "header Authorization", "send the header `Authorization: Bearer KEY`"
+            headers = {"WWW-Authenticate": "Bearer"}
+            raise Problem(HTTPStatus.UNAUTHORIZED, "no_key", what, where=where, next=next, headers=headers)
         return found
 
 
@@ -100,10 +101,6 @@ class Rates:
             self._buckets.popitem(last=False)
         if tokens < 1:
             wait = math.ceil((1 - tokens) / self._rate)
-            raise Problem(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                "too_often",
-                f"more than {self._rate:g} requests a second",
-                next=f"ask again in {wait} s",
-                headers={"Retry-After": str(wait)},
-            )
+            what, next = f"more than {self._rate:g} requests a second", f"ask again in {wait} s"
+            headers = {"Retry-After": str(wait)}
+            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_often", what, next=next, headers=headers)

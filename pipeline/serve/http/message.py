@@ -1,33 +1,49 @@
-"""A request and an answer, as all routes see them, whatever the web server."""
+"""A request, an answer and a route, whatever the web server."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from pipeline.serve.http.openapi import JSON
 from pipeline.serve.http.problems import Problem
 
-Response = tuple[int, list[tuple[str, str]], bytes]
+JSON = "application/json"
 JSON_HEADERS = [("content-type", JSON)]
+Response = tuple[int, list[tuple[str, str]], bytes]
 
 
-class Asked(Protocol):
+@dataclass(slots=True)
+class Asked:
     """A request, as an adapter has it. ``read`` raises Problem where the body is too large, too slow or cut."""
 
-    @property
-    def method(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def address(self) -> str: ...
-    def header(self, name: str) -> str | None: ...
-    async def read(self) -> bytes: ...
+    method: str
+    path: str
+    address: str
+    header: Callable[[str], str | None]
+    read: Callable[[], Awaitable[bytes]]
 
 
 Handler = Callable[[str, Asked], Awaitable[Response]]
-"""What answers at a route: the name of the client, and the request. Raises Problem."""
+"""What answers at a route: the name of the client, and the request. Raises Problem. Its docstring says what it does."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """What it gives and takes, as Structs (or a media type), and which problems of its own may come of it.
+
+    ``is_open``: to those without a key, too; ``is_hidden``: described elsewhere.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    answer: Any = JSON
+    request: Any = None
+    problems: Sequence[int] = ()
+    is_open: bool = False
+    is_hidden: bool = False
 
 
 def json_answer(answer: Any) -> Response:

@@ -53,11 +53,22 @@ class Problem(Exception):
         return msgspec.json.encode(self.body)
 
 
+def refused(error: UserError, status: HTTPStatus, kind: str) -> Problem:
+    """What is wrong with a request, as an answer."""
+    return Problem(status, kind, error.what, where=error.where, next=error.remedy)
+
+
+def no_model(next: str) -> Problem:
+    """Nothing to answer from, yet: 503."""
+    status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"}
+    return Problem(status, "no_model", "there is no model yet", next=next, headers=headers)
+
+
 def invalid(error: UserError | msgspec.ValidationError) -> Problem:
     """A request that says something that cannot be: 422."""
     status, kind = HTTPStatus.UNPROCESSABLE_ENTITY, "invalid"
     if isinstance(error, UserError):
-        return Problem(status, kind, error.what, where=error.where, next=error.remedy)
+        return refused(error, status, kind)
     detail, _, path = str(error).partition(" - at `$")
     where = path.rstrip("`").lstrip(".") or None
     return Problem(status, kind, detail, where=where, next="GET /openapi.json describes every field")

@@ -22,17 +22,9 @@ from pipeline.errors import UserError
 LENGTH_HEADER = "inference-header-content-length"
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "BOOL": np.dtype("?"),
-    "UINT8": np.dtype("<u1"),
-    "UINT16": np.dtype("<u2"),
-    "UINT32": np.dtype("<u4"),
-    "UINT64": np.dtype("<u8"),
-    "INT8": np.dtype("<i1"),
-    "INT16": np.dtype("<i2"),
-    "INT32": np.dtype("<i4"),
-    "INT64": np.dtype("<i8"),
-    "FP16": np.dtype("<f2"),
-    "FP32": np.dtype("<f4"),
-    "FP64": np.dtype("<f8"),
+    **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+    **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
+    **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
     "BYTES": np.dtype("O"),
 }
 _WINDOWS = {"gzip": 31, "deflate": 15}  # of zlib: with a gzip header, with a zlib header
@@ -89,11 +81,18 @@ class InferAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 _REQUEST = msgspec.json.Decoder(InferRequest)
 
 
-def decode(body: bytes, json_length: int | None) -> tuple[InferRequest, dict[str, Array]]:
-    """A request, and its tensors by name. Raises UserError where it does not hold together."""
-    length = len(body) if json_length is None else json_length
-    if not 0 <= length <= len(body):
-        raise UserError(f"the JSON of a body of {len(body)} bytes cannot have {length}", where=LENGTH_HEADER)
+def decode(body: bytes, json_length: str | None) -> tuple[InferRequest, dict[str, Array]]:
+    """A request, and its tensors by name; ``json_length`` is the header of that name.
+
+    Raises UserError where it does not hold together.
+    """
+    length = len(body)
+    if json_length is not None:
+        is_number = json_length.isascii() and json_length.isdecimal() and len(json_length) < 16
+        length = int(json_length) if is_number else -1
+        if not 0 <= length <= len(body):
+            what = f"the JSON of a body of {len(body)} bytes cannot have {json_length[:20]}"
+            raise UserError(what, where=LENGTH_HEADER)
     try:
         request = _REQUEST.decode(body[:length])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -143,14 +142,14 @@ def encode(
         if one.name not in types:
             raise UserError(f"there is no such output; there are {', '.join(types)}", where=one.name[:80])
         datatype, array = types[one.name], np.asarray(answers[one.name])
-        shape, data = list(array.shape), None
         parameters: Parameters = {}
+        data = None
         if one.parameters.get("binary_data", request.parameters.get("binary_data_output", False)):
             blobs.append(_bytes(array, datatype))
             parameters = {"binary_data_size": len(blobs[-1])}
         else:
             data = [_text(one) for one in array.ravel()] if datatype == "BYTES" else array.ravel().tolist()
-        tensors.append(OutputTensor(one.name, datatype, shape, parameters, data))
+        tensors.append(OutputTensor(one.name, datatype, list(array.shape), parameters, data))
     text = msgspec.json.encode(InferAnswer(name, version, tensors, request.id))
     return b"".join([text, *blobs]), len(text) if blobs else None
 
@@ -195,15 +194,13 @@ def _array(tensor: InputTensor, raw: bytes | None) -> Array:
     if (raw is None) == (tensor.data is None):
         raise UserError("a tensor has either data or binary_data_size", where=where)
     if tensor.datatype == "BYTES":
-        values = _split(raw, where) if raw is not None else _flat_texts(tensor.data or [], where)
-        flat = np.empty(len(values), dtype)
-        flat[:] = values
-    elif raw is not None:
-        if len(raw) % dtype.itemsize:
-            raise UserError(f"{len(raw)} bytes are no whole number of {tensor.datatype}", where=where)
-        flat = np.frombuffer(raw, dtype)
-    else:
+        flat = _texts(tensor.data or [], where) if raw is None else _split(raw, where)
+    elif raw is None:
         flat = _numbers(tensor.data or [], tensor.datatype, where)
+    elif len(raw) % dtype.itemsize:
+        raise UserError(f"{len(raw)} bytes are no whole number of {tensor.datatype}", where=where)
+    else:
+        flat = np.frombuffer(raw, dtype)
     if flat.size != math.prod(tensor.shape):
         raise UserError(f"{flat.size} values do not fit into {tensor.shape}", where=where)
     return flat.reshape(tensor.shape)
@@ -225,19 +222,14 @@ def _numbers(data: list[Any], datatype: str, where: str) -> Array:
     return cast
 
 
-def _flat_texts(data: list[Any], where: str) -> list[bytes]:
-    texts: list[bytes] = []
-    for one in data:
-        if isinstance(one, list):
-            texts += _flat_texts(one, where)
-        elif isinstance(one, str):
-            texts.append(one.encode())
-        else:
-            raise UserError("elements of BYTES are texts", where=where)
-    return texts
+def _texts(data: list[Any], where: str) -> Array:
+    flat = np.array(data, object).ravel()
+    if not all(isinstance(one, str) for one in flat):
+        raise UserError("elements of BYTES are texts", where=where)
+    return np.array([one.encode() for one in flat], object)
 
 
-def _split(raw: bytes, where: str) -> list[bytes]:
+def _split(raw: bytes, where: str) -> Array:
     found, at = [], 0
     while at < len(raw):
         stop = at + 4 + (struct.unpack_from("<I", raw, at)[0] if at + 4 <= len(raw) else len(raw))
@@ -245,7 +237,7 @@ def _split(raw: bytes, where: str) -> list[bytes]:
             raise UserError("an element of BYTES is longer than the tensor", where=where)
         found.append(raw[at + 4 : stop])
         at = stop
-    return found
+    return np.array(found, object)
 
 
 def _bytes(array: Array, datatype: str) -> bytes:

@@ -7,22 +7,23 @@ measure whose whole confidence interval says worse refuses the model. Of all row
 a row that only the new model fails on refuses it, too.
 """
 
-import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from pipeline.contract.load import load_part
-from pipeline.contract.parts import EvaluatePart, RowsPart
+from pipeline.contract.parts import RowsPart
 from pipeline.contract.serving import Answerer
 from pipeline.errors import UserError
-from pipeline.files import write_all
-from pipeline.gate.report import headline
-from pipeline.gate.run import GateJob, run_gate
-from pipeline.gate.spec import load_gate, with_flags
+from pipeline.gate.change import compare_pairs, keys_of
+from pipeline.gate.rule import judge
+from pipeline.gate.spec import resolve
+from pipeline.records.measured import Task
+from pipeline.records.read import Records, records_of
 from pipeline.serve.exchange import Exchange
 from pipeline.serve.log import FILE, JUDGED
 from schemas.gate import GateSpec
@@ -31,8 +32,8 @@ NUM_ROWS = 200
 TOLERANCE = "1%"  # of the old model's value: another training of the same recipe differs by more
 NUM_RESAMPLES = 1000  # a quarter of what gate takes: requests share the processor with a proof
 MIN_JUDGED = 20  # rows with truth; an interval over fewer says nothing
-TAIL_BYTES = 4 << 20  # of a log that are looked at: 2,500 rows of localization
-CHUNK = 100  # rows that a model is asked at a time
+TAIL_BYTES = 1 << 20  # of a log that are looked at: 600 rows of localization
+CHUNK, PAUSE_S = 10, 0.001  # rows that a model is asked at a time, and how long it then leaves to requests alone
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     judged: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Prover:
     """Compares models on the newest rows of a request log. ``options`` is the recipe's section ``evaluate``."""
 
@@ -53,6 +54,7 @@ class Prover:
     options: Any
     log: Path | None
     num_rows: int = NUM_ROWS
+    _measured: tuple[Sequence[Any], Records] | None = None  # of the last new model: the next one is compared with it
 
     def prove(self, old: Answerer, new: Answerer) -> Proof:
         """Raises UserError where the new model is worse, with what is."""
@@ -67,7 +69,8 @@ class Prover:
             raise UserError(what, remedy="the old model goes on answering; try the new one with baton infer")
         # What the old model fails on by now cannot be asked again, such as an image that came with the request.
         kept = [n for n in range(len(rows)) if n not in lost]
-        judged = [n for n in kept if logged[n][1] or not self.exchange.part.truth]
+        has_truth = [n for n in kept if logged[n][1] or not self.exchange.part.truth]
+        judged = [n for n in has_truth if not before[n].error and not now[n].error]
         enough = len(judged) >= MIN_JUDGED
         return Proof(
             num_rows=len(kept),
@@ -101,27 +104,28 @@ class Prover:
         places = {name: names.get(name, name) for name in example.__struct_fields__ if name not in ("task", "schema")}
         return [example(**{name: getattr(row, place) for name, place in places.items()}) for row in rows]
 
-    def _gate(self, rows: Sequence[Any]) -> GateSpec:
-        """The measures that evaluate shows first, of those that single rows have; each may lose `TOLERANCE`."""
-        part = load_part(self.task, EvaluatePart)
-        better = {one.name: one.better for one in part.glossary}
-        has = {one.name for one in part.measure_records(rows, self.options).metrics if better[one.name] != "neither"}
-        shown = dict.fromkeys(one.metric for one in part.table.columns if one.metric in has)
-        spec = msgspec.structs.replace(load_gate(None, self.task)[0], num_resamples=NUM_RESAMPLES)
-        return with_flags(spec, [f"{name}={TOLERANCE}" for name in shown], [])
-
     def _judge(self, before: Sequence[Any], now: Sequence[Any]) -> str:
-        with tempfile.TemporaryDirectory() as folder:
-            old, new = Path(folder, "old.jsonl"), Path(folder, "new.jsonl")
-            write_all(old, before)
-            write_all(new, now)
-            report = run_gate(
-                GateJob(spec=self._gate(before[:1]), options=self.options, input=new, baseline=old, where="logged rows")
-            )
-        if report.failed:
-            what = f"it is worse on {len(now)} logged rows: {headline(report)}"
+        """By the measures that evaluate shows first, each of which may lose `TOLERANCE`. Raises UserError."""
+        task = Task(self.task, self.options)
+        if self._measured is None or self._measured[0] != before:
+            self._measured = before, records_of(task, "before", Path("before"), before)
+        old, new = self._measured[1], records_of(task, "now", Path("now"), now)
+        spec = GateSpec(schema="gate_v1", task=self.task, name="reload", num_resamples=NUM_RESAMPLES)
+        checks = [
+            replace(one, check=msgspec.structs.replace(one.check, tolerance=TOLERANCE))
+            for one in resolve(spec, keys_of(new), "logged rows")
+        ]
+        changes, _ = compare_pairs(new, old, checks, spec)
+        told = []
+        for checked, change in zip(checks, changes, strict=True):
+            outcome, reason = judge(change, checked.rule(spec, change.baseline))
+            if outcome == "fails":
+                told.append(f"{checked.key.name} {change.baseline} before, {change.now} now: {reason}")
+        if told:
+            what = f"it is worse on {len(now)} logged rows: {'; '.join(told)}"
             raise UserError(what, remedy="the old model goes on answering; baton compare shows more")
-        return headline(report)
+        self._measured = now, new
+        return f"none of {len(checks)} measures is worse on {len(now)} rows"
 
 
 class _Named(msgspec.Struct):
@@ -129,7 +133,11 @@ class _Named(msgspec.Struct):
 
 
 def _ask(answerer: Answerer, examples: Sequence[Any]) -> list[Any]:
-    return [row for n in range(0, len(examples), CHUNK) for row in answerer.answer(examples[n : n + CHUNK])]
+    rows: list[Any] = []
+    while len(rows) < len(examples):
+        rows += answerer.answer(examples[len(rows) : len(rows) + CHUNK])
+        time.sleep(PAUSE_S)
+    return rows
 
 
 def _said(row: Any) -> bytes:

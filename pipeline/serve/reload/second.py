@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -23,22 +23,21 @@ def takes(key: str, share: float) -> bool:
     return number < share * 2**64
 
 
-class HasShadow(Protocol):
-    """What knows the model in the shadow, if there is one."""
-
-    def shadow(self) -> Answerer | None: ...
-
-
 class Shadow:
-    """Asks the model in the shadow what the other was asked, behind the answers, and logs its rows as its own."""
+    """Asks the model in the shadow what the other was asked, behind the answers, and logs its rows as its own.
 
-    def __init__(self, models: HasShadow, log: RequestLog | None, count: Callable[[ShadowEvent], None]) -> None:
-        self._models, self._log, self._count = models, log, count
+    ``model()`` is that model, None where there is no shadow.
+    """
+
+    def __init__(
+        self, model: Callable[[], Answerer | None], log: RequestLog | None, count: Callable[[ShadowEvent], None]
+    ) -> None:
+        self._model, self._log, self._count = model, log, count
         self._behind: Behind[tuple[str, Any, bytes]] | None = None
 
     def offer(self, client: str, example: Any, line: bytes) -> None:
         """An example, and the row that was answered. Costs nothing where there is no shadow."""
-        if self._models.shadow() is None:
+        if self._model() is None:
             return
         if self._behind is None:
             self._behind = Behind(self._ask, capacity=SHADOW_CAPACITY, name="shadow")
@@ -51,7 +50,7 @@ class Shadow:
             self._behind.close()
 
     def _ask(self, items: list[tuple[str, Any, bytes]]) -> None:
-        shadow = self._models.shadow()
+        shadow = self._model()
         for client, example, line in items if shadow else ():
             assert shadow is not None
             try:
@@ -67,5 +66,4 @@ class Shadow:
 
 def _said(line: bytes) -> dict[str, Any]:
     """What a row says, whoever says it."""
-    row: dict[str, Any] = msgspec.json.decode(line)
-    return {**row, "model": ""}
+    return {**msgspec.json.decode(line), "model": ""}

@@ -1,15 +1,12 @@
 """Where the models of a server come from: one file, or a name of a registry."""
 
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
 
 from pipeline.errors import UserError
-from pipeline.files.atomic import cannot_write
-from pipeline.files.hashes import sha256_file
+from pipeline.files.atomic import write_atomically
 from pipeline.registry.entry import Registry, Version
 from pipeline.registry.find import open_registry
 from pipeline.serve.settings import Settings
@@ -25,27 +22,6 @@ class Candidate:
     version: str
 
 
-class ModelSource(Protocol):
-    """Names models. All methods raise UserError: `RegistryUnreachable` where it may be there again later."""
-
-    def mark(self) -> str:
-        """Another text once another model is named; asked often."""
-
-    def find(self, asked: str | None) -> Candidate:
-        """The model that is named now, or the version or alias ``asked``."""
-
-    def versions(self) -> Sequence[Version]:
-        """All that could be asked for."""
-
-
-def source_of(settings: Settings, folder: Path) -> "FileSource | RegistrySource":
-    """What the settings name; copies of files lie in ``folder``. Raises UserError."""
-    if settings.model is not None:
-        return FileSource(settings.model, folder / "models")
-    assert settings.registry and settings.name, "the command sees to that"
-    return RegistrySource(open_registry(settings.registry), settings.name, settings.alias)
-
-
 class FileSource:
     """One inference_v1 file, which others may replace: what is opened is a copy in ``folder``, of this moment."""
 
@@ -53,11 +29,11 @@ class FileSource:
         self._path, self._folder = path, folder
 
     def mark(self) -> str:
-        """Of the file's identity, time and size."""
+        """Of the file's identity, time and size. Raises UserError when it is not there."""
         try:
             found = self._path.stat()
         except OSError as error:
-            raise UserError(f"cannot read the model file: {error.strerror}", where=str(self._path)) from error
+            raise _unreadable(self._path, error) from error
         return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
 
     def find(self, asked: str | None) -> Candidate:
@@ -65,17 +41,12 @@ class FileSource:
         if asked is not None:
             what, remedy = "a server of one file knows no versions", "baton serve --registry FOLDER --name NAME"
             raise UserError(what, where=asked, remedy=remedy)
-        beside = self._folder / f".{os.getpid()}.{os.urandom(4).hex()}.tmp"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self.mark()
-            shutil.copyfile(self._path, beside)
-            copy = beside.rename(self._folder / f"{sha256_file(beside)[:32]}.inference_v1")
-            os.utime(copy)
+            data = self._path.read_bytes()
         except OSError as error:
-            raise cannot_write(self._folder, error) from error
-        finally:
-            beside.unlink(missing_ok=True)
+            raise _unreadable(self._path, error) from error
+        copy = self._folder / f"{sha256(data).hexdigest()[:32]}.inference_v1"
+        write_atomically(copy, [data])
         kept = sorted(self._folder.glob("*.inference_v1"), key=lambda one: one.stat().st_mtime_ns)
         for old in kept[:-NUM_KEPT]:
             old.unlink(missing_ok=True)
@@ -104,3 +75,19 @@ class RegistrySource:
     def versions(self) -> Sequence[Version]:
         """All versions of the name, with their aliases."""
         return self._registry.versions(self._name)
+
+
+ModelSource = FileSource | RegistrySource
+"""Names models. All methods raise UserError: `RegistryUnreachable` where it may be there again later."""
+
+
+def source_of(settings: Settings, folder: Path) -> ModelSource:
+    """What the settings name; copies of files lie in ``folder``. Raises UserError."""
+    if settings.model is not None:
+        return FileSource(settings.model, folder / "models")
+    assert settings.registry and settings.name, "the command sees to that"
+    return RegistrySource(open_registry(settings.registry), settings.name, settings.alias)
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"cannot read the model file: {error.strerror}", where=str(path))

@@ -82,9 +82,7 @@ class State:
 
     def ask(self) -> None:
         """Ask the workers for a reload: one of them does it. Safe in the handler of a signal."""
-        beside = self.folder / f"{_ASKED}.{os.getpid()}"
-        beside.write_bytes(b"")
-        beside.replace(self.folder / _ASKED)
+        (self.folder / _ASKED).touch()
 
     def asked(self) -> tuple[int, int]:
         """Another one each time that a reload was asked for."""

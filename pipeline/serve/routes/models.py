@@ -1,20 +1,19 @@
 """The routes about models: which answers, which there are, another one, the one before, and a second one."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
+from pipeline.contract.serving import ModelIdentity
 from pipeline.errors import UserError
 from pipeline.registry.entry import Version
-from pipeline.serve.answers import ModelAnswer, describe_model
 from pipeline.serve.exchange import Exchange
-from pipeline.serve.http.message import Asked, Response, json_answer, json_body
-from pipeline.serve.http.openapi import Route
-from pipeline.serve.http.problems import Problem, decoded
+from pipeline.serve.http.message import Asked, Response, Route, json_answer, json_body
+from pipeline.serve.http.problems import decoded, no_model, refused
 from pipeline.serve.models import Models, Outcome
 from pipeline.serve.reload.state import Mode, Pointer, Refused
 
@@ -46,13 +45,24 @@ class SecondAnswer(Struct, frozen=True, kw_only=True):
     share: float | None = None
 
 
-class VersionAnswer(Struct, frozen=True, kw_only=True):
-    """A version of the registry."""
+class ModelAnswer(Struct, frozen=True, kw_only=True):
+    """A model: ``model`` is what its rows say; the hashes are those of its inference_v1 file.
 
+    ``trained`` is what the file says of its training, ``input`` and ``output`` what goes into the network and out.
+    """
+
+    task: str
     version: str
-    weights_hash: str | None
-    created_at: str | None
-    aliases: list[str]
+    model: str
+    weights_hash: str
+    brain_spec_hash: str
+    created_at: str
+    network: Mapping[str, Any]
+    trained: Mapping[str, Any]
+    input: Any = None
+    output: Any = None
+    request: str
+    answer: str
 
 
 class ModelsAnswer(Struct, frozen=True, kw_only=True):
@@ -62,7 +72,7 @@ class ModelsAnswer(Struct, frozen=True, kw_only=True):
     second: SecondAnswer
     previous: str | None
     refused: list[Refused]
-    versions: list[VersionAnswer]
+    versions: list[Version]
 
 
 class ModelRoutes:
@@ -72,50 +82,39 @@ class ModelRoutes:
         self._models, self._exchange = models, exchange
         self._reload = msgspec.json.Decoder(ReloadRequest)
         self._second = msgspec.json.Decoder(SecondRequest)
-
-    @property
-    def routes(self) -> list[Route]:
-        """What they are."""
-        return [
-            Route(method="GET", path="/v1/model", handler="model", summary="The model that answers.",
-                  answer=ModelAnswer),
-            Route(method="GET", path="/v1/models", handler="all_models", summary="All models that answer or could.",
-                  answer=ModelsAnswer),
-            Route(method="POST", path="/v1/model/reload", handler="reload",
-                  summary="Answer from another model, if it proves to be no worse.",
-                  request=ReloadRequest, answer=Outcome, problems=(409,)),
-            Route(method="POST", path="/v1/model/second", handler="second",
-                  summary="Let a second model answer some, or be asked in the shadow.",
-                  request=SecondRequest, answer=SecondAnswer, problems=(409,)),
-        ]  # fmt: skip
+        self.routes = [
+            Route("GET", "/v1/model", self.model, ModelAnswer),
+            Route("GET", "/v1/models", self.all_models, ModelsAnswer),
+            Route("POST", "/v1/model/reload", self.reload, Outcome, ReloadRequest, problems=(409,)),
+            Route("POST", "/v1/model/second", self.second, SecondAnswer, SecondRequest, problems=(409,)),
+        ]
 
     async def model(self, client: str, asked: Asked) -> Response:
-        """``GET /v1/model``."""
+        """The model that answers."""
         answerer = self._models.current()
         if answerer is None:
-            status, next = HTTPStatus.SERVICE_UNAVAILABLE, "GET /v1/models says what was refused"
-            raise Problem(status, "no_model", "there is no model yet", next=next, headers={"Retry-After": "1"})
-        return json_answer(describe_model(answerer.identity, self._exchange))
+            raise no_model("GET /v1/models says what was refused")
+        return json_answer(self._describe(answerer.identity))
 
     async def all_models(self, client: str, asked: Asked) -> Response:
-        """``GET /v1/models``. A registry that does not answer is no reason to say nothing."""
+        """All models that answer or could."""
         try:
-            versions = await asyncio.to_thread(self._models.versions)
-        except UserError:
+            versions = list(await asyncio.to_thread(self._models.versions))
+        except UserError:  # a registry that does not answer is no reason to say nothing
             versions = []
         pointer = self._models.pointer()
         return json_answer(
             ModelsAnswer(
-                models=[describe_model(one.identity, self._exchange) for one in self._models.serving()],
+                models=[self._describe(one.identity) for one in self._models.serving()],
                 second=_second(pointer),
                 previous=pointer.previous.version if pointer.previous else None,
                 refused=list(pointer.refused),
-                versions=[_version(one) for one in versions],
+                versions=versions,
             )
         )
 
     async def reload(self, client: str, asked: Asked) -> Response:
-        """``POST /v1/model/reload``. An empty body asks for what the server was started with."""
+        """Answer from another model, if it proves to be no worse."""
         body = await asked.read() if asked.header("content-length") == "0" else await json_body(asked)
         request = decoded(self._reload, body or b"{}")
         if request.roll_back:
@@ -123,9 +122,26 @@ class ModelRoutes:
         return json_answer(await _done(self._models.reload, request.model))
 
     async def second(self, client: str, asked: Asked) -> Response:
-        """``POST /v1/model/second``."""
+        """Let a second model answer some, or be asked in the shadow."""
         request = decoded(self._second, await json_body(asked))
         return json_answer(_second(await _done(self._models.set_second, request.model, request.mode, request.share)))
+
+    def _describe(self, identity: ModelIdentity) -> ModelAnswer:
+        about = dict(identity.metadata)
+        return ModelAnswer(
+            task=identity.task,
+            version=identity.version,
+            model=identity.model,
+            weights_hash=identity.weights_hash,
+            brain_spec_hash=identity.brain_spec_hash,
+            created_at=identity.created_at,
+            network=identity.brain_spec,
+            input=about.pop("input", None),
+            output=about.pop("output", None),
+            trained=about,
+            request=f"/openapi.json#/components/schemas/{self._exchange.body.__name__}",
+            answer=f"/openapi.json#/components/schemas/{self._exchange.prediction.__name__}",
+        )
 
 
 async def _done(work: Callable[..., Any], *arguments: Any) -> Any:
@@ -133,7 +149,7 @@ async def _done(work: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return await asyncio.to_thread(work, *arguments)
     except UserError as error:
-        raise Problem(HTTPStatus.CONFLICT, "reload_refused", error.what, where=error.where, next=error.remedy) from None
+        raise refused(error, HTTPStatus.CONFLICT, "reload_refused") from None
 
 
 def _second(pointer: Pointer) -> SecondAnswer:
@@ -141,9 +157,3 @@ def _second(pointer: Pointer) -> SecondAnswer:
     if second is None:
         return SecondAnswer()
     return SecondAnswer(version=second.target.version, mode=second.mode, share=second.share)
-
-
-def _version(one: Version) -> VersionAnswer:
-    return VersionAnswer(
-        version=one.version, weights_hash=one.weights_hash, created_at=one.created_at, aliases=list(one.aliases)
-    )

@@ -13,13 +13,11 @@ from pipeline.errors import UserError
 from pipeline.serve.answering import STICKY_HEADER, Answering, release
 from pipeline.serve.exchange import Exchange
 from pipeline.serve.http.limits import Limits
-from pipeline.serve.http.message import JSON_HEADERS, Asked, Response, json_answer
-from pipeline.serve.http.openapi import JSON, Route
-from pipeline.serve.http.problems import Problem
+from pipeline.serve.http.message import JSON_HEADERS, Asked, Response, Route, json_answer
+from pipeline.serve.http.problems import Problem, refused
 from pipeline.serve.open_inference.codec import LENGTH_HEADER, check, compress, decode, decompress, encode
 
 PREFIX = "/v2"
-_BINARY = "application/octet-stream"
 
 
 class OpenInference:
@@ -35,19 +33,17 @@ class OpenInference:
     @property
     def routes(self) -> list[Route]:
         """What they are. The protocol describes them; they are not in the server's own description."""
-        model = f"{PREFIX}/models/{self._name}"
         found = [
-            ("GET", PREFIX, "server", False),
-            ("GET", f"{PREFIX}/health/live", "live", True),
-            ("GET", f"{PREFIX}/health/ready", "ready", True),
+            Route("GET", PREFIX, self.server, is_hidden=True),
+            Route("GET", f"{PREFIX}/health/live", self.live, is_open=True, is_hidden=True),
+            Route("GET", f"{PREFIX}/health/ready", self.ready, is_open=True, is_hidden=True),
         ]
+        model = f"{PREFIX}/models/{self._name}"
         for path in (model, f"{model}/versions/*"):
-            found += [("GET", path, "metadata", False), ("GET", f"{path}/ready", "model_ready", True)]
-            found += [("POST", f"{path}/infer", "infer", False)]
-        return [
-            Route(method=method, path=path, handler=handler, summary="", answer=JSON, is_open=is_open, is_hidden=True)
-            for method, path, handler, is_open in found
-        ]
+            found.append(Route("GET", path, self.metadata, is_hidden=True))
+            found.append(Route("GET", f"{path}/ready", self.model_ready, is_open=True, is_hidden=True))
+            found.append(Route("POST", f"{path}/infer", self.infer, is_hidden=True))
+        return found
 
     async def server(self, client: str, asked: Asked) -> Response:
         """``GET /v2``."""
@@ -82,37 +78,36 @@ class OpenInference:
 
     async def infer(self, client: str, asked: Asked) -> Response:
         """``POST /v2/models/NAME/infer``."""
-        answerer = self._answerer(asked.path)
-        body, length = await asked.read(), asked.header(LENGTH_HEADER)
+        answerer, body = self._answerer(asked.path), await asked.read()
+        key = asked.header(STICKY_HEADER)
         try:
             whole = decompress(body, asked.header("content-encoding"), self._limits.max_body_bytes)
-            request, arrays = decode(whole, _number(length))
+            request, arrays = decode(whole, asked.header(LENGTH_HEADER))
             size = check(arrays, self._form.inputs, request)
             if size > self._limits.max_items:
                 raise UserError(f"a batch has up to {self._limits.max_items} items, not {size}", where="inputs")
             examples = self._form.to_examples(arrays, [self._new_id() for _ in range(size)])
+            answerer = answerer or self._answering.answerer(key or client or self._new_id())
+            rows = self._rows_of(await self._answering.answer(client, key, examples, answerer))
+            answers, version = self._form.from_predictions(rows), _version(answerer)
+            text, json_length = encode(request, answers, self._form.outputs, self._name, version)
         except UserError as error:
-            raise _invalid(error) from None
-        key = asked.header(STICKY_HEADER)
-        answerer = answerer or self._answering.answerer(key or client or self._new_id())
-        lines = await self._answering.answer(client, key, examples, answerer)
-        for line in lines:
-            if isinstance(line, Problem):
-                raise line
+            raise refused(error, HTTPStatus.BAD_REQUEST, "invalid") from None
+        data, encoding = compress(text, asked.header("accept-encoding"))
+        headers = list(JSON_HEADERS)
+        if json_length is not None:
+            headers = [("content-type", "application/octet-stream"), (LENGTH_HEADER, str(json_length))]
+        return HTTPStatus.OK, headers + ([("content-encoding", encoding)] if encoding else []), data
+
+    def _rows_of(self, lines: Sequence[bytes | Problem]) -> list[Any]:
+        """Rows, all of them answers: the protocol has no place for an item that fails. Raises Problem, UserError."""
+        if problem := next((line for line in lines if isinstance(line, Problem)), None):
+            raise problem
         rows = [self._rows.decode(line) for line in lines if isinstance(line, bytes)]
         failed = [row.error for row in rows if row.error]
         if failed:
-            raise _invalid(UserError(f"{len(failed)} of {len(rows)} items have no answer: {failed[0]}"))
-        answers, outputs = self._form.from_predictions(rows), self._form.outputs
-        try:
-            text, json_length = encode(request, answers, outputs, self._name, _version(answerer))
-        except UserError as error:
-            raise _invalid(error) from None
-        data, encoding = compress(text, asked.header("accept-encoding"))
-        headers = list(JSON_HEADERS) if json_length is None else [("content-type", _BINARY)]
-        headers += [(LENGTH_HEADER, str(json_length))] if json_length is not None else []
-        headers += [("content-encoding", encoding)] if encoding else []
-        return HTTPStatus.OK, headers, data
+            raise UserError(f"{len(failed)} of {len(rows)} items have no answer: {failed[0]}")
+        return rows
 
     def _answerer(self, path: str) -> Answerer | None:
         """The model of the version that a path names, None where it names none. Raises Problem: 404, 503."""
@@ -131,10 +126,8 @@ class OpenInference:
 def route_of(path: str) -> str:
     """A path as routes are found by: the version that one names is none of its own."""
     before, separator, rest = path.partition("/versions/")
-    if not separator:
-        return path
     _, slash, action = rest.partition("/")
-    return f"{before}/versions/*{slash}{action}"
+    return f"{before}/versions/*{slash}{action}" if separator else path
 
 
 def error_body(problem: Problem) -> bytes:
@@ -155,9 +148,7 @@ def json_form(exchange: Exchange) -> TensorForm:
         return [exchange.to_example(body, body.id or id) for body, id in zip(bodies, ids, strict=True)]
 
     def from_predictions(rows: Sequence[Any]) -> dict[str, NDArray[Any]]:
-        texts = np.empty(len(rows), object)
-        texts[:] = [msgspec.json.encode(row) for row in rows]
-        return {"answer": texts}
+        return {"answer": np.array([msgspec.json.encode(row) for row in rows], object)}
 
     return TensorForm(
         inputs=[TensorDescription("request", "BYTES", (-1,))],
@@ -170,15 +161,3 @@ def json_form(exchange: Exchange) -> TensorForm:
 def _version(answerer: Answerer) -> str:
     """What a registry numbers it, without its name."""
     return answerer.identity.version.rpartition("/")[2]
-
-
-def _number(header: str | None) -> int | None:
-    if header is None:
-        return None
-    if not (header.isascii() and header.isdecimal() and len(header) < 16):
-        raise UserError("this is no length", where=LENGTH_HEADER)
-    return int(header)
-
-
-def _invalid(error: UserError) -> Problem:
-    return Problem(HTTPStatus.BAD_REQUEST, "invalid", error.what, where=error.where, next=error.remedy)

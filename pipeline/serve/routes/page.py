@@ -3,8 +3,7 @@
 from http import HTTPStatus
 from pathlib import Path
 
-from pipeline.serve.http.message import Asked, Response
-from pipeline.serve.http.openapi import Route
+from pipeline.serve.http.message import Asked, Response, Route
 from pipeline.web.headers import HEADERS
 
 _FOLDER = Path(__file__).resolve().parents[1] / "page"
@@ -13,27 +12,21 @@ _FILES = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js"}
 
 
 class Page:
-    """Handlers of these routes. ``script`` is what the task shows its answers with."""
+    """Its routes, one for each file: no path of a request ever becomes one of the disk.
+
+    ``script`` is what the task shows its answers with.
+    """
 
     def __init__(self, script: Path | None) -> None:
-        self._files = {path: self._answer(_FOLDER / name) for path, name in _FILES.items()}
-        self._files["/task.js"] = self._answer(script) if script else self._made(".js", b"")
-
-    @property
-    def routes(self) -> list[Route]:
-        """A route for each file: no path of a request ever becomes one of the disk."""
-        return [
-            Route(method="GET", path=path, handler="file", summary="", answer="text/html", is_open=True, is_hidden=True)
-            for path in self._files
-        ]
+        self._files = {path: _answer(Path(name).suffix, (_FOLDER / name).read_bytes()) for path, name in _FILES.items()}
+        self._files["/task.js"] = _answer(".js", script.read_bytes() if script else b"")
+        self.routes = [Route("GET", path, self.file, is_open=True, is_hidden=True) for path in self._files]
 
     async def file(self, client: str, asked: Asked) -> Response:
         """``GET /`` and its files."""
         return self._files[asked.path]
 
-    def _answer(self, file: Path) -> Response:
-        return self._made(file.suffix, file.read_bytes())
 
-    def _made(self, suffix: str, content: bytes) -> Response:
-        lower = [(name.lower(), value) for name, value in HEADERS.items()]
-        return HTTPStatus.OK, [("content-type", f"{_TYPES[suffix]}; charset=utf-8"), *lower], content
+def _answer(suffix: str, content: bytes) -> Response:
+    lower = [(name.lower(), value) for name, value in HEADERS.items()]
+    return HTTPStatus.OK, [("content-type", f"{_TYPES[suffix]}; charset=utf-8"), *lower], content

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, Protocol
+from typing import Protocol
 
 from PIL import Image
 
@@ -15,7 +15,6 @@ from pipeline.errors import UserError
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import TokenLogprobs
 
-Finish = Literal["stop", "length"]
 # Why a record has no answer: the codes of rows whose status is "not_run". docs/detection.md says what each means.
 FAILURES = (
     "no_image", "multi_image_not_supported", "image_outside_root", "image_missing", "image_too_large",
@@ -24,7 +23,7 @@ FAILURES = (
     "server_malformed",
 )  # fmt: skip
 DETAIL_LENGTH = 300  # characters of an error's own words that a row keeps
-LOGPROB_DIGITS = 4
+_LOGPROB_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model wrote, verbatim but for the end-of-sequence token.
-
-    ``finish`` is "length" when the text was cut at ``max_new_tokens``.
-    """
+    """What a model wrote, verbatim but for the end-of-sequence token; ``cut`` where it reached ``max_new_tokens``."""
 
     text: str
-    finish: Finish = "stop"
+    cut: bool = False
     tokens: TokenLogprobs | None = None
+
+
+def token_logprobs(ends: list[int], logprobs: Iterable[float]) -> TokenLogprobs:
+    """Log probabilities as a row keeps them."""
+    return TokenLogprobs(ends=ends, logprobs=[round(value, _LOGPROB_DIGITS) for value in logprobs])
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Images that records name: looked up below one folder, and opened with limits, so that a file can only fail itself.
 
 Pixels are as stored. An orientation that the file's EXIF asks for is not applied, because width, height and coordinates
-of a record are of the image as it is stored; where they are not, the size differs, and the record says so.
+of a record are of the image as it is stored; where they are not, the size differs, and the record says so. Pixels of
+more than 8 bits are scaled by their range, or refused; never cut off.
 """
 
 import hashlib
@@ -13,15 +14,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.errors import UserError
-from pipeline.tasks.detection.pixels import UnknownRange, as_rgb, is_plain
 
 # What models take and people have. Formats that PIL hands to other programs (EPS to Ghostscript), and those whose
 # decoders few have looked at, are left out.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_EIGHT_BITS = ("1", "L", "P", "RGB", "RGBA", "RGBX", "RGBa", "LA", "PA", "CMYK", "YCbCr", "LAB", "HSV")  # or fewer
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
+_WHITE_IS_ZERO, _SIGNED = 0, 2
 
 
 class ImageError(Exception):
@@ -123,11 +128,10 @@ class ImageFolder:
                     raise ImageError("image_too_large", detail)
                 if opened.size != size:
                     raise ImageError("image_size_differs", _difference(name, opened, size))
-                return Picture(as_rgb(opened), data, Image.MIME.get(opened.format or "", "application/octet-stream"))
+                media_type = Image.MIME.get(opened.format or "", "application/octet-stream")
+                return Picture(_as_rgb(name, opened), data, media_type)
         except ImageError:
             raise
-        except UnknownRange as unknown:
-            raise ImageError("image_range_unknown", f"{name!r}: {unknown}; store it with 8 bits") from None
         except UnidentifiedImageError:
             raise ImageError("image_unreadable", f"{name!r} is no image of a known format") from None
         except Image.DecompressionBombError:
@@ -136,6 +140,39 @@ class ImageFolder:
             if "truncated" in str(error).lower():
                 raise ImageError("image_truncated", f"{name!r} ends before the image does") from None
             raise ImageError("image_unreadable", f"{name!r} cannot be decoded: {type(error).__name__}") from None
+
+
+def _as_rgb(name: str, image: Image.Image) -> Image.Image:
+    """The image in mode RGB. Transparency is dropped.
+
+    16 bits are divided by 257 and rounded, fewer bits of a TIFF file by their own range; floats are taken from 0 to 1.
+    Raises ImageError for floats beyond that, and for signed and 32-bit integers.
+    """
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
+    if _SIGNED in tags.get(_SAMPLE_FORMAT, ()) or (image.mode == "I" and image.format == "TIFF"):
+        raise _unknown_range(name, f"its pixels are integers of {bits} bits {_range(np.asarray(image))}")
+    if image.mode in _EIGHT_BITS:
+        return image.convert("RGB")
+    if image.mode != "F" and not image.mode.startswith("I"):
+        raise _unknown_range(name, f"its pixels are of mode {image.mode}")
+    values = np.asarray(image)
+    high = 1.0 if image.mode == "F" else 2.0**bits - 1.0  # integers of PNG and PPM are brought to 16 bits by PIL
+    if values.size and not (values.min() >= 0.0 and values.max() <= high):  # so for NaN
+        kind = "floats" if image.mode == "F" else "integers"
+        raise _unknown_range(name, f"its pixels are {kind} {_range(values)}, and 0 to {high:g} is what can be scaled")
+    scaled = np.rint(values * (255.0 / high)).astype(np.uint8)
+    if image.format == "TIFF" and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        scaled = 255 - scaled
+    return Image.fromarray(scaled).convert("RGB")
+
+
+def _unknown_range(name: str, what: str) -> ImageError:
+    return ImageError("image_range_unknown", f"{name!r}: {what}; store it with 8 bits")
+
+
+def _range(values: NDArray[np.generic]) -> str:
+    return f"from {values.min():g} to {values.max():g}" if values.size else "without any value"
 
 
 def _difference(name: str, opened: Image.Image, size: tuple[int, int]) -> str:
@@ -150,7 +187,7 @@ def shows_the_same(data: bytes) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            return orientation_of(opened) == 1 and is_plain(opened)
+            return orientation_of(opened) == 1 and opened.mode in _EIGHT_BITS
 
 
 def orientation_of(opened: Image.Image) -> int:

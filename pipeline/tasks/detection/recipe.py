@@ -9,17 +9,7 @@ from msgspec import Meta, Struct
 from pipeline.contract.parts import RecipePart
 from pipeline.tasks.detection.read_text.formats import PRESETS, Axes, Preset, SwappedCorners, TextFormat
 from schemas import recipe
-from schemas.recipe import (
-    Count,
-    CountOrZero,
-    NotNegative,
-    Positive,
-    Recipe,
-    Section,
-    Seed,
-    Share,
-    ShareBelowOne,
-)
+from schemas.recipe import Count, CountOrZero, NotNegative, Positive, Recipe, Section, Seed, Share, ShareBelowOne
 
 Confidence = Annotated[float, Meta(gt=0, lt=1)]
 Backend = Literal["own", "huggingface", "server", "replay"]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from pipeline.contract.parts import RecipePart
 from schemas import recipe
@@ -15,26 +15,28 @@ Epsilon = Annotated[float, Meta(gt=0, le=1)]  # spread geometrically, so never 0
 Confidence = Annotated[float, Meta(gt=0, lt=1)]
 
 
-class FeedForward(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="feedforward"):
-    """Plain multilayer perceptron Q-network."""
+class Style(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all hidden layers of a network share."""
 
-    hidden: tuple[Count, ...] = (256, 256)
     activation: Activation = "relu"
     layer_norm: bool = True
     dropout: ShareBelowOne = 0.0
 
 
-class Dueling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="dueling"):
+class FeedForward(Style, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="feedforward"):
+    """Plain multilayer perceptron Q-network."""
+
+    hidden: tuple[Count, ...] = (256, 256)
+
+
+class Dueling(Style, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="dueling"):
     """Shared trunk, then a value and an advantage stream (Wang et al. 2016)."""
 
     hidden: tuple[Count, ...] = (256, 256)
     stream: tuple[Count, ...] = (128,)
-    activation: Activation = "relu"
-    layer_norm: bool = True
-    dropout: ShareBelowOne = 0.0
 
 
-class Recurrent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="recurrent"):
+class Recurrent(Style, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="recurrent"):
     """Observation encoder, one LSTM or GRU layer, Q head (Hausknecht and Stone 2015; stored state as in R2D2)."""
 
     encoder: tuple[Count, ...] = (128,)
@@ -42,9 +44,6 @@ class Recurrent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, t
     hidden_size: Count = 128
     head: tuple[Count, ...] = (128,)
     dueling: bool = True
-    activation: Activation = "relu"
-    layer_norm: bool = True
-    dropout: ShareBelowOne = 0.0
 
 
 class PlaceMemory(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,7 +53,7 @@ class PlaceMemory(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     hidden_size: Count = 16
 
 
-class Places(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="places"):
+class Places(Style, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="places"):
     """One small network shared over the places; a trunk on the rest of the observation gates how their outputs mix.
 
     Needs an encoding with a block per place ("places" or "memory"). ``memory`` adds a recurrent cell per place.
@@ -66,13 +65,10 @@ class Places(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     head: tuple[Count, ...] = (128,)
     dueling: bool = True
     memory: PlaceMemory | None = None
-    activation: Activation = "relu"
-    layer_norm: bool = True
-    dropout: ShareBelowOne = 0.0
 
 
 class RecurrentSpatial(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="recurrent_spatial"
+    Style, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="recurrent_spatial"
 ):
     """Convolutions over the cells, a layer each for position, meters and place underfoot, then LSTM, LayerNorm, Q head.
 
@@ -85,9 +81,6 @@ class RecurrentSpatial(
     hidden_size: Count = 256
     head: tuple[Count, ...] = (128,)
     dueling: bool = False
-    activation: Activation = "relu"
-    layer_norm: bool = True
-    dropout: ShareBelowOne = 0.0
 
 
 Network = FeedForward | Dueling | Recurrent | Places | RecurrentSpatial

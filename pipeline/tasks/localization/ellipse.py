@@ -6,7 +6,6 @@ A Gaussian has the probability p within the ellipse at sqrt(-2 ln(1 - p)) standa
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,21 +28,17 @@ def scale(probability: float) -> float:
 SCALES = tuple(map(scale, PROBABILITIES))
 
 
-class Axes(NamedTuple):
-    """Standard deviations along both axes of a Gaussian, and the direction of the major one.
-
-    ``azimuth_deg`` is clockwise from north, in [0, 180), and 0 where the axes are equal. A Gaussian is degenerate where
-    its minor axis has no length or its axes are equal.
-    """
-
-    major_m: float
-    minor_m: float
-    azimuth_deg: float
-    degenerate: bool
+def are_covariances(covariances: ArrayLike) -> NDArray[np.bool_]:
+    """Which of ``covariances`` [..., 3] are finite and have no negative variance in any direction: [...]."""
+    east, both, north = np.moveaxis(np.asarray(covariances, np.float64), -1, 0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        major = (east + north) / 2 + np.hypot((east - north) / 2, both)
+        return np.asarray(np.isfinite(major) & (east + north - major >= -ROUNDING * major))
 
 
-def axes(covariance: Covariance) -> Axes:
-    """The axes of a covariance (east east, east north, north north), in square metres.
+def ellipses(covariance: Covariance, scales: Sequence[float] = SCALES) -> tuple[Ellipse, ...]:
+    """The ellipses of a covariance (east east, east north, north north) in square metres, one for each of
+    `PROBABILITIES`. ``scales`` are how many standard deviations they reach, where it is not a Gaussian that has it.
 
     Raises UserError where it is not finite, or has a negative variance in some direction. It is not changed to fit.
     """
@@ -59,35 +54,13 @@ def axes(covariance: Covariance) -> Axes:
         )
     equal = radius <= ROUNDING * major
     azimuth = 0.0 if equal else math.degrees(math.atan2(both, -difference) / 2) % 180
-    return Axes(
-        major_m=math.sqrt(major),
-        minor_m=math.sqrt(max(minor, 0.0)),
-        azimuth_deg=0.0 if azimuth >= 180 else azimuth,  # -1e-20 % 180 is 180
-        degenerate=equal or minor <= ROUNDING * major,
-    )
-
-
-def are_covariances(covariances: ArrayLike) -> NDArray[np.bool_]:
-    """Which of ``covariances`` [..., 3] are finite and have no negative variance in any direction: [...]."""
-    east, both, north = np.moveaxis(np.asarray(covariances, np.float64), -1, 0)
-    with np.errstate(invalid="ignore", over="ignore"):
-        major = (east + north) / 2 + np.hypot((east - north) / 2, both)
-        return np.asarray(np.isfinite(major) & (east + north - major >= -ROUNDING * major))
-
-
-def ellipses(covariance: Covariance, scales: Sequence[float] = SCALES) -> tuple[Ellipse, ...]:
-    """The ellipses of a prediction, one for each of `PROBABILITIES`. Raises UserError as `axes`.
-
-    ``scales`` are how many standard deviations they reach, where it is not a Gaussian that has this covariance.
-    """
-    found = axes(covariance)
     return tuple(
         Ellipse(
             probability=probability,
-            semi_major_m=found.major_m * reach,
-            semi_minor_m=found.minor_m * reach,
-            azimuth_deg=found.azimuth_deg,
-            degenerate=found.degenerate,
+            semi_major_m=math.sqrt(major) * reach,
+            semi_minor_m=math.sqrt(max(minor, 0.0)) * reach,
+            azimuth_deg=0.0 if azimuth >= 180 else azimuth,  # -1e-20 % 180 is 180
+            degenerate=equal or minor <= ROUNDING * major,
         )
         for probability, reach in zip(PROBABILITIES, scales, strict=True)
     )

@@ -20,13 +20,10 @@ from pipeline.follow.scene import (
 )
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
-from pipeline.tasks.localization.rows import Ellipse, Episode, Measurement, Prediction
+from pipeline.tasks.localization.rows import Degrees, Ellipse, Episode, Prediction, fix_of, place_of
 
 _SHOWN = 0.68  # the ellipse that is drawn
 _MARGIN = 0.1  # of the map beyond what must be seen
-Degrees = tuple[float, float]
-"""Latitude and longitude."""
-
 _TONES: tuple[Tone, ...] = ("hue1", "hue2", "hue3", "hue4", "hue5", "hue6", "hue7")
 
 
@@ -47,7 +44,7 @@ def scene(moment: Moment) -> Scene:
         frame=moment.frame,
         headline=(f"step {episode.step:,}", f"loss {episode.loss:.3f}"),
         picture=map_of(episode.fixes),
-        readings=(Readings("error", tuple(_reading(*one) for one in zip(episode.fixes, _TONES, strict=False))),),
+        readings=(Readings("error", tuple(map(_reading, episode.fixes, _TONES))),),
         trend=Trend("loss", losses, high=max((0.0, *losses)), decimals=2),
         legend=(
             (Words("•"), Words(f" a fix, and its {_SHOWN:.0%} ellipse", "muted")),
@@ -78,14 +75,16 @@ class _Map:
 
 def map_of(fixes: Sequence[Prediction]) -> Plane:
     """Receivers, truths, fixes and ellipses, north above."""
-    receivers = {one.receiver: place for fix in fixes for one in fix.measurements if (place := _place(one)) is not None}
-    places = [*receivers.values(), *(place for fix in fixes for place in (_truth(fix), _fix(fix)) if place is not None)]
+    heard = [one for row in fixes for one in row.measurements]
+    receivers = {one.receiver: place for one in heard if (place := place_of(one)) is not None}
+    told = [place for row in fixes for place in (place_of(row), fix_of(row)) if place is not None]
+    places = [*receivers.values(), *told]
     if not places:
         return Plane(width=1.0, height=1.0)
     chart = _Map(places)
     outlines = [Outline(points=chart.points(place), kind="point", tone="muted") for place in receivers.values()]
     for row, tone in zip(fixes, _TONES, strict=False):
-        fix, truth = _fix(row), _truth(row)
+        fix, truth = fix_of(row), place_of(row)
         if fix is not None:
             outlines.append(Outline(points=chart.points(fix), kind="point", tone=tone))
             shown = [one for one in row.ellipses if one.probability == _SHOWN]
@@ -94,18 +93,6 @@ def map_of(fixes: Sequence[Prediction]) -> Plane:
             outlines.append(Outline(points=chart.points(truth), kind="point", tone=tone, dashed=True))
     size = Words(f"{chart.width:.0f} x {chart.height:.0f} km", "muted")
     return Plane(title=(size,), width=chart.width, height=chart.height, outlines=tuple(outlines))
-
-
-def _place(one: Measurement) -> Degrees | None:
-    return None if one.latitude is None or one.longitude is None else (one.latitude, one.longitude)
-
-
-def _truth(row: Prediction) -> Degrees | None:
-    return None if row.latitude is None or row.longitude is None else (row.latitude, row.longitude)
-
-
-def _fix(row: Prediction) -> Degrees | None:
-    return None if row.fix_latitude is None or row.fix_longitude is None else (row.fix_latitude, row.fix_longitude)
 
 
 def _radii(ellipse: Ellipse) -> Floats:
@@ -118,7 +105,7 @@ def _radii(ellipse: Ellipse) -> Floats:
 
 def _reading(row: Prediction, tone: Tone) -> Reading:
     """How far off a fix is; the bar is full at what 95 in 100 are within."""
-    fix, truth = _fix(row), _truth(row)
+    fix, truth = fix_of(row), place_of(row)
     error_km = 0.0 if fix is None or truth is None else float(geo.distance_m(truth, fix)) / 1000.0
     most_km = max((one.semi_major_m / 1000.0 for one in row.ellipses), default=1.0)
     return Reading(name=row.id, value=error_km, high=most_km, unit="km", tone=tone, warning=error_km > most_km)

@@ -18,7 +18,7 @@ from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
 from pipeline.tasks.localization.ellipse import PROBABILITIES, SCALES, are_covariances, ellipses
 from pipeline.tasks.localization.geo import place_at
-from pipeline.tasks.localization.rows import Component, Covariance, Prediction
+from pipeline.tasks.localization.rows import Component, Covariance, Prediction, fix_of
 
 NUM_POINTS = 512  # of each component, for regions: see `region`
 NUM_POINTS_OF_ELLIPSES = 128  # of each component: see `ellipse_scales`
@@ -109,7 +109,7 @@ def region(mixtures: Mixtures, points: ArrayLike) -> Floats:
     several = np.flatnonzero(~one)
     for start in range(0, len(several), NUM_TOGETHER):
         chunk = several[start : start + NUM_TOGETHER]
-        found[chunk] = _region_of_several(mixtures[chunk], points[chunk], NUM_POINTS)
+        found[chunk] = _region_of_several(mixtures[chunk], points[chunk])
     return found
 
 
@@ -126,13 +126,12 @@ def _squared_distance(offsets: Floats, covariances: Floats) -> Floats:
     return np.asarray((c * east**2 - 2 * b * east * north + a * north**2) / (a * c - b * b))
 
 
-def _region_of_several(mixtures: Mixtures, points: Floats, num_points: int) -> Floats:
+def _region_of_several(mixtures: Mixtures, points: Floats) -> Floats:
     limit = log_density(mixtures, points)
-    sample = _spiral(num_points)
     found = np.zeros(len(mixtures))
     for k in range(mixtures.weights.shape[1]):
         factors = _cholesky(mixtures.covariances[:, k])
-        places = mixtures.means[:, None, k] + np.einsum("nij,mj->nmi", factors, sample)
+        places = mixtures.means[:, None, k] + np.einsum("nij,mj->nmi", factors, _spiral(NUM_POINTS))
         likelier = log_density(mixtures, places) > limit[:, None]
         found += mixtures.weights[:, k] * likelier.mean(axis=1)
     return found
@@ -180,11 +179,7 @@ def told(
 
 
 def _told(
-    parts: Sequence[Part],
-    fix: Sequence[float],
-    centre: Sequence[float],
-    whole: Covariance,
-    scales: Sequence[float],
+    parts: Sequence[Part], fix: Sequence[float], centre: Sequence[float], whole: Covariance, scales: Sequence[float]
 ) -> dict[str, Any]:
     latitude, longitude, covariance = _placed(fix, whole, centre)
     components = [_component(part[0], *_placed(part[1:3], part[3:], centre)) for part in parts if part[0] > 0]
@@ -230,13 +225,11 @@ def of_predictions(predictions: Sequence[Prediction]) -> tuple[Mixtures, Floats]
     weights = np.zeros((len(predictions), num))
     covariances = np.tile([1.0, 0.0, 1.0], (len(predictions), num, 1))
     for n, p in enumerate(predictions):
-        if p.fix_latitude is None or p.fix_longitude is None or p.covariance_m2 is None:
+        fix = fix_of(p)
+        if fix is None or p.covariance_m2 is None:
             raise UserError("a prediction has neither a fix with its covariance nor an error", where=f"record {p.id!r}")
-        fixes[n] = p.fix_latitude, p.fix_longitude
-        places[n] = fixes[n]
-        parts = p.components or (
-            Component(weight=1, latitude=fixes[n, 0], longitude=fixes[n, 1], covariance_m2=p.covariance_m2),
-        )
+        fixes[n] = places[n] = fix
+        parts = p.components or (_component(1.0, *fix, p.covariance_m2),)
         weights[n, : len(parts)] = [c.weight for c in parts]
         covariances[n, : len(parts)] = [c.covariance_m2 for c in parts]
         places[n, : len(parts)] = [(c.latitude, c.longitude) for c in parts]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
+from pipeline.tasks.localization.measured import Measured
 from pipeline.tasks.localization.world.propagation import SPEED_M_PER_NS
 
 _STEPS = 8  # of Levenberg and Marquardt; from the closed form on, most need four
@@ -37,8 +38,7 @@ class Arrivals:
     altitude_m: Floats
 
 
-@dataclass(frozen=True)
-class Solutions:
+class Solutions(NamedTuple):
     """``places`` [B, C, 2] in degrees, ``cost`` [B, C] (sum of weighted squares), ``residual_m`` [B, C, R] (measured
     less calculated, of all receivers), ``information`` [B, C, 3] (east east, east north, north north, per square
     metre)."""
@@ -49,25 +49,23 @@ class Solutions:
     information: Floats
 
 
-def arrivals(
-    places: Floats, heard: NDArray[np.bool_], arrival_ns: Floats, sigma_ns: Floats, altitude_m: Floats
-) -> Arrivals:
-    """From receivers ``places`` [B, R, 3] (degrees, degrees, metres); an unknown height is that of the receivers."""
-    used = heard & np.isfinite(arrival_ns) & np.isfinite(sigma_ns) & np.isfinite(places).all(-1)
+def arrivals(heard: Measured) -> Arrivals:
+    """Of the receivers that have a time; an unknown height is theirs on average."""
+    used = heard.timed
     num = np.maximum(used.sum(1, keepdims=True), 1)
-    filled = np.where(used[..., None], places, 0.0)
+    filled = np.where(used[..., None], heard.places, 0.0)
     first = np.take_along_axis(filled[..., 1], used.argmax(1)[:, None], axis=1)
     longitudes = first + (filled[..., 1] - first + 180.0) % 360.0 - 180.0  # without a jump at the antimeridian
     filled[..., 1] = np.where(used, longitudes, 0.0)
     middle = filled.sum(1) / num
     filled = np.where(used[..., None], filled, middle[:, None])
-    first = np.where(used, arrival_ns, np.inf).min(1, keepdims=True)
+    first = np.where(used, heard.arrival_ns, np.inf).min(1, keepdims=True)
     return Arrivals(
         receivers=geo.to_cartesian(filled[..., :2], filled[..., 2]),
-        range_m=np.where(used, SPEED_M_PER_NS * (arrival_ns - np.where(np.isfinite(first), first, 0.0)), 0.0),
-        weight=np.where(used, 1.0 / (SPEED_M_PER_NS * np.where(used, sigma_ns, 1.0)) ** 2, 0.0),
+        range_m=np.where(used, SPEED_M_PER_NS * (heard.arrival_ns - np.where(np.isfinite(first), first, 0.0)), 0.0),
+        weight=np.where(used, 1.0 / (SPEED_M_PER_NS * np.where(used, heard.sigma_ns, 1.0)) ** 2, 0.0),
         centre=middle[:, :2],
-        altitude_m=np.where(np.isfinite(altitude_m), altitude_m, middle[:, 2]),
+        altitude_m=np.where(np.isfinite(heard.altitude_m), heard.altitude_m, middle[:, 2]),
     )
 
 
@@ -152,7 +150,8 @@ class _Look(NamedTuple):
 
 def _look(heard: Arrivals, places: Floats, weight: Floats, cauchy: bool) -> _Look:
     """``weight`` is [R, B, C]."""
-    away = _away(heard, places)
+    source = geo.to_cartesian(places, heard.altitude_m[:, None])
+    away = [source[..., axis] - heard.receivers[..., axis].T[:, :, None] for axis in range(3)]  # [R, B, C] each
     ranges = np.sqrt(away[0] ** 2 + away[1] ** 2 + away[2] ** 2)
     difference = heard.range_m.T[:, :, None] - ranges
     used, residual = weight, _centred(difference, weight)
@@ -173,13 +172,6 @@ def _look(heard: Arrivals, places: Floats, weight: Floats, cauchy: bool) -> _Loo
     return _Look(
         cost, residual, information, np.stack([(pulled_east * residual).sum(0), (pulled_north * residual).sum(0)])
     )
-
-
-def _away(heard: Arrivals, places: Floats) -> tuple[Floats, Floats, Floats]:
-    """From receivers to places: x, y and z, [R, B, C] each."""
-    source = geo.to_cartesian(places, heard.altitude_m[:, None])
-    x, y, z = (source[..., axis] - heard.receivers[..., axis].T[:, :, None] for axis in range(3))
-    return x, y, z
 
 
 def _centred(values: Floats, weight: Floats) -> Floats:

@@ -12,6 +12,8 @@ from pipeline.contract.parts import RowsPart
 from schemas import rows
 
 Covariance = tuple[float, float, float]
+Degrees = tuple[float, float]
+"""Latitude and longitude."""
 
 
 class Measurement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,6 +100,16 @@ class Prediction(rows.Prediction, frozen=True, kw_only=True, forbid_unknown_fiel
     covariance_m2: Covariance | None = None
     components: tuple[Component, ...] = ()
     ellipses: tuple[Ellipse, ...] = ()
+
+
+def place_of(one: Measurement | Example | Prediction) -> Degrees | None:
+    """Where a receiver stands, or where a transmitter truly is; None where nobody knows it."""
+    return None if one.latitude is None or one.longitude is None else (one.latitude, one.longitude)
+
+
+def fix_of(row: Prediction) -> Degrees | None:
+    """Where the model says that it is."""
+    return None if row.fix_latitude is None or row.fix_longitude is None else (row.fix_latitude, row.fix_longitude)
 
 
 class Progress(rows.Progress, frozen=True, kw_only=True, forbid_unknown_fields=True):

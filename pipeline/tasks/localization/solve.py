@@ -4,14 +4,14 @@ Starts are both solutions of the closed form: of all receivers and, for Cauchy's
 nearest minimum is found (`multilateration`); the one that explains the times best is the answer.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from pipeline.stats import Floats
 from pipeline.tasks.localization.geo import to_cartesian
-from pipeline.tasks.localization.heard import Heard
+from pipeline.tasks.localization.measured import Measured
 from pipeline.tasks.localization.multilateration import Arrivals, arrivals, closed_form, least_squares
 
 Loss = Literal["squares", "cauchy"]
@@ -24,8 +24,7 @@ _NEVER = 1e12  # squared dB: behind all that explain the times alike
 _NUM_TOGETHER = 512  # records
 
 
-@dataclass(frozen=True)
-class Solutions:
+class Solutions(NamedTuple):
     """Of N records up to S places each, the best first; NaN where there is none.
 
     ``places`` [N, S, 2] in degrees, ``covariances`` [N, S, 3] in square metres (of the linearised problem), ``costs``
@@ -37,27 +36,25 @@ class Solutions:
     costs: Floats
 
 
-def multilaterate(heard: Heard, loss: Loss) -> Solutions:
+def multilaterate(heard: Measured, loss: Loss) -> Solutions:
     """The places that explain the times of each record best. None where fewer than three receivers have one.
 
     The height of the transmitter is that of the record, or the mean height of its receivers where there is none.
     """
-    num = 2 if loss == "squares" else 2 + 2 * heard.arrival_ns.shape[1]
-    found = Solutions(
-        np.full((len(heard), num, 2), np.nan), np.full((len(heard), num, 3), np.nan), np.full((len(heard), num), np.inf)
-    )
+    shape = len(heard), 2 if loss == "squares" else 2 + 2 * heard.arrival_ns.shape[1]
+    found = Solutions(np.full((*shape, 2), np.nan), np.full((*shape, 3), np.nan), np.full(shape, np.inf))
     solvable = np.flatnonzero(heard.timed.sum(axis=1) >= LEAST_HEARD)
     for start in range(0, len(solvable), _NUM_TOGETHER):
         chunk = solvable[start : start + _NUM_TOGETHER]
-        part = _solved(heard[chunk], loss)
-        found.places[chunk], found.covariances[chunk], found.costs[chunk] = part.places, part.covariances, part.costs
+        for column, part in zip(found, _solved(heard[chunk], loss), strict=True):
+            column[chunk] = part
     return found
 
 
-def information(heard: Heard, places: Floats) -> Floats:
+def information(heard: Measured, places: Floats) -> Floats:
     """What the times of N records say of ``places`` [N, 2], the moment of emission unknown: Fisher's information as
     [N, 3] (east east, east north, north north), per square metre. Its inverse is the bound of Cramer and Rao."""
-    problem = _arrivals(heard)
+    problem = arrivals(heard)
     return least_squares(problem, places[:, None], problem.weight[:, None] > 0, num_steps=0).information[:, 0]
 
 
@@ -69,13 +66,8 @@ def inverse(matrices: Floats) -> Floats:
     return np.asarray(np.stack([c, -b, a], axis=-1) / np.where(usable, determinant, np.nan)[..., None])
 
 
-def _arrivals(heard: Heard) -> Arrivals:
-    places = np.concatenate([heard.places, heard.altitude_m[..., None]], axis=-1)
-    return arrivals(places, heard.timed, heard.arrival_ns, heard.sigma_ns, heard.source_altitude_m)
-
-
-def _solved(heard: Heard, loss: Loss) -> Solutions:
-    problem, timed = _arrivals(heard), heard.timed[:, None]
+def _solved(heard: Measured, loss: Loss) -> Solutions:
+    problem, timed = arrivals(heard), heard.timed[:, None]
     believed = timed
     if loss == "cauchy":
         others = timed & ~np.eye(timed.shape[-1], dtype=np.bool_)
@@ -98,7 +90,7 @@ def _solved(heard: Heard, loss: Loss) -> Solutions:
     )
 
 
-def _order(heard: Heard, problem: Arrivals, places: Floats, costs: Floats) -> np.ndarray:
+def _order(heard: Measured, problem: Arrivals, places: Floats, costs: Floats) -> np.ndarray:
     """The order of places [N, S], the best first.
 
     Of those that explain the times alike - three receivers give two branches of a hyperbola - the one is first that

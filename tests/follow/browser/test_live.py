@@ -20,6 +20,7 @@ from pipeline.follow.feed import Feed, Opened
 from pipeline.follow.scene import FollowPart, Moment, Scene, Words
 from tests.follow import toy
 
+LARGEST = 20_000  # bytes of a message, where a test says so
 made: list[tuple[str, int]] = []
 where: set[int] = set()
 
@@ -31,7 +32,7 @@ def scene(moment: Moment) -> Scene:
     if moment.episode.id == "bad":
         raise IndexError("nobody thought of it")
     if moment.episode.id == "huge":
-        return Scene(frame=moment.frame, notes=tuple(toy.prose(Words("x")) for _ in range(MAX_MESSAGE_BYTES // 20)))
+        return Scene(frame=moment.frame, notes=tuple(toy.prose(Words("x")) for _ in range(LARGEST // 20)))
     return toy.PART.scene(moment)
 
 
@@ -137,7 +138,10 @@ async def test_an_episode_of_one_frame_is_whole_with_its_head(tmp_path: Path) ->
     assert len(await whole(reel(live, 0))) == 1
 
 
-async def test_an_episode_that_cannot_be_made_is_told_and_others_are(tmp_path: Path) -> None:
+async def test_an_episode_that_cannot_be_made_is_told_and_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browser_reel, "MAX_MESSAGE_BYTES", LARGEST)
     live = Live(opened(tmp_path / "file", ["bad", "huge", "a"]))
     read(live)
     bad, huge, good = (reel(live, number) for number in range(3))

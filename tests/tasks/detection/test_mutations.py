@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.tasks.detection.mutations import Mutant
 
-NUM = 200
+NUM = 100
 
 
 def test_no_damaged_file_ends_as_a_bug(tmp_path: Path) -> None:

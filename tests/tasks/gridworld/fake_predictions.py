@@ -41,7 +41,7 @@ def fake_predictions(fake: Fake) -> list[GridworldPrediction]:
     town.reset(seeds, fake.multiplier)
     tally = Tally(count, REWARDS)
     recorder = Recorder(np.arange(min(fake.num_traces, count)), town.level.cap, len(REWARDS))
-    act, rules = POLICIES[fake.policy].act, tables(town.level)
+    act, rules = POLICIES[fake.policy], tables(town.level)
     for step in range(town.level.cap):
         played = ~town.finished
         if not played.any():

@@ -7,7 +7,7 @@ from scipy import optimize
 
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
-from pipeline.tasks.localization.heard import Heard, heard_of
+from pipeline.tasks.localization.measured import heard_of
 from pipeline.tasks.localization.rows import Example, Measurement
 from pipeline.tasks.localization.solve import Loss, information, inverse, multilaterate
 from pipeline.tasks.localization.world.propagation import SPEED_M_PER_NS
@@ -53,7 +53,7 @@ def test_exact_times_give_the_exact_place(loss: Loss, centre: tuple[float, float
 def test_it_is_the_least_squares_of_scipy() -> None:
     example, truth = record((45.0, 8.0), (20e3, 5e3), 6, (150.0, -80.0, 60.0, 0.0, -200.0))
     heard = heard_of([example])
-    receivers = geo.to_cartesian(heard.places[0], heard.altitude_m[0])
+    receivers = geo.to_cartesian(heard.places[0, :, :2], heard.places[0, :, 2])
 
     def residuals(unknown: Floats) -> Floats:
         ways = np.linalg.norm(geo.to_cartesian(unknown[:2], 10.0) - receivers, axis=1)
@@ -123,6 +123,6 @@ def test_no_direction_is_known_of_receivers_in_one_place() -> None:
 
 def test_missing_measurements_are_missing() -> None:
     example = Example(id="a", measurements=(Measurement(receiver="r", level_dbm=-80.0),))
-    heard: Heard = heard_of([example, Example(id="b", measurements=())])
+    heard = heard_of([example, Example(id="b", measurements=())])
     assert not heard.placed.any() and not heard.timed.any()
     assert heard.level_dbm[0, 0] == -80 and np.isnan(heard.level_dbm[1, 0])

@@ -26,18 +26,18 @@ class Categories:
 
     def __init__(self, entries: Sequence[Entry], first_id: int = 1) -> None:
         self._first_id = first_id
-        self.entries = [dict(entry) for entry in entries]
-        self._names: dict[int | str, str] = {entry["id"]: entry["name"] for entry in entries}
+        self.entries: list[Entry] = []
+        self._names: dict[int | str, str] = {}
         self._exact: dict[str, int | str] = {}
         self._folded: dict[str, int | str] = {}
-        for entry in self.entries:
-            self._learn(entry["id"], entry["name"])
+        for entry in entries:
+            self._add(dict(entry))
 
     def keep(self, category: int | str, desc: str) -> int | str:
         """The id that a converted object brings along. Raises UserError when it means another class here."""
         name = self._names.get(category)
         if name is None:
-            self._add(category, desc)
+            self._add({"id": category, "name": desc})
         elif name != desc:
             what = f"category {category} is {desc!r} in a row, and {name!r} elsewhere"
             raise UserError(what, remedy="convert rows of one file at a time, with the categories of that file")
@@ -48,7 +48,7 @@ class Categories:
         for table, key in ((self._exact, desc), (self._folded, fold(desc))):
             if key in table:
                 return table[key]
-        return self._add(self._next(), desc)
+        return self._add({"id": self._next(), "name": desc})
 
     def _next(self) -> int | str:
         """An id behind the last, and of the type that the others have."""
@@ -56,15 +56,13 @@ class Categories:
         number = max(numbers, default=self._first_id - 1) + 1
         return str(number) if any(isinstance(id, str) for id in self._names) else number
 
-    def _add(self, category: int | str, name: str) -> int | str:
-        self.entries.append({"id": category, "name": name})
-        self._learn(category, name)
+    def _add(self, entry: Entry) -> int | str:
+        category: int | str = entry["id"]
+        self.entries.append(entry)
+        self._names[category] = entry["name"]
+        self._exact.setdefault(entry["name"], category)
+        self._folded.setdefault(fold(entry["name"]), category)
         return category
-
-    def _learn(self, category: int | str, name: str) -> None:
-        self._names[category] = name
-        self._exact.setdefault(name, category)
-        self._folded.setdefault(fold(name), category)
 
 
 def to_documents(records: Sequence[Record], header: Entry | None = None) -> tuple[Entry, list[Entry]]:

@@ -2,13 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pipeline.tasks.detection.rows import (
-    CoordMode,
-    DetectionExample,
-    DetectionPrediction,
-    PredictedObject,
-    TrueObject,
-)
+from pipeline.tasks.detection.rows import CoordMode, DetectionExample, DetectionPrediction, PredictedObject, TrueObject
 
 Record = DetectionExample | DetectionPrediction
 Thing = TrueObject | PredictedObject

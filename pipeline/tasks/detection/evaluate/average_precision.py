@@ -39,7 +39,7 @@ from pipeline.tasks.detection.recipe import SizeRanges
 RECALLS: Floats = np.linspace(0.0, 1.00, int(np.round((1.00 - 0.0) / 0.01)) + 1, endpoint=True)
 OF_COCO = SizeRanges()
 MAX_DETECTIONS = 100  # of one class in one image; the rest does not count (COCO)
-MIN_CASES = 8  # of a thread
+MIN_CASES = 2  # of a thread
 _MENDED_BY_MOVING = ("localisation", "classification")
 AT_50, AT_75 = 0, 5  # indices of COCO_IOUS
 

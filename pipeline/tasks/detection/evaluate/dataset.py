@@ -14,7 +14,6 @@ from pipeline.errors import UserError
 from pipeline.files import Unkept, gc_paused
 from pipeline.stats import Floats
 from pipeline.tasks.detection import geometry
-from pipeline.tasks.detection.evaluate import kernels
 from pipeline.tasks.detection.evaluate.kernels import Ints
 from pipeline.tasks.detection.evaluate.reading import DEFAULT, Reading, scores_of
 from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject
@@ -185,11 +184,12 @@ class _Side:
         sizes = np.array([len(found) for found in by_row])
         image = np.repeat(np.arange(len(rows)), sizes)
         flat = chain.from_iterable([one.bbox_2d or _NO_BOX for one in objects])
-        boxes = np.fromiter(flat, np.float64, 4 * len(objects)).reshape(-1, 4)
-        is_norm = np.array([mode == "norm1000" for mode in modes], dtype=np.bool_)
-        extent = np.array([[row.width for row in rows], [row.height for row in rows]], dtype=np.float64)
-        kernels.to_pixel_boxes(boxes, image, is_norm, extent, float(geometry.NORM_MAX))
+        corners = np.fromiter(flat, np.float64, 4 * len(objects)).reshape(-1, 2, 2)
+        is_norm = np.array([mode == "norm1000" for mode in modes], dtype=np.bool_)[image]
+        extent = np.array([(row.width, row.height) for row in rows], dtype=np.float64)[image]
         with np.errstate(over="ignore"):  # a text may hold 1e308
+            corners[is_norm] = corners[is_norm] * extent[is_norm, None] / geometry.NORM_MAX  # k * width / 999 for x
+            boxes = np.hstack([corners.min(axis=1), np.abs(corners[:, 1] - corners[:, 0])])
             areas = np.minimum(boxes[:, 2] * boxes[:, 3], np.finfo(np.float64).max)
         crowd = np.zeros(len(objects), dtype=np.bool_)
         categories = np.full(len(objects), _NO_CATEGORY)

@@ -7,11 +7,7 @@ import numpy as np
 
 from pipeline.stats import Floats
 from pipeline.tasks.detection.evaluate import kernels
-from pipeline.tasks.detection.evaluate.average_precision import (
-    OF_COCO,
-    AveragePrecision,
-    ErrorCosts,
-)
+from pipeline.tasks.detection.evaluate.average_precision import OF_COCO, AveragePrecision, ErrorCosts
 from pipeline.tasks.detection.evaluate.dataset import Dataset, has_masks
 from pipeline.tasks.detection.evaluate.explain import (
     AT_MATCH,
@@ -25,13 +21,7 @@ from pipeline.tasks.detection.evaluate.explain import (
 )
 from pipeline.tasks.detection.evaluate.glossary import MASK
 from pipeline.tasks.detection.evaluate.kernels import IGNORED, TRUE, Weights
-from pipeline.tasks.detection.evaluate.matching import (
-    Cells,
-    box_ious,
-    counted_truths,
-    make_cells,
-    mask_ious,
-)
+from pipeline.tasks.detection.evaluate.matching import Cells, box_ious, counted_truths, make_cells, mask_ious
 from pipeline.tasks.detection.recipe import Evaluate
 
 
@@ -81,18 +71,12 @@ class Figures:
         """What stands before the names of average precision: nothing for boxes, `MASK` where masks are compared."""
         return list(self._kinds)
 
-    @cached_property
-    def _classes(self) -> "ClassCounts":
-        return ClassCounts(self.looked)
-
-    def pooled(self, weights: Weights, rows: int) -> dict[str, Floats]:
-        """Figures of all classes together. ``weights[b, n]``: how often image n counts in case b; so many ``rows`` of
-        them at a time are multiplied with the counts, as the last digits depend on it."""
+    def pooled(self, weights: Weights) -> dict[str, Floats]:
+        """Figures of all classes together. ``weights[b, n]``: how often image n counts in case b."""
         found: dict[str, Floats] = {}
         for prefix, average_precision in self._kinds.items():
             found |= {prefix + name: value for name, value in average_precision.figures(weights).items()}
-        parts = [weights[first : first + rows] @ self._counts for first in range(0, len(weights), rows)]
-        found |= ratios(dict(zip(self.by_image, np.concatenate(parts).T, strict=True)))
+        found |= ratios(dict(zip(self.by_image, (weights @ self._counts).T, strict=True)))
         if self._with_costs:
             found |= {f"{name}_cost": value for name, value in self.costs.delta(weights).items()}
         return found
@@ -102,7 +86,7 @@ class Figures:
         found: dict[str, Floats] = {}
         for prefix, average_precision in self._kinds.items():
             found |= {prefix + name: value for name, value in average_precision.by_class(weights).items()}
-        return found | self._classes.ratios(weights)
+        return found | class_figures(self.looked, weights)
 
     def counts(self, weights: Weights) -> dict[str, float]:
         """Sums of counts over the images, with their names in the glossary."""
@@ -136,31 +120,22 @@ def _divide(numerator: Floats, denominator: Floats) -> Floats:
     return result
 
 
-class ClassCounts:
-    """True and false predictions at IoU 0.5 and true objects of each class, for any weights of the images."""
-
-    def __init__(self, looked: Looked) -> None:
-        dataset = looked.dataset
-        num_classes = dataset.num_true_classes
-        states, labels = looked.by_class.states[AT_MATCH], dataset.predictions.label
-        known = (labels < num_classes) & (states != IGNORED)
-        self._num_classes = num_classes
-        self._image, self._true_image = dataset.predictions.image, dataset.truths.image
-        self._group = np.where(known, 2 * labels + (states == TRUE), -1)
-        self._true_group = np.where(counted_truths(dataset.truths), dataset.truths.label, -1)
-
-    def ratios(self, weights: Weights) -> dict[str, Floats]:
-        """Precision, recall and F1 at IoU 0.5, numbers of objects: [B, K] each."""
-        both = np.zeros((len(weights), 2 * self._num_classes))
-        num_gt = np.zeros((len(weights), self._num_classes))
-        kernels.sum_by_group(weights, self._image, self._group, both)
-        kernels.sum_by_group(weights, self._true_image, self._true_group, num_gt)
-        false, true = both[:, ::2], both[:, 1::2]
-        iou = percent(MATCH_IOU)
-        return {
-            f"precision_{iou}": _divide(true, true + false),
-            f"recall_{iou}": _divide(true, num_gt),
-            f"f1_{iou}": _divide(2.0 * true, true + false + num_gt),
-            "num_gt": num_gt,
-            "num_preds": true + false,
-        }
+def class_figures(looked: Looked, weights: Weights) -> dict[str, Floats]:
+    """Precision, recall and F1 at IoU 0.5, and numbers of objects, of every class of the ground truth: [B, K] each."""
+    dataset = looked.dataset
+    truths, labels, num_classes = dataset.truths, dataset.predictions.label, dataset.num_true_classes
+    states = looked.by_class.states[AT_MATCH]
+    known = (labels < num_classes) & (states != IGNORED)
+    both, num_gt = np.zeros((len(weights), 2 * num_classes)), np.zeros((len(weights), num_classes))
+    group, true_group = 2 * labels + (states == TRUE), truths.label
+    kernels.sum_by_group(weights, dataset.predictions.image, np.where(known, group, -1), both)
+    kernels.sum_by_group(weights, truths.image, np.where(counted_truths(truths), true_group, -1), num_gt)
+    false, true = both[:, ::2], both[:, 1::2]
+    iou = percent(MATCH_IOU)
+    return {
+        f"precision_{iou}": _divide(true, true + false),
+        f"recall_{iou}": _divide(true, num_gt),
+        f"f1_{iou}": _divide(2.0 * true, true + false + num_gt),
+        "num_gt": num_gt,
+        "num_preds": true + false,
+    }

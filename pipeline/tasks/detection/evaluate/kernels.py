@@ -85,22 +85,6 @@ def box_iou(a: Floats, i: int, b: Floats, j: int, crowd: bool) -> float:
 
 
 @compiled
-def to_pixel_boxes(boxes: Floats, image: Ints, is_norm: NDArray[np.bool_], sizes: Floats, norm_max: float) -> None:
-    """Change ``boxes[m]`` from two corners of the row to x, y, width, height in pixels: k * width / 999 for x.
-
-    ``sizes`` are widths and heights of the images, [2, N].
-    """
-    for m in range(len(boxes)):
-        for axis in range(2):
-            one, other = boxes[m, axis], boxes[m, axis + 2]
-            if is_norm[image[m]]:
-                one = one * sizes[axis, image[m]] / norm_max
-                other = other * sizes[axis, image[m]] / norm_max
-            boxes[m, axis] = min(one, other)
-            boxes[m, axis + 2] = abs(other - one)
-
-
-@compiled
 def fill_ious(cells: Ints, boxes: Floats, true_boxes: Floats, crowd: NDArray[np.bool_], ious: Floats) -> None:
     """Fill ``ious`` with the IoU of every prediction with every true object of its cell, predictions slowest.
 

@@ -28,10 +28,8 @@ from pipeline.contract.metrics import (
 from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
 from pipeline.files import Lines, encode
-from pipeline.processors import num_processors
 from pipeline.stats import Floats, Interval
 from pipeline.stats.intervals import PRODUCT_ELEMENTS, draw_records
-from pipeline.tasks.detection.evaluate.average_precision import MIN_CASES
 from pipeline.tasks.detection.evaluate.dataset import Dataset, collect
 from pipeline.tasks.detection.evaluate.explain import ERROR_TYPES, MATCH_IOU, percent
 from pipeline.tasks.detection.evaluate.figures import Figures, ratios
@@ -115,7 +113,7 @@ def measure_records(predictions: Sequence[DetectionPrediction], options: Evaluat
 
     def pooled(weights: Weights) -> dict[str, Floats]:
         by_image = np.ascontiguousarray(weights[:, figures.dataset.positions], dtype=np.int32)
-        found = figures.pooled(by_image, rows=len(weights))
+        found = figures.pooled(by_image)
         return {name: found[name] for name in names}
 
     return Measurements(
@@ -174,35 +172,20 @@ def _weights(part: _Slice, num_images: int) -> Weights:
     return weights
 
 
-def _num_drawn_together(part: _Slice) -> int:
-    """Resamples of a slice that are drawn at once."""
-    return max(1, PRODUCT_ELEMENTS // len(part.chosen))
-
-
 def _draws(part: _Slice, num_images: int, options: Evaluate) -> Iterator[Weights]:
-    """How often each of ``num_resamples`` resamples of the slice drew each image, in chunks, which are large enough to
-    be spread over the processors."""
+    """How often each of ``num_resamples`` resamples of the slice drew each image, in chunks."""
     generator = np.random.default_rng(options.seed)
-    together = _num_drawn_together(part)
-    step = together * max(1, MIN_CASES * num_processors() // together)
-    weights = np.zeros((min(step, options.num_resamples), num_images), np.int32)
-    filled = 0
     for drawn in draw_records(len(part.chosen), generator, options.num_resamples, None, PRODUCT_ELEMENTS):
-        for one in drawn:
-            weights[filled] = np.bincount(part.chosen[one], minlength=num_images)
-            filled += 1
-            if filled == len(weights):
-                yield weights
-                filled = 0
-    if filled:
-        yield weights[:filled]
+        weights = np.empty((len(drawn), num_images), np.int32)
+        for resample, members in zip(weights, drawn, strict=True):
+            resample[:] = np.bincount(part.chosen[members], minlength=num_images)
+        yield weights
 
 
 def _resampled(figures: Figures, part: _Slice, subject: str, options: Evaluate) -> Iterator[Metric]:
     """Figures of a slice with their intervals, and its counts."""
     num_images = len(figures.dataset.rows)
-    rows = _num_drawn_together(part)
-    value, spread = _with_resamples(lambda weights: figures.pooled(weights, rows), part, num_images, options)
+    value, spread = _with_resamples(figures.pooled, part, num_images, options)
     for name in [definition.name for definition in GLOSSARY if definition.name in value]:
         if np.isfinite(value[name][0]):
             yield _metric(part, (name, POOLED, subject), _interval(float(value[name][0]), spread[name], options))

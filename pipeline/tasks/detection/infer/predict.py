@@ -102,10 +102,9 @@ def _row(
 
 
 def _answered(answer: Answer, written: TextFormat, size: tuple[int, int]) -> dict[str, Any]:
-    cut = answer.finish == "length"
-    parsed = parse(answer.text, cut=cut, written=written, size=size)
+    parsed = parse(answer.text, cut=answer.cut, written=written, size=size)
     is_finite = answer.tokens is not None and all(map(math.isfinite, answer.tokens.logprobs))
-    return structs.asdict(parsed) | {"cut": cut, "tokens": answer.tokens if is_finite else None}
+    return structs.asdict(parsed) | {"cut": answer.cut, "tokens": answer.tokens if is_finite else None}
 
 
 PART = InferPart(predict=predict, wrap=wrap, remarks=remarks)

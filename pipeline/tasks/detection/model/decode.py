@@ -70,11 +70,7 @@ def write_texts(
 
 
 def _write_tile(
-    network: VisionTextNetwork,
-    images: NDArray[np.uint8],
-    geometry: Geometry,
-    decoding: Infer,
-    generators: Generators,
+    network: VisionTextNetwork, images: NDArray[np.uint8], geometry: Geometry, decoding: Infer, generators: Generators
 ) -> list[_Row]:
     device = network.piece_table.device
     tile = torch.zeros(TILE_ROWS, *images.shape[1:], dtype=torch.uint8)

@@ -9,12 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.tasks.detection.answers import LOGPROB_DIGITS, Answer, Request
+from pipeline.tasks.detection.answers import Answer, Request, token_logprobs
 from pipeline.tasks.detection.model.decode import GREEDY, Writing, write_texts
 from pipeline.tasks.detection.model.network import VisionTextNetwork
 from pipeline.tasks.detection.model.tokens import read_prompt
 from pipeline.tasks.detection.recipe import Infer
-from pipeline.tasks.detection.rows import TokenLogprobs
 from schemas.brain import BrainSpec
 
 
@@ -88,9 +87,8 @@ class DetectionModel:
 
 
 def _answer(writing: Writing, keep_logprobs: bool) -> Answer:
-    logprobs = [round(value, LOGPROB_DIGITS) for value in writing.logprobs]
-    tokens = TokenLogprobs(ends=writing.ends, logprobs=logprobs) if keep_logprobs else None
-    return Answer(writing.text, "stop" if writing.finished else "length", tokens)
+    tokens = token_logprobs(writing.ends, writing.logprobs) if keep_logprobs else None
+    return Answer(writing.text, not writing.finished, tokens)
 
 
 def _check(decoding: Infer, generators: Sequence[np.random.Generator] | None, num_rows: int) -> None:

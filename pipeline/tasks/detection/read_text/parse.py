@@ -33,7 +33,8 @@ ERRORS: dict[str, str] = {
 }
 CUT_WHILE_THINKING = "the text ends while the model thinks; the objects that it had drafted are in `salvaged`"
 
-_DEFAULT_SCALE = Scale(DEFAULT)  # its patterns are compiled here, and not at the first text
+_DEFAULT_SCALE = Scale(DEFAULT)
+Scanner("", _DEFAULT_SCALE)  # compiles its patterns, which the first text would otherwise wait for
 _THINK_TAG = re.compile(r"<(/?)think>")
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 # A whole object of JSON without objects in it: a tag in one of its texts is a part of that text.

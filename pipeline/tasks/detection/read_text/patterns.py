@@ -8,8 +8,6 @@ import functools
 import re
 from typing import NamedTuple
 
-from pipeline.tasks.detection.read_text.formats import TextFormat
-
 DESC, BOX, POLYGON = "desc", "bbox_2d", "poly"  # what a key is for, and what it is called by default
 LINES = ("line", "line_2d", "polyline")
 POINTS = ("point_2d", "point")
@@ -146,12 +144,10 @@ class Words:
     ``kinds`` says of each key what it is for: DESC, BOX, POLYGON, or one of LINES and POINTS, which are called so.
     """
 
-    def __init__(self, written: TextFormat) -> None:
-        self.kinds = {written.desc_key: DESC, written.box_key: BOX}
-        if written.poly_key:
-            self.kinds[written.poly_key] = POLYGON
-        for name in (*LINES, *(POINTS if written.has_points else ())):
-            self.kinds.setdefault(name, name)
+    def __init__(self, desc: str, box: str, poly: str | None, has_points: bool) -> None:
+        named = {desc: DESC, box: BOX} | ({poly: POLYGON} if poly else {})
+        others = (*LINES, *(POINTS if has_points else ()))
+        self.kinds = named | {name: name for name in others if name not in named}
         self.known = known = f"(?:{'|'.join(map(re.escape, self.kinds))})"
         self.is_known_key = re.compile(_key(known, _QUOTE, is_bare=True))
         self.is_object = re.compile(_object_start(known, _QUOTE, is_bare=True))

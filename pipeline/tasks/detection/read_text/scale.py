@@ -4,20 +4,17 @@ from collections.abc import Sequence
 
 from pipeline.tasks.detection.geometry import NORM_MAX
 from pipeline.tasks.detection.read_text.formats import TextFormat, seen_size
-from pipeline.tasks.detection.read_text.patterns import BOX, words
+from pipeline.tasks.detection.read_text.patterns import BOX
 
 # A corner that was written as centre and size may lie so far outside, as a share of the side, for each was rounded.
 EDGE = 1e-3
 
 
 class Scale:
-    """The grid of ``written``; for one in pixels, of an image of ``size`` (width, height, as stored).
-
-    ``words`` are the keys that its objects have.
-    """
+    """The grid of ``written``; for one in pixels, of an image of ``size`` (width, height, as stored)."""
 
     def __init__(self, written: TextFormat, size: tuple[int, int] | None = None) -> None:
-        self.written, self.words = written, words(written)
+        self.written = written
         if written.grid == "pixels":
             assert size is not None, "a grid in pixels is of some image"
             self.far: tuple[float, float] = seen_size(written, *size)

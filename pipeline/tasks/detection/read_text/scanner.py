@@ -219,9 +219,10 @@ class Scanner(Structure):
         if numbers and kind != DESC:
             if comma:
                 self.repairs.add("trailing_comma")
-            frame.has_numbers |= kind is None
             if kind is not None:
                 frame.geometries.append((kind, Geometry(floats(numbers), None, field.end())))
+            else:
+                frame.has_numbers = True
         elif scalar and kind is None:
             pass
         elif numbers or scalar or kind in (BOX, POLYGON) or not self._usual_text(frame, field, name):
@@ -230,7 +231,10 @@ class Scanner(Structure):
             self.repairs.add("quotes")
         if opening != '"' or closing != '"':
             self.repairs.add("quotes")
-        self._name(frame, name, opening or closing)
+        self._need_comma()
+        if kind is not None:
+            frame.keys[kind] = frame.keys.get(kind, 0) + 1
+        frame.key, frame.key_quote = name, opening or closing
         self.pos = field.end()
         if brace:
             frame.stop = self.pos

@@ -1,7 +1,7 @@
 """What is open at a place of an answer, and what was found up to there."""
 
 from pipeline.tasks.detection.read_text.objects import Frame
-from pipeline.tasks.detection.read_text.patterns import LOOKS_LIKE_JSON, ODD, plain_width
+from pipeline.tasks.detection.read_text.patterns import LOOKS_LIKE_JSON, ODD, plain_width, words
 from pipeline.tasks.detection.read_text.scale import Scale
 from pipeline.tasks.detection.rows import DroppedObject, PredictedObject
 
@@ -18,7 +18,8 @@ class Structure:
 
     def __init__(self, text: str, scale: Scale, start: int = 0) -> None:
         self.original, self.text = text, plain_width(text)
-        self.scale, self.words = scale, scale.words
+        written = scale.written
+        self.scale, self.words = scale, words(written.desc_key, written.box_key, written.poly_key, written.has_points)
         self.pos = start
         self.preds: list[PredictedObject] = []
         self.dropped: list[DroppedObject] = []
@@ -76,20 +77,19 @@ class Structure:
 
     def _note_place(self, stop: int) -> None:
         """Note what is around an object that ends at ``stop``."""
-        is_in_object = bool(self._frames) and bool(self._frames[-1].keys)
-        if not self._is_in_list():
-            self.repairs.add("nested_objects" if is_in_object else "no_list")
         if self._stack:
-            self._note_containers(is_in_object)
+            self._note_containers()
+        else:
+            self.repairs.add("no_list")
         if self._frames:
             self._frames[-1].stop = stop
             self._frames[-1].has_child = True
         if len(self.repairs) != len(self.repairs_of_complete):
             self.repairs_of_complete = set(self.repairs)
 
-    def _note_containers(self, is_in_object: bool) -> None:
+    def _note_containers(self) -> None:
         bottom, around = self._stack[0], self._stack[-1]
-        root = _start(bottom)
+        root, is_in_object = _start(bottom), bool(self._frames) and bool(self._frames[-1].keys)
         if self._root is None:
             self._root = root
         elif self._root != root:
@@ -98,6 +98,8 @@ class Structure:
             self._lists.add(around)
             if len(self._stack) > 2 or (len(self._stack) == 2 and (isinstance(bottom, int) or bottom.key != "objects")):
                 self.repairs.add("nested_objects" if is_in_object else "wrapper")
+        else:
+            self.repairs.add("nested_objects" if is_in_object else "no_list")
 
     def _close_list(self) -> None:
         """The bracket at the current offset closes the list on top of the stack."""

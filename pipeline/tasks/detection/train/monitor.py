@@ -51,10 +51,7 @@ def read_writing(row_id: str, writing: Writing, gt: Sequence[TrueObject], size: 
 
 
 def measure(
-    network: VisionTextNetwork,
-    images: NDArray[np.uint8],
-    drawn: Sequence[Sequence[DrawnShape]],
-    geometry: Geometry,
+    network: VisionTextNetwork, images: NDArray[np.uint8], drawn: Sequence[Sequence[DrawnShape]], geometry: Geometry
 ) -> Measures:
     """Let the network write, greedily, about images [B, S, S, 3], and compare with what is drawn on them."""
     size = network.config.image_size

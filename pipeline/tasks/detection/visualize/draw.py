@@ -23,7 +23,7 @@ from pipeline.tasks.detection.visualize import curves, errors, images, training
 from pipeline.tasks.detection.visualize.worst import ORDER, judge
 from schemas.rows import Figure
 
-IMAGES = "Image by image"
+SHEETS, IMAGES = "Images at a glance", "Image by image"
 
 
 def draw(job: DrawJob) -> Iterator[Figure]:
@@ -47,7 +47,9 @@ def hash_images(predictions: Sequence[DetectionPrediction], image_root: Path) ->
 
 def sections(job: DrawJob) -> Iterator[Section]:
     """Everything there is to draw, one at a time."""
-    rows = _drawable(job)
+    rows: Sequence[DetectionPrediction] = list(job.predictions.values())[-1] if job.predictions else []
+    if not rows:
+        raise UserError("there are no predictions to draw", remedy="run `baton infer` first")
     evaluate, visualize = job.score_options or Evaluate(), job.options or Visualize()
     figures = Figures(collect(rows, reading_of(evaluate)), evaluate)
     judged = judge(figures)
@@ -55,6 +57,7 @@ def sections(job: DrawJob) -> Iterator[Section]:
     yield "What goes wrong", _errors(figures)
     yield "How the texts were read", [errors.reading(rows)]
     album = images.Album(job.image_root)
+    yield SHEETS, images.draw_sheets(judged, album)
     shown = judged[: visualize.num_images]
     with_scores = len({one.score for image in judged for one in image.objects}) > 1
     yield IMAGES, (images.side_by_side(image, album, with_scores=with_scores) for image in shown)
@@ -63,16 +66,8 @@ def sections(job: DrawJob) -> Iterator[Section]:
             f"{len(shown):,} of {len(judged):,} images are shown one by one, the worst first: "
             "visualize.num_images sets how many."
         )
-    album.tell(job.note, len(shown))
+    album.tell(job.note)
     yield LEARNING, _learning(job, evaluate)
-
-
-def _drawable(job: DrawJob) -> Sequence[DetectionPrediction]:
-    """The rows of the last file."""
-    rows = list(job.predictions.values())[-1] if job.predictions else []
-    if not rows:
-        raise UserError("there are no predictions to draw", remedy="run `baton infer` first")
-    return rows
 
 
 def _quality(figures: Figures) -> Iterator[Picture]:

@@ -1,4 +1,4 @@
-"""Single images: the truth beside one prediction, or beside several models'."""
+"""Single images: the truth beside one prediction, or beside several models'; and sheets of many, both in one."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
@@ -13,7 +14,7 @@ from PIL import Image
 
 from pipeline.contract.jobs import PairDrawJob
 from pipeline.look import plotting
-from pipeline.look.numbers import plural, words
+from pipeline.look.numbers import end_of, plural, words
 from pipeline.look.picture import Picture
 from pipeline.tasks.detection.evaluate.dataset import collect
 from pipeline.tasks.detection.evaluate.figures import Figures
@@ -36,13 +37,16 @@ from pipeline.tasks.detection.visualize.outlines import (
     one_line,
     outlines_of,
 )
-from pipeline.tasks.detection.visualize.worst import IGNORED, JudgedImage, facts_of, judge, text_of
+from pipeline.tasks.detection.visualize.worst import IGNORED, ORDER, JudgedImage, facts_of, judge, text_of
 
 PANEL_IN = 4.86  # width of a panel; two fit beside each other
 TALLEST_IN, LOWEST_IN = 5.6, 1.3  # of a panel
 FLATTEST = 0.1  # height over width of a panel; what is flatter is shown stretched
 TITLE_IN, LEGEND_IN, EDGE_IN = 0.3, 0.34, 0.08
 MAX_COLUMNS = 3  # of the answers of several models
+SHEET_COLUMNS = 5
+SHEET_SIZE = 4 * SHEET_COLUMNS
+HEADING_IN = 0.2  # of an image on a sheet
 GROUND = "#e6e8ee"  # of a panel without an image
 
 
@@ -51,10 +55,12 @@ class Album:
 
     def __init__(self, root: Path | None) -> None:
         self._folder = ImageFolder(root, image_limits(Infer())) if root is not None and root.is_dir() else None
+        self.shown: set[str] = set()
         self.failures: dict[str, str] = {}
 
     def open(self, row: DetectionPrediction, most: int) -> Image.Image | str:
         """The first image of a row, RGB, at most ``most`` pixels along a side; or the code of why there is none."""
+        self.shown.add(row.id)
         try:
             if self._folder is None:
                 raise ImageError("image_missing", "there is no folder of images")
@@ -67,14 +73,14 @@ class Album:
         image.thumbnail((most, most), Image.Resampling.LANCZOS)
         return image
 
-    def tell(self, note: Callable[[str], None], num_shown: int) -> None:
+    def tell(self, note: Callable[[str], None]) -> None:
         """Note how many of the images that were to be shown could not be opened, and why."""
         if self.failures:
             counts = Counter(self.failures.values())
             reasons = ", ".join(f"{words(code)} {number:,}" for code, number in sorted(counts.items()))
             note(
-                f"{len(self.failures):,} of {num_shown:,} images that are shown could not be opened ({reasons}): their "
-                "objects are drawn on an empty canvas. --image-root says where images are."
+                f"{len(self.failures):,} of {len(self.shown):,} images that are shown could not be opened ({reasons}): "
+                "their objects are drawn on an empty canvas. --image-root says where images are."
             )
 
 
@@ -149,18 +155,71 @@ def _draw_panels(row: DetectionPrediction, album: Album, panels: Sequence[tuple[
     return canvas
 
 
+def draw_sheets(judged: Sequence[JudgedImage], album: Album) -> Iterator[Picture]:
+    """The worst images and, where there are more than a sheet holds, images of all kinds."""
+    how = "The images on which the model does worst."
+    yield _draw_sheet("worst", "The worst images", how, judged[:SHEET_SIZE], album)
+    if len(judged) > SHEET_SIZE:
+        spread = [judged[round(k)] for k in np.linspace(0, len(judged) - 1, SHEET_SIZE)]
+        how = f"{SHEET_SIZE} images at equal steps through all {len(judged):,}, from the worst to the best."
+        yield _draw_sheet("spread", "From the worst to the best", how, spread, album)
+
+
+def _draw_sheet(slug: str, title: str, how: str, images: Sequence[JudgedImage], album: Album) -> Picture:
+    """Images with true and predicted objects over each other, without labels, `SHEET_COLUMNS` beside each other."""
+    cell = plotting.WIDTH_IN / SHEET_COLUMNS
+    side = cell - EDGE_IN
+    lines = [images[start : start + SHEET_COLUMNS] for start in range(0, len(images), SHEET_COLUMNS)]
+    heights = [side * min(max(_aspect_of(image.row) for image in line), 1.0) for line in lines]
+    canvas = plotting.new_figure(sum(heights) + len(lines) * (HEADING_IN + EDGE_IN) + LEGEND_IN, automatic=False)
+    top, looks = canvas.get_figheight(), set[str]()
+    for line, height in zip(lines, heights, strict=True):
+        top -= HEADING_IN
+        for column, image in enumerate(line):
+            looks |= _draw_cell(canvas, image, album, (column * cell + EDGE_IN / 2, top, side, height))
+        top -= height + EDGE_IN
+    _draw_legend(canvas, looks)
+    return Picture(
+        slug=slug,
+        title=title,
+        caption=f"{how} The numbers are places in the order of all images, {ORDER}. "
+        "True and predicted objects lie over each other: dotted blue with solid green is a match.",
+        canvas=canvas,
+        record_ids=tuple(image.row.id for image in images),
+        shows_photograph=True,
+    )
+
+
+def _draw_cell(canvas: Canvas, image: JudgedImage, album: Album, room: tuple[float, float, float, float]) -> set[str]:
+    """One image of a sheet below its heading; ``room`` is left, top, width, height in inches. Returns its looks."""
+    left, top, side, tallest = room
+    height = min(side * _aspect_of(image.row), tallest)
+    width = height / _aspect_of(image.row)
+    ax = canvas.add_axes(_share_of(canvas, (left + (side - width) / 2, top - height, width, height)))
+    _draw_image(ax, image.row, album.open(image.row, round(side * plotting.DPI)), brief=True)
+    objects = [*true_objects(image), *predicted_objects(image)]
+    draw_outlines(ax, objects, scale=0.8)
+    f1 = "no objects" if image.score.f1 is None else f"F1 {image.score.f1:.2f}"
+    heading = canvas.text(*_share_of(canvas, (left, top + 0.03, 0, 0))[:2], "", fontsize=7)
+    for length in range(20, 0, -1):  # no more of the id than there is room for
+        heading.set_text(f"{image.place}. {end_of(image.row.id, length)}  {f1}")
+        if heading.get_window_extent().width <= side * plotting.DPI:
+            break
+    return {one.look for one in objects}
+
+
 def _aspect_of(row: DetectionPrediction) -> float:
     """Height over width, within what can be shown."""
     return min(max(max(row.height, 1) / max(row.width, 1), FLATTEST), 1 / FLATTEST)
 
 
-def _draw_image(ax: Axes, row: DetectionPrediction, photograph: Image.Image | str) -> None:
+def _draw_image(ax: Axes, row: DetectionPrediction, photograph: Image.Image | str, *, brief: bool = False) -> None:
     """The image over the whole panel, whose axes are pixels of the image, y down; or an empty canvas that says why."""
     width, height = max(row.width, 1), max(row.height, 1)
     if isinstance(photograph, str):
         ax.set_facecolor(GROUND)
-        style: dict[str, Any] = {"fontsize": 10, "color": plotting.SOFT, "transform": ax.transAxes}
-        plotting.write(ax, 0.5, 0.5, f"no image: {words(photograph)}", **style)
+        text, size = ("no image", 7) if brief else (f"no image: {words(photograph)}", 10)
+        plotting.write(ax, 0.5, 0.5, text, fontsize=size, color=plotting.SOFT, transform=ax.transAxes)
     else:
         ax.imshow(photograph, extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
     ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
@@ -226,40 +285,28 @@ def pair_pictures(job: PairDrawJob) -> Iterator[Picture]:
         judged[label] = {image.row.id: image for image in judge(figures)}
     for place, record in enumerate(job.records, start=1):
         yield _draw_record(place, {label: judged[label][row.id] for label, row in record.items()}, album)
-    album.tell(job.note, len(job.records))
+    album.tell(job.note)
 
 
 def _draw_record(place: int, images: Mapping[str, JudgedImage], album: Album) -> Picture:
-    """One image: the truth, and a panel for each model."""
+    """One image: the truth, and for each model what it wrote, over the true objects that it did not find."""
     first = next(iter(images.values()))
-    panels: list[tuple[str, list[Drawn]]] = [(f"truth: {plural(first.score.num_gt, 'object')}", _truth(first))]
-    panels += [(_answer_title(label, image), _answer(image)) for label, image in images.items()]
+    # Among the truth itself, whether objects were found differs by model.
+    truth = [replace(one, look=FOUND if one.look == NOT_FOUND else one.look) for one in true_objects(first)]
+    panels = [(f"truth: {plural(first.score.num_gt, 'object')}", truth)]
+    told = []
+    for label, image in images.items():
+        score, missed = image.score, [one for one in true_objects(image) if one.look in (NOT_FOUND, UNCOUNTED)]
+        f1 = "" if score.f1 is None else f", F1 {score.f1:.2f}"
+        title = f"{one_line(label)}: {plural(score.num_preds, 'object')}{f1}"
+        panels.append((title, [*missed, *predicted_objects(image)]))
+        counts = f"{score.num_matched} found, {image.num_not_found} not found, {score.num_false} false"
+        told.append(f"{label}: {counts} ({score.status})")
     return Picture(
         slug=f"pair_{place:03d}",
         title=f"{place}. {one_line(first.row.id, 80)}",
-        caption="; ".join(f"{label}: {_told(image)}" for label, image in images.items()) + ".",
+        caption="; ".join(told) + ".",
         canvas=_draw_panels(first.row, album, panels),
         record_ids=(first.row.id,),
         shows_photograph=True,
     )
-
-
-def _truth(image: JudgedImage) -> list[Drawn]:
-    """True objects by themselves: whether they were found differs by model."""
-    return [replace(one, look=FOUND if one.look == NOT_FOUND else one.look) for one in true_objects(image)]
-
-
-def _answer(image: JudgedImage) -> list[Drawn]:
-    """What a model wrote, over the true objects that it did not find."""
-    missed = [one for one in true_objects(image) if one.look in (NOT_FOUND, UNCOUNTED)]
-    return [*missed, *predicted_objects(image)]
-
-
-def _answer_title(label: str, image: JudgedImage) -> str:
-    f1 = "" if image.score.f1 is None else f", F1 {image.score.f1:.2f}"
-    return f"{one_line(label)}: {plural(image.score.num_preds, 'object')}{f1}"
-
-
-def _told(image: JudgedImage) -> str:
-    score = image.score
-    return f"{score.num_matched} found, {image.num_not_found} not found, {score.num_false} false ({score.status})"

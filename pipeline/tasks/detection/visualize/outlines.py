@@ -98,8 +98,8 @@ def _mask_outlines(given: Rle) -> list[Points]:
     return [np.asarray(line, dtype=np.float64) - 0.5 for line in lines]  # a pixel's middle is half a pixel in
 
 
-def draw_outlines(ax: Axes, objects: Sequence[Drawn]) -> None:
-    """The outlines, those of a look in one collection.
+def draw_outlines(ax: Axes, objects: Sequence[Drawn], scale: float = 1.0) -> None:
+    """The outlines, those of a look in one collection. ``scale`` is of the widths of lines.
 
     All rims lie below all lines: of two outlines in the same place both are seen, the upper one being thinner.
     """
@@ -107,8 +107,8 @@ def draw_outlines(ax: Axes, objects: Sequence[Drawn]) -> None:
         chosen = [one for one in objects if one.look == name]
         closed = [np.vstack([points, points[:1]]) for one in chosen for points in one.outlines]
         if closed:
-            rim: dict[str, Any] = {"colors": RIM, "linewidths": look.width + 1.5, "alpha": 0.6}
-            line: dict[str, Any] = {"colors": look.color, "linewidths": look.width, "linestyles": [look.line]}
+            rim: dict[str, Any] = {"colors": RIM, "linewidths": scale * (look.width + 1.5), "alpha": 0.6}
+            line: dict[str, Any] = {"colors": look.color, "linewidths": scale * look.width, "linestyles": [look.line]}
             ax.add_collection(LineCollection(closed, zorder=2.1, **rim), autolim=False)
             ax.add_collection(LineCollection(closed, zorder=2.2, label=name, **line), autolim=False)
 

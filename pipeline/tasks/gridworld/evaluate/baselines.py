@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache as once
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -149,14 +148,13 @@ def _code() -> str:
 
 def _play(policy: str, scenarios: Scenarios) -> list[GridworldScore]:
     """One score a scenario, without an id."""
-    scores: list[tuple[int, GridworldScore]] = []
-    by_level = sorted(range(len(scenarios.levels)), key=lambda index: scenarios.levels[index])
-    for level, indices in groupby(by_level, key=lambda index: scenarios.levels[index]):
-        members = list(indices)
+    scores: dict[int, GridworldScore] = {}
+    for level in {*scenarios.levels}:
+        members = [index for index, one in enumerate(scenarios.levels) if one == level]
         town, tally = play(policy, level, scenarios.seeds[members], scenarios.multipliers[members])
         for row, index in enumerate(members):
             account = tally.account(row, town)
-            score = GridworldScore(
+            scores[index] = GridworldScore(
                 id="",
                 subject=policy,
                 level=level,
@@ -165,5 +163,4 @@ def _play(policy: str, scenarios: Scenarios) -> list[GridworldScore]:
                 num_place_kinds=len(account["place_uses"]),
                 **account,
             )
-            scores.append((index, score))
-    return [score for _, score in sorted(scores, key=lambda pair: pair[0])]
+    return [scores[index] for index in sorted(scores)]

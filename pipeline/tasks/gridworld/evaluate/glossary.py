@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.contract.metrics import MetricDefinition
 from pipeline.errors import UserError
+from pipeline.look.numbers import words
 from pipeline.stats import Floats
 from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldScore
 from pipeline.tasks.gridworld.town.rules import PLACES, REWARDS
@@ -30,20 +31,12 @@ class Measure(MetricDefinition):
     statistics: tuple[Statistic, ...] = ("mean",)
 
 
-def _return_of(component: str) -> Callable[[Account], float]:
-    return lambda score: score.returns.get(component, 0.0)
-
-
-def _uses_of(place: str) -> Callable[[Account], float]:
-    return lambda score: float(score.place_uses.get(place, 0))
+def _entry(field: str, key: str) -> Callable[[Account], float]:
+    return lambda score: float(getattr(score, field).get(key, 0))
 
 
 def _killed_by(meter: str) -> Callable[[Account], float]:
     return lambda score: float(score.cause == meter)
-
-
-def _words(key: str) -> str:
-    return key.replace("_", " ")
 
 
 RETURN_DEFINITIONS = {
@@ -95,7 +88,7 @@ MEASURES: tuple[Measure, ...] = (
             unit="reward",
             better="higher",
             definition=f"{RETURN_DEFINITIONS[component]} Undiscounted sum over the episode.",
-            of=_return_of(component),
+            of=_entry("returns", component),
         )
         for component in COMPONENTS
     ),
@@ -123,9 +116,9 @@ MEASURES: tuple[Measure, ...] = (
             name=f"uses_of_{place}",
             unit="uses",
             better="neither",
-            definition=f"Uses of the {_words(place)} in an episode whose effect was granted (on levels with time: "
+            definition=f"Uses of the {words(place)} in an episode whose effect was granted (on levels with time: "
             "completed uses).",
-            of=_uses_of(place),
+            of=_entry("place_uses", place),
         )
         for place in PLACES
     ),

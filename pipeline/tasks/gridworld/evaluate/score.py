@@ -15,17 +15,8 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from pipeline import stats
-from pipeline.contract.metrics import (
-    Evaluation,
-    Measurements,
-    MetricDefinition,
-    RecordMetric,
-    RecordSlice,
-    TableColumn,
-    TableLayout,
-    metric_row,
-    refuse_mixed,
-)
+from pipeline.contract import metrics as contract
+from pipeline.contract.metrics import Evaluation, Measurements, MetricDefinition, RecordMetric, TableColumn
 from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
 from pipeline.files import Lines, encode
@@ -69,17 +60,10 @@ _DIFFERENCES = {
     for name in COMPARED
     for baseline in BASELINES
 }
-GLOSSARY: tuple[MetricDefinition, ...] = (
-    *MEASURES,
-    _SHARE,
-    *_DIFFERENCES.values(),
-    *_COUNTS,
-    UNCERTAINTY,
-    WARNING,
-)
+GLOSSARY: tuple[MetricDefinition, ...] = (*MEASURES, _SHARE, *_DIFFERENCES.values(), *_COUNTS, UNCERTAINTY, WARNING)
 _BY_NAME = {definition.name: definition for definition in GLOSSARY}
 
-TABLE = TableLayout(
+TABLE = contract.TableLayout(
     bar=BAR,
     columns=(
         TableColumn(metric="survived_steps", statistic="mean", heading="survived steps"),
@@ -176,7 +160,7 @@ def measure_records(predictions: Sequence[GridworldPrediction], options: Evaluat
 def _check(columns: Columns, predictions: Sequence[GridworldPrediction]) -> None:
     num_records = len(columns.by_record["id"])
     repeats = len(np.unique(columns.by_record["id"])) < num_records  # or two ids have the same hash
-    refuse_mixed((p.id for p in predictions) if repeats else (), columns.models)
+    contract.refuse_mixed((p.id for p in predictions) if repeats else (), columns.models)
     if not columns.by_record["scored"].any():
         first = next(iter(predictions))
         raise UserError(
@@ -320,8 +304,8 @@ def _strata(level: NDArray[np.int8], multiplier: Floats) -> NDArray[np.int64] | 
 
 def _metric(part: _Slice, what: _What, value: Interval | float, num_records: int) -> Metric:
     name, statistic, subject = what
-    records = RecordSlice(part.by, part.value, num_records)
-    return metric_row("gridworld", _BY_NAME[name], (statistic, subject), records, value)
+    records = contract.RecordSlice(part.by, part.value, num_records)
+    return contract.metric_row("gridworld", _BY_NAME[name], (statistic, subject), records, value)
 
 
 PART = EvaluatePart(glossary=GLOSSARY, evaluate=evaluate, measure_records=measure_records, table=TABLE)

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.contract.parts import OpinionPart, SecondOpinion
 from pipeline.errors import UserError
 from pipeline.model.file import load_model
 from pipeline.tasks.gridworld.model.model import GridworldModel
 from pipeline.tasks.gridworld.rows import GridworldEpisode
-from pipeline.tasks.gridworld.town.arrays import tables
+from pipeline.tasks.gridworld.town.arrays import F32, tables
 from pipeline.tasks.gridworld.town.observe import Encoding, encode, observation_size
 from pipeline.tasks.gridworld.town.rules import PACKED, PLACES, Level, find_level
 
@@ -44,7 +43,7 @@ def open_model(path: Path) -> SecondOpinion:
     return q_values
 
 
-def answer(model: GridworldModel, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+def answer(model: GridworldModel, observations: F32) -> F32:
     """Q-values float32 [L, 8] for the observations [L, D] of one episode, in order; memory starts empty."""
     if not model.hidden_size:
         return model.predict(observations).q_values
@@ -56,7 +55,7 @@ def answer(model: GridworldModel, observations: NDArray[np.float32]) -> NDArray[
     return np.stack(rows)
 
 
-def packed_rows(episode: GridworldEpisode, level: Level) -> NDArray[np.float32]:
+def packed_rows(episode: GridworldEpisode, level: Level) -> F32:
     """The packed state rows (`rules.PACKED`) float32 [L, S] of the recorded steps, meters to the recorded decimals."""
     rows = np.full((len(episode.trace), PACKED.width), -1, dtype=np.float32)
     in_sight = tables(level).cells_in_sight

@@ -3,12 +3,12 @@
 from collections import Counter
 from typing import NamedTuple
 
-from pipeline.follow.scene import Event, Moment, Panel, Prose, Reading, Readings, Table, Tone, Words, prose
+from pipeline.follow.scene import Event, Moment, Panel, Prose, Table, Tone, Words, prose
+from pipeline.look.numbers import words
 from pipeline.tasks.gridworld.follow.readings import RATE_STEPS, TIERS, URGENT_STEPS, projected_death, rates, steps_left
 from pipeline.tasks.gridworld.follow.town import METER_TONES, place_tone
 from pipeline.tasks.gridworld.rows import GridworldEpisode
 from pipeline.tasks.gridworld.town import events, rules
-from pipeline.tasks.gridworld.town.events import words
 
 _SIGNS: dict[events.Kind, tuple[str, Tone, int]] = {  # sign, tone, rank on the time line
     "died": ("†", "bad", 9),
@@ -44,7 +44,7 @@ def lasting(episode: GridworldEpisode) -> Lasting:
 
 
 def _events(episode: GridworldEpisode) -> tuple[Event, ...]:
-    happened = [(event, *_SIGNS[event.kind]) for event in events.read_events(episode, episode.trace)]
+    happened = [(event, *_SIGNS[event.kind]) for event in events.read_events(episode)]
     return tuple(Event(frame=one.frame, text=one.text, sign=s, tone=t, rank=r) for one, s, t, r in happened)
 
 
@@ -52,7 +52,7 @@ def read_panels(moment: Moment) -> tuple[Panel, ...]:
     """All panels besides the events."""
     return (
         Panel("visits", _visits(moment)),
-        Panel("rewards", _rewards(moment)),
+        Panel("rewards", (_rewards(moment),)),
         Panel("certificate", _certificate(moment), opens_at_end=True),
         Panel("forecast", _forecast(moment)),
         lasting(moment.episode).places,
@@ -77,8 +77,8 @@ def _visits(moment: Moment) -> tuple[Table, Prose]:
     return table, prose(Words(f"{told} 3: stood on a place, ○ a place not visited", "muted"))
 
 
-def _rewards(moment: Moment) -> tuple[Table, Readings]:
-    """Reward by component, in this step and so far; mean energy * health in each tenth of the cap that was begun."""
+def _rewards(moment: Moment) -> Table:
+    """Reward by component, in this step and so far."""
     episode: GridworldEpisode = moment.episode
     trace, frame = episode.trace, moment.frame
     now = trace[frame].rewards if frame < len(trace) else [0.0] * len(episode.reward_components)
@@ -86,13 +86,7 @@ def _rewards(moment: Moment) -> tuple[Table, Readings]:
     sums = [sum(rewards) for rewards in zip(*past, strict=True)]
     totals = [*zip(episode.reward_components, now, sums, strict=True), ("all", sum(now), sum(sums))]
     rows = tuple((Words(name), Words(f"{step:+.3f}"), Words(f"{total:.2f}")) for name, step, total in totals)
-    tenth, tenths = max(episode.cap // 10, 1), []
-    for start in range(0, max(min(frame, len(trace)), 1), tenth):
-        span = trace[start : min(start + tenth, frame + 1)]
-        mean = sum(step.meters[events.DEADLY[0]] * step.meters[events.DEADLY[1]] for step in span) / max(len(span), 1)
-        tenths.append(Reading(name=f"{start}", value=mean, tone="good"))
-    table = Table(rows, "lrr", heads=("", "step", "so far"))
-    return table, Readings("wellbeing by tenths of the cap", tuple(tenths))
+    return Table(rows, "lrr", heads=("", "step", "so far"))
 
 
 def _certificate(moment: Moment) -> tuple[Prose | Table, ...]:
@@ -123,7 +117,7 @@ def _certificate(moment: Moment) -> tuple[Prose | Table, ...]:
 def _forecast(moment: Moment) -> tuple[Prose, Table]:
     """What the present rates lead to: the death first, then every meter's time until it kills or drains others."""
     episode: GridworldEpisode = moment.episode
-    now, rate = events.meters_at(episode, episode.trace, moment.frame), rates(moment)
+    now, rate = events.meters_at(episode, moment.frame), rates(moment)
     rows = []
     for _, sign, meters in TIERS:
         for meter in (meter for meter in meters if meter != rules.MONEY):
@@ -159,7 +153,7 @@ def _outlook(level: float, rate: float, floor: float) -> tuple[str, bool]:
 
 def _places(episode: GridworldEpisode) -> tuple[Table | Prose, ...]:
     """What the places of this town are: hours, ticks, price, and the meters they raise, the most raised first."""
-    temporal, rows = events.read_town(episode).temporal, []
+    temporal, rows = events.is_temporal(episode), []
     for key in episode.grid_places:
         place = rules.PLACE_TYPES[rules.PLACES.index(key)]
         price = f"${place.price * rules.DOLLARS_PER_MONEY:.0f}" if place.price else "free"

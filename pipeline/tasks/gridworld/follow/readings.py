@@ -23,7 +23,7 @@ def rates(moment: Moment) -> list[float]:
     """Mean change a step of every meter over the last `RATE_STEPS` steps; zeros in the first frame."""
     episode: GridworldEpisode = moment.episode
     start = max(moment.frame - RATE_STEPS, 0)
-    before, now = (meters_at(episode, episode.trace, frame) for frame in (start, moment.frame))
+    before, now = (meters_at(episode, frame) for frame in (start, moment.frame))
     return [(b - a) / max(moment.frame - start, 1) for a, b in zip(before, now, strict=True)]
 
 
@@ -35,7 +35,7 @@ def steps_left(level: float, rate: float) -> int | None:
 def projected_death(moment: Moment) -> tuple[int, int] | None:
     """The deadly meter that reaches 0 first at the present rate, and in how many steps; null when none falls."""
     episode: GridworldEpisode = moment.episode
-    now, rate = meters_at(episode, episode.trace, moment.frame), rates(moment)
+    now, rate = meters_at(episode, moment.frame), rates(moment)
     ends_in = {meter: steps_left(now[meter], rate[meter]) for meter in DEADLY}
     falling = {meter: left for meter, left in ends_in.items() if left is not None}
     return min(falling.items(), key=lambda item: item[1]) if falling else None
@@ -44,7 +44,7 @@ def projected_death(moment: Moment) -> tuple[int, int] | None:
 def read_meters(moment: Moment) -> Readings:
     """The meters in tiers, and how long the present rates can be lived with."""
     episode: GridworldEpisode = moment.episode
-    now, rate = meters_at(episode, episode.trace, moment.frame), rates(moment)
+    now, rate = meters_at(episode, moment.frame), rates(moment)
     values = [_meter(sign, meter, now[meter], rate[meter]) for _, sign, meters in TIERS for meter in meters]
     death, note = projected_death(moment), NOTHING
     if 0 < moment.frame < len(episode.trace) and death is not None:

@@ -3,32 +3,15 @@
 from functools import cache
 
 from pipeline.follow.scene import NOTHING, Cell, Grid, Line, Moment, Tone, Words
+from pipeline.look.numbers import words
 from pipeline.tasks.gridworld.rows import GridworldEpisode, Step
 from pipeline.tasks.gridworld.town import rules
-from pipeline.tasks.gridworld.town.events import read_town, words
+from pipeline.tasks.gridworld.town.events import is_temporal
 
 TRAIL_STEPS = 16
 _NIGHT_FROM, _NIGHT_TO = 20, 6
 
 METER_TONES: tuple[Tone, ...] = ("hue1", "hue3", "hue2", "plain", "hue4", "hue5", "hue6", "hue7")  # as in rules.METERS
-# Names of places, as in rules.PLACES, for where the whole one does not fit, and for where two letters do.
-_SHORT_NAMES = [
-    "bed",
-    "luxe",
-    "wash",
-    "meal",
-    "fast",
-    "doc",
-    "hosp",
-    "ther",
-    "recr",
-    "bar",
-    "job",
-    "labr",
-    "gym",
-    "park",
-]
-_LETTERS = ["Bd", "Lx", "Wa", "Me", "Ff", "Dr", "Ho", "Th", "Re", "Ba", "Jo", "La", "Gy", "Pa"]
 ACTION_SIGNS = dict(zip(rules.ACTIONS, "↑↓←→*.z~", strict=True))
 
 
@@ -51,7 +34,7 @@ def read_picture(moment: Moment) -> Grid:
         reach = episode.window // 2
         sight = (max(x - reach, 0), min(x + reach, last), max(y - reach, 0), min(y + reach, last))
     night = hour >= _NIGHT_FROM or hour < _NIGHT_TO
-    doing, where = _doing(step, hour, temporal=read_town(episode).temporal)
+    doing, where = _doing(step, hour, temporal=is_temporal(episode))
     return Grid(
         columns=episode.size,
         rows=episode.size,
@@ -70,7 +53,7 @@ def _cells(moment: Moment, agent: tuple[int, int], hour: int, sight: tuple[int, 
     episode: GridworldEpisode = moment.episode
     places = {at: key for key, at in episode.grid_places.items()}
     signs = _trail(moment) | {agent: _agent(moment)}
-    seen, temporal = _seen(episode, moment.frame), read_town(episode).temporal
+    seen, temporal = _seen(episode, moment.frame), is_temporal(episode)
     cells = []
     for x, y in {**places, **signs}:
         key, visible = places.get((x, y)), sight[0] <= x <= sight[1] and sight[2] <= y <= sight[3]
@@ -79,7 +62,7 @@ def _cells(moment: Moment, agent: tuple[int, int], hour: int, sight: tuple[int, 
             continue
         place = rules.PLACES.index(key)
         shut = temporal and visible and not rules.PLACE_TYPES[place].is_open(hour)
-        names: tuple[str, ...] = (words(key), _SHORT_NAMES[place], _LETTERS[place])
+        names: tuple[str, ...] = (words(key), rules.SHORT[place], rules.PLACE_CODES[place])
         tone = place_tone(key) if visible else "muted"
         if key not in seen:
             names, tone = (*(f"{name}?" for name in names), f"{names[-1][0]}?"), "faint"

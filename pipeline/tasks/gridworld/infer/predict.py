@@ -12,7 +12,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from msgspec import UNSET
-from numpy.typing import NDArray
 
 from pipeline.contract.jobs import InferJob
 from pipeline.contract.parts import InferPart
@@ -22,6 +21,7 @@ from pipeline.tasks.gridworld.model.ensemble import GridworldEnsemble
 from pipeline.tasks.gridworld.model.model import GridworldModel
 from pipeline.tasks.gridworld.recipe import Infer
 from pipeline.tasks.gridworld.rows import GridworldExample, GridworldPrediction
+from pipeline.tasks.gridworld.town.arrays import F32
 from pipeline.tasks.gridworld.town.observe import Encoding, observation_size
 from pipeline.tasks.gridworld.town.rules import REWARDS, find_level
 from pipeline.tasks.gridworld.town.trace import build_trace
@@ -98,7 +98,7 @@ def _row(example: GridworldExample, episode: Episode, model: Answering, options:
 def _answer(model: Answering, *, forget: bool) -> Answer:
     """What the model, or each of several, says of the rows before it."""
 
-    def answer(observations: NDArray[np.float32], hidden: Any) -> tuple[NDArray[np.float32], Any]:
+    def answer(observations: F32, hidden: Any) -> tuple[F32, Any]:
         hidden = None if forget else hidden
         if isinstance(model, GridworldEnsemble):
             return model.predict(observations, hidden)

@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.tasks.gridworld.town import seeds
+from pipeline.tasks.gridworld.town.arrays import F32, F64, I8, I64, U64, Bools
 from pipeline.tasks.gridworld.town.observe import Encoding, encode
 from pipeline.tasks.gridworld.town.rules import REWARDS, Level
 from pipeline.tasks.gridworld.town.step import TownBatch
 from pipeline.tasks.gridworld.town.trace import GREEDY, RANDOM, Recorded, Recorder, Tally, place_positions
 
-Answer = Callable[[NDArray[np.float32], Any], tuple[NDArray[np.float32], Any]]
+Answer = Callable[[F32, Any], tuple[F32, Any]]
 """(observations [N, D], hidden or None) -> (Q-values [N, A], hidden). The first call of a rollout passes None."""
-Combine = Callable[[NDArray[np.float32], NDArray[np.bool_]], tuple[NDArray[Any], NDArray[np.float64]]]
+Combine = Callable[[F32, Bools], tuple[NDArray[Any], F64]]
 """(what several models answered [N, M, A], mask [N, A]) -> (scores [N, A], how far they differ [N, A])."""
 
 
@@ -29,9 +30,9 @@ class Scenarios:
 
     level: Level
     encoding: Encoding
-    seeds: NDArray[np.uint64]
-    multipliers: NDArray[np.float64]
-    streams: NDArray[np.uint64]
+    seeds: U64
+    multipliers: F64
+    streams: U64
 
     def take(self, chosen: Sequence[int]) -> "Scenarios":
         """Some of them, in the order of their indices."""
@@ -47,13 +48,11 @@ class Episode:
     account: dict[str, Any]
     grid_places: dict[str, tuple[int, int]]
     recorded: Recorded | None
-    hidden: NDArray[np.float32] | None
+    hidden: F32 | None
     uncertainty: float | None = None
 
 
-def choose(
-    q: NDArray[Any], mask: NDArray[np.bool_], streams: NDArray[np.uint64], step: int, epsilon: float
-) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+def choose(q: NDArray[Any], mask: Bools, streams: U64, step: int, epsilon: float) -> tuple[I64, I8]:
     """Greedy legal actions [N], replaced by random legal ones with chance ``epsilon``; and the modes [N].
 
     Ties go to the lowest action number.
@@ -79,7 +78,7 @@ def play(
     tally = Tally(num, REWARDS)
     recorder = Recorder(np.arange(min(num_traces, num)), scenarios.level.cap, len(REWARDS))
     hidden: Any = None
-    remembered: list[NDArray[np.float32]] = []  # hidden states after each step, of those that are recorded
+    remembered: list[F32] = []  # hidden states after each step, of those that are recorded
     uncertainty = np.zeros(num)  # summed over the steps
     step = 0
     while not town.finished.all():
@@ -120,7 +119,7 @@ def play_traced(
     return episodes
 
 
-def _before(remembered: list[NDArray[np.float32]], env: int, num_steps: int) -> NDArray[np.float32]:
+def _before(remembered: list[F32], env: int, num_steps: int) -> F32:
     """The hidden states of ``env`` before each of its steps, [L, H]: none yet before the first."""
     after = [states[env] for states in remembered[: num_steps - 1]]
     return np.stack([np.zeros_like(remembered[0][env]), *after])

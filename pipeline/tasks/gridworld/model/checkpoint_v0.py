@@ -2,9 +2,9 @@
 
 A checkpoint_v0 is a torch file of a dict with ``state_dict``, ``network_type`` ("simple", "dueling" or "recurrent") and
 ``params``, usually beside ``optimizer`` and ``replay``; it has no brain spec. One of version 3 holds the same deeper
-down (`version_3`). The sizes come from the shapes of the
-tensors, the rest from ``params``; what neither says is filled in and said. Nothing is renamed by hand: layers are taken
-in the order they stand in, whatever their names, and each has to take what the one before gives.
+down (`version_3`). The sizes come from the shapes of the tensors, the rest from ``params``; what neither says is filled
+in and said. Nothing is renamed by hand: layers are taken in the order they stand in, whatever their names, and each has
+to take what the one before gives.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +25,7 @@ from schemas.brain import BrainSpec
 
 TYPES = ("simple", "dueling", "recurrent")
 _ENVIRONMENT = ("level", "encoding")
+_FACTS = {"episode": "num_episodes", "epsilon": "epsilon", "stage": "stage"}
 _SIZES = ("hidden", "hidden_sizes", "hidden_dims", "hidden_size", "hidden_dim")
 _CELL_PREFIXES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _GUIDE = "see docs/migrating-checkpoints.md"
@@ -61,6 +62,14 @@ class _Layer:
     bias: Tensor
     norm: tuple[Tensor, Tensor] | None = None
 
+    @property
+    def num_inputs(self) -> int:
+        return self.weight.shape[1]
+
+    @property
+    def width(self) -> int:
+        return len(self.weight)
+
     def weights(self, name: str) -> dict[str, Tensor]:
         """Those of the linear map, by their new names."""
         return {f"{name}.weight": self.weight, f"{name}.bias": self.bias}
@@ -71,7 +80,7 @@ class _Upgrade:
     """What is read on the way. ``said`` are the sentences for the user."""
 
     params: Mapping[str, Any]
-    said: list[str] = field(default_factory=list)
+    said: list[str]
     used: set[str] = field(default_factory=set)
 
     def take(self, key: str, default: Any) -> Any:
@@ -80,6 +89,10 @@ class _Upgrade:
             return self.params[key]
         self.said.append(f"network.{key}: {default!r} (params do not say it)")
         return default
+
+    def style(self, layer_norm: bool) -> dict[str, Any]:
+        activation = str(self.take("activation", "relu")).lower()
+        return {"activation": activation, "dropout": self.take("dropout", 0.0), "layer_norm": layer_norm}
 
 
 def upgrade(checkpoint: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
@@ -93,29 +106,17 @@ def upgrade(checkpoint: Mapping[str, Any], environment: Mapping[str, str]) -> tu
         checkpoint, said = unpack(checkpoint)
     kind = checkpoint["network_type"]
     if kind not in TYPES:
-        known = f"known are {', '.join(TYPES)}"
-        raise _wrong(f"network_type is {str(kind)[:40]!r}; {known}", "network_type")
+        raise _wrong(f"network_type is {str(kind)[:40]!r}; known are {', '.join(TYPES)}", "network_type")
     params = checkpoint.get("params") or checkpoint.get("network_params") or {}
     if not isinstance(params, Mapping):
         raise _wrong("params is not a dict", "params")
     work = _Upgrade(params, said)
-    tensors = _tensors(checkpoint["state_dict"])
-    is_spatial = kind == "recurrent" and any(name.split(".")[0] in _SPATIAL_ONLY for name in tensors)
-    readers = {"simple": _simple, "dueling": _dueling, "recurrent": _spatial if is_spatial else _recurrent}
-    network, weights, sizes = readers[kind](tensors, work)
-    if sizes[1] != len(ACTIONS):
-        raise UserError(f"the network has {sizes[1]} outputs; gridworld has {len(ACTIONS)} actions", where="state_dict")
-    work.used.add("observation_dim")
-    if params.get("observation_dim", sizes[0]) != sizes[0]:
-        what = f"observation_dim is {params['observation_dim']!r}, but the network takes {sizes[0]}"
-        raise _wrong(what, "observation_dim")
-    parsed = parse_network(network)
-    _check_sizes(network, work)
-    brain = BrainSpec(task="gridworld", input_size=sizes[0], output_size=sizes[1], network=msgspec.to_builtins(parsed))
+    brain, weights = _read_network(kind, _tensors(checkpoint["state_dict"]), work)
     step = checkpoint.get("step", checkpoint.get("total_steps"))
     if step is None:
         work.said.append("step: 0 (the checkpoint does not say it)")
     work.said += [f"params.{key} is not used" for key in sorted(map(str, params.keys() - work.used))]
+    facts = {new: checkpoint.get(old) for old, new in _FACTS.items()}
     upgraded = {
         "format": "checkpoint_v1",
         "task": "gridworld",
@@ -123,9 +124,27 @@ def upgrade(checkpoint: Mapping[str, Any], environment: Mapping[str, str]) -> tu
         "brain": msgspec.to_builtins(brain),
         "average_weights": weights,
         "recipe": _recipe(environment, work),
-        "facts": _facts(checkpoint),
+        "facts": {name: value for name, value in facts.items() if isinstance(value, int | float)},
     }
     return upgraded, work.said
+
+
+def _read_network(kind: str, tensors: Mapping[str, Tensor], work: _Upgrade) -> tuple[BrainSpec, dict[str, Tensor]]:
+    """The brain spec, every default spelled out, and the weights by their new names."""
+    is_spatial = kind == "recurrent" and any(name.split(".")[0] in _SPATIAL_ONLY for name in tensors)
+    readers = {"simple": _simple, "dueling": _dueling, "recurrent": _spatial if is_spatial else _recurrent}
+    network, weights, (num_inputs, num_outputs) = readers[kind](tensors, work)
+    if num_outputs != len(ACTIONS):
+        raise UserError(
+            f"the network has {num_outputs} outputs; gridworld has {len(ACTIONS)} actions", where="state_dict"
+        )
+    work.used.add("observation_dim")
+    if work.params.get("observation_dim", num_inputs) != num_inputs:
+        what = f"observation_dim is {work.params['observation_dim']!r}, but the network takes {num_inputs}"
+        raise _wrong(what, "observation_dim")
+    parsed = msgspec.to_builtins(parse_network(network))
+    _check_sizes(network, work)
+    return BrainSpec(task="gridworld", input_size=num_inputs, output_size=num_outputs, network=parsed), weights
 
 
 def _tensors(state_dict: Any) -> dict[str, Tensor]:
@@ -138,39 +157,32 @@ def _tensors(state_dict: Any) -> dict[str, Tensor]:
 
 
 def _recipe(environment: Mapping[str, str], work: _Upgrade) -> dict[str, Any]:
-    unknown = sorted(environment.keys() - set(_ENVIRONMENT))
-    if unknown or (environment and len(environment) < len(_ENVIRONMENT)):
+    if not environment:
+        what = "level and encoding: not known, so the file does not describe its input and infer cannot use it"
+        work.said.append(what)
+        return {}
+    if environment.keys() != {*_ENVIRONMENT}:
         what = f"what it was trained in is told by {' and '.join(_ENVIRONMENT)}, not by {', '.join(environment)}"
         raise UserError(what, remedy="for example: --trained-in level=full --trained-in encoding=grid")
-    if not environment:
-        work.said.append(
-            "level and encoding: not known, so the file does not describe its input and infer cannot use it"
-        )
-        return {}
     return {"environment": dict(environment)}
-
-
-def _facts(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    known = {"episode": "num_episodes", "epsilon": "epsilon", "stage": "stage"}
-    return {new: checkpoint[old] for old, new in known.items() if isinstance(checkpoint.get(old), int | float)}
 
 
 def _layers(tensors: Mapping[str, Tensor]) -> list[_Layer]:
     """Linear maps and LayerNorms in the order of the state_dict."""
-    names = dict.fromkeys(name.rpartition(".")[0] for name in tensors)
     layers: list[_Layer] = []
-    for name in names:
+    for name in dict.fromkeys(key.rpartition(".")[0] for key in tensors):
         parts = {key.rpartition(".")[2]: t for key, t in tensors.items() if key.rpartition(".")[0] == name}
         if set(parts) != {"weight", "bias"} or parts["bias"].shape != parts["weight"].shape[:1]:
             raise _unknown(name, f"it has {', '.join(sorted(parts))}")
-        if parts["weight"].dim() == 2:
-            layers.append(_Layer(name, parts["weight"], parts["bias"]))
-        elif parts["weight"].dim() == 1 and layers and layers[-1].norm is None:
-            layers[-1].norm = (parts["weight"], parts["bias"])
-            if len(parts["weight"]) != len(layers[-1].weight):
-                raise _unknown(name, f"it does not fit the {len(layers[-1].weight)} outputs of {layers[-1].name}")
+        weight, bias = parts["weight"], parts["bias"]
+        if weight.dim() == 2:
+            layers.append(_Layer(name, weight, bias))
+        elif weight.dim() != 1 or not layers or layers[-1].norm is not None:
+            raise _unknown(name, f"its weight has shape {list(weight.shape)}")
+        elif len(weight) != layers[-1].width:
+            raise _unknown(name, f"it does not fit the {layers[-1].width} outputs of {layers[-1].name}")
         else:
-            raise _unknown(name, f"its weight has shape {list(parts['weight'].shape)}")
+            layers[-1].norm = weight, bias
     return layers
 
 
@@ -179,13 +191,13 @@ def _unknown(name: str, why: str) -> UserError:
     return _wrong(what, f"state_dict: {name}", f"this network has no brain spec; {_GUIDE}")
 
 
-def _chain(layers: Sequence[_Layer], num_inputs: int | None) -> None:
+def _chain(layers: Sequence[_Layer], num_inputs: int | None = None) -> None:
     """Each layer takes what the one before gives."""
     for layer in layers:
-        if num_inputs is not None and layer.weight.shape[1] != num_inputs:
-            what = f"{layer.name} takes {layer.weight.shape[1]} numbers, but the layer before gives {num_inputs}"
+        if num_inputs not in (None, layer.num_inputs):
+            what = f"{layer.name} takes {layer.num_inputs} numbers, but the layer before gives {num_inputs}"
             raise _wrong(what, f"state_dict: {layer.name}")
-        num_inputs = layer.weight.shape[0]
+        num_inputs = layer.width
 
 
 def _norms(hidden: Sequence[_Layer], last: Sequence[_Layer]) -> bool:
@@ -206,12 +218,7 @@ def _perceptron(prefix: str, layers: Sequence[_Layer]) -> dict[str, Tensor]:
 
 
 def _widths(layers: Sequence[_Layer]) -> list[int]:
-    return [len(layer.weight) for layer in layers]
-
-
-def _style(work: _Upgrade, layer_norm: bool) -> dict[str, Any]:
-    activation = str(work.take("activation", "relu")).lower()
-    return {"activation": activation, "dropout": work.take("dropout", 0.0), "layer_norm": layer_norm}
+    return [layer.width for layer in layers]
 
 
 _Read = tuple[dict[str, Any], dict[str, Tensor], tuple[int, int]]
@@ -219,18 +226,11 @@ _Read = tuple[dict[str, Any], dict[str, Tensor], tuple[int, int]]
 
 
 def _simple(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
-    *hidden, last = _need(_layers(tensors), 1)
-    _chain([*hidden, last], None)
-    network = {"type": "feedforward", "hidden": _widths(hidden), **_style(work, _norms(hidden, [last]))}
-    weights = _perceptron("trunk", hidden) | last.weights("head.linear")
-    first = hidden[0] if hidden else last
-    return network, weights, (first.weight.shape[1], len(last.weight))
-
-
-def _need(layers: list[_Layer], least: int) -> list[_Layer]:
-    if len(layers) < least:
-        raise _wrong("state_dict has too few layers for this network_type")
-    return layers
+    layers = _layers(tensors)
+    *hidden, last = layers
+    _chain(layers)
+    network = {"type": "feedforward", "hidden": _widths(hidden), **work.style(_norms(hidden, [last]))}
+    return network, _perceptron("trunk", hidden) | last.weights("head.linear"), (layers[0].num_inputs, last.width)
 
 
 def _split(layers: Sequence[_Layer]) -> tuple[list[_Layer], list[_Layer], list[_Layer]]:
@@ -243,20 +243,19 @@ def _split(layers: Sequence[_Layer]) -> tuple[list[_Layer], list[_Layer], list[_
 
 def _dueling(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
     trunk, value, advantage = _split(_layers(tensors))
-    if not trunk or not value or not advantage or len(value[-1].weight) != 1:
+    if not trunk or not value or not advantage or value[-1].width != 1:
         raise _wrong("a dueling network has a trunk, a 'value' stream with one output and an 'advantage' stream")
     if _widths(value[:-1]) != _widths(advantage[:-1]):
         what = f"the streams differ: value {_widths(value[:-1])}, advantage {_widths(advantage[:-1])}"
         raise _wrong(what, remedy=f"a brain spec has one size for both; {_GUIDE}")
-    _chain(trunk, None)
-    _chain(value, len(trunk[-1].weight))
-    _chain(advantage, len(trunk[-1].weight))
+    for stream in (value, advantage):
+        _chain([*trunk, *stream])
     layer_norm = _norms([*trunk, *value[:-1], *advantage[:-1]], [value[-1], advantage[-1]])
-    network = {"type": "dueling", "hidden": _widths(trunk), "stream": _widths(value[:-1]), **_style(work, layer_norm)}
+    network = {"type": "dueling", "hidden": _widths(trunk), "stream": _widths(value[:-1]), **work.style(layer_norm)}
     weights = _perceptron("trunk", trunk)
     weights |= _perceptron("value_stream", value[:-1]) | _perceptron("advantage_stream", advantage[:-1])
     weights |= value[-1].weights("value") | advantage[-1].weights("advantage")
-    return network, weights, (trunk[0].weight.shape[1], len(advantage[-1].weight))
+    return network, weights, (trunk[0].num_inputs, advantage[-1].width)
 
 
 def _recurrent(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
@@ -265,24 +264,24 @@ def _recurrent(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
     order = list(tensors)
     start, stop = order.index(names[0]), order.index(names[-1])
     encoder = _layers({name: tensors[name] for name in order[:start]})
-    after = _layers({name: tensors[name] for name in order[stop + 1 :]})
-    head, value, advantage = _split(after)
+    head, value, advantage = _split(_layers({name: tensors[name] for name in order[stop + 1 :]}))
     dueling = bool(value or advantage)
-    if dueling and (len(value) != 1 or len(advantage) != 1 or len(value[0].weight) != 1):
+    if dueling and (len(value) != 1 or len(advantage) != 1 or value[0].width != 1):
         raise _wrong("value and advantage of a recurrent network are one linear layer each")
-    last = [value[0], advantage[0]] if dueling else [_need(head, 1).pop()]
-    _chain(encoder, None)
-    if encoder and len(encoder[-1].weight) != cell_inputs:
-        raise _wrong(f"the {cell} takes {cell_inputs} numbers, but the layer before gives {len(encoder[-1].weight)}")
+    if not dueling and not head:
+        raise _wrong("state_dict has too few layers for this network_type")
+    last = [value[0], advantage[0]] if dueling else [head.pop()]
+    _chain(encoder)
+    if encoder and encoder[-1].width != cell_inputs:
+        raise _wrong(f"the {cell} takes {cell_inputs} numbers, but the layer before gives {encoder[-1].width}")
     for layer in last:
         _chain([*head, layer], hidden_size)
     network = {"type": "recurrent", "encoder": _widths(encoder), "cell": cell, "hidden_size": hidden_size}
-    network |= {"head": _widths(head), "dueling": dueling, **_style(work, _norms([*encoder, *head], last))}
+    network |= {"head": _widths(head), "dueling": dueling, **work.style(_norms([*encoder, *head], last))}
     weights |= _perceptron("encoder", encoder) | _perceptron("head", head)
     weights |= {"q.linear.weight": torch.cat([layer.weight for layer in last])}
     weights |= {"q.linear.bias": torch.cat([layer.bias for layer in last])}
-    input_size = encoder[0].weight.shape[1] if encoder else cell_inputs
-    return network, weights, (input_size, len(last[-1].weight))
+    return network, weights, (encoder[0].num_inputs if encoder else cell_inputs, last[-1].width)
 
 
 def _spatial(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
@@ -311,7 +310,7 @@ def _spatial(tensors: Mapping[str, Tensor], work: _Upgrade) -> _Read:
         "part_size": len(tensors["position_encoder.0.bias"]),
         "hidden_size": hidden_size,
         "head": [len(tensors["q_head.0.bias"])],
-        **_style(work, layer_norm=True),
+        **work.style(layer_norm=True),
         **_slices(sizes, input_size, work),
     }
     if cell != "lstm":
@@ -344,7 +343,7 @@ def _cell(parts: Mapping[str, Tensor], work: _Upgrade) -> tuple[str, int, int, d
     num_gates = num_rows // hidden_size
     if num_gates not in (3, 4) or num_rows != num_gates * hidden_size:
         raise UserError("the recurrent layer has neither the 4 gates of an LSTM nor the 3 of a GRU", where="state_dict")
-    cell = "lstm" if num_gates == 4 else "gru"
+    cell = {3: "gru", 4: "lstm"}[num_gates]
     said = str(work.params.get("cell", cell)).lower()
     work.used.add("cell")
     if said != cell:
@@ -363,16 +362,13 @@ def _cell(parts: Mapping[str, Tensor], work: _Upgrade) -> tuple[str, int, int, d
 def _check_sizes(network: Mapping[str, Any], work: _Upgrade) -> None:
     """Where params name hidden sizes, they have to be those of the tensors."""
     found = network["hidden"] if "hidden" in network else network["hidden_size"]
-    for key in _SIZES:
-        if key not in work.params:
-            continue
+    for key in [key for key in _SIZES if key in work.params]:
         work.used.add(key)
         said = work.params[key]
         meant = list(said) if isinstance(said, list | tuple) else said
-        same_everywhere = isinstance(found, list) and found and all(width == meant for width in found)
+        same_everywhere = isinstance(found, list) and found and found == [meant] * len(found)
         if meant != found and not same_everywhere:
-            what = f"params.{key} is {said!r}, but the tensors have {found}"
-            raise _wrong(what, f"params.{key}")
+            raise _wrong(f"params.{key} is {said!r}, but the tensors have {found}", f"params.{key}")
 
 
 PART = UpgradePart(upgrade=upgrade)

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pipeline.contract.jobs import EnsembleRule
 from pipeline.errors import UserError
 from pipeline.tasks.gridworld.model.model import GridworldModel
+from pipeline.tasks.gridworld.town.arrays import F32, F64, Bools
 
-Floats = NDArray[np.float64]
-Hidden = Sequence[NDArray[np.float32] | None]
+Floats = F64
+Hidden = Sequence[F32 | None]
 
 
 class GridworldEnsemble:
@@ -35,18 +35,18 @@ class GridworldEnsemble:
         self.brain = self.members[0].brain
         self.metadata = _common(self.members)
 
-    def predict(self, observations: NDArray[np.float32], hidden: Hidden | None) -> tuple[NDArray[np.float32], Hidden]:
+    def predict(self, observations: F32, hidden: Hidden | None) -> tuple[F32, Hidden]:
         """Q-values float32 [N, M, A] of all members, and their own hidden states; ``hidden`` None at the start."""
         before = [None] * len(self.members) if hidden is None else hidden
         decisions = [m.predict(observations, hidden=h) for m, h in zip(self.members, before, strict=True)]
         return np.stack([d.q_values for d in decisions], axis=1), [d.hidden for d in decisions]
 
-    def combine(self, q: NDArray[np.float32], mask: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    def combine(self, q: F32, mask: Bools) -> tuple[Floats, Floats]:
         """What `combine` makes of ``q`` [N, M, A] under this ensemble's rule."""
         return combine(q, mask, self.rule)
 
 
-def combine(q: NDArray[np.float32], mask: NDArray[np.bool_], rule: EnsembleRule) -> tuple[Floats, Floats]:
+def combine(q: F32, mask: Bools, rule: EnsembleRule) -> tuple[Floats, Floats]:
     """Scores [N, A], the highest of which among the allowed ones is the action, and how far the members differ about
     each action, [N, A]: the standard deviation of their scaled values.
 
@@ -68,7 +68,7 @@ def combine(q: NDArray[np.float32], mask: NDArray[np.bool_], rule: EnsembleRule)
     return np.where(votes > 0, -spread, -spread - 2.0 * q.shape[2] ** 0.5), spread
 
 
-def _scaled(q: NDArray[np.float32], mask: NDArray[np.bool_]) -> Floats:
+def _scaled(q: F32, mask: Bools) -> Floats:
     """Values [N, M, A] of mean 0 and standard deviation 1 over the allowed actions; 0 where these have one value."""
     allowed = mask[:, None].astype(np.float64)
     num = allowed.sum(axis=2, keepdims=True)
@@ -83,11 +83,8 @@ def _scaled(q: NDArray[np.float32], mask: NDArray[np.bool_]) -> Floats:
 def _hash_of(members: Sequence[GridworldModel], rule: EnsembleRule) -> str:
     for one, other in pairwise(members):
         if one.weights_hash == other.weights_hash:
-            raise UserError(
-                f"two members of the ensemble are one model ({one.weights_hash[:16]})",
-                where="--model",
-                remedy="give different models",
-            )
+            what = f"two members of the ensemble are one model ({one.weights_hash[:16]})"
+            raise UserError(what, where="--model", remedy="give different models")
     return hashlib.sha256("\n".join([rule, *(m.weights_hash for m in members)]).encode()).hexdigest()
 
 

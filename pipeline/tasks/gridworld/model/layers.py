@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +10,7 @@ from torch.nn import functional as F
 
 from pipeline.model import layers
 from pipeline.model.layers import LayerNorm
+from pipeline.tasks.gridworld.recipe import Style
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -19,15 +19,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "elu": F.elu,
 }
-
-
-@dataclass(frozen=True)
-class Style:
-    """What all hidden layers of a network share."""
-
-    activation: str
-    layer_norm: bool
-    dropout: float
 
 
 STEADY_OUTPUTS = 16

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pipeline.errors import UserError
 from pipeline.model.layers import one_thread
 from pipeline.tasks.gridworld.model.layers import Linear
 from pipeline.tasks.gridworld.model.network import QNetwork
+from pipeline.tasks.gridworld.town.arrays import F32, I64, Bools
 from schemas.brain import BrainSpec
 
 TILE_ROWS = 64
@@ -30,9 +31,9 @@ class Decision:
     For a single observation [D] the leading axis is absent, and ``actions`` is an int.
     """
 
-    q_values: NDArray[np.float32]
+    q_values: F32
     actions: Any
-    hidden: NDArray[np.float32] | None
+    hidden: F32 | None
 
 
 class GridworldModel:
@@ -62,19 +63,13 @@ class GridworldModel:
         return self.module.hidden_size
 
     def predict(
-        self,
-        observations: ArrayLike,
-        hidden: ArrayLike | None = None,
-        mask: ArrayLike | None = None,
-        epsilon: float = 0.0,
-        generator: np.random.Generator | torch.Generator | None = None,
+        self, observations: ArrayLike, hidden: ArrayLike | None = None, mask: ArrayLike | None = None
     ) -> Decision:
         """Q-values and actions.
 
         observations  float32 [B, D], or [D] for a single one
         hidden        float32 [B, H] (or [H]) from the step before; None at the start of an episode
         mask          bool [B, A] (or [A]): which actions are allowed; at least one a row
-        epsilon       share of rows that take a random allowed action; needs ``generator``
 
         The action is the allowed one with the highest Q, the lowest number among equals. The Q-values are not masked.
         Raises UserError when a shape, a value or a combination does not fit.
@@ -83,21 +78,20 @@ class GridworldModel:
         single = rows.ndim == 1
         if single:
             rows = rows[None]
-        if rows.ndim != 2 or rows.shape[1] != self.brain.input_size:
-            size = self.brain.input_size
+        size = self.brain.input_size
+        if rows.ndim != 2 or rows.shape[1] != size:
             raise UserError(
                 f"observations have shape {list(np.shape(observations))}, but the model takes [B, {size}] or [{size}]",
                 remedy="metadata['input'] of the model lists what the numbers are",
             )
-        if not np.isfinite(rows).all():
-            raise UserError("observations contain NaN or infinity", where=f"row {_first_bad_row(rows)}")
+        _refuse_not_finite("observations", rows)
         q, after = self._evaluate(rows, self._hidden_rows(hidden, len(rows)))
-        actions = _choose(q, self._mask_rows(mask, len(rows)), epsilon, generator)
+        actions: I64 = np.where(self._mask_rows(mask, len(rows)), q, -np.inf).argmax(axis=1)
         if single:
             return Decision(q[0], int(actions[0]), None if after is None else after[0])
         return Decision(q, actions, after)
 
-    def _hidden_rows(self, hidden: ArrayLike | None, num_rows: int) -> NDArray[np.float32] | None:
+    def _hidden_rows(self, hidden: ArrayLike | None, num_rows: int) -> F32 | None:
         """What the caller gave as [B, H], or zeros; None if the model does not remember."""
         shape = (num_rows, self.hidden_size)
         if hidden is None:
@@ -110,11 +104,10 @@ class GridworldModel:
                 f"hidden has shape {list(np.shape(hidden))}, but these observations need {list(shape)}",
                 remedy="pass the `hidden` of the prediction before, or None at the start of an episode",
             )
-        if not np.isfinite(rows).all():
-            raise UserError("hidden contains NaN or infinity", where=f"row {_first_bad_row(rows)}")
+        _refuse_not_finite("hidden", rows)
         return rows
 
-    def _mask_rows(self, mask: ArrayLike | None, num_rows: int) -> NDArray[np.bool_]:
+    def _mask_rows(self, mask: ArrayLike | None, num_rows: int) -> Bools:
         shape = (num_rows, self.brain.output_size)
         if mask is None:
             return np.ones(shape, np.bool_)
@@ -127,9 +120,7 @@ class GridworldModel:
             raise UserError("mask allows no action", where=f"row {int((~rows.any(axis=1)).argmax())}")
         return rows
 
-    def _evaluate(
-        self, rows: NDArray[np.float32], hidden: NDArray[np.float32] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    def _evaluate(self, rows: F32, hidden: F32 | None) -> tuple[F32, F32 | None]:
         q = np.empty((len(rows), self.brain.output_size), np.float32)
         after = None if hidden is None else np.empty_like(hidden)
         device = next(self.module.parameters()).device
@@ -145,45 +136,14 @@ class GridworldModel:
         return q, after
 
 
-def _tile(rows: NDArray[np.float32]) -> torch.Tensor:
+def _tile(rows: F32) -> torch.Tensor:
     """The rows, padded with zeros to TILE_ROWS, in memory of torch's alignment."""
     tile = torch.zeros(TILE_ROWS, rows.shape[1])
     tile.numpy()[: len(rows)] = rows
     return tile
 
 
-def _choose(
-    q: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    epsilon: float,
-    generator: np.random.Generator | torch.Generator | None,
-) -> NDArray[np.int64]:
-    """Greedy allowed actions int64 [B]; each row is replaced by a random allowed one with chance ``epsilon``."""
-    if not 0.0 <= epsilon <= 1.0:
-        raise UserError(f"epsilon is {epsilon}, but it is a share between 0 and 1")
-    actions: NDArray[np.int64] = np.where(mask, q, -np.inf).argmax(axis=1)
-    if epsilon == 0.0:
-        return actions
-    if generator is None:
-        raise UserError(
-            "epsilon above 0 needs a generator, so that the random actions can be repeated",
-            remedy="pass generator=numpy.random.default_rng(seed)",
-        )
-    draws = _uniforms(generator, len(q))
-    order = (draws[:, 1] * mask.sum(axis=1)).astype(np.int64)
-    chosen: NDArray[np.int64] = ((mask.cumsum(axis=1) - 1 == order[:, None]) & mask).argmax(axis=1)
-    explore = draws[:, 0] < epsilon
-    actions[explore] = chosen[explore]
-    return actions
-
-
-def _uniforms(generator: np.random.Generator | torch.Generator, num_rows: int) -> NDArray[np.float64]:
-    """Two draws in [0, 1) a row, float64 [B, 2]."""
-    if isinstance(generator, np.random.Generator):
-        return generator.random((num_rows, 2))
-    draws: NDArray[np.float64] = torch.rand(num_rows, 2, generator=generator, dtype=torch.float64).numpy()
-    return draws
-
-
-def _first_bad_row(rows: NDArray[np.float32]) -> int:
-    return int((~np.isfinite(rows).all(axis=1)).argmax())
+def _refuse_not_finite(name: str, rows: F32) -> None:
+    bad = ~np.isfinite(rows).all(axis=1)
+    if bad.any():
+        raise UserError(f"NaN or infinity in {name}", where=f"row {bad.argmax()}")

@@ -6,11 +6,11 @@ written once.
 
 import itertools
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from msgspec import structs
 from torch import Tensor, nn
 
 from pipeline.contract.parts import ModelPart
@@ -26,12 +26,11 @@ from pipeline.tasks.gridworld.model.layers import (
     Linear,
     Perceptron,
     QHead,
-    Style,
     duel,
     initialise,
     run_cell,
 )
-from pipeline.tasks.gridworld.recipe import Dueling, FeedForward, Network, Places, Recurrent, RecurrentSpatial
+from pipeline.tasks.gridworld.recipe import Dueling, FeedForward, PlaceMemory, Places, Recurrent, RecurrentSpatial
 from schemas.brain import BrainSpec
 
 
@@ -113,7 +112,7 @@ class FeedForwardNetwork(QNetwork):
 
     def __init__(self, spec: BrainSpec, network: FeedForward) -> None:
         super().__init__(spec.input_size, spec.output_size)
-        self.trunk = Perceptron(spec.input_size, network.hidden, _style(network))
+        self.trunk = Perceptron(spec.input_size, network.hidden, network)
         self.head = QHead(self.trunk.out_features, spec.output_size, dueling=False)
 
     def evaluate(self, observations: Tensor) -> Tensor:
@@ -126,10 +125,9 @@ class DuelingNetwork(QNetwork):
 
     def __init__(self, spec: BrainSpec, network: Dueling) -> None:
         super().__init__(spec.input_size, spec.output_size)
-        style = _style(network)
-        self.trunk = Perceptron(spec.input_size, network.hidden, style)
-        self.value_stream = Perceptron(self.trunk.out_features, network.stream, style)
-        self.advantage_stream = Perceptron(self.trunk.out_features, network.stream, style)
+        self.trunk = Perceptron(spec.input_size, network.hidden, network)
+        self.value_stream = Perceptron(self.trunk.out_features, network.stream, network)
+        self.advantage_stream = Perceptron(self.trunk.out_features, network.stream, network)
         self.value = Linear(self.value_stream.out_features, 1, gain=0.1)
         self.advantage = Linear(self.advantage_stream.out_features, spec.output_size, gain=0.1)
 
@@ -143,14 +141,13 @@ class SpatialEncoder(nn.Module):
 
     def __init__(self, network: RecurrentSpatialBrain) -> None:
         super().__init__()
-        style = _style(network)
-        plain = replace(style, layer_norm=False)
+        plain = structs.replace(network, layer_norm=False)
         start, stop = network.cells
         self.cells, self.side = slice(start, stop), math.isqrt(stop - start)
         self.slices = {name: slice(*getattr(network, name)) for name in SPATIAL_PARTS}
         self.convolutions = nn.ModuleList(Convolution(a, b) for a, b in itertools.pairwise((1, *network.channels)))
         self.activation = ACTIVATIONS[network.activation]
-        self.vision = Layer(network.channels[-1] * self.side**2, network.vision_size, style)
+        self.vision = Layer(network.channels[-1] * self.side**2, network.vision_size, network)
         self.parts = nn.ModuleDict(
             {name: Layer(part.stop - part.start, network.part_size, plain) for name, part in self.slices.items()}
         )
@@ -170,7 +167,6 @@ class RecurrentNetwork(QNetwork):
 
     def __init__(self, spec: BrainSpec, network: Recurrent | RecurrentSpatialBrain) -> None:
         super().__init__(spec.input_size, spec.output_size)
-        style = _style(network)
         self.norm: nn.Module = nn.Identity()
         if isinstance(network, RecurrentSpatialBrain):
             self.encoder: SpatialEncoder | Perceptron = SpatialEncoder(network)
@@ -178,9 +174,9 @@ class RecurrentNetwork(QNetwork):
             if network.layer_norm:
                 self.norm = LayerNorm(network.hidden_size)
         else:
-            self.encoder = Perceptron(spec.input_size, network.encoder, style)
+            self.encoder = Perceptron(spec.input_size, network.encoder, network)
             self.cell = CELLS[network.cell](self.encoder.out_features, network.hidden_size)
-        self.head = Perceptron(network.hidden_size, network.head, style)
+        self.head = Perceptron(network.hidden_size, network.head, network)
         self.q = QHead(self.head.out_features, spec.output_size, network.dueling)
         self.hidden_size = self.cell.state_size
 
@@ -206,7 +202,6 @@ class PlacesNetwork(QNetwork):
 
     def __init__(self, spec: BrainSpec, network: PlacesBrain) -> None:
         super().__init__(spec.input_size, spec.output_size)
-        style = _style(network)
         self.num_places, self.place_features = network.num_places, network.place_features
         self.common_size = spec.input_size - network.num_places * network.place_features
         self.num_heads = NUM_HEADS
@@ -217,11 +212,11 @@ class PlacesNetwork(QNetwork):
             self.hidden_size = network.num_places * self.cell.state_size
             width = network.memory.hidden_size
         self.place_bias = nn.Parameter(torch.empty(network.num_places, network.place[0]))
-        self.place = nn.ModuleList(Perceptron(width, network.place, style))
+        self.place = nn.ModuleList(Perceptron(width, network.place, network))
         self.place_out = Linear(network.place[-1], network.mixed_size // NUM_HEADS, bias=False)
-        self.trunk = Perceptron(self.common_size, network.trunk, style)
+        self.trunk = Perceptron(self.common_size, network.trunk, network)
         self.gates = Linear(self.trunk.out_features, NUM_HEADS * network.num_places)
-        self.head = Perceptron(network.mixed_size + self.trunk.out_features, network.head, style)
+        self.head = Perceptron(network.mixed_size + self.trunk.out_features, network.head, network)
         self.q = QHead(self.head.out_features, spec.output_size, network.dueling)
 
     def _split(self, observations: Tensor) -> tuple[Tensor, Tensor]:
@@ -266,10 +261,6 @@ class PlacesNetwork(QNetwork):
         return q.view(steps, batch, -1), state.reshape(batch, -1)
 
 
-def _style(network: Network) -> Style:
-    return Style(network.activation, network.layer_norm, network.dropout)
-
-
 def parse_network(data: Mapping[str, Any]) -> BrainNetwork:
     """The network section of a recipe or of a brain spec as its Struct, every default filled in.
 
@@ -311,22 +302,26 @@ def _check_parts(spec: BrainSpec, network: RecurrentSpatialBrain) -> None:
         raise UserError(f"network.cells are {stop - start}, which is no square", where="brain spec: network.cells")
 
 
-def _widths(network: BrainNetwork) -> list[int]:
-    match network:
-        case FeedForward():
-            return [*network.hidden]
-        case Dueling():
-            return [*network.hidden, *network.stream]
-        case Recurrent():
-            return [*network.encoder, network.hidden_size, *network.head]
-        case RecurrentSpatialBrain():
-            start, stop = network.cells
-            own = [network.channels[-1] * max(stop - start, 1), network.vision_size, network.part_size]
-            return [*network.channels, *own, network.hidden_size, *network.head]
-        case PlacesBrain():
-            memory = [] if network.memory is None else [network.memory.hidden_size]
-            own = [network.num_places, network.place_features, network.mixed_size]
-            return [*network.place, *network.trunk, *network.head, *own, *memory]
+def _widths(network: BrainNetwork) -> Iterator[int]:
+    """Every size that a network names."""
+    for name, value in structs.asdict(network).items():
+        if name == "cells":
+            yield network.channels[-1] * max(value[1] - value[0], 1)  # type: ignore[union-attr]  # only one has cells
+        elif isinstance(value, PlaceMemory):
+            yield value.hidden_size
+        elif isinstance(value, tuple) and name not in SPATIAL_PARTS:
+            yield from value
+        elif type(value) is int:
+            yield value
+
+
+_NETWORKS: dict[type[Any], type[Any]] = {
+    FeedForward: FeedForwardNetwork,
+    Dueling: DuelingNetwork,
+    Recurrent: RecurrentNetwork,
+    RecurrentSpatialBrain: RecurrentNetwork,
+    PlacesBrain: PlacesNetwork,
+}
 
 
 def build(spec: BrainSpec, generator: torch.Generator | None = None) -> QNetwork:
@@ -337,15 +332,7 @@ def build(spec: BrainSpec, generator: torch.Generator | None = None) -> QNetwork
     """
     network = parse_network(spec.network)
     check(spec, network)
-    match network:
-        case FeedForward():
-            module: QNetwork = FeedForwardNetwork(spec, network)
-        case Dueling():
-            module = DuelingNetwork(spec, network)
-        case Recurrent() | RecurrentSpatialBrain():
-            module = RecurrentNetwork(spec, network)
-        case PlacesBrain():
-            module = PlacesNetwork(spec, network)
+    module: QNetwork = _NETWORKS[type(network)](spec, network)
     if next(module.parameters()).device.type != "meta":
         initialise(module, generator)
     return module

@@ -9,6 +9,15 @@ from numpy.typing import NDArray
 from pipeline.tasks.gridworld.town import rules
 from pipeline.tasks.gridworld.town.rules import Level, find_level
 
+# What arrays are made of, for the town and all that works with its rows.
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+I8 = NDArray[np.int8]
+U8 = NDArray[np.uint8]
+U64 = NDArray[np.uint64]
+Bools = NDArray[np.bool_]
+
 PLACE_FEATURES = ("present", "visible", "dx", "dy", "sign_dx", "sign_dy", "here", "distance", "open")
 """What the encodings "places" and "memory" say about each place."""
 CELL_BITS = 24
@@ -44,40 +53,40 @@ class Tables(NamedTuple):
     size: int
     sight: int
     cap: int
-    row_of: NDArray[np.int64]  # [cells]
-    column_of: NDArray[np.int64]  # [cells]
-    neighbour: NDArray[np.int64]  # [4, cells] where UP, DOWN, LEFT and RIGHT lead; into a wall: nowhere else
-    in_sight: NDArray[np.int8]  # [cells, cells] 1 where the second cell is in the visible square around the first
-    cells_in_sight: NDArray[np.int64]  # [cells, 3] the row of `in_sight` as bits, in the columns of `Packed.cells_seen`
-    rings: NDArray[np.uint64]  # [cells, 2 * size - 1] cells at 0, 1, 2, ... steps, as bits; only with a window
-    offset_of: NDArray[np.int64]  # [cells] such that offset_of[there] - offset_of[cell] is an index into `relative`
-    relative: NDArray[np.float32]  # [3, (2 * size - 1) ** 2, 8], see `_relative`
-    empty_window: NDArray[np.float32]  # [cells, side * side * 16] what the window shows where no place is
+    row_of: I64  # [cells]
+    column_of: I64  # [cells]
+    neighbour: I64  # [4, cells] where UP, DOWN, LEFT and RIGHT lead; into a wall: nowhere else
+    in_sight: I8  # [cells, cells] 1 where the second cell is in the visible square around the first
+    cells_in_sight: I64  # [cells, 3] the row of `in_sight` as bits, in the columns of `Packed.cells_seen`
+    rings: U64  # [cells, 2 * size - 1] cells at 0, 1, 2, ... steps, as bits; only with a window
+    offset_of: I64  # [cells] such that offset_of[there] - offset_of[cell] is an index into `relative`
+    relative: F32  # [3, (2 * size - 1) ** 2, 8], see `_relative`
+    empty_window: F32  # [cells, side * side * 16] what the window shows where no place is
     start_hour: int
-    places: NDArray[np.int64]  # [P] indices of the types that exist
-    legal_in: NDArray[np.bool_]  # [cells, 8] enabled and not into a wall; INTERACT as if a place were everywhere
-    initial: NDArray[np.float64]  # [8]
-    decay: NDArray[np.float64]  # [8]
-    action_effects: NDArray[np.float64]  # [8 actions, 8 meters]
-    open_at: NDArray[np.bool_]  # [24, 14]
-    open_places: NDArray[np.int64]  # [24] the same as bits, place 0 the lowest
-    ticks: NDArray[np.int64]  # [14]
-    tick_price: NDArray[np.float64]  # [14]
+    places: I64  # [P] indices of the types that exist
+    legal_in: Bools  # [cells, 8] not into a wall; INTERACT as if a place were everywhere
+    initial: F64  # [8]
+    decay: F64  # [8]
+    action_effects: F64  # [8 actions, 8 meters]
+    open_at: Bools  # [24, 14]
+    open_places: I64  # [24] the same as bits, place 0 the lowest
+    ticks: I64  # [14]
+    tick_price: F64  # [14]
     payment_tolerance: float
-    tick_effects: NDArray[np.float64]  # [14, 8] of every tick
-    last_effects: NDArray[np.float64]  # [14, 8] in addition on the last tick
+    tick_effects: F64  # [14, 8] of every tick
+    last_effects: F64  # [14, 8] in addition on the last tick
     health_decay: float
     health_base: float
     health_unfit: float
     cascade_threshold: float
-    cascade_source: NDArray[np.int64]  # [10]
-    cascade_target: NDArray[np.int64]  # [10]
-    cascade_strength: NDArray[np.float64]  # [10]
+    cascade_source: I64  # [10]
+    cascade_target: I64  # [10]
+    cascade_strength: F64  # [10]
     retirement_bonus: float
-    clock: NDArray[np.float32]  # [24, 2] sine and cosine of the hour
+    clock: F32  # [24, 2] sine and cosine of the hour
 
 
-def _dense(rows: list[dict[int, float]]) -> NDArray[np.float64]:
+def _dense(rows: list[dict[int, float]]) -> F64:
     return np.array([[effects.get(meter, 0.0) for meter in range(len(rules.METERS))] for effects in rows])
 
 
@@ -86,7 +95,7 @@ def _offsets() -> Offsets:
     return Offsets(**{name: v.start if isinstance(v, slice) else v for name, v in starts.items()})
 
 
-def _relative(level: Level) -> NDArray[np.float32]:
+def _relative(level: Level) -> F32:
     """What an agent knows of a place dy rows and dx columns away.
 
     At [known, (dy + size - 1) * (2 * size - 1) + dx + size - 1]: all of PLACE_FEATURES but the last, which
@@ -106,7 +115,7 @@ def _relative(level: Level) -> NDArray[np.float32]:
     return known.reshape(3, -1, len(features))
 
 
-def _neighbour(level: Level) -> NDArray[np.int64]:
+def _neighbour(level: Level) -> I64:
     """The cell that each move leads to, [4, cells]."""
     y, x = np.divmod(np.arange(level.size**2), level.size)
     last = level.size - 1
@@ -115,13 +124,13 @@ def _neighbour(level: Level) -> NDArray[np.int64]:
     return np.stack([rows.get(move, y) * level.size + columns.get(move, x) for move in range(4)])
 
 
-def _in_sight(level: Level) -> NDArray[np.int8]:
+def _in_sight(level: Level) -> I8:
     y, x = np.divmod(np.arange(level.size**2), level.size)
     in_sight = np.maximum(abs(y[:, None] - y), abs(x[:, None] - x)) <= level.sight
     return np.asarray(in_sight, dtype=np.int8)
 
 
-def _cells_in_sight(in_sight: NDArray[np.int8]) -> NDArray[np.int64]:
+def _cells_in_sight(in_sight: I8) -> I64:
     num_columns = rules.PACKED.cells_seen.stop - rules.PACKED.cells_seen.start
     columns = np.zeros((len(in_sight), num_columns), dtype=np.int64)
     for cell in range(min(len(in_sight), num_columns * CELL_BITS)):
@@ -129,7 +138,7 @@ def _cells_in_sight(in_sight: NDArray[np.int8]) -> NDArray[np.int64]:
     return columns
 
 
-def _rings(level: Level) -> NDArray[np.uint64]:
+def _rings(level: Level) -> U64:
     """For each cell, the cells at each distance in steps, cell c as bit c."""
     rings = np.zeros((level.size**2, 2 * level.size - 1), dtype=np.uint64)
     if level.window is not None:
@@ -140,14 +149,7 @@ def _rings(level: Level) -> NDArray[np.uint64]:
     return rings
 
 
-def _legal_in(level: Level, neighbour: NDArray[np.int64]) -> NDArray[np.bool_]:
-    legal = np.ones((level.size**2, len(rules.ACTIONS)), dtype=np.bool_)
-    legal[:, :4] = np.arange(level.size**2)[:, None] != neighbour.T
-    legal[:, list(level.disabled_actions)] = False
-    return legal
-
-
-def _empty_window(level: Level) -> NDArray[np.float32]:
+def _empty_window(level: Level) -> F32:
     """The encoding "window" from each cell of a town without places: one-hot, after the types "empty" and "outside"."""
     if level.window is None:
         return np.zeros((level.size**2, 0), dtype=np.float32)
@@ -171,6 +173,8 @@ def tables(level: Level | str) -> Tables:
     angle = 2 * np.pi * np.arange(rules.HOURS_PER_DAY) / rules.HOURS_PER_DAY
     row_of, column_of = np.divmod(np.arange(level.size**2), level.size)
     neighbour = _neighbour(level)
+    legal_in = np.ones((level.size**2, len(rules.ACTIONS)), dtype=np.bool_)
+    legal_in[:, :4] = np.arange(level.size**2)[:, None] != neighbour.T
     hours = range(rules.HOURS_PER_DAY)
     open_at = np.array([[place.is_open(hour) or not level.temporal for place in rules.PLACE_TYPES] for hour in hours])
     return Tables(
@@ -189,7 +193,7 @@ def tables(level: Level | str) -> Tables:
         empty_window=_empty_window(level),
         start_hour=rules.START_HOUR,
         places=np.array(level.places, dtype=np.int64),
-        legal_in=_legal_in(level, neighbour),
+        legal_in=legal_in,
         initial=np.array(rules.INITIAL_METERS),
         decay=np.array(rules.BASE_DECAY),
         action_effects=_dense([rules.ACTION_EFFECTS[action] for action in range(len(rules.ACTIONS))]),

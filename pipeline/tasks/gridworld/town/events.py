@@ -1,20 +1,21 @@
 """What happened in an episode, and why, told from its trace: meters that fall low, uses, refusals, the end.
 
-Frame k (0-based) is the state before step k; frame ``num_steps`` is the state after the last step. Needs a row with
-``trace`` and ``final_meters`` (an episode, or a prediction with a trace).
+Frame k (0-based) is the state before step k; frame ``num_steps`` is the state after the last step. A prediction with a
+trace has all that is read of an episode here.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from pipeline.tasks.gridworld.rows import Step
+from pipeline.look.numbers import words
+from pipeline.tasks.gridworld.rows import GridworldEpisode
 from pipeline.tasks.gridworld.town import rules
 from pipeline.tasks.gridworld.town.rules import Place
 
 Kind = Literal["low", "recovered", "used", "started", "refused", "lost", "died", "retired"]
 DEADLY = (rules.ENERGY, rules.HEALTH)
 _ROUNDING = 1e-4  # meters in a trace are rounded to four decimals
+_TYPES = dict(zip(rules.PLACES, rules.PLACE_TYPES, strict=True))
 
 
 class End(Protocol):
@@ -26,21 +27,6 @@ class End(Protocol):
     def cause(self) -> str | None: ...
 
 
-class Account(End, Protocol):
-    """The fields of an episode that its events are told from."""
-
-    @property
-    def level(self) -> str: ...
-    @property
-    def num_steps(self) -> int: ...
-    @property
-    def cap(self) -> int: ...
-    @property
-    def grid_places(self) -> dict[str, tuple[int, int]]: ...
-    @property
-    def final_meters(self) -> list[float]: ...
-
-
 class Event(NamedTuple):
     """Something that is true from ``frame`` on, in one short sentence."""
 
@@ -49,57 +35,41 @@ class Event(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True)
-class Town:
-    """What the events need to know of the level: whether uses take time, and where places are."""
-
-    temporal: bool
-    place_at: dict[tuple[int, int], Place]
-
-
-def words(key: str) -> str:
-    """``luxury_bed`` to ``luxury bed``."""
-    return key.replace("_", " ")
-
-
 def ending(account: End) -> str:
     """How an episode ended, in words."""
     return f"died of {account.cause or 'unknown'}" if account.died else "retired"
 
 
-def read_town(account: Account) -> Town:
-    """The town of an episode. A level that is not in `LEVELS` counts as one with instant uses."""
-    level = rules.LEVELS.get(account.level)
-    by_key = dict(zip(rules.PLACES, rules.PLACE_TYPES, strict=True))
-    places = {(x, y): by_key[key] for key, (x, y) in account.grid_places.items()}
-    return Town(temporal=level is not None and level.temporal, place_at=places)
+def is_temporal(episode: GridworldEpisode) -> bool:
+    """Whether uses take ticks and places close; not on a level that is not known."""
+    level = rules.LEVELS.get(episode.level)
+    return level is not None and level.temporal
 
 
-def meters_at(account: Account, trace: Sequence[Step], frame: int) -> list[float]:
+def meters_at(episode: GridworldEpisode, frame: int) -> list[float]:
     """The eight meters in a frame."""
-    return trace[frame].meters if frame < len(trace) else account.final_meters
+    return episode.trace[frame].meters if frame < len(episode.trace) else episode.final_meters
 
 
-def read_events(account: Account, trace: Sequence[Step]) -> list[Event]:
+def read_events(episode: GridworldEpisode) -> list[Event]:
     """All events of an episode, in order."""
-    town = read_town(account)
+    places = {at: _TYPES[key] for key, at in episode.grid_places.items()}
     events: list[Event] = []
-    for index, step in enumerate(trace):
-        after = meters_at(account, trace, index + 1)
-        events += _use(index, trace, town)
-        events += _crossings(index + 1, step.meters, after)
-    last = len(trace)
-    if account.died:
-        events.append(Event(last, "died", death_sentence(account)))
-    elif account.num_steps >= account.cap:
-        events.append(Event(last, "retired", f"lived all {account.cap} steps: retired"))
+    for index, step in enumerate(episode.trace):
+        events += _use(episode, index, places.get(step.position))
+        events += _crossings(index + 1, step.meters, meters_at(episode, index + 1))
+    last = len(episode.trace)
+    if episode.died:
+        events.append(Event(last, "died", death_sentence(episode)))
+    elif episode.num_steps >= episode.cap:
+        events.append(Event(last, "retired", f"lived all {episode.cap} steps: retired"))
     return events
 
 
-def _use(index: int, trace: Sequence[Step], town: Town) -> Iterator[Event]:
+def _use(episode: GridworldEpisode, index: int, place: Place | None) -> Iterator[Event]:
     """What became of an INTERACT, or of the use that a move broke off."""
-    step, frame = trace[index], index + 1
-    place = town.place_at.get(step.position)
+    trace, frame, temporal = episode.trace, index + 1, is_temporal(episode)
+    step = trace[index]
     if step.action != rules.INTERACT:
         moved = frame < len(trace) and trace[frame].position != step.position
         if moved and step.use_place >= 0:
@@ -111,15 +81,11 @@ def _use(index: int, trace: Sequence[Step], town: Town) -> Iterator[Event]:
         yield Event(frame, "used", f"used {words(done.key)}: {effects_words(done)}")
     elif place is None:
         yield Event(frame, "refused", "nothing here to interact with")
-    elif town.temporal and not place.is_open(step.hour):
+    elif temporal and not place.is_open(step.hour):
         yield Event(frame, "refused", f"{words(place.key)} is closed ({hours_words(place)})")
-    elif step.meters[rules.MONEY] < (price := tick_price(place, town)) - _ROUNDING:
-        has = step.meters[rules.MONEY] * rules.DOLLARS_PER_MONEY
-        yield Event(
-            frame,
-            "refused",
-            f"could not afford {words(place.key)} (${price * rules.DOLLARS_PER_MONEY:.2f}, has ${has:.2f})",
-        )
+    elif step.meters[rules.MONEY] < (price := place.price / (place.ticks if temporal else 1)) - _ROUNDING:
+        asked, has = (f"${money * rules.DOLLARS_PER_MONEY:.2f}" for money in (price, step.meters[rules.MONEY]))
+        yield Event(frame, "refused", f"could not afford {words(place.key)} ({asked}, has {has})")
     elif step.use_place < 0:
         yield Event(frame, "started", f"started {words(place.key)} ({place.ticks} ticks)")
 
@@ -161,7 +127,7 @@ def feeding_chain(killed: int, meters: Sequence[float]) -> list[int]:
     return chain
 
 
-def death_sentence(account: Account) -> str:
+def death_sentence(account: GridworldEpisode) -> str:
     """``died: energy reached 0, drained by satiation (0.12)``."""
     if account.cause not in rules.METERS:
         return "died"
@@ -187,12 +153,6 @@ def hours_words(place: Place) -> str:
     return "always" if (place.opens, place.closes) == (0, 24) else f"{place.opens}-{place.closes}"
 
 
-def tick_price(place: Place, town: Town) -> float:
-    """What one INTERACT costs (1.0 is $100)."""
-    return place.price / place.ticks if town.temporal else place.price
-
-
-def signed(number: float, decimals: int = 2) -> str:
+def signed(number: float) -> str:
     """``+.50`` or ``-.02``: the sign always, the zero before the point never."""
-    text = f"{number:+.{decimals}f}"
-    return text.replace("0.", ".", 1) if abs(number) < 1 else text
+    return f"{number:+.2f}".replace("0.", ".", 1) if abs(number) < 1 else f"{number:+.2f}"

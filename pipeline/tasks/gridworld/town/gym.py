@@ -10,10 +10,10 @@ For speed use `step.TownBatch`, which steps thousands of towns in one call.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.tasks.gridworld.town import observe
+from pipeline.tasks.gridworld.town.arrays import F32
 from pipeline.tasks.gridworld.town.observe import Encoding
 from pipeline.tasks.gridworld.town.rules import ACTIONS, METERS, REWARDS, Level, find_level
 from pipeline.tasks.gridworld.town.step import RewardOptions, TownBatch
@@ -25,7 +25,7 @@ except ModuleNotFoundError as missing:
     raise UserError(what, remedy="pip install 'baton-pipeline[gym]'") from missing
 
 
-class TownEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
+class TownEnv(gymnasium.Env[F32, np.int64]):
     """A batch of one town.
 
     Observations are those of `observe.encode`; `blocks` is their layout. The reward is the sum of the
@@ -59,9 +59,7 @@ class TownEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
         self._town = TownBatch(self.level, 1, reward=reward)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[F32, dict[str, Any]]:
         """Start a town: (observation, info)."""
         super().reset(seed=seed)
         self.multiplier = float((options or {}).get("multiplier", self.multiplier))
@@ -69,7 +67,7 @@ class TownEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self._town.reset(np.array([town_seed], dtype=np.uint64), self.multiplier)
         return self._observe(), {"action_mask": self._town.mask[0].copy()}
 
-    def step(self, action: np.int64) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64) -> tuple[F32, float, bool, bool, dict[str, Any]]:
         """One step: (observation, reward, terminated, truncated, info)."""
         town = self._town
         town.step(np.array([action], dtype=np.int64))
@@ -80,8 +78,8 @@ class TownEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             info["cause"] = METERS[town.cause[0]]
         return self._observe(), float(sum(rewards)), died, bool(town.retired[0]), info
 
-    def _observe(self) -> NDArray[np.float32]:
-        seen: NDArray[np.float32] = observe.encode(self._town.packed, self.level, self.encoding)[0]
+    def _observe(self) -> F32:
+        seen: F32 = observe.encode(self._town.packed, self.level, self.encoding)[0]
         return seen
 
 

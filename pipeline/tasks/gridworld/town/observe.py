@@ -10,12 +10,11 @@ from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.compiled import inlined, kernel
 from pipeline.errors import UserError
 from pipeline.tasks.gridworld.town import occupancy
-from pipeline.tasks.gridworld.town.arrays import CELL_BITS, PLACE_FEATURES, Tables, tables
+from pipeline.tasks.gridworld.town.arrays import CELL_BITS, F32, PLACE_FEATURES, Bools, Tables, tables
 from pipeline.tasks.gridworld.town.rules import ACTIONS, INTERACT, METERS, PACKED, PLACES, Level, find_level
 
 Encoding = Literal["places", "memory", "window", "grid", "occupancy", "occupancy_short"]
@@ -73,20 +72,14 @@ def _last_block(level: Level, encoding: Encoding) -> tuple[str, float, tuple[int
 
 
 def _check(level: Level, encoding: Encoding) -> None:
-    if encoding not in ENCODINGS:
-        raise UserError(
-            f"unknown encoding {encoding!r}", where="encoding", remedy=f"use one of: {', '.join(ENCODINGS)}"
-        )
-    if (encoding == "window" and level.window is None) or (
-        encoding in ("grid", "occupancy_short") and level.window is not None
-    ):
-        others = "places, memory, occupancy, " + ("grid, occupancy_short" if encoding == "window" else "window")
-        seen = "has no window" if level.window is None else "does not show the whole grid"
-        raise UserError(
-            f"encoding {encoding!r} does not fit level {level.name!r}, which {seen}",
-            where="encoding",
-            remedy=f"use one of: {others}",
-        )
+    unfit, why = ["window"], "has no window"
+    if level.window is not None:
+        unfit, why = ["grid", "occupancy_short"], "does not show the whole grid"
+    fitting = [one for one in ENCODINGS if one not in unfit]
+    if encoding not in fitting:
+        known = f"encoding {encoding!r} does not fit level {level.name!r}, which {why}"
+        what = known if encoding in ENCODINGS else f"unknown encoding {encoding!r}"
+        raise UserError(what, where="encoding", remedy=f"use one of: {', '.join(fitting)}")
 
 
 def layout(level: Level | str, encoding: Encoding) -> tuple[Block, ...]:
@@ -96,7 +89,7 @@ def layout(level: Level | str, encoding: Encoding) -> tuple[Block, ...]:
     if encoding in _OCCUPANCY:
         return _blocks(occupancy.rows(level, encoding == "occupancy_short"))
     common = [(name, low, 1.0, (len(labels),), labels, about) for name, low, labels, about in _COMMON]
-    if _remembers_cells(level, encoding):
+    if encoding == "memory" and level.window is not None:  # empty where everything is visible
         about = (
             "nearest cell not seen so far in the episode: 1 if there is any, dx and dy from the agent over size - 1, "
             "their signs, distance in steps over the longest possible; share of all cells not seen so far"
@@ -108,32 +101,22 @@ def layout(level: Level | str, encoding: Encoding) -> tuple[Block, ...]:
 
 def _blocks(rows: Sequence[occupancy.Row]) -> tuple[Block, ...]:
     """One behind the other."""
-    blocks, start = [], 0
+    blocks: list[Block] = []
     for name, low, high, shape, labels, about in rows:
-        stop = start + int(np.prod(shape))
-        block = Block(
-            name=name, start=start, stop=stop, low=low, high=high, description=about, shape=shape, labels=labels
-        )
-        blocks.append(block)
-        start = stop
+        start = blocks[-1].stop if blocks else 0
+        place = {"start": start, "stop": start + int(np.prod(shape))}
+        blocks.append(Block(name=name, low=low, high=high, description=about, shape=shape, labels=labels, **place))
     return tuple(blocks)
 
 
-def _remembers_cells(level: Level, encoding: Encoding) -> bool:
-    """Whether a block "unseen" stands before the places: it would be empty where everything is visible."""
-    return encoding == "memory" and level.window is not None
-
-
+@cache  # `encode` asks at every step
 def observation_size(level: Level | str, encoding: Encoding) -> int:
     """Length of the observation vector."""
     return layout(level, encoding)[-1].stop
 
 
-_size = cache(observation_size)  # for `encode`, which asks at every step
-
-
 @inlined
-def _legal_actions_of(row: NDArray[np.float32], level: Tables, out: NDArray[np.bool_]) -> None:
+def _legal_actions_of(row: F32, level: Tables, out: Bools) -> None:
     """Write the legal actions of one packed row into `out` [8]."""
     at = level.at
     here = row[at.agent_cell]
@@ -146,15 +129,14 @@ def _legal_actions_of(row: NDArray[np.float32], level: Tables, out: NDArray[np.b
 
 
 @kernel
-def _legal_actions(packed: NDArray[np.float32], level: Tables, out: NDArray[np.bool_]) -> None:
+def write_legal_actions(packed: F32, level: Tables, out: Bools) -> None:
+    """`legal_actions` of all rows into `out` [N, 8]."""
     for i in range(len(packed)):
         _legal_actions_of(packed[i], level, out[i])
 
 
 @kernel
-def legal_actions_where(
-    which: NDArray[np.bool_], packed: NDArray[np.float32], level: Tables, out: NDArray[np.bool_]
-) -> None:
+def legal_actions_where(which: Bools, packed: F32, level: Tables, out: Bools) -> None:
     """`legal_actions` of the rows where `which` [N], written into `out` [N, 8]; the other rows stay."""
     for i in range(len(which)):
         if which[i]:
@@ -162,7 +144,7 @@ def legal_actions_where(
 
 
 @inlined
-def _encode_common(row: NDArray[np.float32], level: Tables, out: NDArray[np.float32]) -> None:
+def _encode_common(row: F32, level: Tables, out: F32) -> None:
     """Write the blocks of `_COMMON`, "underfoot" as zeros."""
     at = level.at
     for k in range(_COMMON_SIZE):
@@ -197,7 +179,7 @@ def _count_bits(bits: Any) -> Any:
 
 
 @inlined
-def _encode_unseen(row: NDArray[np.float32], level: Tables, out: NDArray[np.float32]) -> None:
+def _encode_unseen(row: F32, level: Tables, out: F32) -> None:
     """Write the block "unseen" into the last columns of `out`; of several nearest cells the first in reading order."""
     start = len(out) - len(_UNSEEN)
     for k in range(start, len(out)):
@@ -225,7 +207,7 @@ def _encode_unseen(row: NDArray[np.float32], level: Tables, out: NDArray[np.floa
 
 
 @kernel
-def _encode_places(packed: NDArray[np.float32], level: Tables, remember: bool, out: NDArray[np.float32]) -> None:
+def _encode_places(packed: F32, level: Tables, remember: bool, out: F32) -> None:
     """Common blocks and one row of PLACE_FEATURES a place; `remember`: seen so far instead of visible now."""
     at = level.at
     last = level.size - 1
@@ -264,7 +246,7 @@ def _encode_places(packed: NDArray[np.float32], level: Tables, remember: bool, o
 
 
 @kernel
-def _encode_cells(packed: NDArray[np.float32], level: Tables, window: bool, out: NDArray[np.float32]) -> None:
+def _encode_cells(packed: F32, level: Tables, window: bool, out: F32) -> None:
     """Common blocks and one-hot cells: the square around the agent (`window`) or the whole grid."""
     at = level.at
     num_types = len(level.ticks)
@@ -291,19 +273,14 @@ def _encode_cells(packed: NDArray[np.float32], level: Tables, window: bool, out:
                     out[i, start + num_types] = 0.0
 
 
-def _rows(packed: NDArray[np.float32]) -> NDArray[np.float32]:
+def _rows(packed: F32) -> F32:
     rows = np.ascontiguousarray(packed, dtype=np.float32)
     if rows.ndim != 2 or rows.shape[1] != PACKED.width:
         raise ValueError(f"packed must have shape [N, {PACKED.width}], not {packed.shape}")
     return rows
 
 
-def encode(
-    packed: NDArray[np.float32],
-    level: Level | str,
-    encoding: Encoding,
-    out: NDArray[np.float32] | None = None,
-) -> NDArray[np.float32]:
+def encode(packed: F32, level: Level | str, encoding: Encoding, out: F32 | None = None) -> F32:
     """Observations of packed state rows: float32 [N, S] -> float32 [N, D], blocks as in `layout`.
 
     On levels with a window only "memory" tells of places outside it: those seen so far in the episode.
@@ -311,7 +288,7 @@ def encode(
     """
     level = find_level(level)
     rows = _rows(packed)
-    shape = (len(rows), _size(level, encoding))
+    shape = (len(rows), observation_size(level, encoding))
     if out is None:
         out = np.empty(shape, dtype=np.float32)
     elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
@@ -325,18 +302,12 @@ def encode(
     return out
 
 
-def legal_actions(
-    packed: NDArray[np.float32], level: Level | str, out: NDArray[np.bool_] | None = None
-) -> NDArray[np.bool_]:
+def legal_actions(packed: F32, level: Level | str) -> Bools:
     """Which actions make sense in each state: float32 [N, S] -> bool [N, 8].
 
-    Not legal: disabled actions, moves into a wall, INTERACT away from a place or at a closed one.
+    Not legal: moves into a wall, INTERACT away from a place or at a closed one.
     Whether the agent can pay is not looked at. WAIT is always legal.
     """
-    rows = _rows(packed)
-    if out is None:
-        out = np.empty((len(rows), len(ACTIONS)), dtype=np.bool_)
-    elif out.shape != (len(rows), len(ACTIONS)) or out.dtype != np.bool_ or not out.flags.c_contiguous:
-        raise ValueError(f"out must be C-contiguous bool ({len(rows)}, {len(ACTIONS)})")
-    _legal_actions(rows, tables(level), out)
+    out = np.empty((len(packed), len(ACTIONS)), dtype=np.bool_)
+    write_legal_actions(_rows(packed), tables(level), out)
     return out

@@ -5,9 +5,8 @@ velocity; this one does not, and says 0.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.tasks.gridworld.town.arrays import tables
+from pipeline.tasks.gridworld.town.arrays import F32, tables
 from pipeline.tasks.gridworld.town.rules import METERS, PACKED, PLACES, Level
 
 Row = tuple[str, float, float, tuple[int, ...], tuple[str, ...], str]
@@ -42,7 +41,7 @@ def rows(level: Level, short: bool) -> list[Row]:
     return [block for block in blocks if not short or block[0] in _SHORT]
 
 
-def encode_occupancy(packed: NDArray[np.float32], level: Level, short: bool, out: NDArray[np.float32]) -> None:
+def encode_occupancy(packed: F32, level: Level, short: bool, out: F32) -> None:
     """Fill ``out`` [N, D] from packed rows [N, S]."""
     table, each = tables(level), np.arange(len(packed))
     column = {name: packed[:, getattr(PACKED, name)] for name in ("agent_cell", "place_in_use", "ticks_done", "hour")}

@@ -24,7 +24,7 @@ The table of places leaves some things open. They are decided here, once, for ev
 - Money is a means and not a need: "the lowest meter" is the lowest of the other seven (`NEEDS`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from pipeline.errors import UserError
@@ -121,13 +121,7 @@ PLACE_TYPES = (
         price=0.15,
         effects={SOCIAL: 0.5, MOOD: 0.25, SATIATION: 0.3, ENERGY: -0.2, HYGIENE: -0.15, HEALTH: -0.05},
     ),
-    Place(
-        key="job",
-        opens=8,
-        closes=18,
-        ticks=8,
-        effects={MONEY: 0.506, ENERGY: -0.15, SOCIAL: 0.02, HEALTH: -0.03},
-    ),
+    Place(key="job", opens=8, closes=18, ticks=8, effects={MONEY: 0.506, ENERGY: -0.15, SOCIAL: 0.02, HEALTH: -0.03}),
     Place(
         key="labor",
         opens=8,
@@ -136,18 +130,14 @@ PLACE_TYPES = (
         effects={MONEY: 0.525, ENERGY: -0.2, FITNESS: -0.05, HEALTH: -0.05, SOCIAL: 0.01},
     ),
     Place(key="gym", opens=6, closes=22, ticks=4, price=0.08, effects={FITNESS: 0.375, ENERGY: -0.08}),
-    Place(
-        key="park",
-        opens=6,
-        closes=22,
-        ticks=3,
-        effects={FITNESS: 0.2, SOCIAL: 0.15, MOOD: 0.15, ENERGY: -0.15},
-    ),
+    Place(key="park", opens=6, closes=22, ticks=3, effects={FITNESS: 0.2, SOCIAL: 0.15, MOOD: 0.15, ENERGY: -0.15}),
 )
 PLACES = tuple(place.key for place in PLACE_TYPES)
 BED, LUXURY_BED, SHOWER, HOME_MEAL, FAST_FOOD, DOCTOR, HOSPITAL = range(7)
 THERAPIST, RECREATION, BAR, JOB, LABOR, GYM, PARK = range(7, 14)
-
+# What a place is called where its key does not fit, and where no more than two letters do.
+SHORT = ("bed", "luxe", "wash", "meal", "fast", "doc", "hosp", "ther", "recr", "bar", "job", "labr", "gym", "park")
+PLACE_CODES = ("Be", "Lu", "Sh", "Me", "FF", "Do", "Ho", "Th", "Re", "Ba", "Jo", "La", "Gy", "Pa")
 
 MAX_SIZE_WITH_WINDOW = 8  # which cells were seen is kept in 64 bits
 
@@ -162,7 +152,6 @@ class Level:
     window: int | None = None  # side of the square around the agent that is visible; None: all of it
     temporal: bool = False  # uses take ticks and opening hours apply
     cap: int  # steps until retirement
-    disabled_actions: tuple[int, ...] = field(default=())
 
     def __post_init__(self) -> None:
         if len(set(self.places)) != len(self.places) or not set(self.places) <= set(range(len(PLACES))):
@@ -173,8 +162,6 @@ class Level:
             raise ValueError(f"window must be an odd number of cells, not {self.window}")
         if self.window is not None and self.size > MAX_SIZE_WITH_WINDOW:
             raise ValueError(f"a town with a window is at most {MAX_SIZE_WITH_WINDOW} cells wide, not {self.size}")
-        if WAIT in self.disabled_actions:
-            raise ValueError("WAIT cannot be disabled: it is the one action that is always legal")
         if self.cap < 1:
             raise ValueError(f"cap must be at least one step, not {self.cap}")
 

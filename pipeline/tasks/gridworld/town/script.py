@@ -12,10 +12,9 @@ much of the decay on the way is foreseen. `benchmarks.tools.tune_script` finds t
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.compiled import inlined, kernel
-from pipeline.tasks.gridworld.town.arrays import Tables
+from pipeline.tasks.gridworld.town.arrays import F32, F64, I64, Bools, Tables
 from pipeline.tasks.gridworld.town.rules import DOWN, INTERACT, LEFT, MONEY, REST, RIGHT, UP, WAIT
 
 NUM_PARAMETERS = 20
@@ -35,31 +34,26 @@ _FULL = (
 #   resources  2000 / 1869  2000 / 1843  2000 / 1817
 #   full       500 / 474    500 / 464    500 / 453
 #   temporal   500 / 458    499 / 437    456 / 372
-TUNED: dict[str, NDArray[np.float64]] = {
-    "minimal": np.array(
-        [
-            *(0.97, 3.7131, 1.2724, 0.5058, 0.3305, 2.3091, 2.8538, 0.7551),
-            *(0.8373, 9.5525, 0.51, 3.8048, 0.1208, 0.3851, 0.1374, 1.7881),
-            *(0.8712, 0.2055, 0.0072, 0.6543),
-        ]
+_FOUND = {
+    "minimal": (
+        *(0.97, 3.7131, 1.2724, 0.5058, 0.3305, 2.3091, 2.8538, 0.7551),
+        *(0.8373, 9.5525, 0.51, 3.8048, 0.1208, 0.3851, 0.1374, 1.7881),
+        *(0.8712, 0.2055, 0.0072, 0.6543),
     ),
-    "resources": np.array(
-        [
-            *(2.4518, 0.2559, 0.2424, 0.179, 0.1897, 0.4423, 3.4454, 1.3489),
-            *(0.2586, 0.7731, 1.7804, 4.8912, 0.2245, 0.6595, 0.4731, 0.717),
-            *(0.3185, 0.0096, 0.0313, 0.2587),
-        ]
+    "resources": (
+        *(2.4518, 0.2559, 0.2424, 0.179, 0.1897, 0.4423, 3.4454, 1.3489),
+        *(0.2586, 0.7731, 1.7804, 4.8912, 0.2245, 0.6595, 0.4731, 0.717),
+        *(0.3185, 0.0096, 0.0313, 0.2587),
     ),
-    "full": np.array(_FULL),
-    "partial": np.array(_FULL),  # differs from full only in what is seen
-    "temporal": np.array(
-        [
-            *(2.6169, 0.4146, 0.1885, 1.5201, 0.1981, 0.6475, 8.8787, 1.4929),
-            *(0.1883, 0.9443, 2.2576, 0.4574, 0.5812, 0.1106, 0.2328, 1.2867),
-            *(0.333, 0.177, 0.0195, 0.4483),
-        ]
+    "full": _FULL,
+    "partial": _FULL,  # differs from full only in what is seen
+    "temporal": (
+        *(2.6169, 0.4146, 0.1885, 1.5201, 0.1981, 0.6475, 8.8787, 1.4929),
+        *(0.1883, 0.9443, 2.2576, 0.4574, 0.5812, 0.1106, 0.2328, 1.2867),
+        *(0.333, 0.177, 0.0195, 0.4483),
     ),
 }
+TUNED: dict[str, F64] = {level: np.array(parameters) for level, parameters in _FOUND.items()}
 
 
 @inlined
@@ -75,13 +69,7 @@ def _towards(cell: int, goal: int, level: Tables) -> int:
 
 
 @kernel
-def _go_to(
-    packed: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    level: Tables,
-    places: NDArray[np.int64],
-    actions: NDArray[np.int64],
-) -> None:
+def _go_to(packed: F32, mask: Bools, level: Tables, places: I64, actions: I64) -> None:
     at = level.at
     for i in range(len(packed)):
         goal = int(packed[i, at.place_cells + places[i]])
@@ -91,9 +79,7 @@ def _go_to(
         actions[i] = action if mask[i, action] else WAIT
 
 
-def go_to(
-    packed: NDArray[np.float32], mask: NDArray[np.bool_], level: Tables, places: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def go_to(packed: F32, mask: Bools, level: Tables, places: I64) -> I64:
     """Actions int64 [N] that lead to `places` [N] and use them; WAIT where a place is closed or does not exist."""
     actions = np.empty(len(packed), dtype=np.int64)
     _go_to(packed, mask, level, places, actions)
@@ -101,7 +87,7 @@ def go_to(
 
 
 @inlined
-def _discomfort(meter: int, value: float, parameters: NDArray[np.float64]) -> float:
+def _discomfort(meter: int, value: float, parameters: F64) -> float:
     missing = 1.0 - min(max(value, 0.0), 1.0)
     return float(parameters[_WEIGHT + meter] * (missing + parameters[_CURVE + meter] * missing * missing * missing))
 
@@ -115,7 +101,7 @@ def _hours_until_open(place: int, hour: int, level: Tables) -> int:
 
 
 @inlined
-def _worth(place: int, row: NDArray[np.float32], way: int, level: Tables, parameters: NDArray[np.float64]) -> float:
+def _worth(place: int, row: F32, way: int, level: Tables, parameters: F64) -> float:
     """Discomfort removed by using the place, for each step it takes."""
     at = level.at
     done = np.int64(row[at.ticks_done]) if np.int64(row[at.place_in_use]) == place else 0
@@ -142,7 +128,7 @@ def _worth(place: int, row: NDArray[np.float32], way: int, level: Tables, parame
 
 
 @inlined
-def _best_action(row: NDArray[np.float32], level: Tables, parameters: NDArray[np.float64]) -> int:
+def _best_action(row: F32, level: Tables, parameters: F64) -> int:
     at = level.at
     cell = np.int64(row[at.agent_cell])
     best, goal = parameters[_IDLE], -1
@@ -156,14 +142,12 @@ def _best_action(row: NDArray[np.float32], level: Tables, parameters: NDArray[np
 
 
 @kernel
-def _follow_script(
-    packed: NDArray[np.float32], level: Tables, parameters: NDArray[np.float64], actions: NDArray[np.int64]
-) -> None:
+def _follow_script(packed: F32, level: Tables, parameters: F64, actions: I64) -> None:
     for i in range(len(packed)):
         actions[i] = _best_action(packed[i], level, parameters)
 
 
-def follow_script(packed: NDArray[np.float32], level: Tables, parameters: NDArray[np.float64]) -> NDArray[np.int64]:
+def follow_script(packed: F32, level: Tables, parameters: F64) -> I64:
     """Actions int64 [N] of the script with the given 20 parameters in the states `packed` [N, S]."""
     actions = np.empty(len(packed), dtype=np.int64)
     _follow_script(packed, level, parameters, actions)

@@ -5,23 +5,22 @@ highest bits name the domain, the rest is a hash, so seeds of different domains 
 """
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pipeline.tasks.gridworld.town.arrays import F64, I64, U64
 
 TRAINING, MONITORING, EXAMPLES = 0, 1, 2
 _HASH_BITS = 51
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(bits: U64) -> U64:
     """Output function of splitmix64 (Steele, Lea and Flood 2014), elementwise on uint64."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))
 
 
-def derive(
-    domain: int, seed: int, index: NDArray[np.int64] | int, stream: NDArray[np.int64] | int = 0
-) -> NDArray[np.uint64]:
+def derive(domain: int, seed: int, index: I64 | int, stream: I64 | int = 0) -> U64:
     """Scenario seeds, uint64 below 2**53, for each ``index`` (and ``stream``, for example the environment's number)."""
     with np.errstate(over="ignore"):
         bits = mix(np.asarray(seed, dtype=np.uint64).reshape(-1) + _GOLDEN)
@@ -30,7 +29,7 @@ def derive(
     return (bits >> np.uint64(64 - _HASH_BITS)) | np.uint64(domain << _HASH_BITS)
 
 
-def uniforms(seeds: NDArray[np.uint64], step: int, draw: int) -> NDArray[np.float64]:
+def uniforms(seeds: U64, step: int, draw: int) -> F64:
     """One number in [0, 1) for each seed: a function of (seed, step, draw) alone, whatever the batch."""
     with np.errstate(over="ignore"):
         bits = mix(seeds + _GOLDEN * np.uint64(2 * step + draw + 1))

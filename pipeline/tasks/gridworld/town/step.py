@@ -11,23 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.compiled import inlined, kernel
-from pipeline.tasks.gridworld.town import observe
-from pipeline.tasks.gridworld.town.arrays import Tables, tables
-from pipeline.tasks.gridworld.town.rules import (
-    ACTIONS,
-    ENERGY,
-    FITNESS,
-    HEALTH,
-    INTERACT,
-    METERS,
-    MONEY,
-    PACKED,
-    REWARDS,
-    Level,
-    find_level,
-)
+from pipeline.tasks.gridworld.town import observe, rules
+from pipeline.tasks.gridworld.town.arrays import F32, F64, I8, I64, U64, Bools, Tables, tables
+from pipeline.tasks.gridworld.town.rules import ENERGY, FITNESS, HEALTH, INTERACT, MONEY, PACKED, Level, find_level
 
-_WELLBEING, _RETIREMENT, _SHAPING = range(len(REWARDS))
+_WELLBEING, _RETIREMENT, _SHAPING = range(len(rules.REWARDS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,24 +34,19 @@ class RewardOptions:
     shaping_gamma: float = 0.99
 
 
-class _Options(NamedTuple):
-    shaping_weight: float
-    shaping_gamma: float
-
-
 class _Town(NamedTuple):
     """The arrays of a TownBatch, for compiled code."""
 
-    packed: NDArray[np.float32]
-    meters: NDArray[np.float64]
-    multiplier: NDArray[np.float64]
-    rewards: NDArray[np.float32]
-    died: NDArray[np.bool_]
-    retired: NDArray[np.bool_]
-    finished: NDArray[np.bool_]
-    cause: NDArray[np.int8]
-    interacted: NDArray[np.int8]
-    sparse: NDArray[np.bool_]
+    packed: F32
+    meters: F64
+    multiplier: F64
+    rewards: F32
+    died: Bools
+    retired: Bools
+    finished: Bools
+    cause: I8
+    interacted: I8
+    sparse: Bools
 
 
 @inlined
@@ -88,7 +71,7 @@ def _clamp(value: float) -> float:
 
 
 @inlined
-def _look_around(row: NDArray[np.float32], level: Tables) -> None:
+def _look_around(row: F32, level: Tables) -> None:
     """Add the visible square and the places in it to the sets of cells and places seen."""
     at = level.at
     cell = np.int64(row[at.agent_cell])
@@ -101,7 +84,7 @@ def _look_around(row: NDArray[np.float32], level: Tables) -> None:
 
 
 @inlined
-def _reset_one(i: int, seed: Any, multiplier: float, town: _Town, level: Tables, cells: NDArray[np.int64]) -> None:
+def _reset_one(i: int, seed: Any, multiplier: float, town: _Town, level: Tables, cells: I64) -> None:
     at = level.at
     row = town.packed[i]
     row[:] = -1.0
@@ -131,14 +114,7 @@ def _reset_one(i: int, seed: Any, multiplier: float, town: _Town, level: Tables,
 
 
 @kernel
-def _reset(
-    town: _Town,
-    level: Tables,
-    which: NDArray[np.bool_],
-    seeds: NDArray[np.uint64],
-    multiplier: NDArray[np.float64],
-    cells: NDArray[np.int64],
-) -> None:
+def _reset(town: _Town, level: Tables, which: Bools, seeds: U64, multiplier: F64, cells: I64) -> None:
     """Reset the towns where `which`; `cells` [size * size] is scratch space."""
     for i in range(len(which)):
         if which[i]:
@@ -146,7 +122,7 @@ def _reset(
 
 
 @inlined
-def _move(action: int, row: NDArray[np.float32], level: Tables) -> None:
+def _move(action: int, row: F32, level: Tables) -> None:
     """Move one cell unless a wall is there; leaving the cell ends the use in progress."""
     at = level.at
     cell = np.int64(row[at.agent_cell])
@@ -160,7 +136,7 @@ def _move(action: int, row: NDArray[np.float32], level: Tables) -> None:
 
 
 @inlined
-def _interact(meters: NDArray[np.float64], row: NDArray[np.float32], level: Tables) -> int:
+def _interact(meters: F64, row: F32, level: Tables) -> int:
     """One tick of the place underfoot. Returns the place if the use is complete, else -1."""
     at = level.at
     hour = np.int64(row[at.hour])
@@ -186,7 +162,7 @@ def _interact(meters: NDArray[np.float64], row: NDArray[np.float32], level: Tabl
 
 
 @inlined
-def _live(meters: NDArray[np.float64], multiplier: float, level: Tables) -> None:
+def _live(meters: F64, multiplier: float, level: Tables) -> None:
     """What a step does to the meters by itself: decay, health, cascades."""
     for m in range(len(meters)):
         meters[m] = _clamp(meters[m] - level.decay[m] * multiplier)
@@ -202,7 +178,7 @@ def _live(meters: NDArray[np.float64], multiplier: float, level: Tables) -> None
 
 
 @inlined
-def _lowest_need(meters: NDArray[np.float64]) -> float:
+def _lowest_need(meters: F64) -> float:
     lowest = 1.0
     for m in range(len(meters)):
         if m != MONEY:
@@ -211,9 +187,7 @@ def _lowest_need(meters: NDArray[np.float64]) -> float:
 
 
 @inlined
-def _step_one(
-    action: int, multiplier: float, row: NDArray[np.float32], meters: NDArray[np.float64], level: Tables
-) -> int:
+def _step_one(action: int, multiplier: float, row: F32, meters: F64, level: Tables) -> int:
     """One step of one town. Returns the place whose use was completed, or -1."""
     at = level.at
     for m in range(len(meters)):
@@ -232,7 +206,7 @@ def _step_one(
 
 
 @kernel
-def _step(town: _Town, level: Tables, options: _Options, actions: NDArray[np.int64]) -> None:
+def _step(town: _Town, level: Tables, shaping_weight: float, shaping_gamma: float, actions: I64) -> None:
     packed, all_meters, rewards = town.packed, town.meters, town.rewards
     died, retired, finished, sparse = town.died, town.retired, town.finished, town.sparse
     for i in range(len(actions)):
@@ -255,9 +229,9 @@ def _step(town: _Town, level: Tables, options: _Options, actions: NDArray[np.int
         if finished[i] and sparse[i]:
             payment += num_steps / level.cap
         rewards[i, _RETIREMENT] = payment
-        if options.shaping_weight != 0.0:
+        if shaping_weight != 0.0:
             after = 0.0 if died[i] else _lowest_need(meters)
-            rewards[i, _SHAPING] = options.shaping_weight * (options.shaping_gamma * after - potential)
+            rewards[i, _SHAPING] = shaping_weight * (shaping_gamma * after - potential)
 
 
 class TownBatch:
@@ -284,9 +258,9 @@ class TownBatch:
         self._tables = tables(self.level)
         self._town = _Town(
             packed=np.zeros((num_envs, PACKED.width), dtype=np.float32),
-            meters=np.zeros((num_envs, len(METERS))),
+            meters=np.zeros((num_envs, len(rules.METERS))),
             multiplier=np.ones(num_envs),
-            rewards=np.zeros((num_envs, len(REWARDS)), dtype=np.float32),
+            rewards=np.zeros((num_envs, len(rules.REWARDS)), dtype=np.float32),
             died=np.zeros(num_envs, dtype=np.bool_),
             retired=np.zeros(num_envs, dtype=np.bool_),
             finished=np.ones(num_envs, dtype=np.bool_),
@@ -295,23 +269,16 @@ class TownBatch:
             sparse=np.zeros(num_envs, dtype=np.bool_),
         )
         self._cells = np.zeros(self.level.size**2, dtype=np.int64)
-        self.mask = np.zeros((num_envs, len(ACTIONS)), dtype=np.bool_)
+        self.mask = np.zeros((num_envs, len(rules.ACTIONS)), dtype=np.bool_)
         self.packed, self.meters, self.rewards = self._town.packed, self._town.meters, self._town.rewards
-        self.died, self.retired = self._town.died, self._town.retired
-        self.finished = self._town.finished
-        self.cause = self._town.cause
-        self.interacted = self._town.interacted
+        self.died, self.retired, self.finished = self._town.died, self._town.retired, self._town.finished
+        self.cause, self.interacted = self._town.cause, self._town.interacted
 
-    def reset(self, seeds: NDArray[np.uint64], multiplier: float | NDArray[np.float64] = 1.0) -> None:
+    def reset(self, seeds: U64, multiplier: float | F64 = 1.0) -> None:
         """Start every town anew. A town depends on its seed alone, not on its place in the batch."""
         self.reset_where(np.ones(self.num_envs, dtype=np.bool_), seeds, multiplier)
 
-    def reset_where(
-        self,
-        which: NDArray[np.bool_],
-        seeds: NDArray[np.uint64],
-        multiplier: float | NDArray[np.float64] = 1.0,
-    ) -> None:
+    def reset_where(self, which: Bools, seeds: U64, multiplier: float | F64 = 1.0) -> None:
         """Start the towns where `which` [N] is true anew, each with its entry of `seeds` [N].
 
         `multiplier` scales the base decay; one number or one a town.
@@ -327,7 +294,7 @@ class TownBatch:
         _reset(self._town, self._tables, which, seeds, decay, self._cells)
         observe.legal_actions_where(which, self.packed, self._tables, self.mask)
 
-    def step(self, actions: NDArray[np.int64]) -> None:
+    def step(self, actions: I64) -> None:
         """Advance every town by one step. `actions` int64 [N]; a finished town ignores its action.
 
         Illegal actions are not refused: a move into a wall stays and pays, like an INTERACT for nothing.
@@ -335,24 +302,25 @@ class TownBatch:
         actions = np.ascontiguousarray(actions, dtype=np.int64)
         if actions.shape != (self.num_envs,):
             raise ValueError(f"actions must have shape ({self.num_envs},), not {actions.shape}")
-        if actions.min() < 0 or actions.max() >= len(ACTIONS):
-            raise ValueError(f"actions must be in 0..{len(ACTIONS) - 1}")
-        options = _Options(float(self.reward.shaping_weight), float(self.reward.shaping_gamma))
-        _step(self._town, self._tables, options, actions)
-        observe.legal_actions(self.packed, self.level, out=self.mask)
+        if actions.min() < 0 or actions.max() >= len(rules.ACTIONS):
+            raise ValueError(f"actions must be in 0..{len(rules.ACTIONS) - 1}")
+        _step(self._town, self._tables, float(self.reward.shaping_weight), float(self.reward.shaping_gamma), actions)
+        self.update_mask()
+
+    def update_mask(self) -> None:
+        """After `packed` was changed from outside."""
+        observe.write_legal_actions(self.packed, self._tables, self.mask)
 
     def get_state(self) -> dict[str, NDArray[Any]]:
         """Copies of all arrays, exact: `set_state` with them continues bit for bit."""
         return {name: array.copy() for name, array in self._town._asdict().items()}
 
     def set_state(self, state: dict[str, NDArray[Any]]) -> None:
-        """Continue from what `get_state` returned. Raises ValueError if names, shapes or dtypes differ."""
+        """Continue from what `get_state` returned. Raises ValueError if one is missing or of another shape or dtype."""
         arrays = self._town._asdict()
-        if set(state) != set(arrays):
-            raise ValueError(f"state must have the entries {sorted(arrays)}, not {sorted(state)}")
         for name, array in arrays.items():
-            if state[name].shape != array.shape or state[name].dtype != array.dtype:
-                raise ValueError(f"{name} must be {array.dtype} {array.shape}")
+            if name not in state or (state[name].shape, state[name].dtype) != (array.shape, array.dtype):
+                raise ValueError(f"state must have {name}, {array.dtype} {array.shape}")
         for name, array in arrays.items():
             array[:] = state[name]
-        observe.legal_actions(self.packed, self.level, out=self.mask)
+        self.update_mask()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.tasks.gridworld.rows import ExploreMode, Step
+from pipeline.tasks.gridworld.town.arrays import F32, I8, I64, Bools
 from pipeline.tasks.gridworld.town.rules import ACTIONS, ENERGY, HEALTH, METERS, NEEDS, PACKED, PLACES, Level
 from pipeline.tasks.gridworld.town.step import TownBatch
 
@@ -26,20 +27,20 @@ class Recorded:
     rewards float32 [L, C] by component, completed int [L] (place index, -1 none), final float32 [S] the last state.
     """
 
-    packed: NDArray[np.float32]
-    mask: NDArray[np.bool_]
-    q: NDArray[np.float32]
-    actions: NDArray[np.int64]
-    modes: NDArray[np.int8]
-    rewards: NDArray[np.float32]
-    completed: NDArray[np.int8]
-    final: NDArray[np.float32]
+    packed: F32
+    mask: Bools
+    q: F32
+    actions: I64
+    modes: I8
+    rewards: F32
+    completed: I8
+    final: F32
 
 
 class Recorder:
     """Keeps every step of the running episodes of those environments that are in ``envs`` [W]."""
 
-    def __init__(self, envs: NDArray[np.int64], cap: int, num_components: int) -> None:
+    def __init__(self, envs: I64, cap: int, num_components: int) -> None:
         self.envs = envs
         room = (len(envs), cap)
         self.arrays: dict[str, NDArray[Any]] = {
@@ -52,14 +53,14 @@ class Recorder:
             "completed": np.zeros(room, np.int8),
         }
 
-    def record(self, at: NDArray[np.int64], played: NDArray[np.bool_], **columns: NDArray[Any]) -> None:
+    def record(self, at: I64, played: Bools, **columns: NDArray[Any]) -> None:
         """Store one step: ``at`` [N] is each environment's step number, ``played`` [N] whether it took part."""
         kept = np.flatnonzero(played[self.envs])
         envs = self.envs[kept]
         for name, column in columns.items():
             self.arrays[name][kept, at[envs]] = column[envs]
 
-    def episode(self, env: int, num_steps: int, final: NDArray[np.float32]) -> Recorded | None:
+    def episode(self, env: int, num_steps: int, final: F32) -> Recorded | None:
         """A copy of the recorded steps of the episode that ended in ``env``; None where none are kept."""
         where = np.flatnonzero(self.envs == env)
         if not len(where):
@@ -72,7 +73,7 @@ def _rounded(values: NDArray[Any]) -> list[Any]:
     return rounded
 
 
-def _underfoot(packed: NDArray[np.float32]) -> NDArray[np.int64]:
+def _underfoot(packed: F32) -> I64:
     here = packed[:, PACKED.place_cells] == packed[:, PACKED.agent_cell, None]
     return np.where(here.any(axis=1), here.argmax(axis=1), -1)
 
@@ -81,42 +82,25 @@ def build_trace(episode: Recorded, level: Level) -> list[Step]:
     """The steps of a recorded episode as rows."""
     packed = episode.packed
     cells = packed[:, PACKED.agent_cell].astype(int)
-    columns = zip(
-        packed[:, PACKED.hour].astype(int).tolist(),
-        (cells % level.size).tolist(),
-        (cells // level.size).tolist(),
-        _rounded(packed[:, PACKED.meters]),
-        _underfoot(packed).tolist(),
-        packed[:, PACKED.place_in_use].astype(int).tolist(),
-        packed[:, PACKED.ticks_done].astype(int).tolist(),
-        episode.mask.tolist(),
-        _rounded(episode.q),
-        episode.actions.tolist(),
-        episode.modes.tolist(),
-        _rounded(episode.rewards),
-        episode.completed.tolist(),
-        strict=True,
-    )
-    return [
-        Step(
-            hour=hour,
-            position=(x, y),
-            meters=meters,
-            underfoot=underfoot,
-            use_place=use_place,
-            use_ticks=use_ticks,
-            mask=mask,
-            q=None if mode == WARMUP else q,
-            action=action,
-            mode=MODES[mode],
-            rewards=rewards,
-            completed=completed,
-        )
-        for hour, x, y, meters, underfoot, use_place, use_ticks, mask, q, action, mode, rewards, completed in columns
-    ]
+    modes = [MODES[mode] for mode in episode.modes.tolist()]
+    columns: dict[str, list[Any]] = {
+        "hour": packed[:, PACKED.hour].astype(int).tolist(),
+        "position": [*zip((cells % level.size).tolist(), (cells // level.size).tolist(), strict=True)],
+        "meters": _rounded(packed[:, PACKED.meters]),
+        "underfoot": _underfoot(packed).tolist(),
+        "use_place": packed[:, PACKED.place_in_use].astype(int).tolist(),
+        "use_ticks": packed[:, PACKED.ticks_done].astype(int).tolist(),
+        "mask": episode.mask.tolist(),
+        "q": [None if mode == "warmup" else q for q, mode in zip(_rounded(episode.q), modes, strict=True)],
+        "action": episode.actions.tolist(),
+        "mode": modes,
+        "rewards": _rounded(episode.rewards),
+        "completed": episode.completed.tolist(),
+    }
+    return [Step(**dict(zip(columns, step, strict=True))) for step in zip(*columns.values(), strict=True)]
 
 
-def place_positions(final: NDArray[np.float32], level: Level) -> dict[str, tuple[int, int]]:
+def place_positions(final: F32, level: Level) -> dict[str, tuple[int, int]]:
     """Where the places of a packed row [S] are: place key to (x, y)."""
     cells = final[PACKED.place_cells].astype(int).tolist()
     return {PLACES[p]: (cells[p] % level.size, cells[p] // level.size) for p in level.places}
@@ -133,7 +117,7 @@ class Tally:
         self.returns = np.zeros((num_envs, len(components)))
         self.uses = np.zeros((num_envs, len(PLACES)), np.int64)
 
-    def add(self, town: TownBatch, rewards: NDArray[np.float32], played: NDArray[np.bool_]) -> None:
+    def add(self, town: TownBatch, rewards: F32, played: Bools) -> None:
         """One step of ``town``: its rewards [N, C] by component, and who played [N] (was not finished before)."""
         meters, completed = town.meters, town.interacted
         self.num_steps += played
@@ -143,7 +127,7 @@ class Tally:
         users = np.flatnonzero(played & (completed >= 0))
         self.uses[users, completed[users]] += 1
 
-    def clear(self, which: NDArray[np.bool_]) -> None:
+    def clear(self, which: Bools) -> None:
         """Start anew where ``which`` [N]."""
         for array in self.get_state().values():
             array[which] = 0
@@ -164,13 +148,7 @@ class Tally:
 
     def get_state(self) -> dict[str, NDArray[Any]]:
         """The arrays themselves, not copies."""
-        return {
-            "num_steps": self.num_steps,
-            "wellbeing": self.wellbeing,
-            "lowest": self.lowest,
-            "returns": self.returns,
-            "uses": self.uses,
-        }
+        return {name: getattr(self, name) for name in ("num_steps", "wellbeing", "lowest", "returns", "uses")}
 
     def set_state(self, state: dict[str, NDArray[Any]]) -> None:
         """Continue from what `get_state` returned."""

@@ -12,27 +12,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.tasks.gridworld.recipe import Exploration, GridworldRecipe, Stage
 from pipeline.tasks.gridworld.rows import GridworldEpisode, GridworldProgress
-from pipeline.tasks.gridworld.town import seeds
-from pipeline.tasks.gridworld.town.observe import encode, legal_actions
+from pipeline.tasks.gridworld.town import seeds, trace
+from pipeline.tasks.gridworld.town.arrays import F32, F64, I8, I64, Bools
+from pipeline.tasks.gridworld.town.observe import encode
 from pipeline.tasks.gridworld.town.rules import ENERGY, HEALTH, HOURS_PER_DAY, LEVELS, PACKED, REWARDS
 from pipeline.tasks.gridworld.town.step import RewardOptions, TownBatch
-from pipeline.tasks.gridworld.town.trace import (
-    GREEDY,
-    RANDOM,
-    WARMUP,
-    Recorded,
-    Recorder,
-    Tally,
-    build_trace,
-    place_positions,
-)
 from pipeline.tasks.gridworld.train.curriculum import CurriculumState, policy_entropy
-from pipeline.tasks.gridworld.train.learner import Learner
+from pipeline.tasks.gridworld.train.learner import Learner, answer
 from pipeline.tasks.gridworld.train.novelty import NoveltyBonus
 from pipeline.tasks.gridworld.train.replay import DIED, DUMMY, EXPLORED, FIRST, RETIRED, Replay
 
@@ -40,16 +30,17 @@ Build = Callable[[int], GridworldEpisode]
 VITAL = [ENERGY, HEALTH]
 LEAST_VITAL = 0.2  # of energy and health at a random start: below it most episodes die before they teach anything
 _ENTROPY_EVERY = 16  # vector steps between two looks at the entropy of the policy
+_OWN_ARRAYS = ("episode_index", "stages", "first", "random_start")  # of the collector's state
 
 
-def epsilons(options: Exploration, num_envs: int, step: int) -> NDArray[np.float64]:
+def epsilons(options: Exploration, num_envs: int, step: int) -> F64:
     """Each environment's epsilon [N]: from 1 at the start to its place in a geometric spread (Horgan et al. 2018)."""
     done = min(step / options.anneal_steps, 1.0) if options.anneal_steps else 1.0
     return 1.0 - done * (1.0 - _spread(options.highest, options.lowest, num_envs))
 
 
 @cache
-def _spread(highest: float, lowest: float, num_envs: int) -> NDArray[np.float64]:
+def _spread(highest: float, lowest: float, num_envs: int) -> F64:
     spread = np.geomspace(highest, lowest, num_envs)
     spread.flags.writeable = False
     return spread
@@ -70,11 +61,11 @@ class Collector:
         self.stages = np.zeros(self.num_envs, np.int64)
         self.first = np.ones(self.num_envs, np.bool_)
         self.random_start = np.zeros(self.num_envs, np.bool_)  # episodes that began with random meters
-        self.tally = Tally(self.num_envs, self.components)
+        self.tally = trace.Tally(self.num_envs, self.components)
         # The watched ones are spread evenly over all, and so over the epsilons.
         num_watched = min(recipe.train.num_watched, self.num_envs)
         watched = np.linspace(0, self.num_envs - 1, num_watched).round().astype(np.int64)
-        self.watch = Recorder(watched, self.level.cap, len(self.components))
+        self.watch = trace.Recorder(watched, self.level.cap, len(self.components))
         self.hidden: Tensor | None = None
         if learner.hidden_size:
             self.hidden = torch.zeros(self.num_envs, learner.hidden_size)
@@ -85,13 +76,10 @@ class Collector:
     @property
     def stage(self) -> Stage:
         environment = self.recipe.environment
-        return (
-            self.curriculum.stage
-            if self.curriculum
-            else Stage(multiplier=environment.multiplier, sparse=environment.sparse)
-        )
+        constant = Stage(multiplier=environment.multiplier, sparse=environment.sparse)
+        return self.curriculum.stage if self.curriculum else constant
 
-    def _start(self, which: NDArray[np.bool_]) -> None:
+    def _start(self, which: Bools) -> None:
         """Begin new episodes where ``which`` [N], in the stage that is on."""
         stage, shaping = self.stage, self.recipe.environment.shaping
         self.town.reward = RewardOptions(
@@ -107,7 +95,7 @@ class Collector:
         if self.hidden is not None:
             self.hidden[torch.from_numpy(which)] = 0.0
 
-    def _randomise(self, which: NDArray[np.bool_]) -> None:
+    def _randomise(self, which: Bools) -> None:
         """Let a share of the new episodes begin with any meters at any hour (exploring starts, Sutton and Barto 2018).
 
         What matters most, a wallet or a stomach that runs empty, else comes up only after hundreds of steps.
@@ -123,25 +111,25 @@ class Collector:
         self.town.meters[chosen] = meters[chosen]
         self.town.packed[chosen, PACKED.meters] = meters[chosen].astype(np.float32)
         self.town.packed[chosen, PACKED.hour] = hours[chosen]
-        legal_actions(self.town.packed, self.level, out=self.town.mask)
+        self.town.update_mask()
 
-    def _choose(self, q: NDArray[np.float32], step: int) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+    def _choose(self, q: F32, step: int) -> tuple[I64, I8]:
         """Actions and modes [N]: greedy, or uniform over the legal actions with each environment's epsilon."""
         mask = self.town.mask
         noise = self.rng.random(mask.shape)
         random_actions = np.where(mask, noise, -1.0).argmax(axis=1)
         if step < self.recipe.train.warmup_steps:
-            return random_actions, np.full(self.num_envs, WARMUP, np.int8)
+            return random_actions, np.full(self.num_envs, trace.WARMUP, np.int8)
         explore = self.rng.random(self.num_envs) < epsilons(self.recipe.exploration, self.num_envs, step)
         greedy = np.where(mask, q, -np.inf).argmax(axis=1)
-        return np.where(explore, random_actions, greedy), np.where(explore, RANDOM, GREEDY).astype(np.int8)
+        return np.where(explore, random_actions, greedy), np.where(explore, trace.RANDOM, trace.GREEDY).astype(np.int8)
 
     def step(self, step: int) -> list[tuple[GridworldProgress, Build | None]]:
         """One step of every town at training step ``step``; returns a progress row, and a tail row if watched, of each
         episode that ended."""
         town = self.town
         observations = encode(town.packed, self.level, self.encoding)
-        q, hidden_after = self.learner.act(observations, self.hidden)
+        q, hidden_after = answer(self.learner.online, observations, self.hidden)
         if self.curriculum and (step // self.num_envs) % _ENTROPY_EVERY == 0 and step >= self.recipe.train.warmup_steps:
             self.curriculum.record_entropy(policy_entropy(q, town.mask, self.curriculum.options.entropy_temperature))
         actions, modes = self._choose(q, step)
@@ -155,7 +143,7 @@ class Collector:
         self.watch.record(at, ~idle, rewards=rewards, completed=town.interacted)
         ended = town.finished & ~idle
         flags = DIED * (town.died & ended) + RETIRED * (town.retired & ended) + DUMMY * idle + FIRST * self.first
-        flags += EXPLORED * (modes != GREEDY)
+        flags += EXPLORED * (modes != trace.GREEDY)
         self.replay.finish(actions, rewards.sum(axis=1), flags.astype(np.uint8))
         self.tally.add(town, rewards, ~idle)
         self.hidden = hidden_after if hidden_after is None else hidden_after.clone()
@@ -166,7 +154,7 @@ class Collector:
             self._start(idle)
         return told
 
-    def _rewards(self, step: int) -> NDArray[np.float32]:
+    def _rewards(self, step: int) -> F32:
         """The reward of the last step by component [N, C]."""
         if self.novelty is None:
             return self.town.rewards
@@ -201,7 +189,7 @@ class Collector:
         whole = shared | account | {"seed": int(scenario[0]), "episode_index": episode_index}
         return progress, self._tail_row(whole, recorded)
 
-    def _tail_row(self, fields: dict[str, Any], recorded: Recorded) -> Build:
+    def _tail_row(self, fields: dict[str, Any], recorded: trace.Recorded) -> Build:
         """A function that builds the tail row: it runs in the writer's thread, so that the training does not wait."""
         level, components, ended = self.level, list(self.components), time.time()
 
@@ -214,27 +202,18 @@ class Collector:
                 size=level.size,
                 window=level.window,
                 cap=level.cap,
-                grid_places=place_positions(recorded.final, level),
+                grid_places=trace.place_positions(recorded.final, level),
                 reward_components=components,
-                trace=build_trace(recorded, level),
+                trace=trace.build_trace(recorded, level),
             )
 
         return build
 
     def get_state(self) -> dict[str, Any]:
         """All of it, exact: arrays as tensors, the random generator as text (its numbers exceed 64 bits)."""
-        arrays = {
-            "town": self.town.get_state(),
-            "tally": self.tally.get_state(),
-            "watch": self.watch.arrays,
-            "own": {
-                "episode_index": self.episode_index,
-                "stages": self.stages,
-                "first": self.first,
-                "random_start": self.random_start,
-            },
-        }
-        state: dict[str, Any] = {k: {n: torch.from_numpy(a) for n, a in group.items()} for k, group in arrays.items()}
+        groups = {"town": self.town.get_state(), "tally": self.tally.get_state(), "watch": self.watch.arrays}
+        groups["own"] = {name: getattr(self, name) for name in _OWN_ARRAYS}
+        state: dict[str, Any] = {k: {n: torch.from_numpy(a) for n, a in group.items()} for k, group in groups.items()}
         state["rng"] = json.dumps(self.rng.bit_generator.state)
         state["hidden"] = self.hidden
         state["curriculum"] = self.curriculum.get_state() if self.curriculum else None
@@ -243,12 +222,9 @@ class Collector:
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what `get_state` returned."""
-        own = {name: tensor.numpy() for name, tensor in state["own"].items()}
-        self.episode_index, self.stages, self.first = own["episode_index"], own["stages"], own["first"]
-        self.random_start = own.get("random_start", self.random_start)  # older checkpoints lack it
-        town = {name: tensor.numpy() for name, tensor in state["town"].items()}
-        town.pop("deepest_cause", None)  # older checkpoints hold it; nothing ever read it
-        self.town.set_state(town)
+        for name, tensor in state["own"].items():
+            setattr(self, name, tensor.numpy())
+        self.town.set_state({name: tensor.numpy() for name, tensor in state["town"].items()})
         self.tally.set_state({name: tensor.numpy() for name, tensor in state["tally"].items()})
         for name, tensor in state["watch"].items():
             self.watch.arrays[name][:] = tensor.numpy()

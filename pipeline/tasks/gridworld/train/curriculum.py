@@ -17,12 +17,10 @@ class CurriculumState:
 
     def __init__(self, options: Curriculum) -> None:
         self.options = options
-        self.index = 0
-        self.num_episodes = 0
+        self.index = self.num_episodes = 0
         self.changes: list[tuple[int, int]] = []
-        self._survived: deque[bool] = deque(maxlen=options.window_episodes)
-        self._lived: deque[float] = deque(maxlen=options.window_episodes)
-        self._entropy: deque[float] = deque(maxlen=options.window_episodes)
+        names = ("survived", "lived", "entropy")
+        self._windows: dict[str, deque[float]] = {name: deque(maxlen=options.window_episodes) for name in names}
 
     @property
     def stage(self) -> Stage:
@@ -31,68 +29,61 @@ class CurriculumState:
     def record_episode(self, *, lived: float, survived: bool, stage: int) -> None:
         """One finished episode: the share of the cap it lived, whether it reached it. Other stages do not count."""
         if stage == self.index:
-            self._survived.append(survived)
-            self._lived.append(lived)
+            self._windows["survived"].append(survived)
+            self._windows["lived"].append(lived)
             self.num_episodes += 1
 
     def record_entropy(self, entropy: float) -> None:
         """Normalised policy entropy of one batch of decisions, 0 (decided) to 1 (uniform over the legal actions)."""
-        self._entropy.append(entropy)
+        self._windows["entropy"].append(entropy)
 
     @property
     def survival_rate(self) -> float:
-        return float(np.mean(self._survived)) if self._survived else 0.0
+        return self._mean("survived", 0.0)
 
     @property
     def learning_progress(self) -> float:
         """Mean share lived of the later half of the window minus that of the earlier half."""
-        lived = np.asarray(self._lived)
+        lived = np.asarray(self._windows["lived"])
         half = len(lived) // 2
         return float(lived[half:].mean() - lived[:half].mean()) if half else 0.0
 
     @property
     def entropy(self) -> float:
-        return float(np.mean(self._entropy)) if self._entropy else 1.0
+        return self._mean("entropy", 1.0)
+
+    def _mean(self, name: str, default: float) -> float:
+        return float(np.mean(self._windows[name])) if self._windows[name] else default
 
     def update(self, step: int) -> int:
         """Advance (+1), retreat (-1) or stay (0), and say which. ``step`` is kept with the change."""
-        options = self.options
-        if self.num_episodes < options.min_episodes or len(self._survived) < options.window_episodes:
+        options, survival = self.options, self.survival_rate
+        if self.num_episodes < options.min_episodes or len(self._windows["survived"]) < options.window_episodes:
             return 0
-        move = 0
-        improving = self.learning_progress > 0 or self.survival_rate >= options.saturated_survival
-        if self.survival_rate > options.advance_survival and improving and self.entropy < options.max_entropy:
+        move = -1 if survival < options.retreat_survival else 0
+        improving = self.learning_progress > 0 or survival >= options.saturated_survival
+        if survival > options.advance_survival and improving and self.entropy < options.max_entropy:
             move = 1
-        elif self.survival_rate < options.retreat_survival:
-            move = -1
         target = min(max(self.index + move, 0), len(options.stages) - 1)
         move = target - self.index
         if move:
-            self.index = target
+            self.index, self.num_episodes = target, 0
             self.changes.append((step, target))
-            self.num_episodes = 0
-            self._survived.clear()
-            self._lived.clear()
-            self._entropy.clear()
+            for window in self._windows.values():
+                window.clear()
         return move
 
     def get_state(self) -> dict[str, Any]:
         """Builtins only, for checkpoints."""
-        return {
-            "index": self.index,
-            "num_episodes": self.num_episodes,
-            "changes": [list(change) for change in self.changes],
-            "survived": list(self._survived),
-            "lived": list(self._lived),
-            "entropy": list(self._entropy),
-        }
+        changes = [list(change) for change in self.changes]
+        windows = {name: list(window) for name, window in self._windows.items()}
+        return {"index": self.index, "num_episodes": self.num_episodes, "changes": changes, **windows}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what `get_state` returned."""
-        self.index = state["index"]
-        self.num_episodes = state["num_episodes"]
+        self.index, self.num_episodes = state["index"], state["num_episodes"]
         self.changes = [(step, stage) for step, stage in state["changes"]]
-        for window, name in ((self._survived, "survived"), (self._lived, "lived"), (self._entropy, "entropy")):
+        for name, window in self._windows.items():
             window.clear()
             window.extend(state[name])
 

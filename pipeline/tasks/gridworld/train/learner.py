@@ -7,13 +7,12 @@ from stored hidden states with burn-in (Kapturowski et al. 2019).
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.tasks.gridworld.model.network import QNetwork, build
 from pipeline.tasks.gridworld.recipe import GridworldRecipe, Optimizer
+from pipeline.tasks.gridworld.town.arrays import F32
 from pipeline.tasks.gridworld.town.observe import Encoding, encode, legal_actions
 from pipeline.tasks.gridworld.town.rules import LEVELS
 from pipeline.tasks.gridworld.train.replay import Batch
@@ -55,17 +54,11 @@ class Learner(AveragedLearner[QNetwork]):
     def hidden_size(self) -> int:
         return self.online.hidden_size
 
-    def act(
-        self, observations: NDArray[np.float32], hidden: Tensor | None
-    ) -> tuple[NDArray[np.float32], Tensor | None]:
-        """Online Q-values [N, A] and next hidden state [N, H] for observations [N, D]."""
-        return answer(self.online, observations, hidden)
-
-    def _observe(self, packed: NDArray[np.float32], encoding: Encoding) -> Tensor:
+    def _observe(self, packed: F32, encoding: Encoding) -> Tensor:
         flat = encode(packed.reshape(-1, packed.shape[-1]), self.level, encoding)
         return self.tensor(flat).reshape(*packed.shape[:-1], -1)
 
-    def update(self, batch: Batch) -> tuple[float, NDArray[np.float32]]:
+    def update(self, batch: Batch) -> tuple[float, F32]:
         """One gradient step. Returns the loss and the absolute TD error of each sample [B]."""
         q, target = self._sequence_values(batch) if self.hidden_size else self._values(batch)
         if self.q_learning.loss == "huber":
@@ -124,7 +117,7 @@ class Learner(AveragedLearner[QNetwork]):
             return target_q.gather(-1, best).squeeze(-1)
         return target_q.masked_fill(illegal, -torch.inf).amax(-1)
 
-    def _scaled(self, returns: NDArray[np.float32]) -> Tensor:
+    def _scaled(self, returns: F32) -> Tensor:
         return self.tensor(returns) * self.q_learning.reward_scale
 
     @torch.no_grad()
@@ -150,9 +143,7 @@ class Learner(AveragedLearner[QNetwork]):
 
 
 @torch.inference_mode()
-def answer(
-    network: QNetwork, observations: NDArray[np.float32], hidden: Tensor | None
-) -> tuple[NDArray[np.float32], Tensor | None]:
+def answer(network: QNetwork, observations: F32, hidden: Tensor | None) -> tuple[F32, Tensor | None]:
     """Q-values [N, A] and next hidden state [N, H] of any network, for observations [N, D]."""
     q, hidden = network(aligned(observations).to(next(network.parameters()).device), hidden)
     return q.cpu().numpy(), hidden

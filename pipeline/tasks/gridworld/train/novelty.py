@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.tasks.gridworld.recipe import Novelty
+from pipeline.tasks.gridworld.town.arrays import F32
 
 _BATCH = 256
 _MEMORY = 0.999  # of the running mean square of the errors
+_PARTS = ("fixed", "predictor", "optimizer")  # that have a state
 
 
 def _embed(input_size: int, options: Novelty, generator: torch.Generator) -> nn.Sequential:
@@ -37,13 +38,9 @@ class NoveltyBonus:
         self.optimizer = torch.optim.Adam(self.predictor.parameters(), options.learning_rate)
         self.mean_square = 0.0
 
-    def weight(self, step: int) -> float:
-        """The annealed weight at a training step."""
-        return self.options.weight * max(1.0 - step / self.options.anneal_steps, 0.0)
-
-    def rewards(self, observations: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-        """float32 [N]: weight * error / running deviation of the error, for observations [N, D]."""
-        weight = self.weight(step)
+    def rewards(self, observations: F32, step: int) -> F32:
+        """float32 [N]: annealed weight * error / running deviation of the error, for observations [N, D]."""
+        weight = self.options.weight * max(1.0 - step / self.options.anneal_steps, 0.0)
         if weight == 0.0:
             return np.zeros(len(observations), np.float32)
         inputs = torch.from_numpy(observations)
@@ -55,21 +52,16 @@ class NoveltyBonus:
         values = errors.detach().numpy()
         square = float(np.square(values).mean())
         self.mean_square = _MEMORY * self.mean_square + (1 - _MEMORY) * square if self.mean_square else square
-        scaled: NDArray[np.float32] = (weight * values / max(self.mean_square**0.5, 1e-8)).astype(np.float32)
+        scaled: F32 = (weight * values / max(self.mean_square**0.5, 1e-8)).astype(np.float32)
         return scaled
 
     def get_state(self) -> dict[str, Any]:
         """Tensors and builtins, for checkpoints."""
-        return {
-            "fixed": self.fixed.state_dict(),
-            "predictor": self.predictor.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "mean_square": self.mean_square,
-        }
+        states = {name: getattr(self, name).state_dict() for name in _PARTS}
+        return {**states, "mean_square": self.mean_square}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what `get_state` returned."""
-        self.fixed.load_state_dict(state["fixed"])
-        self.predictor.load_state_dict(state["predictor"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name in _PARTS:
+            getattr(self, name).load_state_dict(state[name])
         self.mean_square = state["mean_square"]

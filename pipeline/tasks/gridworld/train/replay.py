@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.compiled import kernel
 from pipeline.tasks.gridworld.recipe import QLearning
 from pipeline.tasks.gridworld.recipe import Replay as ReplayOptions
+from pipeline.tasks.gridworld.town.arrays import F32, F64, I8, I64, U8, Bools
 from pipeline.tasks.gridworld.town.rules import PACKED
 
 DIED, RETIRED, DUMMY, FIRST, EXPLORED = 1, 2, 4, 8, 16
@@ -35,23 +36,23 @@ class Batch(NamedTuple):
     resets       bool    [T, B], hidden float32 [B, H]: sequences of recurrent networks only
     """
 
-    states: NDArray[np.float32]
-    actions: NDArray[np.int64]
-    returns: NDArray[np.float32]
+    states: F32
+    actions: I64
+    returns: F32
     bootstrap: NDArray[Any]
-    discounts: NDArray[np.float32]
-    valid: NDArray[np.float32]
-    weights: NDArray[np.float32]
-    slots: NDArray[np.int64]
-    resets: NDArray[np.bool_]
-    hidden: NDArray[np.float32]
+    discounts: F32
+    valid: F32
+    weights: F32
+    slots: I64
+    resets: Bools
+    hidden: F32
 
 
 class _Ring(NamedTuple):
-    packed: NDArray[np.float32]  # [T, N, S]
-    actions: NDArray[np.int8]  # [T, N]
-    rewards: NDArray[np.float32]  # [T, N]
-    flags: NDArray[np.uint8]  # [T, N]
+    packed: F32  # [T, N, S]
+    actions: I8  # [T, N]
+    rewards: F32  # [T, N]
+    flags: U8  # [T, N]
 
 
 class _Return(NamedTuple):
@@ -122,7 +123,7 @@ def _gather_sequences(ring: _Ring, rows: Any, envs: Any, burn_in: int, options: 
 
 
 @kernel
-def _set_priorities(tree: NDArray[np.float64], slots: NDArray[np.int64], priorities: NDArray[np.float64]) -> None:
+def _set_priorities(tree: F64, slots: I64, priorities: F64) -> None:
     """Sum tree in an array: leaves in its second half, each node the sum of its two children, node 1 the total."""
     half = len(tree) // 2
     for i in range(len(slots)):
@@ -135,7 +136,7 @@ def _set_priorities(tree: NDArray[np.float64], slots: NDArray[np.int64], priorit
 
 
 @kernel
-def _find_slots(tree: NDArray[np.float64], targets: NDArray[np.float64], out: NDArray[np.int64]) -> None:
+def _find_slots(tree: F64, targets: F64, out: I64) -> None:
     """For each target in [0, total): the slot at which the running sum of priorities passes it."""
     half = len(tree) // 2
     for i in range(len(targets)):
@@ -179,23 +180,19 @@ class Replay:
             num_slots = (num_rows // self.stride) * num_envs
             self.tree = np.zeros(2 * (1 << (num_slots - 1).bit_length()))
 
-    def __len__(self) -> int:
-        """Transitions held."""
-        return min(self.num_added, self.num_rows) * self.num_envs
-
     @property
     def ready(self) -> bool:
         """Whether anything can be sampled yet."""
         return self._num_starts() > 0
 
-    def begin(self, packed: NDArray[np.float32], hidden: NDArray[np.float32] | None) -> None:
+    def begin(self, packed: F32, hidden: F32 | None) -> None:
         """Store the states [N, S] (and hidden states [N, H]) in which actions are about to be taken."""
         row = self.num_added % self.num_rows
         self.ring.packed[row] = packed
         if hidden is not None and row % self.stride == 0:
             self.hidden[row // self.stride] = hidden
 
-    def finish(self, actions: NDArray[np.int64], rewards: NDArray[np.float32], flags: NDArray[np.uint8]) -> None:
+    def finish(self, actions: I64, rewards: F32, flags: U8) -> None:
         """Complete the row that `begin` started: actions, rewards and flags [N] (DIED, RETIRED, ...)."""
         row = self.num_added % self.num_rows
         self.ring.actions[row] = actions
@@ -209,30 +206,26 @@ class Replay:
         """Ring rows that a sample needs from its first row on."""
         return self.length + (0 if self.hidden_size else self.num_step_return)
 
+    def _first_start(self) -> int:
+        oldest = max(self.num_added - self.num_rows + 1, 0)  # the row to be overwritten next is left alone
+        return -(-oldest // self.stride)
+
     def _num_starts(self) -> int:
         """How many ring rows (multiples of the stride) may begin a sample now."""
-        oldest = max(self.num_added - self.num_rows + 1, 0)  # the row to be overwritten next is left alone
-        first = -(-oldest // self.stride)
-        return max((self.num_added - self._reach()) // self.stride - first + 1, 0)
-
-    def _start_row(self, number: NDArray[np.int64]) -> NDArray[np.int64]:
-        oldest = max(self.num_added - self.num_rows + 1, 0)
-        first = -(-oldest // self.stride)
-        return ((first + number) * self.stride) % self.num_rows
+        return max((self.num_added - self._reach()) // self.stride - self._first_start() + 1, 0)
 
     def _open_and_close_slots(self) -> None:
         """Prioritized: a slot opens with the highest priority when its sample is complete, closes when overwritten."""
-        envs = np.arange(self.num_envs)
         complete = self.num_added - self._reach()
         if complete >= 0 and complete % self.stride == 0:
             row = complete % self.num_rows
             dummy = (self.ring.flags[row] & DUMMY) != 0 if not self.hidden_size else np.zeros(self.num_envs, bool)
-            _set_priorities(
-                self.tree, (row // self.stride) * self.num_envs + envs, np.where(dummy, 0.0, self.highest_priority)
-            )
+            self._set_row(row, np.where(dummy, 0.0, self.highest_priority))
         if self.num_added >= self.num_rows and self.num_added % self.stride == 0:
-            row = self.num_added % self.num_rows
-            _set_priorities(self.tree, (row // self.stride) * self.num_envs + envs, np.zeros(self.num_envs))
+            self._set_row(self.num_added % self.num_rows, np.zeros(self.num_envs))
+
+    def _set_row(self, row: int, priorities: F64) -> None:
+        _set_priorities(self.tree, (row // self.stride) * self.num_envs + np.arange(self.num_envs), priorities)
 
     def sample(self, rng: np.random.Generator, batch_size: int, beta: float) -> Batch:
         """``batch_size`` transitions (recurrent: batch_size // sequence sequences of that many)."""
@@ -246,37 +239,25 @@ class Replay:
             weights = ((1.0 / (self._num_starts() * self.num_envs)) / chance) ** beta
             weights = (weights / weights.max()).astype(np.float32)
         else:
-            rows = self._start_row(rng.integers(0, self._num_starts(), size))
+            starts = self._first_start() + rng.integers(0, self._num_starts(), size)
+            rows = (starts * self.stride) % self.num_rows
             slots = (rows // self.stride) * self.num_envs + rng.integers(0, self.num_envs, size)
         rows, envs = (slots // self.num_envs) * self.stride, slots % self.num_envs
-        if self.hidden_size:
-            return self._sequences(rows, envs, weights, slots)
-        out = (
-            np.empty((size, PACKED.width), np.float32),
-            np.empty(size, np.int64),
-            np.empty(size, np.float32),
-            np.empty((size, PACKED.width), np.float32),
-            np.empty(size, np.float32),
-            np.empty(size, np.float32),
-        )
-        _gather(self.ring, rows, envs, self.returns, out)
-        return Batch(*out, weights, slots, np.zeros((0, 0), bool), np.zeros((0, 0), np.float32))
-
-    def _sequences(self, rows: Any, envs: Any, weights: Any, slots: Any) -> Batch:
-        size, learnt = len(rows), (self.options.sequence, len(rows))
-        out = (
-            np.empty((self.length, size, PACKED.width), np.float32),
-            np.empty(learnt, np.int64),
-            np.empty(learnt, np.float32),
-            np.empty(learnt, np.int64),
-            np.empty(learnt, np.float32),
-            np.empty(learnt, np.float32),
-            np.empty((self.length, size), np.bool_),
-        )
+        shape = (self.options.sequence, size) if self.hidden_size else (size,)
+        actions, returns = np.empty(shape, np.int64), np.empty(shape, np.float32)
+        discounts, valid = np.empty_like(returns), np.empty_like(returns)
+        if not self.hidden_size:
+            states, ahead = (np.empty((size, PACKED.width), np.float32) for _ in range(2))
+            _gather(self.ring, rows, envs, self.returns, (states, actions, returns, ahead, discounts, valid))
+            none = np.zeros((0, 0), bool), np.zeros((0, 0), np.float32)
+            return Batch(states, actions, returns, ahead, discounts, valid, weights, slots, *none)
+        states = np.empty((self.length, size, PACKED.width), np.float32)
+        positions, resets = np.empty_like(actions), np.empty((self.length, size), np.bool_)
+        out = (states, actions, returns, positions, discounts, valid, resets)
         _gather_sequences(self.ring, rows, envs, self.options.burn_in, self.returns, out)
-        return Batch(*out[:6], weights, slots, out[6], self.hidden[rows // self.stride, envs])
+        return Batch(*out[:6], weights, slots, resets, self.hidden[rows // self.stride, envs])
 
-    def update_priorities(self, slots: NDArray[np.int64], errors: NDArray[np.float32]) -> None:
+    def update_priorities(self, slots: I64, errors: F32) -> None:
         """Set priorities from absolute TD errors [B]. Does nothing when uniform."""
         if len(self.tree):
             priorities = (errors.astype(np.float64) + self.options.priority_epsilon) ** self.options.alpha

@@ -23,7 +23,7 @@ from pipeline.errors import UserError
 from pipeline.files import Appender
 from pipeline.tasks.gridworld.infer.rollout import Scenarios, play
 from pipeline.tasks.gridworld.model.network import SPATIAL_PARTS, parse_network
-from pipeline.tasks.gridworld.recipe import GridworldRecipe, Places, RecurrentSpatial
+from pipeline.tasks.gridworld.recipe import GridworldRecipe, RecurrentSpatial
 from pipeline.tasks.gridworld.rows import GridworldMonitor, GridworldProgress
 from pipeline.tasks.gridworld.town import seeds
 from pipeline.tasks.gridworld.town.observe import layout
@@ -38,6 +38,8 @@ from schemas.brain import BrainSpec
 
 _REPORT_EVERY = 20  # vector steps between two reports of progress
 _NUM_RECENT = 200  # episodes that the progress display shows the means of
+# Networks that read blocks by name, and the encodings that have these.
+_READABLE: dict[str, tuple[str, ...]] = {"places": ("places", "memory"), "recurrent_spatial": ("occupancy",)}
 
 
 def brain_spec(recipe: GridworldRecipe) -> BrainSpec:
@@ -45,22 +47,16 @@ def brain_spec(recipe: GridworldRecipe) -> BrainSpec:
 
     Raises UserError when network and encoding do not fit.
     """
-    encoding = recipe.environment.encoding
-    if isinstance(recipe.network, Places) and encoding not in ("places", "memory"):
+    encoding, network = recipe.environment.encoding, msgspec.to_builtins(recipe.network)
+    readable = _READABLE.get(network["type"], (encoding,))
+    if encoding not in readable:
         raise UserError(
-            f"a network of type places cannot read encoding {encoding!r}, which has no block per place",
+            f"a network of type {network['type']} cannot read encoding {encoding!r}",
             where="network.type, environment.encoding",
-            remedy="use encoding places or memory, or a network of type feedforward, dueling or recurrent",
+            remedy=f"use encoding {' or '.join(readable)}, or another type of network",
         )
     blocks = layout(recipe.environment.level, encoding)
-    network = msgspec.to_builtins(recipe.network)
     if isinstance(recipe.network, RecurrentSpatial):
-        if encoding != "occupancy":
-            raise UserError(
-                f"a network of type recurrent_spatial cannot read encoding {encoding!r}",
-                where="network.type, environment.encoding",
-                remedy="use encoding occupancy, or another type of network",
-            )
         places = {block.name: (block.start, block.stop) for block in blocks}
         cells = "grid" if LEVELS[recipe.environment.level].window is None else "window"
         network |= {"cells": places[cells]} | {name: places[name] for name in SPATIAL_PARTS}

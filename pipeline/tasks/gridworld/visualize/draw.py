@@ -75,7 +75,8 @@ def _traced(rows: Sequence[GridworldPrediction], note: Callable[[str], None]) ->
         )
         return []
     kept = {row.id for row in traced}
-    for name, row in (("worst", min(rows, key=_wellbeing)), ("best", max(rows, key=_wellbeing))):
+    for name, choose in (("worst", min), ("best", max)):
+        row = choose(rows, key=lambda row: (row.wellbeing, row.id))
         if row.id not in kept:
             note(
                 f"The {name} of all episodes, {row.id} (wellbeing {row.wellbeing:,.1f}), has no trace: what is called "
@@ -84,17 +85,11 @@ def _traced(rows: Sequence[GridworldPrediction], note: Callable[[str], None]) ->
     return traced
 
 
-def _wellbeing(row: GridworldPrediction) -> tuple[float, str]:
-    return row.wellbeing, row.id
-
-
 def _outcome(slices: Sequence[records.Slice]) -> Iterator[Picture]:
     yield records.survival(slices)
     yield records.wellbeing(slices)
     for part in slices[:MAX_PAIRED]:
         yield records.paired(part)
-    if any(len({s.multiplier for s in slices if s.level == part.level}) > 1 for part in slices):
-        yield records.difficulty(slices)
     yield records.causes(slices)
 
 
@@ -102,8 +97,6 @@ def _behaviour(slices: Sequence[records.Slice], tracks: Sequence[Track]) -> Iter
     yield records.place_uses(slices)
     if tracks:
         yield habits.activity_by_hour(tracks)
-    if any((track.completed >= 0).any() for track in tracks):
-        yield habits.activity_by_need(tracks)
 
 
 def _episodes(chosen: Mapping[str, Track]) -> Iterator[Picture]:
@@ -116,10 +109,9 @@ def _episodes(chosen: Mapping[str, Track]) -> Iterator[Picture]:
 
 def _memory(traced: Sequence[GridworldPrediction], note: Callable[[str], None]) -> Iterator[Picture]:
     """The hidden states of those episodes that have them, all of one size."""
-    remembering = [row for row in traced if hidden.has_hidden(row)]
+    remembering = [row for row in traced if hidden.hidden_size(row)]
     if remembering:
-        size = len((remembering[0].hidden or [[]])[0])
-        remembering = [row for row in remembering if len((row.hidden or [[]])[0]) == size]
+        remembering = [row for row in remembering if hidden.hidden_size(row) == hidden.hidden_size(remembering[0])]
         yield hidden.hidden_map(remembering)
         yield hidden.activations(episodes.choose_tracks(remembering)["best"])
     elif traced:

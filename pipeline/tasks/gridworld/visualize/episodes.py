@@ -1,4 +1,4 @@
-"""Pictures of single episodes: where the agent went, what it felt, what it did, what it expected.
+"""Single episodes as arrays, and the pictures of where the agent went in them.
 
 They need traces. `Track` holds the steps of one traced prediction as arrays; `choose_tracks` picks whom to show.
 """
@@ -11,16 +11,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from pipeline.look import heat_maps, plotting
 from pipeline.look.numbers import words
 from pipeline.look.picture import Picture
 from pipeline.tasks.gridworld.rows import GridworldPrediction
+from pipeline.tasks.gridworld.town.arrays import F64, I64, Bools
 from pipeline.tasks.gridworld.town.events import ending
-from pipeline.tasks.gridworld.town.rules import ACTIONS, INTERACT, METERS, NEEDS, PLACES
-from pipeline.tasks.gridworld.visualize.looks import PLACE_CODES, place_codes
+from pipeline.tasks.gridworld.town.rules import ACTIONS, INTERACT, METERS, NEEDS, PLACE_CODES, PLACES
 
+CODES = dict(zip(PLACES, PLACE_CODES, strict=True))
 _NUMBERS = ("hour", "underfoot", "use_place", "use_ticks", "action", "completed")  # of a step, as they are in its row
 TIME_COLORS = heat_maps.part_of_map("viridis", 0.0, 0.9)
 
@@ -34,40 +36,40 @@ class Track:
     """
 
     row: GridworldPrediction
-    hour: NDArray[np.int64]
-    cell: NDArray[np.int64]
-    meters: NDArray[np.float64]
-    underfoot: NDArray[np.int64]
-    use_place: NDArray[np.int64]
-    use_ticks: NDArray[np.int64]
-    q: NDArray[np.float64]
-    action: NDArray[np.int64]
-    completed: NDArray[np.int64]
+    hour: I64
+    cell: I64
+    meters: F64
+    underfoot: I64
+    use_place: I64
+    use_ticks: I64
+    q: F64
+    action: I64
+    completed: I64
 
     @property
     def num_steps(self) -> int:
         return len(self.action)
 
     @property
-    def in_vain(self) -> NDArray[np.bool_]:
+    def in_vain(self) -> Bools:
         """[L] INTERACT that brought nothing: unpaid or closed."""
         ticks_after = np.append(self.use_ticks[1:], self.use_ticks[-1:] + 1)
         return self._unfinished & (ticks_after <= self.use_ticks)
 
     @property
-    def ticks(self) -> NDArray[np.bool_]:
+    def ticks(self) -> Bools:
         """[L] INTERACT that went on with a use, without completing it."""
         return self._unfinished & ~self.in_vain
 
     @property
-    def _unfinished(self) -> NDArray[np.bool_]:
-        unfinished: NDArray[np.bool_] = (self.action == INTERACT) & (self.completed < 0)
+    def _unfinished(self) -> Bools:
+        unfinished: Bools = (self.action == INTERACT) & (self.completed < 0)
         return unfinished
 
     @property
-    def lowest_need(self) -> NDArray[np.int64]:
+    def lowest_need(self) -> I64:
         """[L] the meter that was lowest, money left out."""
-        lowest: NDArray[np.int64] = np.array(NEEDS)[self.meters[:, NEEDS].argmin(axis=1)]
+        lowest: I64 = np.array(NEEDS)[self.meters[:, NEEDS].argmin(axis=1)]
         return lowest
 
     @property
@@ -115,7 +117,7 @@ def choose_tracks(rows: Sequence[GridworldPrediction]) -> dict[str, Track]:
     if not traced:
         return {}
     chosen = {"worst": traced[0], "median": traced[(len(traced) - 1) // 2], "best": traced[-1]}
-    names = {row.id: name for name, row in chosen.items()}  # of one row the last: the best
+    names = {row.id: name for name, row in chosen.items()}  # of one row the last name: the best
     return {name: read_track(row) for name, row in reversed(chosen.items()) if names[row.id] == name}
 
 
@@ -127,15 +129,17 @@ def draw_town(ax: Axes, row: GridworldPrediction) -> Axes:
     ax.spines[:].set_visible(True)
     box: dict[str, Any] = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": plotting.INK}
     box |= {"linewidth": 0.8, "alpha": 0.9}
-    for (x, y), code in place_codes(row).items():
-        plotting.write(ax, x + 0.5, y + 0.5, code, fontsize=7.5, fontweight="bold", bbox=box, zorder=5)
+    for place, (x, y) in row.grid_places.items():
+        plotting.write(
+            ax, x + 0.5, y + 0.5, CODES.get(place, place[:2]), fontsize=7.5, fontweight="bold", bbox=box, zorder=5
+        )
     return ax
 
 
 def place_key(rows: Sequence[GridworldPrediction]) -> str:
     """What the two letters mean, for the places that occur in the rows."""
     present = {place for row in rows for place in row.grid_places}
-    return "   ".join(f"{PLACE_CODES[p]} {words(p)}" for p in PLACES if p in present)
+    return "   ".join(f"{CODES[p]} {words(p)}" for p in PLACES if p in present)
 
 
 def draw_path(ax: Axes, track: Track) -> Axes:
@@ -183,17 +187,16 @@ def trajectories(tracks: Mapping[str, Track]) -> Picture:
 def visits(tracks: Mapping[str, Track]) -> Picture:
     """One panel per chosen episode: steps spent in each cell, as colour and number."""
     counts = {name: count_visits(track) for name, track in tracks.items()}
-    most = max(2.0, *(float(table.max()) for table in counts.values()))
-    scale = LogNorm(1.0, most)
+    scale = LogNorm(1.0, max(2.0, *(float(table.max()) for table in counts.values())))
     canvas, panels = plotting.new_panels(3.95 if len(tracks) > 1 else 5.0, len(tracks))
     for ax, (name, track) in zip(panels, tracks.items(), strict=True):
         heat_maps.heat_map(ax, counts[name], scale=scale, texts=label_cells(track.row, counts[name]), is_amount=True)
         ax.set(aspect="equal", xticks=[], yticks=[])
         ax.set_title(f"{name}\n{(counts[name] > 0).sum()} of {counts[name].size} cells visited", fontsize=9)
     bar = heat_maps.scale_bar(canvas, panels, "steps in the cell")
-    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if t <= most]
-    bar.set_ticks(ticks, labels=[str(t) for t in ticks])
-    bar.ax.minorticks_off()
+    bar.set_ticks(LogLocator(subs=(1, 2, 5)))
+    bar.minorticks_off()
+    bar.ax.yaxis.set_major_formatter("{x:.0f}")
     canvas.supxlabel(place_key([track.row for track in tracks.values()]), fontsize=8)
     return Picture(
         slug="visits",
@@ -205,7 +208,7 @@ def visits(tracks: Mapping[str, Track]) -> Picture:
     )
 
 
-def count_visits(track: Track) -> NDArray[np.int64]:
+def count_visits(track: Track) -> I64:
     """[size, size] steps that began in each cell; rows are y, from the top."""
     table = np.zeros((track.row.size, track.row.size), dtype=np.int64)
     np.add.at(table, (track.cell[:, 1], track.cell[:, 0]), 1)
@@ -215,6 +218,6 @@ def count_visits(track: Track) -> NDArray[np.int64]:
 def label_cells(row: GridworldPrediction, texts: NDArray[Any]) -> NDArray[Any]:
     """``texts`` [size, size], below the letters of the place where there is one."""
     labels = texts.astype(object)
-    for (x, y), code in place_codes(row).items():
-        labels[y, x] = f"{code}\n{labels[y, x]}".strip()
+    for place, (x, y) in row.grid_places.items():
+        labels[y, x] = f"{CODES.get(place, place[:2])}\n{labels[y, x]}".strip()
     return labels

@@ -1,18 +1,18 @@
-"""Pictures of habits, over all traced episodes: what is done at which hour, and in which need."""
+"""The picture of habits, over all traced episodes: what is done at which hour."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize, PowerNorm
+from matplotlib.colors import PowerNorm
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from pipeline.look import heat_maps, plotting
 from pipeline.look.numbers import words
 from pipeline.look.picture import Picture
-from pipeline.tasks.gridworld.town.rules import HOURS_PER_DAY, INTERACT, LEVELS, METERS, NEEDS, PLACE_TYPES, PLACES
+from pipeline.tasks.gridworld.town.rules import HOURS_PER_DAY, INTERACT, LEVELS, PLACE_TYPES, PLACES
 from pipeline.tasks.gridworld.visualize.episodes import Track
 from pipeline.tasks.gridworld.visualize.timelines import IDLE_ACTIONS
 
@@ -41,7 +41,7 @@ def activity_by_hour(tracks: Sequence[Track]) -> Picture:
     ax.set_yticks(np.arange(len(names)) + 0.5, [words(name) for name in names])
     ax.set_xticks(np.arange(0, HOURS_PER_DAY, 2) + 0.5, [f"{hour}:00" for hour in range(0, HOURS_PER_DAY, 2)])
     ax.set_xlabel("hour of the day")
-    temporal = [track.row.level for track in tracks if track.row.level in LEVELS and LEVELS[track.row.level].temporal]
+    temporal = any(track.row.level in LEVELS and LEVELS[track.row.level].temporal for track in tracks)
     if temporal:
         _outline_opening_hours(ax, names)
     plotting.percent(heat_maps.scale_bar(canvas, ax, "share of the hour").ax.yaxis)
@@ -71,31 +71,3 @@ def _outline_opening_hours(ax: Axes, names: Sequence[str]) -> None:
         for start, stop in spans:
             frame: dict[str, Any] = {"fill": False, "edgecolor": plotting.INK, "linewidth": 1.3}
             ax.add_patch(Rectangle((start, row + 0.04), stop - start, 0.92, **frame))
-
-
-def activity_by_need(tracks: Sequence[Track]) -> Picture:
-    """Share of uses of each place by the meter that was lowest when the use was completed."""
-    lowest = np.concatenate([track.lowest_need for track in tracks])
-    completed = np.concatenate([track.completed for track in tracks])
-    num_uses = np.bincount(completed[completed >= 0], minlength=len(PLACES))
-    places = [p for p in np.argsort(-num_uses, kind="stable") if num_uses[p]]
-    counts = np.array([[np.sum((completed == p) & (lowest == need)) for p in places] for need in NEEDS], dtype=float)
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = np.where(totals > 0, counts / np.maximum(totals, 1), np.nan)
-    canvas = plotting.new_figure(3.3)
-    ax = canvas.subplots()
-    heat_maps.share_map(ax, shares, Normalize(0.0, 1.0))
-    labels = [f"{METERS[need]} ({int(total)} uses)" for need, total in zip(NEEDS, totals[:, 0], strict=True)]
-    ax.set_yticks(np.arange(len(NEEDS)) + 0.5, labels)
-    ax.set_xticks(np.arange(len(places)) + 0.5, [words(PLACES[p]).replace(" ", "\n") for p in places], fontsize=8)
-    ax.set(xlabel="place used", ylabel="lowest meter at that moment")
-    plotting.percent(heat_maps.scale_bar(canvas, ax, "share of the uses").ax.yaxis)
-    return Picture(
-        slug="needs",
-        title="What it does in which need",
-        caption="One row for the meter that was lowest when a use was completed (money is no need), one column a "
-        "place; each row adds up to 100 %. An agent that looks after its lowest meter puts its weight where place "
-        f"and need belong together. {heat_maps.SHARE_CELLS}",
-        canvas=canvas,
-        record_ids=tuple(track.row.id for track in tracks),
-    )

@@ -20,16 +20,16 @@ Rows = Mapping[str, GridworldPrediction]
 
 def pair_pictures(job: PairDrawJob) -> Iterator[Picture]:
     """A picture for each record that any of the models lived."""
-    num_traced = 0
+    num_untraced = 0
     for place, record in enumerate(job.records, start=1):
         rows = {label: row for label, row in record.items() if row.error is None}
+        num_untraced += not any(has_trace(row) for row in rows.values())
         if rows:
-            num_traced += any(has_trace(row) for row in rows.values())
             yield _draw_record(place, rows)
-    if num_traced < len(job.records):
+    if num_untraced:
         job.note(
-            f"{len(job.records) - num_traced} of {len(job.records)} records shown side by side have no trace: their "
-            "ways are not drawn. infer.num_traces sets how many records keep theirs."
+            f"{num_untraced} of {len(job.records)} records shown side by side have no trace: their ways are not drawn. "
+            "infer.num_traces sets how many records keep theirs."
         )
 
 

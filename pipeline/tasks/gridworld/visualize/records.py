@@ -13,26 +13,16 @@ from pipeline import stats
 from pipeline.look import plotting
 from pipeline.look.numbers import words
 from pipeline.look.picture import Picture
-from pipeline.stats.curves import SurvivalCurve
 from pipeline.tasks.gridworld.evaluate.baselines import BAR, BASELINES, play_baseline
 from pipeline.tasks.gridworld.rows import GridworldPrediction, GridworldScore
+from pipeline.tasks.gridworld.town.arrays import F64
 from pipeline.tasks.gridworld.town.events import ending
 from pipeline.tasks.gridworld.town.rules import PLACES
 from pipeline.tasks.gridworld.visualize.looks import LOOKS, MODEL, subject_name
 from pipeline.tasks.gridworld.visualize.training import NUM_RESAMPLES, mean_interval
 
-TOP = 0.95  # share alive at the end from which curves cannot be told apart
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lives:
-    """What one subject did in N scenarios, in the order of the prediction rows: [N] each, place_uses [N, 14]."""
-
-    num_steps: NDArray[np.float64]
-    died: NDArray[np.bool_]
-    ending: NDArray[np.str_]  # in words
-    wellbeing: NDArray[np.float64]
-    place_uses: NDArray[np.float64]
+Lives = Sequence[GridworldPrediction | GridworldScore]
+"""What one subject did in N scenarios, in the order of the prediction rows."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +36,17 @@ class Slice:
 
     @property
     def title(self) -> str:
-        return f"{self.level}, decay x{self.multiplier:g} ({len(self.lives[MODEL].died)} scenarios)"
+        return f"{self.level}, decay x{self.multiplier:g} ({len(self.lives[MODEL])} scenarios)"
 
 
-def read_lives(rows: Sequence[GridworldPrediction | GridworldScore]) -> Lives:
-    """The lives that rows tell of, the model's or a script's."""
-    return Lives(
-        num_steps=np.array([row.num_steps for row in rows], dtype=np.float64),
-        died=np.array([row.died for row in rows]),
-        ending=np.array([ending(row) for row in rows], dtype=np.str_),
-        wellbeing=np.array([row.wellbeing for row in rows], dtype=np.float64),
-        place_uses=np.array([[row.place_uses.get(place, 0) for place in PLACES] for row in rows], dtype=np.float64),
-    )
+def column(lives: Lives, name: str) -> NDArray[Any]:
+    """A field of every row, [N]."""
+    return np.array([getattr(row, name) for row in lives])
+
+
+def count_uses(lives: Lives) -> F64:
+    """Uses of each place in every row, [N, 14]."""
+    return np.array([[row.place_uses.get(place, 0) for place in PLACES] for row in lives], dtype=np.float64)
 
 
 def slice_records(rows: Sequence[GridworldPrediction]) -> list[Slice]:
@@ -67,60 +56,33 @@ def slice_records(rows: Sequence[GridworldPrediction]) -> list[Slice]:
         groups.setdefault((row.level, row.multiplier), []).append(row)
     slices = []
     for (level, multiplier), members in groups.items():
-        scripts = {name: read_lives(play_baseline(name, members)) for name in BASELINES}
-        order = sorted(scripts, key=lambda name: -float(scripts[name].wellbeing.mean()))
-        lives = {MODEL: read_lives(members)} | {name: scripts[name] for name in order}
+        scripts = {name: play_baseline(name, members) for name in BASELINES}
+        order = sorted(scripts, key=lambda name: -float(column(scripts[name], "wellbeing").mean()))
+        lives: dict[str, Lives] = {MODEL: members, **{name: scripts[name] for name in order}}
         slices.append(Slice(level, multiplier, members[0].cap, lives))
     return slices
 
 
 def survival(slices: Sequence[Slice]) -> Picture:
     """Share alive after each step, the model against the scripts."""
-    curves = [
-        {name: stats.survival_curve(lives.num_steps, lives.died) for name, lives in part.lives.items()}
-        for part in slices
-    ]
-    lie_together = any(sum(curve.share[-1] >= TOP for curve in found.values()) > 1 for found in curves)
-    if lie_together:
-        canvas, panels = plotting.new_panels(4.0 if len(slices) == 1 else 3.4 * len(slices), 2 * len(slices), 2)
-        for ax, part, found in zip(panels[1::2], slices, curves, strict=True):
-            draw_deaths(ax, part, found)
-        panels = panels[::2]
-    else:
-        canvas, panels = _panels(slices, 4.3)
-    for ax, part, found in zip(panels, slices, curves, strict=True):
-        for name, curve in found.items():
+    canvas, panels = _panels(slices, 4.3)
+    for ax, part in zip(panels, slices, strict=True):
+        for name, lives in part.lives.items():
+            curve = stats.survival_curve(column(lives, "num_steps").astype(np.float64), column(lives, "died"))
             interval = (curve.low, curve.high) if name == MODEL else None
             plotting.staircase(ax, curve.times, curve.share, interval, LOOKS[name], subject_name(name))
         ax.set(xlim=(0, part.cap * 1.005), ylim=(0, 1.03), xlabel="step", ylabel="share alive", title=part.title)
         plotting.percent(ax.yaxis)
     plotting.legend_below(canvas, panels[:1])
-    deaths = " Beside it the same deaths on a logarithmic scale, as curves lie on each other at the top."
     return Picture(
         slug="survival",
         title="How long they live",
         caption="The share of scenarios in which each subject is still alive after so many steps (Kaplan-Meier; the "
         "band around the model is the pointwise 95 % interval). Every subject plays the same scenarios. A curve "
         "that stays at the top until the right edge never dies: survival alone cannot tell such subjects apart, "
-        f"wellbeing can.{deaths if lie_together else ''}",
+        "wellbeing can.",
         canvas=canvas,
     )
-
-
-def draw_deaths(ax: Axes, part: Slice, curves: Mapping[str, SurvivalCurve]) -> None:
-    """Share dead after each step, logarithmic down to one of the scenarios and then to none; who never dies by name."""
-    one = 1.0 / len(part.lives[MODEL].died)
-    for name, curve in curves.items():
-        interval = (1.0 - curve.high, 1.0 - curve.low) if name == MODEL else None
-        plotting.staircase(ax, curve.times, 1.0 - curve.share, interval, LOOKS[name])
-    ax.set_yscale("symlog", linthresh=one, linscale=0.5)
-    ticks = [0.0, *(tick for tick in (1e-4, 1e-3, 0.01, 0.1, 1.0) if tick >= one)]
-    ax.set_yticks(ticks, [f"{100 * tick:g}%" for tick in ticks])
-    ax.set(xlim=(0, part.cap * 1.005), ylim=(-0.15 * one, 1.2), xlabel="step", ylabel="share dead (logarithmic)")
-    immortal = [subject_name(name) for name, curve in curves.items() if curve.share[-1] == 1.0]
-    if immortal:
-        plotting.note(ax, 0.99, 0.06, f"never: {', '.join(immortal)}")
-    ax.set_title("those who die")
 
 
 def wellbeing(slices: Sequence[Slice]) -> Picture:
@@ -128,7 +90,7 @@ def wellbeing(slices: Sequence[Slice]) -> Picture:
     canvas, panels = _panels(slices, 4.3)
     for ax, part in zip(panels, slices, strict=True):
         for name, lives in part.lives.items():
-            plotting.distribution(ax, lives.wellbeing, LOOKS[name], subject_name(name))
+            plotting.distribution(ax, column(lives, "wellbeing"), LOOKS[name], subject_name(name))
         ax.set(xlim=(0, part.cap), ylim=(0, 1.01), xlabel="wellbeing of an episode", title=part.title)
         ax.set_ylabel("share of scenarios at or below")
         plotting.percent(ax.yaxis)
@@ -145,12 +107,12 @@ def wellbeing(slices: Sequence[Slice]) -> Picture:
 
 def paired(part: Slice) -> Picture:
     """The model against the tuned script, scenario by scenario."""
-    ours, theirs = part.lives[MODEL].wellbeing, part.lives[BAR].wellbeing
+    ours, theirs = column(part.lives[MODEL], "wellbeing"), column(part.lives[BAR], "wellbeing")
     canvas = plotting.new_figure(4.2)
     left, right = canvas.subplots(1, 2, width_ratios=[1.0, 1.35])
     plotting.diagonal(left, part.cap)
     alpha = float(np.clip(30 / np.sqrt(len(ours)) / 4, 0.15, 0.9))
-    died = part.lives[MODEL].died
+    died = column(part.lives[MODEL], "died")
     for chosen, mark, color, label in ((~died, "o", plotting.BLUE, "retired"), (died, "x", plotting.VERMILION, "died")):
         style: dict[str, Any] = {"edgecolors": "none"} if mark == "o" else {"linewidths": 1.2}
         if chosen.any():
@@ -173,7 +135,7 @@ def paired(part: Slice) -> Picture:
     )
 
 
-def _draw_differences(ax: Axes, differences: NDArray[np.float64]) -> None:
+def _draw_differences(ax: Axes, differences: F64) -> None:
     plotting.sorted_differences(ax, differences)
     ax.set(xlabel="scenarios, sorted by difference", ylabel="model minus tuned script")
     text = f"mean difference {differences.mean():+.1f}"
@@ -186,11 +148,12 @@ def _draw_differences(ax: Axes, differences: NDArray[np.float64]) -> None:
 def causes(slices: Sequence[Slice]) -> Picture:
     """How episodes ended: retired, or died of which meter."""
     canvas, panels = _panels(slices, 3.1)
-    endings = sorted({str(end) for part in slices for lives in part.lives.values() for end in lives.ending[lives.died]})
+    everyone = [row for part in slices for lives in part.lives.values() for row in lives]
+    endings = sorted({ending(row) for row in everyone if row.died})
     looks = {"retired": plotting.Look(plotting.SKY)} | {end: plotting.look(k + 1) for k, end in enumerate(endings)}
     for ax, part in zip(panels, slices, strict=True):
-        lives = part.lives.values()
-        shares = [(end, np.array([np.mean(v.ending == end) for v in lives]), look) for end, look in looks.items()]
+        ends = [[ending(row) for row in lives] for lives in part.lives.values()]
+        shares = [(end, [one.count(end) / len(one) for one in ends], look) for end, look in looks.items()]
         plotting.stacked(ax, [subject_name(name) for name in part.lives], shares)
         ax.set(title=part.title, xlim=(0, 1))
         plotting.percent(ax.xaxis)
@@ -206,7 +169,7 @@ def causes(slices: Sequence[Slice]) -> Picture:
 
 def place_uses(slices: Sequence[Slice]) -> Picture:
     """Completed uses of each place for 100 steps lived, the model beside the tuned script."""
-    used = np.sum([part.lives[name].place_uses.sum(axis=0) for part in slices for name in (MODEL, BAR)], axis=0)
+    used = np.sum([count_uses(part.lives[name]).sum(axis=0) for part in slices for name in (MODEL, BAR)], axis=0)
     shown = np.flatnonzero(used)[np.argsort(-used[used > 0], kind="stable")]
     canvas, panels = _panels(slices, 0.9 + 0.33 * max(len(shown), 2))
     for ax, part in zip(panels, slices, strict=True):
@@ -226,38 +189,15 @@ def place_uses(slices: Sequence[Slice]) -> Picture:
     )
 
 
-def uses_per_100_steps(lives: Lives) -> tuple[NDArray[np.float64], ...]:
+def uses_per_100_steps(lives: Lives) -> tuple[F64, ...]:
     """(rate, low, high) [14] each: total uses over total steps, with percentile bootstrap over scenarios."""
-    columns = np.concatenate([lives.place_uses, lives.num_steps[:, None]], axis=1)
+    columns = np.concatenate([count_uses(lives), column(lives, "num_steps")[:, None]], axis=1)
     rate = 100 * columns[:, :-1].sum(axis=0) / columns[:, -1].sum()
     if len(columns) < 2:
         return rate, rate, rate
     means = stats.resample_means(columns, np.random.default_rng(0), NUM_RESAMPLES)
     low, high = np.quantile(100 * means[:, :-1] / means[:, -1:], (0.025, 0.975), axis=0)
     return rate, low, high
-
-
-def difficulty(slices: Sequence[Slice]) -> Picture:
-    """Mean wellbeing by decay multiplier, for levels that were played with several."""
-    levels = list(dict.fromkeys(part.level for part in slices))
-    canvas, panels = plotting.new_panels(4.0, len(levels))
-    for ax, level in zip(panels, levels, strict=True):
-        parts = sorted((part for part in slices if part.level == level), key=lambda part: part.multiplier)
-        x = [part.multiplier for part in parts]
-        for name in parts[0].lives:
-            found = [mean_interval(part.lives[name].wellbeing) for part in parts]
-            value, low, high = np.array(found).T
-            plotting.band(ax, x, value, (low, high) if name == MODEL else None, LOOKS[name], subject_name(name))
-            ax.plot(x, value, LOOKS[name].marker, color=LOOKS[name].color, markersize=5)
-        ax.set(xlabel="decay multiplier", ylabel="mean wellbeing", title=level, xticks=x, ylim=(0, None))
-    plotting.legend_below(canvas, panels[:1])
-    return Picture(
-        slug="difficulty",
-        title="How they do when life gets harder",
-        caption="Mean wellbeing against the multiplier of the base decay. Subjects that look alike at one "
-        "difficulty may come apart at another.",
-        canvas=canvas,
-    )
 
 
 def _panels(slices: Sequence[Slice], height_in: float) -> tuple[Canvas, list[Axes]]:

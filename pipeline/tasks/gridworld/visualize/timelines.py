@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.look import plotting
 from pipeline.look.numbers import words
 from pipeline.look.picture import Picture
+from pipeline.tasks.gridworld.town.arrays import I64
 from pipeline.tasks.gridworld.town.events import ending
 from pipeline.tasks.gridworld.town.rules import ACTIONS, CASCADE_THRESHOLD, ENERGY, HEALTH, INTERACT, METERS, PLACES
 from pipeline.tasks.gridworld.visualize.episodes import Track
@@ -27,11 +28,9 @@ def timeline(name: str, track: Track) -> Picture:
     num_strips = len(METER_ORDER) + 1
     heights = [0.42] * num_strips + [0.17 * len(doings) + 0.15]
     canvas, strips = _stacked(heights)
-    steps = np.arange(track.num_steps)
-    wellbeing = track.meters[:, ENERGY] * track.meters[:, HEALTH]
-    _draw_strip(strips[0], steps, wellbeing, "wellbeing", critical=False)
+    _draw_strip(strips[0], track.meters[:, ENERGY] * track.meters[:, HEALTH], "wellbeing", critical=False)
     for ax, meter in zip(strips[1:], METER_ORDER, strict=False):
-        _draw_strip(ax, steps, track.meters[:, METERS.index(meter)], meter, critical=meter != "money")
+        _draw_strip(ax, track.meters[:, METERS.index(meter)], meter, critical=meter != "money")
     _draw_raster(strips[-1], doings)
     for ax in strips:
         plotting.shade(ax, nights(track))
@@ -65,8 +64,9 @@ def _stacked(heights_in: list[float]) -> tuple[Canvas, Any]:
     return canvas, strips
 
 
-def _draw_strip(ax: Axes, steps: NDArray[Any], values: NDArray[Any], name: str, *, critical: bool) -> None:
+def _draw_strip(ax: Axes, values: NDArray[Any], name: str, *, critical: bool) -> None:
     """One quantity in [0, 1] over the steps, with its name at the left and its mean and lowest value at the right."""
+    steps = np.arange(len(values))
     ax.fill_between(steps, 0, values, color=plotting.SKY, alpha=0.35, linewidth=0, step="post")
     ax.step(steps, values, where="post", color=plotting.BLUE, linewidth=1.1)
     if critical:
@@ -86,8 +86,8 @@ class Doing:
     """One row of the raster: the steps at which it was done (a use: completed), and those that worked towards it."""
 
     name: str
-    steps: NDArray[np.int64]
-    ticks: NDArray[np.int64]
+    steps: I64
+    ticks: I64
     color: str
 
 

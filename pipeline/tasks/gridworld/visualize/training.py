@@ -10,16 +10,9 @@ from matplotlib.axes import Axes
 
 from pipeline import stats
 from pipeline.look import plotting
+from pipeline.look import training as learning
 from pipeline.look.picture import Picture
-from pipeline.look.training import (
-    Training,
-    draw_files,
-    draw_monitored,
-    files_picture,
-    gather,
-    name_steps,
-    read_training,
-)
+from pipeline.look.training import Training
 from pipeline.stats import Floats
 from pipeline.tasks.gridworld.evaluate.baselines import BAR, play_baseline
 from pipeline.tasks.gridworld.rows import GridworldMonitor, GridworldPrediction, GridworldProgress
@@ -33,7 +26,7 @@ MIN_EPISODES = 20  # of a bin; fewer make a mean that only jumps
 
 def training_pictures(folder: Path, note: Callable[[str], None]) -> Iterator[Picture]:
     """What a training folder shows; what cannot be read is noted and left out."""
-    training = read_training(folder, GridworldProgress, GridworldMonitor, note)
+    training = learning.read_training(folder, GridworldProgress, GridworldMonitor, note)
     if 0 < len(training.progress) < MIN_EPISODES:
         note(f"Fewer than {MIN_EPISODES} training episodes ended: no curves of them.")
         training = replace(training, progress=[])
@@ -55,13 +48,13 @@ def _training_curves(training: Training) -> Picture:
             text = "training episodes, exploring (mean, and 10 % to 90 %)"
             plotting.band(ax, binned.step, binned.mean, (binned.low, binned.high), looks, text)
         if training.monitor:
-            draw_monitored(ax, training, f"{name}_mean", "monitoring, greedy")
+            learning.draw_monitored(ax, training, f"{name}_mean", "monitoring, greedy")
             _mark_selected(ax, training.selected, f"{name}_mean")
         ax.set(ylabel=label, ylim=(0, None))
     if progress:
         _draw_deaths(panels[2], progress)
         _shade_stages(panels, progress)
-    name_steps(panels[-1], "training step (environment steps)")
+    learning.name_steps(panels[-1], "training step (environment steps)")
     panels[-1].set_xlim(0, 1.01 * max([*(row.step for rows in (progress, training.monitor) for row in rows[-1:]), 1]))
     plotting.legend_below(canvas, panels[:1] if len(panels) == 2 else [panels[0], panels[2]])
     return Picture(
@@ -86,7 +79,7 @@ def _draw_deaths(ax: Axes, progress: Sequence[GridworldProgress]) -> None:
     """Share of the training episodes that ended in death, by meter."""
     steps, endings = [row.step for row in progress], [ending(row) for row in progress]
     for index, name in enumerate(sorted({*endings} - {"retired"})):
-        binned = gather(steps, [one == name for one in endings], NUM_BINS, MIN_EPISODES)
+        binned = learning.gather(steps, [one == name for one in endings], NUM_BINS, MIN_EPISODES)
         plotting.band(ax, binned.step, binned.mean, None, plotting.look(index + 1), name)
     ax.set(ylim=(0, 1), ylabel="training episodes\nthat end in death")
     plotting.percent(ax.yaxis)
@@ -125,15 +118,17 @@ def _shade_stages(panels: Sequence[Axes], progress: Sequence[GridworldProgress])
 def _loss_curve(training: Training) -> Picture:
     """Loss and survival rate at each monitoring point."""
     canvas, (left, right) = plotting.new_panels(2.6, 2)
-    draw_monitored(left, training, "loss").set(ylabel="loss", ylim=(0, None))
-    draw_monitored(right, training, "survival_rate").set(ylabel="monitoring scenarios survived", ylim=(0, 1.03))
+    learning.draw_monitored(left, training, "loss").set(ylabel="loss", ylim=(0, None))
+    learning.draw_monitored(right, training, "survival_rate").set(
+        ylabel="monitoring scenarios survived", ylim=(0, 1.03)
+    )
     plotting.percent(right.yaxis)
     for ax in (left, right):
-        name_steps(ax)
+        learning.name_steps(ax)
     return Picture(
         slug="loss",
         title="Loss and survival while training",
-        caption="Left: the mean loss of the updates since the point before. In Q-learning its targets move, so a "
+        caption="Left: the loss, averaged over about the last hundred updates. In Q-learning its targets move, so a "
         "loss that does not fall is no alarm by itself. Right: the share of monitoring scenarios that the greedy "
         "policy survives.",
         canvas=canvas,
@@ -148,13 +143,13 @@ def checkpoint_curve(predictions: Mapping[str, Sequence[GridworldPrediction]]) -
     canvas, panels = plotting.new_panels(3.9, 2)
     for ax, name, label in zip(panels, ("wellbeing", "num_steps"), ("wellbeing", "survived steps"), strict=True):
         found = {file: mean_interval(np.array([getattr(row, name) for row in files[file]], float)) for file in files}
-        draw_files(ax, found, tilted=max(map(len, files)) > 8, label="model (mean, 95 % interval)")
+        learning.draw_files(ax, found, tilted=max(map(len, files)) > 8, label="model (mean, 95 % interval)")
         level = float(np.mean([getattr(row, name) for row in bar]))
         ax.axhline(level, color=LOOKS[BAR].color, linestyle=LOOKS[BAR].line, label=subject_name(BAR))
         ax.set(ylabel=f"mean {label}", xlabel="checkpoint")
     plotting.legend_below(canvas, panels[:1])
     what = "Mean over scenarios (dashed: of the tuned script on the scenarios of the last one)"
-    return files_picture("Checkpoints compared", what, canvas, files)
+    return learning.files_picture("Checkpoints compared", what, canvas, files)
 
 
 def mean_interval(values: Floats) -> tuple[float, float, float]:

@@ -4,17 +4,17 @@ from typing import Any
 
 import numpy as np
 from matplotlib.colors import Normalize
-from numpy.typing import NDArray
 
 from pipeline.look import heat_maps, plotting
 from pipeline.look.picture import Picture
+from pipeline.tasks.gridworld.town.arrays import F64, I64
 from pipeline.tasks.gridworld.town.rules import ACTIONS
 from pipeline.tasks.gridworld.visualize.episodes import Track, label_cells, place_key
 
 _ARROWS = ("↑", "↓", "←", "→", "●", "w", "r", "m")  # in the order of ACTIONS
 
 
-def mean_by_cell(track: Track, values: NDArray[np.float64]) -> NDArray[np.float64]:
+def mean_by_cell(track: Track, values: F64) -> F64:
     """Mean of `values` [L] over the steps that began in each cell, [size, size]; NaN where no value is known."""
     known = np.isfinite(values)
     x, y = track.cell[known, 0], track.cell[known, 1]
@@ -25,7 +25,7 @@ def mean_by_cell(track: Track, values: NDArray[np.float64]) -> NDArray[np.float6
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def greedy_by_cell(track: Track) -> NDArray[np.int64]:
+def greedy_by_cell(track: Track) -> I64:
     """[size, size] the action that was best most often in each cell, -1 where no Q-value is known."""
     table = np.full((track.row.size, track.row.size), -1, dtype=np.int64)
     known = np.isfinite(track.q).any(axis=1)
@@ -63,7 +63,7 @@ def q_maps(name: str, track: Track) -> Picture:
     )
 
 
-def _draw_costs(canvas: Any, costs: list[NDArray[np.float64]]) -> None:
+def _draw_costs(canvas: Any, costs: list[F64]) -> None:
     """What each action loses against the best one, [size, size] each; moves where they point, as on a game pad."""
     known = np.concatenate([cost[np.isfinite(cost)] for cost in costs])
     scale = Normalize(0, max(float(np.quantile(known, 0.98)) if len(known) else 0.0, 1e-6))

@@ -4,22 +4,24 @@ Localization Reference Data Set", Sensors 2021): a row a message, and the receiv
 ``sensors.csv`` says where they stand. What they say of strength is no level in dBm, and is left out.
 """
 
-import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import numpy as np
 
+from pipeline.contract.jobs import ConvertJob
 from pipeline.errors import UserError
+from pipeline.files.hashes import hash_config, sha256_file
 from pipeline.records.findings import Findings, Line, Wrong
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
 from pipeline.tasks.localization.convert import table
-from pipeline.tasks.localization.convert.receivers import Sites, read_sites
-from pipeline.tasks.localization.rows import Example, Measurement
+from pipeline.tasks.localization.measured import heard_of
+from pipeline.tasks.localization.rows import Example, Measurement, place_of
 from pipeline.tasks.localization.world.propagation import SPEED_M_PER_NS
 
 SENSORS = "sensors.csv"
@@ -40,29 +42,24 @@ def files_of(path: Path) -> tuple[list[Path], Path]:
 
 
 def digest(path: Path) -> str:
-    """sha256 over all that rows are made of."""
+    """sha256 over all that rows are made of. Raises UserError."""
     messages, sensors = files_of(path)
-    hashed = hashlib.sha256()
-    for one in [sensors, *messages]:
-        content = one.read_bytes() if one.is_file() else b""
-        hashed.update(f"{one.name} {len(content)}\n".encode() + content)
-    return hashed.hexdigest()
+    return hash_config({one.name: sha256_file(one) for one in (sensors, *messages)})
 
 
-def read_messages(path: Path, options: table.SplitOptions, split: str | None, findings: Findings) -> list[Example]:
-    """The messages of ``split`` (None: all), with the stated errors of their times fitted on the aircraft of "train".
-
-    Raises UserError.
-    """
-    messages, sensors = files_of(path)
-    sites = read_sites(sensors, findings, "serial", "height")
+def read_messages(job: ConvertJob, findings: Findings) -> tuple[list[Example], list[str]]:
+    """The messages of the split (None: all), with the stated errors of their times fitted on the aircraft of "train";
+    and what a user should know. Raises UserError."""
+    messages, sensors = files_of(job.files["input"])
+    sites = table.read_sites(sensors, findings, "serial", "height")
     examples = list(table.distinct((found for one in messages for found in _messages(one, sites, findings)), findings))
-    parts = [options.part_of(one.group or "") for one in examples]
+    parts = [cast(table.SplitOptions, job.options).part_of(one.group or "") for one in examples]
     sigmas = fit_sigmas([one for one, part in zip(examples, parts, strict=True) if part == "train"])
-    return [_stated(one, sigmas) for one, part in zip(examples, parts, strict=True) if split in (None, part)]
+    stated = [_stated(one, sigmas) for one, part in zip(examples, parts, strict=True) if job.split in (None, part)]
+    return stated, ["strengths are left out: they are no levels in dBm"]
 
 
-def _messages(path: Path, sites: Sites, findings: Findings) -> Iterator[tuple[Line, str, Example]]:
+def _messages(path: Path, sites: Mapping[str, Measurement], findings: Findings) -> Iterator[tuple[Line, str, Example]]:
     found = table.open_table(path)
     needed = ("id", "aircraft", "timeAtServer", "latitude", "longitude", "geoAltitude", "measurements")
     names = {name: found.column(name, "its header, as LocaRDS does") for name in needed}
@@ -72,7 +69,7 @@ def _messages(path: Path, sites: Sites, findings: Findings) -> Iterator[tuple[Li
             yield at, row["id"], _message(row, sites)
 
 
-def _message(row: table.Row, sites: Sites) -> Example:
+def _message(row: table.Row, sites: Mapping[str, Measurement]) -> Example:
     where = table.place(row, "latitude", "longitude")
     if not row["aircraft"]:
         raise Wrong("no_group", "the aircraft is missing", "aircraft")
@@ -80,15 +77,15 @@ def _message(row: table.Row, sites: Sites) -> Example:
         id=row["id"],
         measurements=_measurements(row["measurements"], sites),
         frequency_mhz=1090.0,
-        altitude_m=table.optional_number(row, "geoAltitude"),
+        altitude_m=table.number(row, "geoAltitude"),
         group=row["aircraft"],
         time=row["timeAtServer"],
-        latitude=None if where is None else where[0],
-        longitude=None if where is None else where[1],
+        latitude=where and where[0],
+        longitude=where and where[1],
     )
 
 
-def _measurements(text: str, sites: Sites) -> tuple[Measurement, ...]:
+def _measurements(text: str, sites: Mapping[str, Measurement]) -> tuple[Measurement, ...]:
     try:
         listed = msgspec.json.decode(text.encode(), type=list[tuple[int, float, float | None]])
     except msgspec.DecodeError:
@@ -104,7 +101,7 @@ def _measurements(text: str, sites: Sites) -> tuple[Measurement, ...]:
         raise Wrong("unknown_receiver", f"there is no receiver {unknown} in {SENSORS}")
     first = math.floor(min(arrival for _, arrival, _ in listed))  # times count from it: float64 keeps fractions
     return tuple(
-        Measurement(receiver=name, arrival_ns=arrival - first, **sites[name]._asdict())
+        msgspec.structs.replace(sites[name], arrival_ns=arrival - first)
         for name, (_, arrival, _) in zip(names, listed, strict=True)
     )
 
@@ -118,7 +115,7 @@ def fit_sigmas(examples: Sequence[Example]) -> Mapping[str, float]:
     """
     residuals: dict[str, list[float]] = defaultdict(list)
     for one in examples:
-        if one.latitude is not None and one.longitude is not None and one.altitude_m is not None:
+        if place_of(one) is not None and one.altitude_m is not None:
             for measurement, residual in zip(one.measurements, _residuals_ns(one), strict=True):
                 residuals[measurement.receiver].append(abs(float(residual)))
     if not residuals:
@@ -138,12 +135,10 @@ def _variance(residuals: Sequence[float]) -> float:
 
 def _residuals_ns(one: Example) -> Floats:
     """How much later each receiver heard it than the median of them, after what the way takes."""
-    heights = [0.0 if m.altitude_m is None else m.altitude_m for m in one.measurements]
-    places = np.array([(m.latitude, m.longitude) for m in one.measurements], np.float64)
-    receivers = geo.to_cartesian(places, heights)
-    source = geo.to_cartesian(np.array((one.latitude, one.longitude), np.float64), one.altitude_m or 0.0)
-    on_the_way = np.linalg.norm(receivers - source, axis=1) / SPEED_M_PER_NS
-    late = np.array([m.arrival_ns for m in one.measurements], np.float64) - on_the_way
+    heard = heard_of([one])
+    receivers = geo.to_cartesian(heard.places[0, :, :2], heard.places[0, :, 2])
+    on_the_way = np.linalg.norm(receivers - geo.to_cartesian(heard.truth, heard.altitude_m), axis=1) / SPEED_M_PER_NS
+    late = heard.arrival_ns[0] - on_the_way
     return np.asarray(late - np.median(late), np.float64)
 
 

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -12,7 +12,8 @@ from msgspec import Meta, Struct
 
 from pipeline.errors import UserError, nearest
 from pipeline.files.foreign import refuse_foreign
-from pipeline.records.findings import Findings, Line, Wrong
+from pipeline.records.findings import Findings, Line, Position, Wrong
+from pipeline.tasks.localization.rows import Degrees, Measurement
 
 Row = Mapping[str, str]
 Delimiter = Literal[",", ";", "tab"]
@@ -77,8 +78,10 @@ def open_table(path: Path, delimiter: Delimiter = ",") -> Table:
     return Table(path, columns, said)
 
 
-def number(row: Row, column: str) -> float:
-    """The number of a cell. Raises Wrong."""
+def number(row: Row, column: str | None) -> float | None:
+    """The number of a cell, None where it is empty or there is no such column. Raises Wrong."""
+    if column is None or is_empty(row[column]):
+        return None
     try:
         value = float(row[column])
     except ValueError:
@@ -88,31 +91,47 @@ def number(row: Row, column: str) -> float:
     return value
 
 
-def optional_number(row: Row, column: str | None) -> float | None:
-    """The number of a cell, None where it is empty or there is no such column. Raises Wrong."""
-    return None if column is None or is_empty(row[column]) else number(row, column)
-
-
-def place(row: Row, latitude: str, longitude: str) -> tuple[float, float] | None:
+def place(row: Row, latitude: str, longitude: str) -> Degrees | None:
     """The place of a row in degrees, None where both cells are empty. Raises Wrong."""
-    is_left_out = [is_empty(row[column]) for column in (latitude, longitude)]
-    if all(is_left_out):
+    north, east = number(row, latitude), number(row, longitude)
+    if north is None and east is None:
         return None
-    if any(is_left_out):
+    if north is None or east is None:
         raise Wrong("no_place", "one of latitude and longitude is missing")
-    return checked_place(number(row, latitude), number(row, longitude))
+    check_place(north, east)
+    return north, east
 
 
-def checked_place(latitude: float, longitude: float) -> tuple[float, float]:
-    """The same place. Raises Wrong where it is not on Earth."""
+def check_place(latitude: float, longitude: float) -> None:
+    """Raises Wrong for what is not on Earth."""
     if not -90 <= latitude <= 90 or not -180 <= longitude <= 180:
         raise Wrong("out_of_range", f"latitude {latitude:g}, longitude {longitude:g} is no place")
-    return latitude, longitude
 
 
 def is_empty(cell: str) -> bool:
     """Whether a cell says that there is nothing."""
     return cell.strip().lower() in ("", "nan", "null", "none")
+
+
+def read_sites(
+    path: Path, findings: Findings, name: str = "receiver", altitude: str = "altitude_m"
+) -> dict[str, Measurement]:
+    """Receivers by name, as measurements that say nothing but places: of the columns ``name``, latitude, longitude and,
+    where there is one, ``altitude``. Raises UserError."""
+    found = open_table(path)
+    named, latitude, longitude = (found.column(one, "its header") for one in (name, "latitude", "longitude"))
+    height = found.column(altitude, "its header") if altitude in map(str.lower, found.columns) else None
+
+    def sites() -> Iterator[tuple[Line, str, Measurement]]:
+        for at, row in found.rows(findings):
+            with findings.at(at, row[named]):
+                where = place(row, latitude, longitude)
+                if where is None:
+                    raise Wrong("no_place", "the receiver has no place")
+                said = {"latitude": where[0], "longitude": where[1], "altitude_m": number(row, height)}
+                yield at, row[named], Measurement(receiver=row[named], **said)
+
+    return {one.receiver: one for one in distinct(sites(), findings)}
 
 
 class SplitOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,13 +150,7 @@ class SplitOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return "calibration" if place < self.test_share + self.calibration_share else "train"
 
 
-def check_part(split: str | None) -> None:
-    """Raises UserError for a part that there is not."""
-    if split not in (None, *PARTS):
-        raise UserError(f"there is no part {split!r}", where="--split", remedy=f"known: {', '.join(PARTS)}")
-
-
-def distinct(named: Iterator[tuple[Line, str, T]], findings: Findings) -> Iterator[T]:
+def distinct(named: Iterable[tuple[Position, str, T]], findings: Findings) -> Iterator[T]:
     """What has a name that was not there before; the others are noted."""
     seen: set[str] = set()
     for at, name, one in named:

@@ -1,5 +1,7 @@
 """Every metric of localization, from the same constants as the computation."""
 
+from collections.abc import Iterator
+
 from pipeline.contract.metrics import MetricDefinition
 from pipeline.tasks.localization.ellipse import PROBABILITIES
 from schemas.rows import Better
@@ -25,67 +27,43 @@ SUBJECTS = {
 }
 
 
-def _define(name: str, unit: str, better: Better, definition: str) -> MetricDefinition:
-    return MetricDefinition(name=name, unit=unit, better=better, definition=definition)
-
-
-def _percent(probability: float) -> str:
-    return f"{100 * probability:g} %"
-
-
 _WHO = "; ".join(f"{name}: {what}" for name, what in SUBJECTS.items())
 
+
+def _each(names: dict[str, float], unit: str, better: Better, definition: str) -> Iterator[MetricDefinition]:
+    for name, p in names.items():
+        yield MetricDefinition(name, unit, better, definition.format(p=f"{100 * p:g} %"))
+
+
 GLOSSARY: tuple[MetricDefinition, ...] = (
-    _define("error_m", "m", "lower", f"Geodesic distance on WGS84 from the fix to the truth. Subjects are {_WHO}."),
-    *(
-        _define(name, "m", "lower", f"The least error that {_percent(share)} of the records do not exceed.")
-        for name, share in QUANTILES.items()
-    ),
-    _define(
-        "negative_log_likelihood",
-        "nats",
-        "lower",
+    MetricDefinition("error_m", "m", "lower",
+        f"Geodesic distance on WGS84 from the fix to the truth. Subjects are {_WHO}."),
+    *_each(QUANTILES, "m", "lower", "The least error that {p} of the records do not exceed."),
+    MetricDefinition("negative_log_likelihood", "nats", "lower",
         "Negative logarithm of the density, per square kilometre, that the answer gives to the truth. A proper score: "
-        "on average the true distribution is the best answer.",
-    ),
-    *(
-        _define(
-            name,
-            "share",
-            "neither",
-            f"Share of the records whose truth lies in the region of highest density, the smallest that has a "
-            f"probability of {_percent(p)}. An honest answer has {_percent(p)}.",
-        )
-        for name, p in COVERAGES.items()
-    ),
-    *(
-        _define(
-            name,
-            "share",
-            "neither",
-            f"Share of the records whose truth lies in the ellipse of {_percent(p)} that the row says.",
-        )
-        for name, p in ELLIPSE_COVERAGES.items()
-    ),
-    _define("area_90_km2", "km2", "lower", "Area of the ellipse of 90 %, of the posterior: of its region. Sharpness: "
-            "the smaller of two answers that are both honest says more."),
-    _define("calibration_error", "share", "lower", "Mean distance of the calibration curve from the diagonal, at "
-            f"{len(CURVE)} probabilities."),
-    _define("coverage", "share", "neither", "The calibration curve: share of the records whose truth lies in the "
-            "region of highest density of each probability, which is the value of the slice."),
-    *(
-        _define(
-            name,
-            "1",
-            "neither",
-            f"By how much the calibration rows make the axes of the ellipses of {_percent(p)} longer.",
-        )
-        for name, p in ELLIPSE_FACTORS.items()
-    ),
-    _define("num_records", "records", "neither", "Predictions in the slice, with errors and without a truth included."),
-    _define("num_errors", "records", "lower", "Predictions whose record failed. They count in no other metric."),
-    _define("num_without_truth", "records", "neither", "Predictions whose true place is not known: not scored."),
-    _define("num_posterior", "records", "neither", "Records whose posterior was computed: the first of levels alone, "
-            "as many as evaluate.posterior_records says."),
+        "on average the true distribution is the best answer."),
+    *_each(COVERAGES, "share", "neither",
+        "Share of the records whose truth lies in the region of highest density, the smallest that has a probability "
+        "of {p}. An honest answer has {p}."),
+    *_each(ELLIPSE_COVERAGES, "share", "neither",
+        "Share of the records whose truth lies in the ellipse of {p} that the row says."),
+    MetricDefinition("area_90_km2", "km2", "lower",
+        "Area of the ellipse of 90 %, of the posterior: of its region. Sharpness: the smaller of two answers that are "
+        "both honest says more."),
+    MetricDefinition("calibration_error", "share", "lower",
+        f"Mean distance of the calibration curve from the diagonal, at {len(CURVE)} probabilities."),
+    MetricDefinition("coverage", "share", "neither",
+        "The calibration curve: share of the records whose truth lies in the region of highest density of each "
+        "probability, which is the value of the slice."),
+    *_each(ELLIPSE_FACTORS, "1", "neither",
+        "By how much the calibration rows make the axes of the ellipses of {p} longer."),
+    MetricDefinition("num_records", "records", "neither",
+        "Predictions in the slice, with errors and without a truth included."),
+    MetricDefinition("num_errors", "records", "lower",
+        "Predictions whose record failed. They count in no other metric."),
+    MetricDefinition("num_without_truth", "records", "neither",
+        "Predictions whose true place is not known: not scored."),
+    MetricDefinition("num_posterior", "records", "neither",
+        "Records whose posterior was computed: the first of levels alone, as many as evaluate.posterior_records says."),
 )  # fmt: skip
 BY_NAME = {definition.name: definition for definition in GLOSSARY}

@@ -6,14 +6,11 @@ import numpy as np
 
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
-from pipeline.tasks.localization.heard import Heard
-from pipeline.tasks.localization.rows import Example, Prediction
+from pipeline.tasks.localization.measured import Measured, of_records
+from pipeline.tasks.localization.rows import Example, Prediction, place_of
 from pipeline.tasks.localization.world.propagation import horizon_loss_db
 
-EXPONENTS = (
-    2.0,
-    4.0,
-)  # of the path loss outdoors: free space to obstructed cities (Rappaport, Wireless Communications)
+EXPONENTS = 2.0, 4.0  # of the path loss outdoors: free space to obstructed cities (Rappaport, Wireless Communications)
 LEAST_HEARD = 3  # power and exponent are hidden as well
 NUM_NEIGHBOURS = 11
 _GRID = 65  # places a side
@@ -23,22 +20,22 @@ _NUM_TOGETHER = 256  # records: 8 MB of losses at a time
 _GROUND_M = 100.0  # transmitters below this have a horizon
 
 
-def middle(heard: Heard) -> Floats:
+def middle(heard: Measured) -> Floats:
     """The centroid of the receivers that heard each record: [N, 2], NaN where none has a place."""
     return _centroid(heard, heard.placed.astype(np.float64))
 
 
-def weighted_middle(heard: Heard) -> Floats:
+def weighted_middle(heard: Measured) -> Floats:
     """The centroid weighted by what each receiver heard, as amplitudes: 20 dB more counts ten times."""
-    known = heard.placed & np.isfinite(heard.level_dbm)
+    known = heard.placed & heard.levelled
     levels = np.where(known, heard.level_dbm, -np.inf)
     strongest = levels.max(axis=1, keepdims=True, initial=-1e3)
     return _centroid(heard, np.where(known, 10 ** ((levels - strongest) / 20), 0.0))
 
 
-def _centroid(heard: Heard, weights: Floats) -> Floats:
+def _centroid(heard: Measured, weights: Floats) -> Floats:
     """Means along the surface: of Cartesian places, brought back to it."""
-    points = geo.to_cartesian(np.where(weights[..., None] > 0, heard.places, 0.0), 0.0)
+    points = geo.to_cartesian(np.where(weights[..., None] > 0, heard.places[..., :2], 0.0), 0.0)
     total = weights.sum(axis=1, keepdims=True)
     mean = (weights[..., None] * points).sum(axis=1) / np.where(total > 0, total, np.nan)
     longitude = np.degrees(np.arctan2(mean[:, 1], mean[:, 0]))
@@ -47,7 +44,7 @@ def _centroid(heard: Heard, weights: Floats) -> Floats:
     return np.stack([latitude, longitude], axis=1)
 
 
-def most_likely(heard: Heard) -> Floats:
+def most_likely(heard: Measured) -> Floats:
     """The places [N, 2] at which levels fit a path loss best, whose power and exponent are free and whose horizon is
     known. NaN where fewer than three receivers have a place and a level.
 
@@ -59,10 +56,10 @@ def most_likely(heard: Heard) -> Floats:
         if len(usable) < LEAST_HEARD:
             continue
         group = heard[members]
-        places, altitudes = group.places[0, usable], group.altitude_m[0, usable]
-        ground = not group.source_altitude_m[0] > _GROUND_M
+        places, altitudes = group.places[0, usable, :2], group.places[0, usable, 2]
+        ground = not group.altitude_m[0] > _GROUND_M
         cells = _cells_about(places)
-        height = group.source_altitude_m[0] if not ground else altitudes.min()
+        height = altitudes.min() if ground else group.altitude_m[0]
         ranges = np.linalg.norm(
             geo.to_cartesian(cells, height)[:, None] - geo.to_cartesian(places, altitudes), axis=-1
         ).clip(min=1.0)
@@ -84,10 +81,10 @@ def _unexplained(levels: Floats, decades: Floats, beyond: Floats) -> Floats:
     return np.asarray(whole - 2 * exponent * along + exponent**2 * slope)
 
 
-def _by_receivers(heard: Heard) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _by_receivers(heard: Measured) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Records of the same receivers and the same height, and which columns of theirs have a place and a level."""
-    known = heard.placed & np.isfinite(heard.level_dbm)
-    columns = [heard.places.reshape(len(heard), -1), heard.altitude_m, heard.source_altitude_m[:, None], known]
+    known = heard.placed & heard.levelled
+    columns = [heard.places.reshape(len(heard), -1), heard.altitude_m[:, None], known]
     rows = np.nan_to_num(np.concatenate(columns, axis=1), nan=1e9)
     _, groups = np.unique(rows, axis=0, return_inverse=True)
     order = np.argsort(groups, kind="stable")
@@ -111,17 +108,14 @@ def nearest(rows: Sequence[Prediction], training: Sequence[Example]) -> Floats:
     Records are compared by the Euclidean distance of their levels; a receiver that did not hear is as the weakest
     level of the training.
     """
-    known = [one for one in training if one.latitude is not None and one.longitude is not None]
+    known, found = [one for one in training if place_of(one) is not None], np.full((len(rows), 2), np.nan)
     names = sorted({m.receiver for one in known for m in one.measurements if m.level_dbm is not None})
     if not names:
-        return np.full((len(rows), 2), np.nan)
-    theirs, floor = _fingerprints(known, names), 0.0
-    floor = float(np.nanmin(theirs))
-    places = np.array([(one.latitude, one.longitude) for one in known], np.float64)
-    ours = _fingerprints(rows, names)
-    found = np.full((len(rows), 2), np.nan)
+        return found
+    learnt, ours, num = of_records(known, names), of_records(rows, names).level_dbm, min(NUM_NEIGHBOURS, len(known))
+    floor = float(np.nanmin(learnt.level_dbm))
+    theirs, places = np.nan_to_num(learnt.level_dbm, nan=floor), learnt.truth
     usable = np.flatnonzero(np.isfinite(ours).any(axis=1))
-    theirs, num = np.nan_to_num(theirs, nan=floor), min(NUM_NEIGHBOURS, len(known))
     for start in range(0, len(usable), _NUM_TOGETHER):
         part = usable[start : start + _NUM_TOGETHER]
         own = np.nan_to_num(ours[part], nan=floor)
@@ -131,15 +125,4 @@ def nearest(rows: Sequence[Prediction], training: Sequence[Example]) -> Floats:
         first = around[:, :1, 1]
         around[..., 1] = first + (around[..., 1] - first + 180) % 360 - 180
         found[part] = around.mean(axis=1)
-    return found
-
-
-def _fingerprints(rows: Sequence[Example | Prediction], names: Sequence[str]) -> Floats:
-    """Levels by receiver, [N, F]; NaN where it did not hear."""
-    columns = {name: column for column, name in enumerate(names)}
-    found = np.full((len(rows), len(names)), np.nan)
-    for n, row in enumerate(rows):
-        for m in row.measurements:
-            if m.level_dbm is not None and m.receiver in columns:
-                found[n, columns[m.receiver]] = m.level_dbm
     return found

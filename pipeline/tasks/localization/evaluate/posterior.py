@@ -8,7 +8,7 @@ given those levels counts, as if those that did not hear were independent of eac
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,21 +16,20 @@ from numpy.typing import NDArray
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
 from pipeline.tasks.localization.recipe import World
-from pipeline.tasks.localization.rows import Prediction
+from pipeline.tasks.localization.rows import Prediction, place_of
 from pipeline.tasks.localization.world import propagation
 from pipeline.tasks.localization.world.receivers import SITES, places_m, ranges_m
 
 NUM_EXPONENTS, NUM_SPREADS = 8, 4  # midpoints of their ranges
 CELL_M = 4_000.0  # with 2 km, medians of error and likelihood over 300 records are the same to 1 %
-_KNOWN = {(site.name, site.latitude, site.longitude): number for number, site in enumerate(SITES)}
+_KNOWN = {(site.name, (site.latitude, site.longitude)): number for number, site in enumerate(SITES)}
 _ALTITUDES = np.array([site.altitude_m for site in SITES])
 _RANGE = np.linspace(-9.0, 9.0, 1801)
 _NORMAL = np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in _RANGE])  # its distribution function, to 1e-5
 _NUM_TOGETHER = 16  # records
 
 
-@dataclass(frozen=True)
-class Posterior:
+class Posterior(NamedTuple):
     """Of N records: the mean place [N, 2] in degrees, the density at the truth per square metre (logarithm), the
     probability of all likelier places, and the area of the likeliest that have .9 of it; each [N]."""
 
@@ -46,11 +45,7 @@ def has_posterior(row: Prediction) -> bool:
         len(row.measurements) >= propagation.LEAST_HEARD
         and row.frequency_mhz is not None
         and all(
-            m.level_dbm is not None
-            and m.arrival_ns is None
-            and m.latitude is not None
-            and m.longitude is not None
-            and (m.receiver, m.latitude, m.longitude) in _KNOWN
+            m.level_dbm is not None and m.arrival_ns is None and (m.receiver, place_of(m)) in _KNOWN
             for m in row.measurements
         )
     )
@@ -62,19 +57,16 @@ def posterior(rows: Sequence[Prediction], truths: Floats) -> Posterior:
     found = Posterior(np.empty((len(rows), 2)), *(np.empty(len(rows)) for _ in range(3)))
     losses = _losses(cells)
     for members, sites, levels in _by_sites(rows):
-        likelihood = _Likelihood.of(sites)
+        likelihood = _Likelihood(sites)
         for start in range(0, len(members), _NUM_TOGETHER):
-            part = members[start : start + _NUM_TOGETHER]
-            own = levels[start : start + _NUM_TOGETHER]
+            part, own = members[start : start + _NUM_TOGETHER], levels[start : start + _NUM_TOGETHER]
             weights = likelihood.of_cells(own, losses) + np.log(areas)
-            at_truth = np.concatenate(
-                [likelihood.of_cells(own[n : n + 1], _losses(truths[m : m + 1])) for n, m in enumerate(part)]
-            )[:, 0]
+            at_truth = [likelihood.of_cells(own[n, None], _losses(truths[m, None]))[0, 0] for n, m in enumerate(part)]
             highest = weights.max(axis=1, keepdims=True)
             shares = np.exp(weights - highest)
             total = shares.sum(axis=1, keepdims=True)
             shares /= total
-            found.log_density[part] = at_truth - highest[:, 0] - np.log(total[:, 0])
+            found.log_density[part] = np.array(at_truth) - highest[:, 0] - np.log(total[:, 0])
             densities = np.log(shares / areas)
             found.region[part] = (shares * (densities > found.log_density[part, None])).sum(axis=1)
             found.places[part] = shares @ cells
@@ -84,7 +76,6 @@ def posterior(rows: Sequence[Prediction], truths: Floats) -> Posterior:
     return found
 
 
-@dataclass(frozen=True)
 class _Likelihood:
     """Of levels at the ``sites`` that heard, [H] of all R, and of silence at the ``others``, [R - H].
 
@@ -93,27 +84,18 @@ class _Likelihood:
     heard from how far the heard are off, ``deviations`` [S, R - H] its standard deviation.
     """
 
-    sites: NDArray[np.int64]
-    others: NDArray[np.int64]
-    precisions: Floats
-    heights: Floats
-    gains: Floats
-    deviations: Floats
-
-    @classmethod
-    def of(cls, sites: NDArray[np.int64]) -> "_Likelihood":
-        others = np.setdiff1d(np.arange(len(SITES)), sites)
+    def __init__(self, sites: NDArray[np.int64]) -> None:
+        self.sites, self.others = sites, np.setdiff1d(np.arange(len(SITES)), sites)
         spreads = _midpoints(World().shadowing_db, NUM_SPREADS)[:, None, None]
         shadowing = spreads**2 * propagation.shadowing_correlation(SITES)
         noise = propagation.LEVEL_NOISE_DB**2 * np.eye(len(SITES))
         whole = propagation.EIRP_DBM[1] ** 2 + shadowing + noise
-        precisions = np.asarray(np.linalg.inv(whole[:, sites[:, None], sites]), np.float64)
-        gains = whole[:, others[:, None], sites] @ precisions
-        variances = np.einsum("soo->so", whole[:, others[:, None], others]) - np.einsum(
-            "soh,soh->so", gains, whole[:, others[:, None], sites]
-        )
-        heights = np.linalg.slogdet(precisions)[1] / 2
-        return cls(sites, others, precisions, heights, gains, np.sqrt(variances))
+        both = whole[:, self.others[:, None], sites]
+        self.precisions = np.linalg.inv(whole[:, sites[:, None], sites])
+        self.heights = np.linalg.slogdet(self.precisions)[1] / 2
+        self.gains = both @ self.precisions
+        variances = np.diagonal(whole, axis1=1, axis2=2)[:, self.others] - np.einsum("soh,soh->so", self.gains, both)
+        self.deviations = np.sqrt(variances)
 
     def of_cells(self, levels: Floats, losses: Floats) -> Floats:
         """Log-likelihoods [G, M] of ``levels`` [G, H + 1] (the last is the loss of the band) at cells, by their losses
@@ -160,7 +142,7 @@ def _by_sites(rows: Sequence[Prediction]) -> Iterator[tuple[NDArray[np.int64], N
     band loses over 1 MHz [G, H + 1]."""
     groups: dict[tuple[int, ...], list[tuple[int, list[float]]]] = {}
     for n, row in enumerate(rows):
-        heard = sorted((_KNOWN[m.receiver, m.latitude, m.longitude], m.level_dbm) for m in row.measurements)  # type: ignore[index]
+        heard = sorted((_KNOWN[m.receiver, place_of(m)], m.level_dbm) for m in row.measurements)  # type: ignore[index]
         band = 20 * math.log10(row.frequency_mhz or 1.0)
         values = [*(float(level) for _, level in heard if level is not None), band]
         groups.setdefault(tuple(site for site, _ in heard), []).append((n, values))

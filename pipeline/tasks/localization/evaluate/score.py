@@ -5,7 +5,7 @@ true place nobody said, are scored for no subject; they are counted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ from pipeline.contract.metrics import (
 from pipeline.contract.parts import EvaluatePart
 from pipeline.errors import UserError
 from pipeline.files import Lines, encode
+from pipeline.records.measured import POOLED, STATISTICS
 from pipeline.stats import Floats, Interval
-from pipeline.tasks.localization.evaluate.conformal import Calibration, calibrate
-from pipeline.tasks.localization.evaluate.ellipses import needed_factors
+from pipeline.tasks.localization.evaluate.conformal import Calibration, calibrate, needed_factors
 from pipeline.tasks.localization.evaluate.glossary import (
     BY_NAME,
     COVERAGES,
@@ -48,13 +48,13 @@ from pipeline.tasks.localization.evaluate.subjects import (
     Subjects,
     score_model,
     score_solvers,
+    truths_of,
 )
 from pipeline.tasks.localization.recipe import Evaluate
 from pipeline.tasks.localization.rows import Prediction, Score
 from schemas.rows import Metric
 
 CONFORMAL = "conformal"
-POOLED = "pooled"
 _OF_ALL_SUBJECTS = ("all", "receivers", "kind")  # slices in which the solvers are told, too
 
 TABLE = TableLayout(
@@ -87,6 +87,11 @@ class _Slice:
     value: str
     chosen: NDArray[np.bool_]
 
+    def metric(self, name: str, statistic: str, subject: str, value: Interval | float, num: int) -> Metric:
+        """The row of a metric over ``num`` of its records."""
+        records = RecordSlice(self.by, self.value, num)
+        return metric_row("localization", BY_NAME[name], (statistic, subject), records, value)
+
 
 def evaluate(predictions: Sequence[Prediction], options: Evaluate) -> Evaluation:
     """Scores of every subject on each record with a truth, and all metrics of the glossary that are defined.
@@ -94,40 +99,45 @@ def evaluate(predictions: Sequence[Prediction], options: Evaluate) -> Evaluation
     Raises UserError when there is nothing to score, an id occurs twice, the predictions are of several models, a row
     means nothing, or the calibration rows or training examples do not fit.
     """
-    predictions = list(predictions)
-    scored = _scored(predictions)
+    predictions, truths = list(predictions), truths_of(predictions)
+    scored = _scored(predictions, truths)
     _check(predictions, scored)
-    rows, truths = [predictions[n] for n in np.flatnonzero(scored)], _truths(predictions)[scored]
-    needed = needed_factors(rows, truths)
-    subjects = {MODEL: score_model(rows, truths)}
-    ellipses = {MODEL: needed <= 1}
-    calibration = None
+    rows, whole = [predictions[n] for n in np.flatnonzero(scored)], _Slice("all", "all", np.ones(len(scored), np.bool_))
+    needed = needed_factors(rows, truths[scored])
+    subjects = {MODEL: score_model(rows, truths[scored])}
+    ellipses, calibration = {MODEL: needed <= 1}, None
     if options.conformal is not None:
         calibration = calibrate(Path(options.conformal), predictions)
-        subjects[CONFORMAL] = _rescaled(subjects[MODEL], calibration)
+        subjects[CONFORMAL] = calibration.rescaled(subjects[MODEL])
         ellipses[CONFORMAL] = needed <= calibration.factors
-    subjects |= score_solvers(rows, truths, options)
+    subjects |= score_solvers(rows, truths[scored], options)
     metrics: list[Metric] = []
-    for part in _slices(predictions):
+    for part in (whole, *_slices(slices_of(predictions, truths))):
         kept = part.chosen[scored]
-        metrics += _counts(part, predictions, subjects)
+        metrics += _counts(part, predictions, scored, subjects)
         for name, one in subjects.items():
             if name == MODEL or part.by in _OF_ALL_SUBJECTS:
-                metrics += _metrics(part, name, _kept(one, kept), options)
-            if name in ellipses and kept.any():
-                metrics += _ellipse_metrics(part, name, ellipses[name][kept], options)
+                metrics += _metrics(part, name, Scored(*(column[kept] for column in vars(one).values())), options)
+            if name in ellipses:
+                for metric, within in zip(ELLIPSE_COVERAGES, ellipses[name][kept].T, strict=True):
+                    metrics += _rate(part, metric, name, within, options)
     for name, one in subjects.items():
-        metrics += _curve(name, one.region, options)
+        known = np.isfinite(one.region)
+        for p in CURVE:
+            part = _Slice("probability", f"{p:.2f}", known)
+            metrics += _rate(part, "coverage", name, one.region[known] < p, options)
     if calibration is not None:
-        metrics += _factors(calibration, scored)
+        for name, factor in zip(ELLIPSE_FACTORS, calibration.factors.tolist(), strict=True):
+            metrics.append(whole.metric(name, POOLED, CONFORMAL, factor, len(calibration)))
     scores = Lines(lambda: map(encode, _score_rows(rows, subjects)), Score)
     return Evaluation(scores=scores, metrics=metrics, remarks=_remarks(options, calibration, ellipses))
 
 
 def measure_records(predictions: Sequence[Prediction], options: Evaluate) -> Measurements:
     """Errors, likelihoods, and the truths in regions and ellipses. Records with an error or no truth are not scored."""
-    scored = _scored(predictions)
-    rows, truths = [p for p, good in zip(predictions, scored, strict=True) if good], _truths(predictions)
+    truths = truths_of(predictions)
+    scored = _scored(predictions, truths)
+    rows = [p for p, good in zip(predictions, scored, strict=True) if good]
     found = score_model(rows, truths[scored])
     needed = needed_factors(rows, truths[scored])
     values = {
@@ -175,17 +185,8 @@ def files(options: Evaluate) -> dict[str, str]:
     return {name: path for name, path in named.items() if path is not None}
 
 
-def _scored(predictions: Sequence[Prediction]) -> NDArray[np.bool_]:
-    return np.array([p.error is None and p.latitude is not None and p.longitude is not None for p in predictions])
-
-
-def _truths(predictions: Sequence[Prediction]) -> Floats:
-    """True places [N, 2]; NaN where nobody said one."""
-    found = np.full((len(predictions), 2), np.nan)
-    for n, p in enumerate(predictions):
-        if p.latitude is not None and p.longitude is not None:
-            found[n] = p.latitude, p.longitude
-    return found
+def _scored(predictions: Sequence[Prediction], truths: Floats) -> NDArray[np.bool_]:
+    return np.array([p.error is None for p in predictions], np.bool_) & np.isfinite(truths).all(axis=1)
 
 
 def _check(predictions: Sequence[Prediction], scored: NDArray[np.bool_]) -> None:
@@ -194,30 +195,11 @@ def _check(predictions: Sequence[Prediction], scored: NDArray[np.bool_]) -> None
     refuse_mixed((p.id for p in predictions), {p.model for p in predictions})
     if scored.any():
         return
-    failed = next((p for p in predictions if p.error is not None), None)
-    if failed is not None and all(p.error is not None for p in predictions):
-        raise UserError(
-            f"all {len(predictions)} predictions are errors",
-            where=f"record {failed.id}: {failed.error}",
-            remedy="mend that and run `baton infer` again",
-        )
-    raise UserError(
-        "no record has a true place to be scored against",
-        where="fields latitude and longitude",
-        remedy="predict examples that say where the transmitters were",
-    )
-
-
-def _rescaled(model: Scored, calibration: Calibration) -> Scored:
-    """What the model scored with the regions of the calibration: a density is not rescaled level by level."""
-    growth = float(calibration.factors[list(ELLIPSE_COVERAGES.values()).index(0.9)])
-    nothing = np.full_like(model.error_m, np.nan)
-    return replace(
-        model,
-        negative_log_likelihood=nothing,
-        region=calibration.region(model),
-        area_km2=model.area_km2 * growth**2,
-    )
+    if all(p.error is not None for p in predictions):
+        what, where = f"all {len(predictions)} predictions are errors", f"record {predictions[0].id}"
+        raise UserError(what, where=f"{where}: {predictions[0].error}", remedy="mend that and run `baton infer` again")
+    what, remedy = "no record has a true place to be scored against", "predict examples that say where they were"
+    raise UserError(what, where="fields latitude and longitude", remedy=remedy)
 
 
 def _remarks(
@@ -236,81 +218,57 @@ def _remarks(
     ]
 
 
-def _slices(predictions: Sequence[Prediction]) -> Iterator[_Slice]:
-    """All records; then those of each value of each key that has several, in the order of the values."""
-    yield _Slice("all", "all", np.ones(len(predictions), np.bool_))
-    for key, values in slices_of(predictions, _truths(predictions)).items():
+def _slices(values_by_key: Mapping[str, Sequence[str | None]]) -> Iterator[_Slice]:
+    """The records of each value of each key that has several, in the order of the values."""
+    for key, values in values_by_key.items():
         known = sorted({value for value in values if value is not None}, key=lambda value: (len(value), value))
         for value in known if len(known) > 1 else ():
             yield _Slice(key, value, np.array([one == value for one in values]))
 
 
-def _kept(one: Scored, which: NDArray[np.bool_]) -> Scored:
-    return Scored(*(column[which] for column in vars(one).values()))
-
-
-def _counts(part: _Slice, predictions: Sequence[Prediction], subjects: Subjects) -> Iterator[Metric]:
-    chosen = [p for p, own in zip(predictions, part.chosen, strict=True) if own]
+def _counts(
+    part: _Slice, predictions: Sequence[Prediction], scored: NDArray[np.bool_], subjects: Subjects
+) -> Iterator[Metric]:
+    chosen, failed = int(part.chosen.sum()), np.array([p.error is not None for p in predictions]) & part.chosen
     counts = {
-        "num_records": len(chosen),
-        "num_errors": sum(p.error is not None for p in chosen),
-        "num_without_truth": sum(p.error is None and (p.latitude is None or p.longitude is None) for p in chosen),
+        "num_records": chosen,
+        "num_errors": int(failed.sum()),
+        "num_without_truth": int((part.chosen & ~failed & ~scored).sum()),
     }
     if part.by == "all" and POSTERIOR in subjects:
         counts["num_posterior"] = int(np.isfinite(subjects[POSTERIOR].error_m).sum())
     for name, count in counts.items():
-        yield _metric(part, (name, "count", MODEL), float(count), len(chosen))
+        yield part.metric(name, "count", MODEL, float(count), chosen)
 
 
 def _metrics(part: _Slice, subject: str, one: Scored, options: Evaluate) -> Iterator[Metric]:
     """Metrics of a subject over a slice: those whose values are there."""
     error, likelihood, regions, area = (column[np.isfinite(column)] for column in vars(one).values())
-    bootstrap = stats.Bootstrap(num_resamples=options.num_resamples, confidence=options.confidence)
-    found: list[tuple[str, str, Interval | float, int]] = []
-    if len(error):
-        found.append(("error_m", "median", _bootstrap(error, stats.median, options, bootstrap), len(error)))
-        for name, share in QUANTILES.items():
-            found.append((name, POOLED, stats.quantile(error, share, options.confidence), len(error)))
-    if len(likelihood):
-        interval = _bootstrap(likelihood, stats.mean, options, bootstrap)
-        found.append(("negative_log_likelihood", "mean", interval, len(likelihood)))
+    yield from _bootstrap(part, ("error_m", "median", subject), error, options)
+    for name, share in QUANTILES.items() if len(error) else ():
+        yield part.metric(name, POOLED, subject, stats.quantile(error, share, options.confidence), len(error))
+    yield from _bootstrap(part, ("negative_log_likelihood", "mean", subject), likelihood, options)
+    for name, p in COVERAGES.items():
+        yield from _rate(part, name, subject, regions < p, options)
     if len(regions):
-        for name, p in COVERAGES.items():
-            interval = stats.wilson(int((regions < p).sum()), len(regions), options.confidence)
-            found.append((name, "rate", interval, len(regions)))
         off = np.abs([(regions < p).mean() - p for p in CURVE])
-        found.append(("calibration_error", POOLED, float(off.mean()), len(regions)))
-    if len(area):
-        found.append(("area_90_km2", "median", _bootstrap(area, stats.median, options, bootstrap), len(area)))
-    for name, statistic, value, num in found:
-        yield _metric(part, (name, statistic, subject), value, num)
+        yield part.metric("calibration_error", POOLED, subject, float(off.mean()), len(regions))
+    yield from _bootstrap(part, ("area_90_km2", "median", subject), area, options)
 
 
-def _bootstrap(
-    values: Floats, metric: stats.intervals.Metric, options: Evaluate, bootstrap: stats.Bootstrap
-) -> Interval:
-    return stats.bootstrap(values, metric, np.random.default_rng(options.seed), bootstrap)
+def _bootstrap(part: _Slice, what: tuple[str, str, str], values: Floats, options: Evaluate) -> Iterator[Metric]:
+    """A metric (its name, statistic and subject) with its interval; nothing of no values."""
+    if len(values):
+        drawn = stats.Bootstrap(num_resamples=options.num_resamples, confidence=options.confidence)
+        chance = np.random.default_rng(options.seed)
+        interval = stats.bootstrap(values, STATISTICS[what[1]], chance, drawn)
+        yield part.metric(*what, interval, len(values))
 
 
-def _ellipse_metrics(part: _Slice, subject: str, within: NDArray[np.bool_], options: Evaluate) -> Iterator[Metric]:
-    for name, own in zip(ELLIPSE_COVERAGES, within.T, strict=True):
-        interval = stats.wilson(int(own.sum()), len(own), options.confidence)
-        yield _metric(part, (name, "rate", subject), interval, len(own))
-
-
-def _curve(subject: str, regions: Floats, options: Evaluate) -> Iterator[Metric]:
-    """The calibration curve: a slice for each probability."""
-    known = regions[np.isfinite(regions)]
-    for p in CURVE if len(known) else ():
-        part = _Slice("probability", f"{p:.2f}", np.isfinite(regions))
-        interval = stats.wilson(int((known < p).sum()), len(known), options.confidence)
-        yield _metric(part, ("coverage", "rate", subject), interval, len(known))
-
-
-def _factors(calibration: Calibration, scored: NDArray[np.bool_]) -> Iterator[Metric]:
-    """By how much each ellipse grew, of the calibration records."""
-    for name, factor in zip(ELLIPSE_FACTORS, calibration.factors.tolist(), strict=True):
-        yield _metric(_Slice("all", "all", scored), (name, POOLED, CONFORMAL), factor, len(calibration))
+def _rate(part: _Slice, name: str, subject: str, within: NDArray[np.bool_], options: Evaluate) -> Iterator[Metric]:
+    if len(within):
+        interval = stats.wilson(int(within.sum()), len(within), options.confidence)
+        yield part.metric(name, "rate", subject, interval, len(within))
 
 
 def _score_rows(rows: Sequence[Prediction], subjects: Subjects) -> Iterator[Score]:
@@ -332,12 +290,6 @@ def _score_rows(rows: Sequence[Prediction], subjects: Subjects) -> Iterator[Scor
                     negative_log_likelihood=likelihoods[n],
                     region=regions[n],
                 )
-
-
-def _metric(part: _Slice, what: tuple[str, str, str], value: Interval | float, num_records: int) -> Metric:
-    name, statistic, subject = what
-    records = RecordSlice(part.by, part.value, num_records)
-    return metric_row("localization", BY_NAME[name], (statistic, subject), records, value)
 
 
 PART = EvaluatePart(glossary=GLOSSARY, evaluate=evaluate, measure_records=measure_records, table=TABLE, files=files)

@@ -1,11 +1,12 @@
 """What records are told apart by: how many receivers heard them, band, kind, and geometry."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pipeline.stats import Floats
-from pipeline.tasks.localization.heard import heard_of
+from pipeline.tasks.localization.measured import heard_of
 from pipeline.tasks.localization.rows import Prediction
 from pipeline.tasks.localization.solve import information, inverse
 from pipeline.tasks.localization.world.propagation import SPEED_M_PER_NS
@@ -30,7 +31,7 @@ def slices_of(rows: Sequence[Prediction], truths: Floats) -> dict[str, list[str 
 
 def _dilution(rows: Sequence[Prediction], truths: Floats) -> Floats:
     heard = heard_of(rows)
-    one_ns = heard.as_if_timed()
+    one_ns = replace(heard, arrival_ns=np.zeros_like(heard.arrival_ns), sigma_ns=np.ones_like(heard.sigma_ns))
     known = np.isfinite(truths).all(axis=1)
     found = np.full(len(rows), np.nan)
     covariances = inverse(information(one_ns[known], truths[known]))

@@ -12,24 +12,30 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import zstandard
 
 from pipeline.errors import UserError
 from pipeline.files import cache, read_all
+from pipeline.files.hashes import sha256_file
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
 from pipeline.tasks.localization.ellipse import scale
 from pipeline.tasks.localization.evaluate import levels, posterior
-from pipeline.tasks.localization.heard import Heard, heard_of
+from pipeline.tasks.localization.measured import Measured, heard_of
 from pipeline.tasks.localization.mixture import Mixtures, log_density, of_predictions, region
 from pipeline.tasks.localization.recipe import Evaluate
-from pipeline.tasks.localization.rows import Example, Prediction
+from pipeline.tasks.localization.rows import Example, Prediction, place_of
 from pipeline.tasks.localization.solve import Loss, information, inverse, multilaterate
 
 MODEL = "model"
 BOUND, POSTERIOR = "bound", "posterior"
 KM2 = 1e6  # square metres
 _AREA_OF = 0.9
+_BY_LEVELS: dict[str, Callable[[Measured], Floats]] = {
+    "centroid": levels.middle,
+    "weighted_centroid": levels.weighted_middle,
+    "level_likelihood": levels.most_likely,
+}
+_BY_TIMES: dict[str, Loss] = {"least_squares": "squares", "cauchy_least_squares": "cauchy"}
 
 
 @dataclass(frozen=True)
@@ -50,18 +56,15 @@ class Scored:
         return cls(*(np.full(num, np.nan) for _ in fields(cls)))
 
     @classmethod
-    def of_places(cls, places: Floats, truths: Floats) -> "Scored":
-        """Of answers without a word on how sure they are: places [N, 2], NaN where there is none."""
-        return cls.of_gaussians(_offsets(places, truths), np.full((len(places), 3), np.nan))
-
-    @classmethod
-    def of_gaussians(cls, offsets: Floats, covariances: Floats) -> "Scored":
+    def of_gaussians(cls, offsets: Floats, covariances: Floats | None = None) -> "Scored":
         """Of Gaussians with covariances [N, 3], about whose middles the truths lie at ``offsets`` [N, 2] in metres.
 
-        Where a covariance is NaN, of the places alone.
+        Without covariances, or where one is NaN, of the places alone.
         """
         found = cls.empty(len(offsets))
         found.error_m[:] = np.hypot(*offsets.T)
+        if covariances is None:
+            return found
         known = np.flatnonzero(np.isfinite(found.error_m) & np.isfinite(covariances).all(axis=1))
         one = Mixtures(np.ones((len(known), 1)), np.zeros((len(known), 1, 2)), covariances[known, None])
         found.negative_log_likelihood[known] = -log_density(one, offsets[known]) - np.log(KM2)
@@ -72,6 +75,11 @@ class Scored:
 
 
 Subjects = Mapping[str, Scored]
+
+
+def truths_of(rows: Sequence[Prediction]) -> Floats:
+    """True places [N, 2] in degrees; NaN where nobody said one."""
+    return np.array([place_of(row) or (np.nan, np.nan) for row in rows], np.float64).reshape(-1, 2)
 
 
 def score_model(rows: Sequence[Prediction], truths: Floats) -> Scored:
@@ -99,28 +107,23 @@ def score_solvers(rows: Sequence[Prediction], truths: Floats, options: Evaluate)
     key = _key(rows, options)
     kept = cache.load(key)
     if kept is not None:
-        return _decode(kept)
-    heard = heard_of(rows)
-    found = dict(_solved(rows, heard, truths, options.posterior_records))
+        columns = msgspec.msgpack.decode(kept, type=dict[str, list[bytes]])
+        return {name: Scored(*map(np.frombuffer, own)) for name, own in columns.items()}
+    found = dict(_solved(rows, heard_of(rows), truths, options.posterior_records))
     if training is not None:
-        found["nearest_neighbours"] = Scored.of_places(levels.nearest(rows, training), truths)
+        found["nearest_neighbours"] = Scored.of_gaussians(_offsets(levels.nearest(rows, training), truths))
     found = {name: one for name, one in found.items() if np.isfinite(one.error_m).any()}
-    cache.keep(key, _encode(found))
+    columns = {name: [column.tobytes() for column in vars(one).values()] for name, one in found.items()}
+    cache.keep(key, msgspec.msgpack.encode(columns))
     return found
 
 
 def _solved(
-    rows: Sequence[Prediction], heard: Heard, truths: Floats, posterior_records: int
+    rows: Sequence[Prediction], heard: Measured, truths: Floats, posterior_records: int
 ) -> Iterator[tuple[str, Scored]]:
-    places: dict[str, Callable[[Heard], Floats]] = {
-        "centroid": levels.middle,
-        "weighted_centroid": levels.weighted_middle,
-        "level_likelihood": levels.most_likely,
-    }
-    for name, solver in places.items():
-        yield name, Scored.of_places(solver(heard), truths)
-    losses: dict[str, Loss] = {"least_squares": "squares", "cauchy_least_squares": "cauchy"}
-    for name, loss in losses.items():
+    for name, solver in _BY_LEVELS.items():
+        yield name, Scored.of_gaussians(_offsets(solver(heard), truths))
+    for name, loss in _BY_TIMES.items():
         found = multilaterate(heard, loss)
         yield name, Scored.of_gaussians(_offsets(found.places[:, 0], truths), found.covariances[:, 0])
     yield BOUND, _bound(rows, heard, truths)
@@ -134,7 +137,7 @@ def _offsets(places: Floats, truths: Floats) -> Floats:
     return found
 
 
-def _bound(rows: Sequence[Prediction], heard: Heard, truths: Floats) -> Scored:
+def _bound(rows: Sequence[Prediction], heard: Measured, truths: Floats) -> Scored:
     """The bound of Cramer and Rao for times: an answer as far from the truth as one draw, by a hash of the record's id,
     from the Gaussian of least covariance that the stated errors allow."""
     covariances = inverse(information(heard, truths))
@@ -169,30 +172,15 @@ def _training(path: Path, rows: Sequence[Prediction]) -> list[Example]:
     training = read_all(path, Example)
     both = {one.id for one in training} & {row.id for row in rows}
     if both:
-        raise UserError(
-            f"{len(both)} records are in the training examples, too, such as {min(both)!r}",
-            where=f"evaluate.training, {path}",
-            remedy="name examples that are not scored: a neighbour that is the record itself is no answer",
-        )
+        what = f"{len(both)} records are in the training examples, too, such as {min(both)!r}"
+        remedy = "name examples that are not scored: a neighbour that is the record itself is no answer"
+        raise UserError(what, where=f"evaluate.training, {path}", remedy=remedy)
     return training
-
-
-def _encode(found: Subjects) -> bytes:
-    columns = {name: [column.tobytes() for column in vars(one).values()] for name, one in found.items()}
-    return zstandard.compress(msgspec.msgpack.encode(columns), level=1)
-
-
-def _decode(data: bytes) -> dict[str, Scored]:
-    columns = msgspec.msgpack.decode(zstandard.decompress(data), type=dict[str, list[bytes]])
-    return {name: Scored(*map(np.frombuffer, own)) for name, own in columns.items()}
 
 
 def _key(rows: Sequence[Prediction], options: Evaluate) -> str:
     digest = hashlib.sha256(_code())
-    asked = (
-        options.posterior_records,
-        options.training and hashlib.sha256(Path(options.training).read_bytes()).digest(),
-    )
+    asked = (options.posterior_records, options.training and sha256_file(options.training))
     digest.update(msgspec.msgpack.encode(asked))
     for row in rows:
         measured = (row.id, row.measurements, row.frequency_mhz, row.altitude_m, row.latitude, row.longitude)

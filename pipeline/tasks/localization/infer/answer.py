@@ -1,22 +1,30 @@
 """What a network said, to rows: the same for infer and for a server. No torch.
 
 inputs = prepare(records, brain)                 # named arrays for the network, whatever runs it
-rows = answer(records, inputs, outputs, model)   # its outputs, by name
+outputs = one_by_one(run, inputs)
+rows = answer(records, inputs, outputs, model)
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import UserError
+from pipeline.tasks.localization.measured import Record, in_slots, of_records
 from pipeline.tasks.localization.mixture import Part, told
 from pipeline.tasks.localization.model.brain import NetworkBrain
 from pipeline.tasks.localization.model.inputs import Inputs, network_inputs
-from pipeline.tasks.localization.model.measured import Record, in_slots, of_records
 from pipeline.tasks.localization.rows import PART as ROWS
-from pipeline.tasks.localization.rows import Covariance, Prediction
+from pipeline.tasks.localization.rows import Covariance, Example, Prediction
+from pipeline.tasks.localization.signal.recording import with_measurements
+
+Arrays = Mapping[str, NDArray[Any]]
+Run = Callable[[Arrays], Arrays]
+"""One record through the network: named float32 arrays [1, ...] in and out."""
 
 NOTHING_KNOWN = "no_known_receiver"
 _SHARED = ("id", *ROWS.truth_fields)
@@ -31,9 +39,13 @@ def prepare(records: Sequence[Record], brain: NetworkBrain) -> Inputs:
     return network_inputs(brain, measured)
 
 
-def answer(
-    records: Sequence[Record], inputs: Inputs, outputs: Mapping[str, NDArray[np.float32]], model: str
-) -> list[Prediction]:
+def one_by_one(run: Run, inputs: Inputs) -> Arrays:
+    """The network's outputs [B, ...]. Records go through it one by one: no other in a batch changes the last bits."""
+    each = [run({name: array[n : n + 1] for name, array in inputs.tensors.items()}) for n in range(len(inputs.known))]
+    return {name: np.concatenate([one[name] for one in each]) for name in each[0]}
+
+
+def answer(records: Sequence[Record], inputs: Inputs, outputs: Arrays, model: str) -> list[Prediction]:
     """One row a record, from the network's outputs [B, ...]; where no receiver is known to it, a row with an error."""
     fixes, *columns = (outputs[name].tolist() for name in ("fix_km", "weights", "means_km", "factors"))
     mixtures = [parts(*one) for one in zip(*columns, strict=True)]
@@ -47,6 +59,27 @@ def answer(
 def row(record: Record, model: str, **said: Any) -> Prediction:
     """A prediction of a record: what it shares with its example, and what is said of it."""
     return Prediction(model=model, **{name: getattr(record, name) for name in _SHARED}, **said)
+
+
+def answer_measured(
+    records: Sequence[Example], root: Path, model: str, answer_all: Callable[[Sequence[Example]], Sequence[Prediction]]
+) -> list[Prediction]:
+    """What ``answer_all`` says of ``records``, whose recordings lie in ``root``; one row each, in their order.
+
+    A recording that cannot be read, or in which nobody heard anything, is a row with an error.
+    """
+    ready: list[Example] = []
+    failed: dict[int, Prediction] = {}
+    for place, record in enumerate(records):
+        try:
+            ready.append(with_measurements(record, root))
+            if not ready[-1].measurements:
+                raise UserError("no receiver heard anything in the recording")
+        except UserError as error:
+            del ready[place - len(failed) :]
+            failed[place] = row(record, model, error=f"bad_recording: {error.what}")
+    answers = iter(answer_all(ready))
+    return [failed[place] if place in failed else next(answers) for place in range(len(records))]
 
 
 def parts(weights: Sequence[float], means_km: Sequence[Any], factors: Sequence[Any]) -> list[Part]:

@@ -1,30 +1,23 @@
-"""The model behind `load_model`, and records through it one by one: no other in a batch changes the last bits."""
+"""The model behind `load_model`, and records through it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pipeline.contract.jobs import InferJob
 from pipeline.contract.parts import InferPart
-from pipeline.tasks.localization.infer.answer import answer, prepare
-from pipeline.tasks.localization.infer.recordings import answer_measured
+from pipeline.tasks.localization.infer.answer import Arrays, Run, answer, answer_measured, one_by_one, prepare
+from pipeline.tasks.localization.measured import Record
 from pipeline.tasks.localization.model.brain import NetworkBrain, read_network
-from pipeline.tasks.localization.model.measured import Record
 from pipeline.tasks.localization.model.network import golden_outputs
 from pipeline.tasks.localization.recipe import Infer
 from pipeline.tasks.localization.rows import Prediction
 from schemas.brain import BrainSpec
-
-Arrays = Mapping[str, NDArray[np.float32]]
-Run = Callable[[Arrays], Arrays]
-"""One record through the network: named arrays [1, ...] in and out."""
 
 _CHUNK = 256  # records whose inputs are made at once
 
@@ -47,9 +40,7 @@ class LocalizationModel:
         if not records:
             return []
         inputs = prepare(records, self.network)
-        each = [run({name: array[n : n + 1] for name, array in inputs.tensors.items()}) for n in range(len(records))]
-        outputs = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
-        return answer(records, inputs, outputs, self.weights_hash[:16])
+        return answer(records, inputs, one_by_one(run, inputs), self.weights_hash[:16])
 
     @property
     def network(self) -> NetworkBrain:
@@ -59,7 +50,6 @@ class LocalizationModel:
     @torch.inference_mode()
     def run(self, arrays: Arrays) -> Arrays:
         """The network by torch."""
-
         outputs = golden_outputs(self.module, {name: torch.from_numpy(array) for name, array in arrays.items()})
         return {name: tensor.numpy() for name, tensor in outputs.items()}
 

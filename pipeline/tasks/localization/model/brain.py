@@ -123,11 +123,8 @@ def scales(truth: Floats, levels_dbm: Floats) -> Scales:
 
 def places(names: Sequence[str], rows: Floats) -> tuple[Place, ...]:
     """Receivers by name, at [R, 3] (degrees, degrees, metres), NaN where unknown."""
-    fields = ("latitude", "longitude", "altitude_m")
+    known = [[None if math.isnan(value) else value for value in row] for row in rows.tolist()]
     return tuple(
-        Place(
-            name=name,
-            **{field: None if np.isnan(value) else float(value) for field, value in zip(fields, row, strict=True)},
-        )
-        for name, row in zip(names, rows, strict=True)
+        Place(name=name, latitude=latitude, longitude=longitude, altitude_m=altitude_m)
+        for name, (latitude, longitude, altitude_m) in zip(names, known, strict=True)
     )

@@ -4,14 +4,14 @@ The hypotheses are who is to be believed: all receivers, which has two solutions
 hyperbolas), or all but one. The last two candidates minimise a loss that outliers hardly move.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
-from pipeline.tasks.localization.model.measured import Measured
+from pipeline.tasks.localization.measured import Measured
 from pipeline.tasks.localization.multilateration import Arrivals, Solutions, arrivals, closed_form, least_squares
 from pipeline.tasks.localization.world.propagation import SPEED_M_PER_NS
 
@@ -37,9 +37,9 @@ class Candidates:
     pairs: Floats
 
 
-def find_candidates(measured: Measured, sigma_ns: Floats) -> Candidates:
-    """Those of records whose times have the standard deviations ``sigma_ns`` [B, R]."""
-    heard = arrivals(measured.places, measured.heard, measured.arrival_ns, sigma_ns, measured.altitude_m)
+def find_candidates(measured: Measured) -> Candidates:
+    """Those of records, by the times that have a standard deviation."""
+    heard = arrivals(measured)
     num_records, num_receivers = heard.weight.shape
     timed, everyone = heard.weight > 0, np.ones((1, num_receivers), np.bool_)
     who = np.concatenate([everyone, everyone, ~np.eye(num_receivers, dtype=np.bool_)])
@@ -47,7 +47,7 @@ def find_candidates(measured: Measured, sigma_ns: Floats) -> Candidates:
     found = least_squares(heard, starts, who[None])
     # Leaving out who said nothing is no other hypothesis.
     valid = ((timed[:, None] & who).sum(-1) >= 3) & np.concatenate([np.ones((num_records, 2), np.bool_), timed], 1)
-    both = _joined(found, _robust(heard, found, valid))
+    both = Solutions(*(np.concatenate(pair, 1) for pair in zip(found, _robust(heard, found, valid), strict=True)))
     valid = np.concatenate([valid, valid[:, :2]], 1)
     who = np.concatenate([who, everyone, everyone])
     factors = _factors(both.information)
@@ -67,12 +67,6 @@ def _starts(heard: Arrivals, who: NDArray[np.bool_]) -> Floats:
     better = cost.reshape(num_records, num_hypotheses, 2).argmin(2)[..., None, None]
     chosen = np.take_along_axis(roots, better, 2)[:, :, 0]
     return np.concatenate([roots[:, 0], chosen[:, 1:]], 1)
-
-
-def _joined(found: Solutions, more: Solutions) -> Solutions:
-    return Solutions(
-        *(np.concatenate([getattr(one, field.name) for one in (found, more)], 1) for field in fields(found))
-    )
 
 
 def _robust(heard: Arrivals, found: Solutions, valid: NDArray[np.bool_]) -> Solutions:
@@ -146,7 +140,7 @@ def _facts(
 
 def _level_residuals(measured: Measured, log_range: Floats) -> tuple[Floats, Floats]:
     """Levels less what a nominal exponent says of the distances, in 10 dB: [B, C, R], and their spread [B, C]."""
-    known = (measured.heard & np.isfinite(measured.level_dbm))[:, None]
+    known = measured.levelled[:, None]
     level = np.where(known, np.nan_to_num(measured.level_dbm)[:, None] / 10.0 + _NOMINAL_EXPONENT * log_range, 0.0)
     num = np.maximum(known.sum(-1, keepdims=True), 1)
     residual = np.where(known, level - level.sum(-1, keepdims=True) / num, 0.0)

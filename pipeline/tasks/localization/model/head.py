@@ -62,24 +62,20 @@ class Mixture(NamedTuple):
 OUTPUTS = ("weights", "means_km", "factors", "fix_km")
 
 
-Parts = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Logits of weights, and the rest as in `Mixture`."""
-
-
 def mixture(raw: Tensor, begin: Tensor, scale_km: float) -> Mixture:
     """Numbers of about 1 [B, K, 6] as a mixture on a scale, from components that begin at ``begin`` [K, 2]."""
-    logits, *rest = spread(raw, begin, scale_km)
-    return Mixture(torch.log_softmax(logits, -1), *rest)
+    said = spread(raw, begin, scale_km)
+    return said._replace(log_weights=torch.log_softmax(said.log_weights, -1))
 
 
-def spread(raw: Tensor, begin: Tensor, scale_km: float) -> Parts:
-    """The same before the weights add up to 1."""
+def spread(raw: Tensor, begin: Tensor, scale_km: float) -> Mixture:
+    """The same before the weights add up to 1: their logits."""
     weight, east, north, first, last, corner = raw.unbind(-1)
-    return (
-        weight,
-        (torch.stack((east, north), -1) + begin) * scale_km,
-        torch.stack((first, last), -1) + 1.0 - math.log(scale_km),
-        corner / scale_km,
+    return Mixture(
+        log_weights=weight,
+        means=(torch.stack((east, north), -1) + begin) * scale_km,
+        log_diagonal=torch.stack((first, last), -1) + 1.0 - math.log(scale_km),
+        corner=corner / scale_km,
     )
 
 

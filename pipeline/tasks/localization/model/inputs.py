@@ -1,15 +1,15 @@
 """Measurements to what the networks take: named float32 arrays, and the frames that their answers lie in. No torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
+from pipeline.tasks.localization.measured import Measured
 from pipeline.tasks.localization.model.brain import MlpBrain, NetworkBrain, WeighingBrain
 from pipeline.tasks.localization.model.candidates import find_candidates
-from pipeline.tasks.localization.model.measured import Measured
 
 Tensors = dict[str, NDArray[np.float32]]
 _NS_LOG10 = 2.5  # log10 of 316 ns, in the middle of what is stated
@@ -32,15 +32,15 @@ def network_inputs(brain: NetworkBrain, measured: Measured) -> Inputs:
     named = bool(brain.receivers_known)
     centre = np.full((len(measured), 2), brain.scales.centre) if named else _middle(measured)
     arrays = _levels(measured) if isinstance(brain, MlpBrain) else _weighing(brain, measured, centre)
-    known = measured.heard if named else measured.heard & np.isfinite(measured.places).all(-1)
+    known = measured.heard if named else measured.heard & measured.placed
     return Inputs({name: array.astype(np.float32) for name, array in arrays.items()}, centre, np.asarray(known.any(1)))
 
 
 def _levels(measured: Measured) -> dict[str, NDArray[np.generic]]:
-    has_level = measured.heard & np.isfinite(measured.level_dbm)
+    levelled = measured.levelled
     return {
-        "level_dbm": np.where(has_level, measured.level_dbm, 0.0),
-        "heard": has_level,
+        "level_dbm": np.where(levelled, measured.level_dbm, 0.0),
+        "heard": levelled,
         "frequency_mhz": _frequency(measured),
     }
 
@@ -48,16 +48,15 @@ def _levels(measured: Measured) -> dict[str, NDArray[np.generic]]:
 def _weighing(brain: WeighingBrain, measured: Measured, centre: Floats) -> dict[str, NDArray[np.generic]]:
     timed = measured.heard & np.isfinite(measured.arrival_ns)
     sigma_ns = np.where(timed & ~np.isfinite(measured.sigma_ns), brain.sigma_ns, measured.sigma_ns)
-    found = find_candidates(measured, sigma_ns)
-    scales, levelled = brain.scales, measured.heard & np.isfinite(measured.level_dbm)
-    placed = np.asarray(np.isfinite(measured.places).all(-1))
+    found = find_candidates(replace(measured, sigma_ns=sigma_ns))
+    scales, placed = brain.scales, measured.placed
     places = np.where(placed[..., None], measured.places, np.append(brain.scales.centre, 0.0))
     local = geo.to_local(places[..., :2], centre[:, None]) / 1000.0 / scales.distance_km
     receivers = [
         local[..., 0] * placed,
         local[..., 1] * placed,
         places[..., 2] / 1000.0 * placed,
-        np.where(levelled, (measured.level_dbm - scales.level_dbm) / scales.level_db, 0.0),
+        np.where(measured.levelled, (measured.level_dbm - scales.level_dbm) / scales.level_db, 0.0),
         timed,
         np.where(timed, np.log10(np.where(timed, sigma_ns, 1.0)) - _NS_LOG10, 0.0),
     ]
@@ -79,6 +78,6 @@ def _frequency(measured: Measured) -> Floats:
 
 def _middle(measured: Measured) -> Floats:
     """The mean place of the receivers of each record: [B, 2]; (0, 0) where there is none."""
-    placed = (measured.heard & np.isfinite(measured.places).all(-1))[..., None]
+    placed = (measured.heard & measured.placed)[..., None]
     places = np.where(placed, measured.places, 0.0)[..., :2]
     return np.asarray(places.sum(1) / np.maximum(placed.sum(1), 1))

@@ -34,9 +34,9 @@ class MlpNetwork(nn.Module):
         """What `Mixture.outputs` says: the tensors of an ONNX file."""
         return self.say(level_dbm, heard, frequency_mhz).outputs()
 
-    def say(self, level_dbm: Tensor, heard: Tensor, frequency_mhz: Tensor) -> Mixture:
-        """The mixture that is learnt by."""
-        scales = self.brain.scales
+    def say(self, *inputs: Tensor) -> Mixture:
+        """The mixture that is learnt by, from the inputs in their order."""
+        (level_dbm, heard, frequency_mhz), scales = inputs, self.brain.scales
         levels = (level_dbm - scales.level_dbm) / scales.level_db * heard
         said = self.layers(torch.cat((levels, heard, log_mhz(frequency_mhz)), 1))
         return mixture(said.unflatten(1, (self.brain.num_components, 6)), self.begin, scales.distance_km)

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from pipeline.model.layers import Linear
 from pipeline.tasks.localization.model.brain import NUM_FACTS, NUM_PAIR_FACTS, NUM_RECEIVER_FACTS, WeighingBrain
-from pipeline.tasks.localization.model.head import Mixture, Outputs, Parts, log_mhz, ring, spread
+from pipeline.tasks.localization.model.head import Mixture, Outputs, log_mhz, ring, spread
 
 _NEVER = -1e4  # logarithm of the weight of a candidate that is none
 _FURTHEST = 3.0  # standard deviations that a candidate is moved at most
@@ -48,18 +48,9 @@ class WeighingNetwork(nn.Module):
         """What `Mixture.outputs` says: the tensors of an ONNX file."""
         return self.say(candidates_km, factors_km, valid, facts, pairs, receivers, heard, frequency_mhz).outputs()
 
-    def say(
-        self,
-        candidates_km: Tensor,
-        factors_km: Tensor,
-        valid: Tensor,
-        facts: Tensor,
-        pairs: Tensor,
-        receivers: Tensor,
-        heard: Tensor,
-        frequency_mhz: Tensor,
-    ) -> Mixture:
-        """The mixture that is learnt by."""
+    def say(self, *inputs: Tensor) -> Mixture:
+        """The mixture that is learnt by, from the inputs in their order."""
+        candidates_km, factors_km, valid, facts, pairs, receivers, heard, frequency_mhz = inputs
         each = self.receiver[0](receivers)
         if self.identity is not None:
             each = each + self.identity
@@ -85,7 +76,7 @@ class WeighingNetwork(nn.Module):
         seen = F.silu(self.candidate(told))
         return seen + F.silu(self.candidate_deeper(seen))
 
-    def _about(self, raw: Tensor, places: Tensor, factors: Tensor, valid: Tensor) -> Parts:
+    def _about(self, raw: Tensor, places: Tensor, factors: Tensor, valid: Tensor) -> Mixture:
         """Components about candidates, in the measure of their covariances: raw [B, C, S, 6] -> [B, C S, ...]."""
         weight, east, north, first, last, corner = raw.unbind(-1)
         wider = _WIDER * torch.arange(self.brain.num_scales)
@@ -97,4 +88,4 @@ class WeighingNetwork(nn.Module):
         # The precision factor is that of the whitened place times the inverse of [[a, 0], [b, c]].
         corner = (corner * log_first.exp() - log_last.exp() * b / c) / a
         logits = weight + _NEVER * (1.0 - valid).unsqueeze(-1) - wider
-        return logits.flatten(1), means.flatten(1, 2), diagonal.flatten(1, 2), corner.flatten(1)
+        return Mixture(logits.flatten(1), means.flatten(1, 2), diagonal.flatten(1, 2), corner.flatten(1))

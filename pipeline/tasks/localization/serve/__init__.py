@@ -2,21 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from pipeline.contract.serving import AnswerAll, Gauge, Opening, ServePart
 from pipeline.errors import UserError
-from pipeline.tasks.localization.infer.answer import answer, prepare
+from pipeline.tasks.localization.infer.answer import answer, one_by_one, prepare
 from pipeline.tasks.localization.model.brain import read_network
 from pipeline.tasks.localization.rows import Example, Prediction
 from schemas.brain import BrainSpec
 
 
 def open_model(opening: Opening) -> AnswerAll:
-    """The ONNX form, a record a call as in infer: no other changes the last bits of an answer."""
+    """The ONNX form, a record a call as in infer."""
     brain = read_network(msgspec.convert(dict(opening.identity.brain_spec), BrainSpec))
     run, model = opening.run_onnx(), opening.identity.model
 
@@ -25,11 +24,7 @@ def open_model(opening: Opening) -> AnswerAll:
             inputs = prepare(records, brain)
             if not all(np.isfinite(array).all() for array in inputs.tensors.values()):
                 raise UserError("a number is too large", where="measurements", remedy="dBm, MHz, metres, nanoseconds")
-            each = [
-                run({name: array[n : n + 1] for name, array in inputs.tensors.items()}) for n in range(len(records))
-            ]
-            outputs: dict[str, Any] = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
-            return answer(records, inputs, outputs, model)
+            return answer(records, inputs, one_by_one(run, inputs), model)
 
     return answer_all
 

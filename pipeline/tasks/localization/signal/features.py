@@ -1,6 +1,7 @@
 """IQ samples of several receivers to what is measured of them: levels, arrivals, and how sure those are.
 
-The one function for it, `measure`: in infer, in serve, and where the error model of the training was fitted.
+The one function for it, `measure`: in infer, in serve, and where its error model was fitted: the constants of that come
+from ``python -m benchmarks.tools.iq_delays``, which measures them on synthetic signals.
 """
 
 from typing import NamedTuple
@@ -10,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.stats import Floats
 from pipeline.tasks.localization.signal.delay import Pair, find_delay
-from pipeline.tasks.localization.signal.errors import receiver_bound_s, stated
 
 Samples = NDArray[np.complex128]
 
@@ -19,6 +19,7 @@ QUIET_SHARE = 0.2  # of the bins, the quietest: they hold noise alone
 SMOOTH_FLOOR, SMOOTH_BAND = 9, 3  # bins that are averaged before the quietest and the occupied ones are told
 OCCUPIED = 6.0  # standard deviations above noise from which a bin is occupied
 MAX_GAP = 3  # bins without signal within a band: voices have them
+FACTOR, RISE_PER_S = 1.0, 1 / 1.8e-6  # errors are so many times the bound, and more where it is large
 LEAST_EVIDENCE = 12.0  # nats by which one signal in both is likelier than two: fewer are no detection
 
 
@@ -52,8 +53,24 @@ def measure(samples: ArrayLike, sample_rate_hz: float) -> Features:
         if k == best or evidence > LEAST_EVIDENCE:
             arrival[k] = 0.0 if k == best else found.delay_s * 1e9
             bound = receiver_bound_s(ratios[k], sample_rate_hz, recorded.shape[1])
-            sigma[k] = 1e9 * float(stated(bound))
+            sigma[k] = 1e9 * (bound * (FACTOR + RISE_PER_S * bound))
     return Features(np.where(np.isnan(arrival), np.nan, level), arrival, sigma)
+
+
+def receiver_bound_s(ratio: ArrayLike, sample_rate_hz: float, num_samples: int) -> float:
+    """The part of one receiver in the least standard deviation of a delay, in seconds; parts add up as variances.
+
+    ``ratio`` [bins] is that of signal to noise by frequency, from 0 up and then the negative ones. Of a pair of
+    receivers this is the bound of Cramer and Rao, up to a term that matters below 0 dB in the band.
+    """
+    found = np.asarray(ratio, np.float64)
+    frequencies = np.fft.fftfreq(len(found), 1 / sample_rate_hz)
+    weight = 2 * found**2 / (1 + 2 * found)
+    if not weight.any():
+        return float("inf")
+    middle = np.average(frequencies, weights=weight)
+    information = 2 * np.sum((2 * np.pi * (frequencies - middle)) ** 2 * weight) * num_samples / len(found)
+    return float(1 / np.sqrt(information))
 
 
 def _spectrum(one: Samples, sample_rate_hz: float) -> Floats:

@@ -1,7 +1,10 @@
-"""What a training learns from: new transmissions of the simulated world, or those of a file."""
+"""What a training learns from: new transmissions of the simulated world, or those of a file.
+
+A source has ``names`` and ``places`` [R, 3] of the receivers, and ``monitored`` records that nothing is learnt from. A
+batch follows from the seed and the step.
+"""
 
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -9,28 +12,14 @@ from pipeline.errors import UserError
 from pipeline.files import read
 from pipeline.stats import Floats
 from pipeline.tasks.localization.examples import example
-from pipeline.tasks.localization.model.measured import Measured, in_slots, of_batch, of_records, site_places
+from pipeline.tasks.localization.measured import Measured, in_slots, of_batch, of_records, site_places
 from pipeline.tasks.localization.recipe import LocalizationRecipe, Weighing
-from pipeline.tasks.localization.rows import Example
+from pipeline.tasks.localization.rows import Example, place_of
 from pipeline.tasks.localization.world.draw import draw_batch
 from pipeline.tasks.localization.world.receivers import SITES
 
 _MONITOR_SEED = 0  # every training is monitored on the same transmissions
 _MONITORED = 0.2  # of the groups of a file
-
-
-class Source(Protocol):
-    """``names`` and ``places`` [R, 3] of the receivers; ``monitored`` are records that nothing is learnt from."""
-
-    names: list[str]
-    places: Floats
-    monitored: Measured
-
-    def batch(self, step: int) -> Measured:
-        """What is learnt from in a step; it follows from the seed and the step."""
-
-    def sample(self, num: int) -> list[Example]:
-        """The first monitored records."""
 
 
 class Simulated:
@@ -58,17 +47,14 @@ class Recorded:
 
     def __init__(self, recipe: LocalizationRecipe, path: Path) -> None:
         self.recipe = recipe
-        rows = [row for row in _read(path) if row.latitude is not None and row.longitude is not None]
+        rows = [row for row in read(path, Example) if place_of(row) is not None]
         groups = sorted({_group(row) for row in rows})
         held = {*np.random.default_rng(_MONITOR_SEED).permutation(groups)[: max(round(len(groups) * _MONITORED), 1)]}
         self._held = [row for row in rows if _group(row) in held]
         learnt = [row for row in rows if _group(row) not in held]
         if not learnt:
-            raise UserError(
-                f"{len(rows)} records of {len(groups)} groups leave none to learn from",
-                where=str(path),
-                remedy="give records with a truth, of at least two groups",
-            )
+            what = f"{len(rows)} records of {len(groups)} groups leave none to learn from"
+            raise UserError(what, where=str(path), remedy="give records with a truth, of at least two groups")
         self.names = sorted({one.receiver for row in learnt for one in row.measurements})
         network = recipe.network
         if isinstance(network, Weighing) and network.receivers == "any":
@@ -92,18 +78,18 @@ class Recorded:
         return self._held[:num]
 
 
+Source = Simulated | Recorded
+
+
 def open_source(recipe: LocalizationRecipe) -> Source:
     """What the recipe says to learn from. Raises UserError for a file that is none or has too little in it."""
-    records = recipe.train.records
-    return Simulated(recipe) if records is None else Recorded(recipe, Path(records))
-
-
-def _read(path: Path) -> list[Example]:
+    if recipe.train.records is None:
+        return Simulated(recipe)
+    path = Path(recipe.train.records)
     if not path.is_file():
-        raise UserError(
-            "there are no records to learn from", where=f"train.records: {path}", remedy="name a file of examples"
-        )
-    return list(read(path, Example))
+        where = f"train.records: {path}"
+        raise UserError("there are no records to learn from", where=where, remedy="name a file of examples")
+    return Recorded(recipe, path)
 
 
 def _group(row: Example) -> str:

@@ -5,8 +5,8 @@ import torch
 
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
+from pipeline.tasks.localization.measured import Measured
 from pipeline.tasks.localization.model.inputs import Inputs
-from pipeline.tasks.localization.model.measured import Measured
 from pipeline.tasks.localization.model.network import Network
 from pipeline.train.learner import AveragedLearner
 
@@ -30,7 +30,7 @@ class Learner(AveragedLearner[Network]):
 
     def update(self, inputs: Inputs, truth: Floats) -> float:
         """One step from inputs and truths [B, 2] in kilometres; returns the mean negative log-likelihood."""
-        said = self.online.say(**{name: self.tensor(array) for name, array in inputs.tensors.items()})
+        said = self.online.say(*map(self.tensor, inputs.tensors.values()))
         loss = -said.log_density(self.tensor(truth)).mean()
         self.descend(loss)
         return float(loss.detach())
@@ -38,7 +38,7 @@ class Learner(AveragedLearner[Network]):
     @torch.inference_mode()
     def measure(self, inputs: Inputs, truth: Floats) -> tuple[float, float]:
         """Of the averaged weights: median error in metres, mean negative log-likelihood."""
-        said = self.average.say(**{name: self.tensor(array) for name, array in inputs.tensors.items()})
+        said = self.average.say(*map(self.tensor, inputs.tensors.values()))
         place = self.tensor(truth)
         error_km = (said.fix() - place).norm(dim=1).median()
         return float(error_km) * 1000.0, float(-said.log_density(place).mean())

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -86,20 +87,10 @@ class Trainer(trainer.Trainer[Learner]):
         self.total, self.num_summed = 0.0, 0
 
     def _sample(self, tail: Tail) -> None:
-        name, step, loss, ended_unix_s = self.step_name, self.step, round(self.recent, _DIGITS), time.time()
         fixes = tuple(LocalizationModel(self.learner.average, self.brain, {}, "").predict(self.sampled))
-
-        def build_row(num_dropped_before: int) -> Episode:
-            return Episode(
-                id=name,
-                step=step,
-                ended_unix_s=ended_unix_s,
-                num_dropped_before=num_dropped_before,
-                loss=loss,
-                fixes=fixes,
-            )
-
-        tail.offer(build_row)
+        said: dict[str, Any] = {"id": self.step_name, "step": self.step, "loss": round(self.recent, _DIGITS)}
+        said |= {"ended_unix_s": time.time(), "fixes": fixes}
+        tail.offer(lambda num_dropped: Episode(num_dropped_before=num_dropped, **said))
 
     def monitor(self) -> Monitor:
         """Measure the averaged weights and keep a checkpoint; the likeliest one is selected."""

@@ -12,17 +12,17 @@ from pipeline.errors import UserError
 from pipeline.files.atomic import write_atomically
 from pipeline.files.encode import encode
 from pipeline.look import plotting
-from pipeline.look.numbers import words
 from pipeline.look.picture import Picture, Section, save_sections
 from pipeline.look.training import SECTION as LEARNING
 from pipeline.look.training import Training, draw_monitored, name_steps, read_training
 from pipeline.stats import Floats
-from pipeline.tasks.localization.convert.geojson_write import document
+from pipeline.tasks.localization.convert.to_geojson import document
 from pipeline.tasks.localization.recipe import Evaluate, Visualize
 from pipeline.tasks.localization.rows import Monitor, Prediction, Progress
-from pipeline.tasks.localization.signal.recording import Recording, hash_recordings, read_recording
+from pipeline.tasks.localization.signal.recording import Recording, hash_recordings
 from pipeline.tasks.localization.visualize import curves, maps
-from pipeline.tasks.localization.visualize.judged import Judged, Record, judge
+from pipeline.tasks.localization.visualize.judged import Judged, judge
+from pipeline.tasks.localization.visualize.waterfall import recording_of
 from schemas.rows import Figure
 
 MAP = "map.geojson"
@@ -74,23 +74,16 @@ def _records(judged: Judged, num: int, job: DrawJob) -> Iterator[Picture]:
         job.note(
             f"{num:,} of {len(worst):,} records have a map, the farthest off: visualize.num_records sets how many."
         )
-    places = {row.id: n for n, row in enumerate(judged.scored)}
-    for record in worst[:num]:
-        n = places[record.row.id]
-        solved = {words(name): float(one.error_m[n]) for name, one in judged.solvers.items()}
-        yield maps.record_map(record, solved, _recording(record, job))
+    for place, record in enumerate(worst[:num], start=1):
+        yield maps.record_map(record, f"record_{place:03d}", _recording(record.row, job))
 
 
-def _recording(record: Record, job: DrawJob) -> Recording | None:
-    if record.row.recording is None:
-        return None
+def _recording(row: Prediction, job: DrawJob) -> Recording | None:
     try:
-        found = read_recording((job.image_root or Path()) / record.row.recording, len(record.row.measurements))
+        return recording_of(row, job.image_root or Path()) if row.recording is not None else None
     except UserError as error:
-        job.note(f"The recording of {record.row.id} is not shown: {error.what}.")
+        job.note(f"The recording of {row.id} is not shown: {error.what}.")
         return None
-    named = len(found.samples) == len(record.row.measurements) and not found.receivers
-    return found._replace(receivers=record.row.measurements) if named else found
 
 
 def _learning(training: Training) -> Iterator[Picture]:

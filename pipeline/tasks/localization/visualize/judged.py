@@ -7,20 +7,21 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.look.numbers import words
 from pipeline.stats import Floats
-from pipeline.tasks.localization.evaluate.subjects import Scored, Subjects, score_model, score_solvers
+from pipeline.tasks.localization.evaluate.subjects import Scored, Subjects, score_model, score_solvers, truths_of
 from pipeline.tasks.localization.recipe import Evaluate
-from pipeline.tasks.localization.rows import Prediction
+from pipeline.tasks.localization.rows import Degrees, Prediction, place_of
 
 
 class Record(NamedTuple):
-    """One record with a truth, and its ``place`` among them, from 1: the farthest off first."""
+    """One record with a truth, what the model scored on it, and errors of the solvers by name."""
 
     row: Prediction
-    truth: tuple[float, float]
+    truth: Degrees
     error_m: float
     region: float
-    place: int
+    solved: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,13 @@ class Judged:
 
     def worst(self) -> list[Record]:
         """The records with a truth, the farthest off first."""
-        order = np.argsort(-self.model.error_m, kind="stable")
+        order = np.argsort(-self.model.error_m, kind="stable").tolist()
+        error_m, region = self.model.error_m.tolist(), self.model.region.tolist()
+        solved = {words(name): one.error_m.tolist() for name, one in self.solvers.items()}
+        truths: list[Degrees] = [(north, east) for north, east in self.truths.tolist()]
         return [
-            Record(
-                row=self.scored[n],
-                truth=(float(self.truths[n, 0]), float(self.truths[n, 1])),
-                error_m=float(self.model.error_m[n]),
-                region=float(self.model.region[n]),
-                place=place,
-            )
-            for place, n in enumerate(order.tolist(), start=1)
+            Record(self.scored[n], truths[n], error_m[n], region[n], {name: one[n] for name, one in solved.items()})
+            for n in order
         ]
 
 
@@ -55,7 +53,7 @@ def judge(predictions: Sequence[Prediction], options: Evaluate, *, with_solvers:
     if not rows:
         what = f"all {len(predictions)} predictions are errors" if predictions else "there are no predictions to draw"
         raise UserError(what, remedy="run `baton infer` first")
-    scored = [row for row in rows if row.latitude is not None and row.longitude is not None]
-    truths = np.array([(row.latitude, row.longitude) for row in scored], np.float64).reshape(-1, 2)
+    scored = [row for row in rows if place_of(row) is not None]
+    truths = truths_of(scored)
     solvers = score_solvers(scored, truths, options) if scored and with_solvers else {}
     return Judged(rows, scored, truths, score_model(scored, truths), solvers)

@@ -1,11 +1,10 @@
 """Maps: kilometres east and north of a place, with receivers, truths, fixes and ellipses. No tiles from outside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
 from numpy.typing import ArrayLike
 
 from pipeline.look import plotting
@@ -14,8 +13,10 @@ from pipeline.look.picture import Picture
 from pipeline.stats import Floats
 from pipeline.tasks.localization import geo
 from pipeline.tasks.localization.ellipse import ring
+from pipeline.tasks.localization.evaluate.subjects import truths_of
 from pipeline.tasks.localization.mixture import log_density, of_predictions
-from pipeline.tasks.localization.rows import Measurement, Prediction
+from pipeline.tasks.localization.rows import Degrees, Measurement, Prediction, fix_of, place_of
+from pipeline.tasks.localization.signal.recording import Recording
 from pipeline.tasks.localization.visualize.curves import length
 from pipeline.tasks.localization.visualize.judged import Judged, Record
 from pipeline.tasks.localization.visualize.waterfall import draw_waterfall
@@ -28,6 +29,7 @@ ELLIPSE = 0.68
 GRID = 160  # points of a density along either side
 REGIONS = (0.95, 0.5)  # of highest density, that are shaded
 SHADES = ("#d9e8f3", "#a9cbe4")
+WATERFALL = " Below: the power that receivers recorded, by frequency as time goes on."
 WIDER = 1.15  # than what it must show
 
 
@@ -36,10 +38,10 @@ def overview(judged: Judged) -> Picture:
     step = max(1, -(-len(judged.rows) // MAX_FIXES))
     rows = judged.rows[::step]
     sites = _sites([one for row in judged.rows for one in row.measurements])
-    fixes = np.array([(row.fix_latitude, row.fix_longitude) for row in rows], np.float64)
-    centre = _middle(np.concatenate([fixes, [site for _, site in sites]]) if sites else fixes)
+    fixes = np.array([fix_of(row) for row in rows], np.float64)
+    centre = _middle(np.concatenate([fixes, [*sites.values()]]) if sites else fixes)
     canvas, (ax,) = plotting.new_panels(7.0, 1)
-    truths = np.array([(row.latitude, row.longitude) for row in rows], np.float64)
+    truths = truths_of(rows)
     known = np.isfinite(truths).all(axis=1)
     if known.any():
         lines = np.stack([truths[known], fixes[known]], axis=1)
@@ -63,87 +65,64 @@ def overview(judged: Judged) -> Picture:
     )
 
 
-def record_map(record: Record, solved: dict[str, float], waterfall: Any = None) -> Picture:
-    """One record: all receivers that heard it, and closer by the truth, the fix and how sure it is.
-
-    ``waterfall`` is the `Recording` of the record, where there is one; ``solved`` are errors of solvers, by name.
-    """
-    row = record.row
-    canvas, (left, right) = _panels(waterfall)
-    fix = np.array([row.fix_latitude, row.fix_longitude], np.float64)
+def record_map(record: Record, slug: str, recording: Recording | None = None) -> Picture:
+    """One record: all receivers that heard it, and closer by the truth, the fix and how sure it is; below them what
+    they recorded, where there is a recording."""
+    row, off = record.row, f"off by {length(record.error_m)}"
+    canvas = plotting.new_figure(4.9 if recording is None else 7.4)
+    halves: Any = [canvas] if recording is None else canvas.subfigures(2, 1, height_ratios=(1.9, 1.0))
+    left, right = plotting.small_multiples(halves[0], 2, 2)
+    if recording is not None:
+        draw_waterfall(halves[1], recording)
+    fix = np.array(fix_of(row), np.float64)
     sites = _sites(row.measurements)
     for ax in (left, right):
         _draw_answer(ax, row, record.truth, fix)
     _draw_sites(left, sites, fix)
-    _show(left, np.concatenate([_km([record.truth, *(site for _, site in sites)], fix), [[0.0, 0.0]]]))
+    _show(left, np.concatenate([_km([record.truth, *sites.values()], fix), [[0.0, 0.0]]]))
     reach = max((one.semi_major_m for one in row.ellipses), default=0.0) / 1000
-    corners = np.array([[-reach, -reach], [reach, reach]])
-    _show(right, np.concatenate([_km([record.truth], fix), corners]))
+    _show(right, np.concatenate([_km([record.truth], fix), [[-reach, -reach], [reach, reach]]]))
     _draw_region(right, row)
-    for ax, title in ((left, "who heard it"), (right, f"off by {length(record.error_m)}")):
+    for ax, title in ((left, "who heard it"), (right, off)):
         _finish(ax, fix)
         ax.set_title(title)
     plotting.legend_below(canvas, [left, right])
-    return Picture(
-        slug=f"record_{record.place:03d}",
-        title=f"{one_line(row.id)}: off by {length(record.error_m)}",
-        caption=_caption(record),
-        canvas=canvas,
-        record_ids=(row.id,),
-        facts=_facts(record, solved),
-    )
-
-
-def _panels(waterfall: Any) -> tuple[Canvas, tuple[Axes, Axes]]:
-    if waterfall is None:
-        canvas, (left, right) = plotting.new_panels(4.9, 2)
-        return canvas, (left, right)
-    canvas = plotting.new_figure(7.4)
-    subfigures: Any = canvas.subfigures(2, 1, height_ratios=(1.9, 1.0))
-    above, below = subfigures
-    left, right = plotting.small_multiples(above, 2, 2)
-    draw_waterfall(below, waterfall)
-    return canvas, (left, right)
-
-
-def _caption(record: Record) -> str:
-    parts = "The four ellipses are to contain the truth with 50, 68, 90 and 95 %; shaded are the regions of highest "
-    inside = (
-        f"The truth lies in the region of {record.region:.0%}." if record.region < 0.9995 else "It lies far outside."
-    )
-    several = f" of {len(record.row.components)} Gaussians" if record.row.components else ""
-    return f"{parts}density{several} of 50 and 95 %. {inside}"
-
-
-def _facts(record: Record, solved: dict[str, float]) -> dict[str, Fact]:
-    row = record.row
+    is_inside = record.region < 0.9995
+    inside = f"The truth lies in the region of {record.region:.0%}." if is_inside else "It lies far outside."
+    several = f" of {len(row.components)} Gaussians" if row.components else ""
     facts: dict[str, Fact] = {
         "kind": row.kind,
         "receivers": len(row.measurements),
         "error m": round(record.error_m, 1),
         "region %": round(100 * record.region, 1),
     }
-    return facts | {f"{name} m": round(value, 1) for name, value in solved.items() if np.isfinite(value)}
+    return Picture(
+        slug=slug,
+        title=f"{one_line(row.id)}: {off}",
+        caption="The four ellipses are to contain the truth with 50, 68, 90 and 95 %; shaded are the regions of "
+        f"highest density{several} of 50 and 95 %. {inside}{'' if recording is None else WATERFALL}",
+        canvas=canvas,
+        record_ids=(row.id,),
+        facts=facts | {f"{name} m": round(value, 1) for name, value in record.solved.items() if np.isfinite(value)},
+    )
 
 
-def _draw_answer(ax: Axes, row: Prediction, truth: tuple[float, float], fix: Floats) -> None:
+def _draw_answer(ax: Axes, row: Prediction, truth: Degrees, fix: Floats) -> None:
     for number, one in enumerate(row.ellipses):
         outline = _km(ring(float(fix[0]), float(fix[1]), one), fix)
         label = "ellipses" if number == 0 else ""
         ax.plot(*outline.T, color=plotting.BLUE, linewidth=0.8 + 0.3 * (number == 0), label=label)
-    ax.plot([0], [0], "o", color=plotting.BLUE, markersize=6, markeredgecolor=plotting.PAPER, label="fix", zorder=4)
-    x, y = _km(truth, fix)
-    ax.plot(
-        [x], [y], "X", color=plotting.VERMILION, markersize=8, markeredgecolor=plotting.PAPER, label="truth", zorder=5
-    )
+    edge = plotting.PAPER
+    ax.plot(0, 0, "o", color=plotting.BLUE, markersize=6, markeredgecolor=edge, label="fix", zorder=4)
+    place = _km(truth, fix)
+    ax.plot(*place, "X", color=plotting.VERMILION, markersize=8, markeredgecolor=edge, label="truth", zorder=5)
 
 
 def _draw_ellipses(ax: Axes, rows: Sequence[Prediction], centre: Floats) -> None:
     """That of one probability, of each record."""
-    found = [(row, one) for row in rows for one in row.ellipses if one.probability == ELLIPSE]
-    for number, (row, one) in enumerate(found):
-        assert row.fix_latitude is not None and row.fix_longitude is not None  # as every row with ellipses has
-        outline = _km(ring(row.fix_latitude, row.fix_longitude, one), centre)
+    found = [(fix, one) for row in rows for one in row.ellipses if one.probability == ELLIPSE and (fix := fix_of(row))]
+    for number, (fix, one) in enumerate(found):
+        outline = _km(ring(*fix, one), centre)
         label = f"ellipse of {ELLIPSE:.0%}" if number == 0 else ""
         ax.plot(*outline.T, color=plotting.BLUE, linewidth=0.8, alpha=0.7, label=label)
 
@@ -164,24 +143,18 @@ def _draw_region(ax: Axes, row: Prediction) -> None:
         ax.contourf(x, y, density.reshape(GRID, GRID), [*levels, float(falling[0])], **shades)
 
 
-def _sites(measurements: Sequence[Measurement]) -> list[tuple[str, tuple[float, float]]]:
-    """Receivers with a place, each once."""
-    found = {
-        one.receiver: (one.latitude, one.longitude)
-        for one in measurements
-        if one.latitude is not None and one.longitude is not None
-    }
-    return list(found.items())
+def _sites(measurements: Sequence[Measurement]) -> dict[str, Degrees]:
+    """Receivers with a place, by name."""
+    return {one.receiver: place for one in measurements if (place := place_of(one)) is not None}
 
 
-def _draw_sites(ax: Axes, sites: Sequence[tuple[str, tuple[float, float]]], centre: Floats) -> None:
+def _draw_sites(ax: Axes, sites: Mapping[str, Degrees], centre: Floats) -> None:
     if not sites:
         return
-    places = _km([place for _, place in sites], centre)
-    ax.plot(
-        *places.T, "^", color=plotting.BLACK, markersize=7, markeredgecolor=plotting.PAPER, label="receiver", zorder=3
-    )
-    for (name, _), place in zip(sites[:MAX_NAMED], places, strict=False):
+    places = _km([*sites.values()], centre)
+    looks: dict[str, Any] = {"color": plotting.BLACK, "markeredgecolor": plotting.PAPER, "zorder": 3}
+    ax.plot(*places.T, "^", markersize=7, label="receiver", **looks)
+    for name, place in zip([*sites][:MAX_NAMED], places, strict=False):
         ax.annotate(one_line(name)[:18], place, (6, 4), textcoords="offset points", fontsize=7.5, color=plotting.SOFT)
 
 

@@ -1,7 +1,7 @@
 """The receivers of the simulated world, and distances to them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,8 +10,7 @@ from pipeline.stats import Floats
 from pipeline.tasks.localization.geo import to_cartesian
 
 
-@dataclass(frozen=True)
-class Receiver:
+class Receiver(NamedTuple):
     """Where a receiver stands: degrees on WGS84, metres above its ellipsoid."""
 
     name: str

@@ -111,7 +111,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     assert coco_of(tmp_path / "rows").bbox == tuple(BOX)
 
 
-@pytest.mark.parametrize("ids", [("1", "2"), ("cat", "dog"), ("007", "7b")])
+@pytest.mark.parametrize("ids", [("1", "2"), ("007", "cat")])
 def test_categories_with_texts_for_ids_are_computed_as_pycocotools_does(ids: tuple[str, str], tmp_path: Path) -> None:
     truth = file_of(6)
     truth["categories"] = [{"id": id, "name": f"class {id}"} for id in ids]

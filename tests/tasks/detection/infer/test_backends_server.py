@@ -278,7 +278,7 @@ def test_every_form_of_content_is_text(message: dict[str, Any], text: str) -> No
 
 
 def test_a_text_cut_at_the_limit_is_marked() -> None:
-    assert read_reply(json.dumps(reply_of("[", "length")).encode()).finish == "length"
+    assert read_reply(json.dumps(reply_of("[", "length")).encode()).cut
 
 
 def test_log_probabilities_that_are_not_of_the_text_are_left_out() -> None:

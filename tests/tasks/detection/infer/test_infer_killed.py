@@ -1,4 +1,4 @@
-"""kill -9 at fifty random moments of infer with the own model, sampled, resumed each time: the same bytes.
+"""kill -9 at random moments of infer with the own model, sampled, resumed each time: the same bytes.
 
 How moments are chosen, and what must hold, is told in `tests.run.test_killed`.
 """
@@ -16,7 +16,7 @@ NUM_RECORDS = 48
 SETTINGS = ("infer.batch_size=4", "infer.temperature=1.0", "infer.max_new_tokens=40", "infer.keep_logprobs=true")
 
 
-def test_infer_killed_fifty_times(zygote: Zygote, tmp_path: Path) -> None:
+def test_infer_killed_many_times(zygote: Zygote, tmp_path: Path) -> None:
     def num_lines(folder: Path) -> int:
         path = folder / "predictions.jsonl"
         return path.read_bytes().count(b"\n") if path.exists() else 0

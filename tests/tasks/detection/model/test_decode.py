@@ -181,7 +181,7 @@ def test_answers_to_requests_are_in_their_order_with_their_own_prompts_and_strea
     for number, answer in enumerate(answers):
         decoding = Infer(temperature=1.0, max_new_tokens=12)
         (writing,) = model.predict(images[number : number + 1], prompts[number], decoding, streams([number]))
-        assert answer.text == writing.text and answer.finish == ("stop" if writing.finished else "length")
+        assert answer.text == writing.text and answer.cut == (not writing.finished)
         assert answer.tokens is not None and answer.tokens.ends == writing.ends
     assert model.answer(requests, Infer())[0].tokens is None
 

@@ -14,7 +14,7 @@ from tests.tasks.detection.read_text.answers import BOX, Answer, Thing, written
 from tests.tasks.detection.read_text.damage import KINDS, combination, make
 from tests.tasks.detection.read_text.judging import judge
 
-ANSWERS_OF_A_KIND, COMBINATIONS = 200, 1500
+ANSWERS_OF_A_KIND, COMBINATIONS = 100, 700
 
 
 @pytest.mark.parametrize("kind", ["none", *KINDS])

@@ -23,22 +23,12 @@ from pipeline.tasks.detection.evaluate.score import evaluate
 from pipeline.tasks.detection.recipe import Evaluate, Visualize
 from pipeline.tasks.detection.rows import DetectionPrediction, DroppedObject
 from pipeline.tasks.detection.visualize.curves import interpolated_precision, precision_curves, precision_recall
-from pipeline.tasks.detection.visualize.draw import IMAGES, draw, hash_images, sections
+from pipeline.tasks.detection.visualize.draw import IMAGES, SHEETS, draw, hash_images, sections
 from pipeline.tasks.detection.visualize.errors import confusion, confusion_table, with_full_end
 from pipeline.tasks.detection.visualize.outlines import OBJECT_LOOKS
 from pipeline.tasks.detection.visualize.worst import JudgedImage, judge, text_of
 from schemas.rows import Figure
-from tests.tasks.detection.visualize.drawing import (
-    CAT,
-    DOG,
-    ROWS,
-    monitor,
-    predicted,
-    progress,
-    row,
-    save_images,
-    true,
-)
+from tests.tasks.detection.visualize.drawing import CAT, DOG, ROWS, monitor, predicted, progress, row, save_images, true
 
 SCORED = [
     row("a", [true("cat", CAT)], [predicted("cat", CAT, 0.9), predicted("cat", DOG, 0.2)]),
@@ -101,7 +91,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[DrawJob, list[
 def test_everything_there_is_to_see(everything: tuple[DrawJob, list[Figure], list[str]]) -> None:
     job, figures, notes = everything
     records = ["precision_recall", "scores", "errors", "confusion", "found", "texts"]
-    images = ["image_0001", "image_0002"]  # as many as the recipe says
+    images = ["worst", "image_0001", "image_0002"]  # a sheet of all, and as many as the recipe says
     assert [figure.id for figure in figures] == [*records, *images, "training", "checkpoints"]
     assert [note.partition(":")[0] for note in notes] == ["2 of 10 images are shown one by one, the worst first"]
     for figure in figures:
@@ -154,6 +144,33 @@ def test_the_truth_is_left_and_the_prediction_right(pictures: dict[str, Picture]
     assert "cat, salvaged" in texts_of(cut)
     assert "dog, classification" in texts_of(wrong)
     assert "no prediction: image missing" in texts_of(image_of(pictures, "failed").canvas)
+
+
+def test_a_sheet_lays_the_truth_and_the_prediction_over_each_other(tmp_path: Path) -> None:
+    found, _ = drawn(ROWS, save_images(tmp_path, ROWS), SHEETS)
+    assert list(found) == ["worst"]
+    assert found["worst"].record_ids == tuple(image.row.id for image in judged_of(ROWS))
+    canvas = found["worst"].canvas
+    assert all(ax.images for ax in canvas.axes)
+    assert looks_in(canvas, 0) == {"not found", "false"}
+    assert looks_in(canvas, 5) == {"found", "not found", "matched"}
+
+
+def test_headings_of_a_sheet_end_where_their_images_end() -> None:
+    found, _ = drawn([row(f"{'W' * 15}-{k:06}") for k in range(5)], None, SHEETS)
+    canvas = found["worst"].canvas
+    assert all(text.get_text().endswith(f"-{k:06}  no objects") for k, text in enumerate(canvas.texts))
+    for text, ax in zip(canvas.texts, canvas.axes, strict=True):
+        assert text.get_window_extent().x1 <= ax.get_window_extent().x1
+
+
+def test_of_many_images_a_second_sheet_goes_from_the_worst_to_the_best() -> None:
+    rows = [row(f"r{k}", [true("cat", CAT)], [predicted("cat", (5, 5, 30, 31.0 + k % 20))]) for k in range(45)]
+    found, _ = drawn(rows, None, SHEETS)
+    worst_first = [image.row.id for image in judged_of(rows)]
+    assert found["worst"].record_ids == tuple(worst_first[:20])
+    places = [worst_first.index(id) for id in found["spread"].record_ids]
+    assert places == sorted(set(places)) and (len(places), places[0], places[-1]) == (20, 0, 44)
 
 
 def test_as_many_bars_as_there_are_statuses_fill_the_panel() -> None:

@@ -93,11 +93,11 @@ def random_action(scalar: oracle.Town, rng: np.random.Generator) -> int:
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_step_equals_the_scalar_rules_bit_for_bit(level: str, policy: Any) -> None:
     rng = np.random.default_rng(LEVELS.index(level))
-    multipliers = np.array([0.2, 0.5, 0.8, 1.0, 1.5, 2.0])
+    multipliers = np.array([0.2, 1.0, 2.0])
     reward: dict[str, Any] = {"shaping_weight": 0.3, "shaping_gamma": 0.97}
-    batch = TownBatch(level, 6, reward=RewardOptions(**reward))
-    batch.reset(seeds(6, first=2**63), multipliers)
-    scalars = [oracle.Town(level, 2**63 + i, multipliers[i], **reward) for i in range(6)]
+    batch = TownBatch(level, 3, reward=RewardOptions(**reward))
+    batch.reset(seeds(3, first=2**63), multipliers)
+    scalars = [oracle.Town(level, 2**63 + i, multipliers[i], **reward) for i in range(3)]
     for i, scalar in enumerate(scalars):
         scalar.rewards = (0.0, 0.0, 0.0)
         assert_equal_to_oracle(batch, i, scalar)
@@ -129,7 +129,7 @@ def test_errands_reach_retirement_and_death_and_use_many_places() -> None:
 def test_one_step_from_any_state_equals_the_scalar_rules(level: str) -> None:
     """States that play rarely reaches: several meters low at once, last ticks, every hour, dying both ways."""
     rng = np.random.default_rng(7)
-    count = 1500
+    count = 500
     batch = TownBatch(level, count)
     batch.reset(seeds(count))
     scalars = [oracle.Town(level, seed) for seed in range(count)]

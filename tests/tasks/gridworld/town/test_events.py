@@ -13,7 +13,7 @@ from tests.tasks.gridworld.town import oracle
 
 
 def told(row: GridworldEpisode) -> list[Event]:
-    return read_events(row, row.trace)
+    return read_events(row)
 
 
 def test_a_meter_that_falls_low_says_what_it_does() -> None:

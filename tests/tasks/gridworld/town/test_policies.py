@@ -1,5 +1,7 @@
 """The scripted policies come out where the rules say they do, and plays are accounted for rightly."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,9 +13,16 @@ from pipeline.tasks.gridworld.town.rules import PACKED
 from pipeline.tasks.gridworld.town.script import NUM_PARAMETERS, TUNED, follow_script
 from pipeline.tasks.gridworld.town.seeds import EXAMPLES, derive
 from pipeline.tasks.gridworld.town.step import TownBatch
+from pipeline.tasks.gridworld.town.trace import Tally
 from tests.tasks.gridworld.town import oracle
 
 SCENARIOS = derive(EXAMPLES, 77, np.arange(300))
+
+
+@cache
+def played(policy: str, level: str, multiplier: float = 1.0) -> tuple[TownBatch, Tally]:
+    """All scenarios, once for all tests."""
+    return play(policy, level, SCENARIOS, multiplier)
 
 
 def seeds(count: int) -> NDArray[np.uint64]:
@@ -38,7 +47,7 @@ PUBLISHED = [
 def test_trivial_policies_reach_the_published_figures(
     policy: str, level: str, steps: float, wellbeing: float, tolerance: float
 ) -> None:
-    _, tally = play(policy, level, SCENARIOS)
+    _, tally = played(policy, level)
     assert tally.num_steps.mean() == pytest.approx(steps, abs=tolerance)
     assert tally.wellbeing.mean() == pytest.approx(wellbeing, abs=tolerance)
 
@@ -46,21 +55,21 @@ def test_trivial_policies_reach_the_published_figures(
 def test_the_bars_stand_in_order_on_both_levels() -> None:
     for level in ("full", "temporal"):
         order = ("random", "always_wait", "always_rest", "heuristic", "tuned_script")
-        wellbeing = [play(policy, level, SCENARIOS)[1].wellbeing.mean() for policy in order]
+        wellbeing = [played(policy, level)[1].wellbeing.mean() for policy in order]
         assert wellbeing == sorted(wellbeing)
 
 
 @pytest.mark.parametrize(("level", "wellbeing"), [("full", 472), ("partial", 472), ("temporal", 455)])
 def test_the_tuned_script_survives_and_holds_the_bar(level: str, wellbeing: float) -> None:
-    towns, tally = play("tuned_script", level, SCENARIOS)
+    towns, tally = played("tuned_script", level)
     assert towns.died.mean() < 0.01
     assert tally.wellbeing.mean() > wellbeing
     assert (tally.uses > 0).sum(axis=1).mean() > 4
 
 
 def test_harder_decay_tells_the_policies_apart_on_temporal() -> None:
-    heuristic = [play("heuristic", "temporal", SCENARIOS, x)[1].num_steps.mean() for x in (1.0, 1.5, 2.0)]
-    script = [play("tuned_script", "temporal", SCENARIOS, x)[1].num_steps.mean() for x in (1.0, 1.5, 2.0)]
+    heuristic = [played("heuristic", "temporal", x)[1].num_steps.mean() for x in (1.0, 1.5, 2.0)]
+    script = [played("tuned_script", "temporal", x)[1].num_steps.mean() for x in (1.0, 1.5, 2.0)]
     assert heuristic[0] > heuristic[1] > heuristic[2]
     assert script[1] > 490 > script[2] > heuristic[2] + 100
 
@@ -82,7 +91,7 @@ def test_the_random_policy_is_drawn_from_its_seed() -> None:
 def test_the_random_policy_takes_every_legal_action_equally_often_and_no_other() -> None:
     town = TownBatch("minimal", 6000)
     town.reset(seeds(6000))
-    actions = POLICIES["random"].act(town, tables.tables("minimal"), seeds(6000), 0)
+    actions = POLICIES["random"](town, tables.tables("minimal"), seeds(6000), 0)
     assert town.mask[np.arange(6000), actions].all()
     kinds, which = np.unique(town.mask, axis=0, return_inverse=True)
     for kind, mask in enumerate(kinds):
@@ -94,7 +103,7 @@ def test_accounts_equal_a_replay_in_the_scalar_rules() -> None:
     taken: list[NDArray[np.int64]] = []
 
     def recorded(town: TownBatch, level: tables.Tables, draws: NDArray[np.uint64], step: int) -> NDArray[np.int64]:
-        taken.append(POLICIES["tuned_script"].act(town, level, draws, step))
+        taken.append(POLICIES["tuned_script"](town, level, draws, step))
         return taken[-1]
 
     multipliers = np.array([1.0, 2.5, 4.0])

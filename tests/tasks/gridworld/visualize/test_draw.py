@@ -1,6 +1,6 @@
 """The pictures of gridworld: every one from real play, the same every time, and nothing that is missing stops them."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,16 @@ from pipeline.errors import UserError
 from pipeline.files import write_all
 from pipeline.look import plotting
 from pipeline.tasks.gridworld.rows import GridworldMonitor, GridworldPrediction, GridworldProgress, Step
-from pipeline.tasks.gridworld.town.rules import BED, INTERACT, JOB, METERS, PLACES, RIGHT
+from pipeline.tasks.gridworld.town.rules import BED, INTERACT, JOB, METERS, RIGHT
 from pipeline.tasks.gridworld.visualize import episodes, habits, hidden, records, timelines, training, values
 from pipeline.tasks.gridworld.visualize.draw import draw, sections
 from pipeline.tasks.gridworld.visualize.episodes import Track, choose_tracks, read_track
-from pipeline.tasks.gridworld.visualize.looks import MODEL, PLACE_CODES
+from pipeline.tasks.gridworld.visualize.looks import MODEL
 from tests.tasks.gridworld import literal_rows
 from tests.tasks.gridworld.fake_predictions import Fake, fake_predictions
 
 RECORDS = ["survival", "wellbeing", "paired_full_1", "causes", "places"]
-HABITS = ["hours", "needs"]
+HABITS = ["hours"]
 EPISODES = ["trajectories", "visits", "timeline_best", "timeline_median", "timeline_worst"]
 VALUES = ["q_best", "q_median", "q_worst"]
 HIDDEN = ["hidden_map", "hidden_units"]
@@ -168,10 +168,10 @@ def test_it_says_where_the_worst_and_the_best_have_no_trace(rows: list[Gridworld
         replace(rows[0], id="low", wellbeing=-1.0, trace=None),
         replace(rows[0], id="high", wellbeing=9e9, trace=None),
     ]
-    _, notes = drawn(tmp_path, [*rows, *untraced], render=RECORDS)
+    _, notes = drawn(tmp_path, [*rows, *untraced])
     assert "The worst of all episodes, low (wellbeing -1.0), has no trace" in notes[0]
     assert "The best of all episodes, high" in notes[1] and "A larger infer.num_traces keeps it." in notes[1]
-    _, notes = drawn(tmp_path, [row for row in rows if row.trace], render=RECORDS)
+    _, notes = drawn(tmp_path, [row for row in rows if row.trace])
     assert not any("of all episodes" in note for note in notes)
 
 
@@ -203,13 +203,12 @@ def test_a_life_of_one_step(tmp_path: Path) -> None:
     shown = ("hours", "trajectories", "visits", "timeline_best", "q_best")
     slugs, _ = drawn(tmp_path, [prediction([step()], num_steps=1)], render=shown)
     assert {*shown} <= set(slugs)
-    assert "needs" not in slugs  # no use was completed
 
 
-def test_several_difficulties_are_compared(tmp_path: Path) -> None:
+def test_several_difficulties_are_drawn_beside_each_other(tmp_path: Path) -> None:
     rows = [r for m in (1.0, 1.5) for r in fake_predictions(Fake(num_records=3, num_traces=0, multiplier=m))]
-    slugs, _ = drawn(tmp_path, rows, render=("survival", "difficulty", "places"))
-    assert slugs == ["survival", "wellbeing", "paired_full_1", "paired_full_1_5", "difficulty", "causes", "places"]
+    slugs, _ = drawn(tmp_path, rows, render=("survival", "places"))
+    assert slugs == ["survival", "wellbeing", "paired_full_1", "paired_full_1_5", "causes", "places"]
 
 
 def test_records_that_failed_are_counted_and_left_out(rows: list[GridworldPrediction], tmp_path: Path) -> None:
@@ -233,12 +232,15 @@ def test_a_trace_of_another_town_is_left_out_and_noted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("states", [None, [], [[]], [[0.1, 0.2]] * 2, [[0.1], [0.1, 0.2], [0.3]]])
-def test_hidden_states_that_do_not_fit_the_trace_are_none(states: Any) -> None:
-    assert not hidden.has_hidden(prediction([step()] * 3, hidden=states))
+def test_hidden_states_that_do_not_fit_the_trace_are_none(states: Any, tmp_path: Path) -> None:
+    slugs, notes = drawn(tmp_path, [prediction([step()] * 3, hidden=states)])
+    assert not set(slugs) & set(HIDDEN)
+    assert "no hidden states" in notes[0]
 
 
-def test_hidden_states_that_never_change_are_drawn(tmp_path: Path) -> None:
-    slugs, _ = drawn(tmp_path, [prediction([step()] * 3, hidden=[[0.5]] * 3)], render=HIDDEN)
+@pytest.mark.parametrize("num_steps", [1, 3])
+def test_hidden_states_that_never_change_are_drawn(num_steps: int, tmp_path: Path) -> None:
+    slugs, _ = drawn(tmp_path, [prediction([step()] * num_steps, hidden=[[0.5]] * num_steps)], render=HIDDEN)
     assert {*HIDDEN} <= set(slugs)
 
 
@@ -338,8 +340,9 @@ def test_the_raster_lists_uses_then_walking_and_idleness_then_what_was_in_vain(t
 
 def test_cells_never_entered_hold_a_0_and_are_not_hatched(track: Track) -> None:
     with plotting.style():
-        ax = episodes.visits({"best": track}).canvas.axes[0]
+        ax, bar = episodes.visits({"best": track}).canvas.axes
     assert [text.get_text() for text in ax.texts] == ["Be\n1", "0", "0", "0", "0", "0", "0", "4", "0"]
+    assert {"1", "2"} <= {label.get_text() for label in bar.get_yticklabels()}
 
 
 def test_values_by_cell_are_means_over_the_legal_and_known() -> None:
@@ -360,84 +363,26 @@ def test_slices_hold_the_model_first_and_then_the_scripts_by_wellbeing() -> None
     names = list(part.lives)
     assert names[0] == MODEL
     assert {"tuned_script", "random"} <= set(names)
-    means = [part.lives[name].wellbeing.mean() for name in names[1:]]
+    means = [records.column(part.lives[name], "wellbeing").mean() for name in names[1:]]
     assert means == sorted(means, reverse=True)
-    assert part.lives[MODEL].wellbeing.tolist() == [row.wellbeing for row in rows]
+    assert part.lives[MODEL] == rows
 
 
-def slice_of(ends: Mapping[str, Sequence[int]], cap: int = 500) -> records.Slice:
-    """The lives of subjects by when they end; at the ``cap`` they retire."""
-    lives = {
-        name: records.Lives(
-            num_steps=np.array(steps, float),
-            died=np.array(steps) < cap,
-            ending=np.where(np.array(steps) < cap, "died of energy", "retired"),
-            wellbeing=np.array(steps, float),
-            place_uses=np.zeros((len(steps), len(PLACES))),
-        )
-        for name, steps in ends.items()
-    }
-    return records.Slice("full", 1.0, cap, lives)
-
-
-ALL_LIVE, TWO_DIE, NINE_DIE = [500] * 100, [500] * 98 + [300, 400], [500] * 91 + [250] * 9
-
-
-@pytest.mark.parametrize(
-    ("ends", "dead", "never"),
-    [
-        ({MODEL: ALL_LIVE, "tuned_script": ALL_LIVE}, [0.0, 0.0], "never: the model, tuned script"),
-        ({MODEL: TWO_DIE, "tuned_script": ALL_LIVE}, [0.02, 0.0], "never: tuned script"),
-        ({MODEL: TWO_DIE, "tuned_script": [*TWO_DIE[1:], 100], "random": NINE_DIE}, [0.02, 0.03, 0.09], None),
-    ],
-)
-def test_curves_that_lie_on_each_other_at_the_top_show_their_deaths_on_a_logarithmic_scale(
-    ends: dict[str, list[int]], dead: list[float], never: str | None
-) -> None:
-    with plotting.style():
-        picture = records.survival([slice_of(ends)])
-    alive, deaths = picture.canvas.axes
-    assert [line.get_ydata()[-1] for line in alive.lines] == pytest.approx([1 - share for share in dead])
-    assert [line.get_ydata()[-1] for line in deaths.lines] == pytest.approx(dead)
-    assert deaths.get_yscale() == "symlog"
-    places = deaths.transData.transform([(0, share) for share in (0.0, *sorted({*dead} - {0.0}))])[:, 1]
-    assert (np.diff(places) > 8).all()  # pixels apart, so that they are told apart
-    assert [text.get_text() for text in deaths.texts] == ([never] if never else [])
-    assert "logarithmic" in picture.caption
-
-
-def test_curves_that_come_apart_need_no_second_scale() -> None:
-    with plotting.style():
-        picture = records.survival([slice_of({MODEL: TWO_DIE, "tuned_script": NINE_DIE[9:] + [250] * 9})])
-    assert len(picture.canvas.axes) == 1
-    assert "logarithmic" not in picture.caption
-
-
-def test_one_bad_day_does_not_press_all_others_into_a_corner() -> None:
-    ours = [*range(400, 499), 198]
-    with plotting.style():
-        left = records.paired(slice_of({MODEL: ours, "tuned_script": [*range(401, 501)]})).canvas.axes[0]
-    assert left.get_xlim()[0] > 350
-    assert [text.get_text() for text in left.texts] == ["1 of 100 outside,\nthe farthest at (500, 198)"]
-
-
-@pytest.mark.parametrize("draw_habit", [habits.activity_by_hour, habits.activity_by_need])
-def test_a_habit_tells_never_lived_from_never_done_and_from_seldom(draw_habit: Any) -> None:
+def test_a_habit_tells_never_lived_from_never_done_and_from_seldom() -> None:
     """One use in 300 steps at noon, and no step at any other hour."""
     seldom = step(action=INTERACT, underfoot=JOB, completed=JOB, hour=12)
     often = step(action=INTERACT, underfoot=BED, completed=BED, hour=12)
     tracks = [read_track(prediction([seldom, *[often] * 299, step(hour=12)]))]
     with plotting.style():
-        ax = draw_habit(tracks).canvas.axes[0]
+        ax = habits.activity_by_hour(tracks).canvas.axes[0]
     texts = [text.get_text() for text in ax.texts]
-    assert "<.5" in texts and "" in texts
-    if draw_habit is habits.activity_by_hour:
-        assert len(texts) == 3 * 24 and texts.count("") == 3 * 23
+    assert "<.5" in texts
+    assert len(texts) == 3 * 24 and texts.count("") == 3 * 23
 
 
 def test_use_rates_are_uses_over_steps_lived() -> None:
     rows = [prediction(None, num_steps=n, place_uses={"job": u}) for n, u in ((100, 1), (300, 7))]
-    rate, low, high = records.uses_per_100_steps(records.read_lives(rows))
+    rate, low, high = records.uses_per_100_steps(rows)
     assert rate[JOB] == 2.0
     assert low[JOB] <= 2.0 <= high[JOB]
     assert rate[BED] == 0.0
@@ -445,10 +390,11 @@ def test_use_rates_are_uses_over_steps_lived() -> None:
 
 def test_principal_axes_find_the_direction_that_varies() -> None:
     line = np.outer(np.linspace(-1, 1, 50), [3.0, 4.0, 0.0])
-    points, share = hidden.principal_components(line)
+    points, share, axes = hidden.principal_components(line)
     assert share.tolist() == pytest.approx([1.0, 0.0])
+    assert axes[0].tolist() == pytest.approx([0.6, 0.8, 0.0])
     assert np.abs(points[:, 0]).max() == pytest.approx(5.0)
-    again, _ = hidden.principal_components(-line[::-1])
+    again, _, _ = hidden.principal_components(-line[::-1])
     assert again[:, 0].tolist() == pytest.approx(points[:, 0].tolist())  # the sign is fixed
 
 
@@ -467,8 +413,3 @@ def test_one_number_has_an_interval_of_its_own() -> None:
     assert training.mean_interval(np.array([3.0])) == (3.0, 3.0, 3.0)
     mean, low, high = training.mean_interval(np.array([1.0, 2.0, 3.0]))
     assert low < mean == 2.0 < high
-
-
-def test_every_place_has_two_letters_of_its_own() -> None:
-    assert set(PLACE_CODES) == set(PLACES)
-    assert len(set(PLACE_CODES.values())) == len(PLACES)

@@ -91,6 +91,8 @@ def test_levels_by_name_take_the_places_of_points_beside_them(tmp_path: Path) ->
         ({"properties": {"measurements": {}}, "geometry": None}, "not_heard"),
         ({"properties": {"measurements": {"A": -70}}, "geometry": {"type": "LineString"}}, "wrong_type"),
         ({"properties": {"measurements": {"A": -70}}, "geometry": {"type": "Point", "coordinates": [7, 95]}}, "out_of"),
+        ({"properties": {"measurements": [{"receiver": "A"}, {"receiver": "A"}]}}, "receiver_twice"),
+        ({"id": "x", "properties": {"measurements": {"A": -70}}}, "id_twice"),
         ({"properties": {}, "geometry": {"type": "Point", "coordinates": [7, 45]}}, "no_place"),
         ("text", "wrong_type"),
     ],

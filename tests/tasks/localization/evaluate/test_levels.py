@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.tasks.localization import geo
 from pipeline.tasks.localization.evaluate.levels import middle, most_likely, nearest, weighted_middle
-from pipeline.tasks.localization.heard import heard_of
+from pipeline.tasks.localization.measured import heard_of
 from pipeline.tasks.localization.rows import Example, Measurement, Prediction
 from tests.tasks.localization.evaluate.literal import heard_levels
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from pipeline.tasks.localization import geo
+from pipeline.tasks.localization.measured import Measured, of_batch
 from pipeline.tasks.localization.model.brain import brain_spec
 from pipeline.tasks.localization.model.candidates import find_candidates
 from pipeline.tasks.localization.model.inputs import network_inputs
-from pipeline.tasks.localization.model.measured import Measured, of_batch
 from pipeline.tasks.localization.model.network import build
 from pipeline.tasks.localization.recipe import World
 from pipeline.tasks.localization.train.batches import Simulated
@@ -25,7 +25,7 @@ def measured(kind: str, num: int = 300) -> Measured:
 
 
 def nearest_m(some: Measured) -> np.ndarray:
-    found = find_candidates(some, some.sigma_ns)
+    found = find_candidates(some)
     distance = geo.distance_m(found.places, some.truth[:, None])
     return np.where(found.valid, distance, np.inf).min(1)
 

@@ -63,7 +63,7 @@ def test_a_server_answers_and_measures_coverage_as_evaluate_does(
         for row in rows
         if (row["slice_by"], row["subject"]) == ("all", "model")
     }
-    told = server.metrics()
+    told = server.metrics_when(lambda now: f'model_coverage_95{{model="{folder.name}"}}' in now)
     for name, metric in {
         "model_accuracy_meters": ("error_m", "median"),
         "model_coverage_50": ("coverage_50", "rate"),

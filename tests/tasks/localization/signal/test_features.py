@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from benchmarks.tools.iq_delays import measure_cell
+from benchmarks.tools.iq_signals import Signal, receive, transmit
 from pipeline.tasks.localization.signal.delay import Pair, find_delay
-from pipeline.tasks.localization.signal.errors import stated, unstated
 from pipeline.tasks.localization.signal.features import measure
-from pipeline.tasks.localization.signal.synthetic import SAMPLE_RATE_HZ, Signal, receive, transmit
+from pipeline.tasks.localization.signal.recording import SAMPLE_RATE_HZ
 
 FM = Signal("fm_voice", 0.004)
 
@@ -55,9 +55,3 @@ def test_who_hears_noise_alone_measures_nothing() -> None:
     assert found.level_db[[0, 1, 3]] == pytest.approx([20, 15, 25], abs=0.7)
     assert found.sigma_ns[1] > found.sigma_ns[0] > found.sigma_ns[3]
     assert np.isnan(measure(heard[2:3], SAMPLE_RATE_HZ)).all()
-
-
-def test_a_bound_that_is_stated_can_be_told_again() -> None:
-    bounds = np.array([1e-9, 1e-7, 5e-6])
-    assert unstated(stated(bounds)) == pytest.approx(bounds)
-    assert (stated(bounds) > bounds).all()

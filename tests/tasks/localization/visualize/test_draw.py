@@ -9,19 +9,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.tools.iq_signals import Signal, receive, transmit
 from pipeline.contract.jobs import DrawJob
 from pipeline.errors import UserError
 from pipeline.files import write_all
 from pipeline.tasks.localization.recipe import Evaluate, Visualize
-from pipeline.tasks.localization.rows import Monitor, Prediction, Progress
-from pipeline.tasks.localization.signal.recording import write_recording
+from pipeline.tasks.localization.rows import Example, Measurement, Monitor, Prediction, Progress
+from pipeline.tasks.localization.signal.recording import with_measurements
 from pipeline.tasks.localization.visualize.curves import length
 from pipeline.tasks.localization.visualize.draw import draw, hash_shown
 from pipeline.tasks.localization.visualize.judged import judge
 from pipeline.tasks.localization.visualize.waterfall import spectrogram
 from schemas.rows import Figure
 from tests.conftest import Baton
-from tests.tasks.localization.visualize.drawing import row, rows, two_branches
+from tests.tasks.localization.signal.recordings import write_numbers, write_recording
+from tests.tasks.localization.visualize.drawing import measurements, row, rows, two_branches
 
 FAILED: dict[str, Any] = {"error": "x", "covariance_m2": None, "ellipses": (), "fix_latitude": None}
 CHEAP = Evaluate(posterior_records=0)
@@ -81,14 +83,28 @@ def test_a_recording_is_shown_and_a_missing_one_is_told(tmp_path: Path) -> None:
     for one in (with_it, without):
         found, notes = drawn(tmp_path / "out", {"a": [one]}, image_root=tmp_path)
         heights.append(Image.open(tmp_path / "out" / found[-1].path).height)
-        assert notes == []
+        assert notes == [] and ("Below: the power" in found[-1].caption) == (one is with_it)
     assert heights[0] > heights[1]
     before = hash_shown([with_it], tmp_path)
     (tmp_path / "rec.sigmf-data").unlink()
     assert hash_shown([with_it], tmp_path) != before
-    assert (
-        "is not shown: cannot read the samples" in drawn(tmp_path / "out", {"a": [with_it]}, image_root=tmp_path)[1][0]
-    )
+    _, notes = drawn(tmp_path / "out", {"a": [with_it]}, image_root=tmp_path)
+    assert "is not shown: cannot read the samples" in notes[0]
+
+
+@pytest.mark.parametrize(("third_snr_db", "is_shown"), [(20.0, True), (-60.0, False)])
+def test_numbers_alone_are_shown_where_every_receiver_heard(
+    tmp_path: Path, third_snr_db: float, is_shown: bool
+) -> None:
+    chance = np.random.default_rng(0)
+    heard = receive(transmit(Signal("qpsk", 0.004, 1e5), chance), [0.0, 3e-5, 0.0], [30, 20, third_snr_db], chance)
+    write_numbers(tmp_path / "rec.cf32", heard / 200, "<f4")
+    receivers = tuple(Measurement(receiver=one.receiver) for one in measurements(3))
+    said = with_measurements(Example(id="a", measurements=receivers, recording="rec.cf32"), tmp_path)
+    one = row("a", (45.0, 7.7), (45.0, 7.71), recording="rec.cf32", measurements=said.measurements)
+    found, notes = drawn(tmp_path / "out", {"a": [one]}, image_root=tmp_path)
+    assert ("Below" in found[-1].caption) == is_shown
+    assert any("they are not 2" in note for note in notes) != is_shown
 
 
 def test_a_waterfall_has_the_power_where_the_tone_is() -> None:

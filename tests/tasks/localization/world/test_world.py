@@ -6,8 +6,7 @@ import pytest
 from pipeline.tasks.localization.examples import make_examples
 from pipeline.tasks.localization.recipe import Examples, LocalizationRecipe, World
 from pipeline.tasks.localization.world import propagation
-from pipeline.tasks.localization.world.draw import draw_batch
-from pipeline.tasks.localization.world.kinds import contamination_ns, draw_kinds
+from pipeline.tasks.localization.world.draw import contamination_ns, draw_batch, draw_kinds
 from pipeline.tasks.localization.world.levels import draw_events
 from pipeline.tasks.localization.world.receivers import SITES, places_m, ranges_m
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 from PIL import Image
 
-from pipeline.tasks.detection.answers import LOGPROB_DIGITS, Answer, Request
+from pipeline.tasks.detection.answers import Answer, Request, token_logprobs
 from pipeline.tasks.detection.images import shows_the_same
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import TokenLogprobs
@@ -81,7 +81,7 @@ def read_reply(data: bytes) -> Answer:
         raise ValueError(f"the answer does not read: {error}") from error
     content = choice.message.content
     text = "".join(part.text for part in content) if isinstance(content, list) else content or ""
-    return Answer(text, "length" if choice.finish_reason == "length" else "stop", _tokens(choice.logprobs, text))
+    return Answer(text, choice.finish_reason == "length", _tokens(choice.logprobs, text))
 
 
 def _tokens(logprobs: Any, text: str) -> TokenLogprobs | None:
@@ -97,8 +97,8 @@ def _tokens(logprobs: Any, text: str) -> TokenLogprobs | None:
             break
         written += data
         ends.append(len(written.decode(errors="ignore")))
-        kept.append(round(logprob, LOGPROB_DIGITS))
-    return TokenLogprobs(ends=ends, logprobs=kept) if written == whole else None
+        kept.append(logprob)
+    return token_logprobs(ends, kept) if written == whole else None
 
 
 def _token_bytes(entry: Any) -> bytes:

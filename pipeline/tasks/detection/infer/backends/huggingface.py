@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pipeline.contract.jobs import InferJob
 from pipeline.files.hashes import hash_config
-from pipeline.tasks.detection.answers import LOGPROB_DIGITS, Answer, Failure, Outcome, Request, TextBackend
+from pipeline.tasks.detection.answers import Answer, Failure, Outcome, Request, TextBackend, token_logprobs
 from pipeline.tasks.detection.infer.backends.checkpoint import Checkpoint, load_checkpoint
 from pipeline.tasks.detection.infer.backends.sampling import TokenChooser
 from pipeline.tasks.detection.recipe import Infer
@@ -68,7 +68,7 @@ class HuggingFaceModel:
         length = ends[0] if ends else len(taken)
         text = self._decode(taken[:length])
         tokens = self._tokens(taken[:length], text, logprobs) if keep_logprobs else None
-        return Answer(text, "stop" if ends else "length", tokens)
+        return Answer(text, not ends, tokens)
 
     def _decode(self, ids: Sequence[int]) -> str:
         """Verbatim: tokens such as <|coord_12|>, which some tokenizers call special, are part of the text."""
@@ -79,8 +79,7 @@ class HuggingFaceModel:
         """Half a character, where a token ends in one, does not stand in the text yet."""
         starts = [self._decode(ids[: number + 1]) for number in range(len(ids))]
         ends = [len(os.path.commonprefix((text, start))) for start in starts]  # noqa: RUF071  (by characters)
-        kept = [round(value, LOGPROB_DIGITS) for value in logprobs[: len(ids)].tolist()]
-        return TokenLogprobs(ends=ends, logprobs=kept)
+        return token_logprobs(ends, logprobs[: len(ids)].tolist())
 
 
 def open_backend(job: InferJob) -> TextBackend:

@@ -53,7 +53,7 @@ def _outcome(text: ReplayText | None) -> Outcome:
         return Failure("no_text", "the replay file has no text for this record")
     if text.status == "not_run":
         return Failure(text.error or "no_text", text.error_detail or "")
-    return Answer(text.raw_output, "length" if text.cut else "stop", text.tokens)
+    return Answer(text.raw_output, text.cut, text.tokens)
 
 
 def _some(ids: Iterable[str]) -> str:

@@ -59,18 +59,6 @@ class Score(rows.Score, frozen=True, kw_only=True, forbid_unknown_fields=True):
     absolute_error: float
 
 
-class Metric(rows.Metric, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A metric over records."""
-
-    task: Literal["skeleton"] = "skeleton"
-
-
-class Figure(rows.Figure, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A picture of the report."""
-
-    task: Literal["skeleton"] = "skeleton"
-
-
 PART = RowsPart(
     types={
         "progress_v1": Progress,
@@ -79,7 +67,7 @@ PART = RowsPart(
         "example_v1": Example,
         "prediction_v1": Prediction,
         "score_v1": Score,
-        "metric_v1": Metric,
-        "figure_v1": Figure,
+        "metric_v1": rows.Metric,
+        "figure_v1": rows.Figure,
     }
 )

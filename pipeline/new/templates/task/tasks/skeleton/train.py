@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 from torch.nn import functional as F
 
 from pipeline.contract.jobs import TrainJob, TrainOutcome
@@ -79,34 +80,23 @@ class Trainer(trainer.Trainer[Learner]):
             self._sample(tail)
 
     def _sample(self, tail: Tail) -> None:
-        name, step, loss, ended_unix_s = self.step_name, self.step, self.loss, time.time()
-        predicted = self.learner.say(GRID)
-
-        def build_row(num_dropped_before: int) -> Episode:
-            return Episode(
-                id=name,
-                step=step,
-                ended_unix_s=ended_unix_s,
-                num_dropped_before=num_dropped_before,
-                loss=loss,
-                xs=tuple(GRID.tolist()),
-                ys=tuple(np.sin(3.0 * GRID).tolist()),
-                predicted=tuple(predicted.tolist()),
-            )
-
-        tail.offer(build_row)
+        row = Episode(
+            id=self.step_name,
+            step=self.step,
+            ended_unix_s=time.time(),
+            loss=self.loss,
+            xs=tuple(GRID.tolist()),
+            ys=tuple(np.sin(3.0 * GRID).tolist()),
+            predicted=tuple(self.learner.say(GRID).tolist()),
+        )
+        tail.offer(lambda num_dropped: replace(row, num_dropped_before=num_dropped))
 
     def monitor(self) -> Monitor:
         """Measure the averaged weights and keep a checkpoint; the one with the least error is selected."""
         x, y = self.monitored
         error = float(np.abs(self.learner.say(x) - y).mean())
-        return Monitor(
-            id=self.step_name,
-            step=self.step,
-            checkpoint=self.keep(-error),
-            selected_by=-error,
-            absolute_error=error,
-        )
+        kept = self.keep(-error)
+        return Monitor(id=self.step_name, step=self.step, checkpoint=kept, selected_by=-error, absolute_error=error)
 
     def facts(self) -> Mapping[str, float | str]:
         """What the progress display shows."""

@@ -1,6 +1,7 @@
 """Brain spec to network, and what an inference_v1 file holds besides its weights."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import torch
@@ -34,7 +35,7 @@ def build(spec: BrainSpec, generator: torch.Generator | None = None) -> Network:
     return network
 
 
-def export_parts(checkpoint: Mapping[str, object]) -> ExportParts:
+def export_parts(checkpoint: Mapping[str, Any]) -> ExportParts:
     """What export makes of a checkpoint. The golden inputs are asked whenever the file is opened."""
     brain = read_trained_brain(checkpoint)
     metadata = {
@@ -46,14 +47,7 @@ def export_parts(checkpoint: Mapping[str, object]) -> ExportParts:
         "output": {"name": "y", "dtype": "float32", "shape": ["B", 1], "unit": "1"},
     }
     golden = {"x": torch.tensor([[-1.0], [0.0], [0.5]])}
-    return ExportParts(brain, read_weights(checkpoint), metadata, golden)
-
-
-def read_weights(checkpoint: Mapping[str, object]) -> Mapping[str, Tensor]:
-    """The averaged weights, which `read_trained_brain` has checked."""
-    weights = checkpoint["average_weights"]
-    assert isinstance(weights, Mapping)
-    return weights
+    return ExportParts(brain, checkpoint["average_weights"], metadata, golden)
 
 
 @torch.inference_mode()

@@ -1,8 +1,9 @@
-"""What receivers measured, as arrays: from records and from the simulated world alike. No torch."""
+"""What receivers measured, as arrays: from records and from the simulated world alike."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,13 +40,28 @@ class Measured:
     def __len__(self) -> int:
         return len(self.heard)
 
-    def __getitem__(self, rows: NDArray[np.intp] | slice) -> "Measured":
-        return Measured(*(getattr(self, field.name)[rows] for field in fields(self)))
+    def __getitem__(self, rows: Any) -> "Measured":
+        return Measured(*(column[rows] for column in vars(self).values()))
+
+    @property
+    def placed(self) -> NDArray[np.bool_]:
+        """Which receivers have a place: [B, R]."""
+        return np.asarray(np.isfinite(self.places).all(-1))
+
+    @property
+    def levelled(self) -> NDArray[np.bool_]:
+        """Which of them heard it at a level: [B, R]."""
+        return self.heard & np.isfinite(self.level_dbm)
+
+    @property
+    def timed(self) -> NDArray[np.bool_]:
+        """Which of them have a place and a time with its standard deviation: [B, R]."""
+        return np.asarray(self.heard & self.placed & np.isfinite(self.arrival_ns) & (self.sigma_ns > 0))
 
 
 def site_places() -> Floats:
     """Those of the simulated receivers: [R, 3]."""
-    return np.array([(site.latitude, site.longitude, site.altitude_m) for site in SITES])
+    return np.array([site[1:] for site in SITES])
 
 
 def of_batch(batch: Batch) -> Measured:
@@ -66,6 +82,15 @@ def of_batch(batch: Batch) -> Measured:
 
 _numbers = attrgetter("latitude", "longitude", "altitude_m", "level_dbm", "arrival_ns", "sigma_ns")
 _about = attrgetter("frequency_mhz", "altitude_m", "latitude", "longitude")
+
+
+def heard_of(records: Sequence[Record]) -> Measured:
+    """What records say of whoever heard each, in the order of the rows. A receiver without a height counts as one on
+    the ellipsoid."""
+    num = max([1, *(len(record.measurements) for record in records)])  # one at least, where nobody heard anything
+    found = _arrays(records, [[*one.measurements, *[None] * num][:num] for one in records], num)
+    found.places[..., 2] = np.nan_to_num(found.places[..., 2])
+    return found
 
 
 def of_records(records: Sequence[Record], receivers: Sequence[str]) -> Measured:

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.stats import Floats
+from pipeline.tasks.localization.signal.recording import SAMPLE_RATE_HZ
 
 Samples = NDArray[np.complex128]
 Modulation = Literal["fm_voice", "qpsk"]
 
-SAMPLE_RATE_HZ = 200_000.0
 LO_ERROR_HZ = 100.0  # at most, of each receiver
 _MARGIN = 512  # samples before and after, so that a delay brings in signal and no edge
 _VOICE_HZ, _SYLLABLES_HZ, _DEVIATION_HZ = (300.0, 3000.0), 4.0, 2500.0  # narrow-band FM of hand-held radios
