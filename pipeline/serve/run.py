@@ -13,6 +13,7 @@ from pipeline.serve.reload.state import State
 from pipeline.serve.settings import METRICS_VARIABLE, Settings, failure_in, state_folder
 from pipeline.web.address import listen_at
 
+LEAST_CONNECTIONS = 1024
 GRACE_S = 30  # for what is in flight when the server is told to end
 
 
@@ -43,7 +44,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
             workers=settings.workers,
             factory=True,
             websockets=False,
-            backpressure=2 * settings.limits.max_in_flight,  # what is beyond the limit is told so, not kept waiting
+            # Connections: what is beyond the limit of requests is told so, and is not to wait for idle ones to end.
+            backpressure=max(2 * settings.limits.max_in_flight, LEAST_CONNECTIONS),
             respawn_failed_workers=True,
             workers_kill_timeout=GRACE_S,
             log_enabled=settings.log_level is not None,

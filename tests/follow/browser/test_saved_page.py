@@ -69,6 +69,7 @@ def test_the_numbers_on_the_page_are_those_of_the_row(page: Page) -> None:
 
 def test_it_plays_by_itself_to_the_end_of_the_last_episode(browser: Page, tmp_path: Path) -> None:
     browser.open(saved(tmp_path / "one.html", walk(1)))
+    browser.wait("at.id !== null")  # its data are unpacked when it is loaded
     assert text(browser, "badge") == "▶ replay"
     browser.wait("at.frame === 3 && !at.playing")
     browser.press(" ")
