@@ -36,7 +36,7 @@ def run(quick: bool) -> Report:
     require_wrk()
     if not _PEER_PYTHON.exists():
         raise UserError("the peers are not installed", where=str(_PEER_PYTHON), remedy="make bench installs them")
-    seconds, rounds = (2, 1) if quick else (10, 5)
+    seconds, rounds = (2, 1) if quick else (5, 5)
     with tempfile.TemporaryDirectory() as text, ExitStack() as stack:
         folder = Path(text)
         model, script = make_model(folder), make_script(folder)

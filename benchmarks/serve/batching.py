@@ -24,7 +24,7 @@ _CALL_S, _GAIN = 1e-3, 5.0
 def run(quick: bool) -> Report:
     """Two servers that differ in how many records may go through the model at once."""
     require_wrk()
-    seconds, rounds = (2, 1) if quick else (10, 5)
+    seconds, rounds = (2, 1) if quick else (5, 5)
     granian = [sys.executable, "-m", "granian", "--interface", "rsgi", "--factory", f"{__name__}:rsgi", "--port"]
     with tempfile.TemporaryDirectory() as text, ExitStack() as stack:
         folder = Path(text)

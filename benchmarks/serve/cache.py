@@ -19,7 +19,7 @@ def run(quick: bool) -> Report:
     require_wrk()
     if not shutil.which("redis-server"):
         raise UserError("redis-server is not installed", remedy="apt-get install redis-server")
-    seconds, rounds = (2, 1) if quick else (10, 5)
+    seconds, rounds = (2, 1) if quick else (5, 5)
     redis_words = [
         "redis-server",
         "--port",
