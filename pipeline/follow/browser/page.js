@@ -569,6 +569,7 @@ function connect() {
 }
 
 function drawNews(type) {
+  if (at.playing && at.id !== null) advance(0);  // who waits at an end sees a new episode now, not a frame later
   draw();
   if (["curves", "index", "play", "restart"].includes(type)) drawBesideSoon();
 }
