@@ -77,6 +77,7 @@ demo: $(INSTALLED)
 	@$(MAKE) --no-print-directory -j2 RECIPE=demo SERVED=$(filter localization,$(TASK)) evaluate visualize
 	@echo 'report:  $(RUNS)/$(TASK)/demo/visualize/report.html'
 	@echo 'metrics: $(RUNS)/$(TASK)/demo/evaluate/metrics.jsonl'
+	$(if $(filter diffusion,$(TASK)),@echo 'explore: make explore opens what the layers of a pretrained generator know as a map in the browser')
 
 # After a stage its output is touched: "up to date" leaves an old file, which make would take for a reason to run again.
 examples: $(EXAMPLES)
