@@ -61,9 +61,9 @@ class Page:
         return done["result"].get("value")
 
     def wait(self, expression: str) -> None:
-        """Until an expression holds; one that never does fails after some minutes."""
+        """Until an expression holds, which may name what is not there yet; one that never does fails after minutes."""
         end = time.monotonic() + PATIENCE_S
-        while not self.run(expression):
+        while not self.run(f"(() => {{ try {{ return {expression}; }} catch {{ return false; }} }})()"):
             assert time.monotonic() < end, f"never true: {expression}"
             time.sleep(0.05)
 
