@@ -130,7 +130,7 @@ def _server(url: str, besides: object, engine: Engine, num_workers: int) -> Sour
     from pipeline.infer.remote import server_source  # here: few runs need an HTTP client
 
     if besides or num_workers > 1 or engine != "local":
-        remedy = "leave --model, --backend, --replay, --image-root, --engine and --num-workers out"
+        remedy = "leave --model, --ensemble, --backend, --replay, --image-root, --engine and --num-workers out"
         raise UserError("a server answers by itself, one request after another", where="--server", remedy=remedy)
     return server_source(url)
 
