@@ -45,6 +45,7 @@ _WAIT_AT_THE_END = """(() => {
     }));
   };
   acts.newest();
+  Object.assign(at, { frame: numFrames() - 1, held: HOLD_S });
 })()"""
 
 

@@ -13,6 +13,7 @@ from pipeline.web.guard import has_token
 
 MAX_CLIENTS = 200
 START_WITHIN_S = 10.0
+REST_AFTER_S = 0.1  # after the first frame of an episode: pages draw that before lists and curves come
 _REFUSED, _FULL, _NOT_UNDERSTOOD = 1008, 1013, 1007  # RFC 6455, 7.4.1
 
 
@@ -43,6 +44,7 @@ class Connection:
     def __init__(self, live: Live, websocket: WebSocket, hello: dict[str, Any], token: str | None) -> None:
         self._live, self._websocket, self._hello, self._token = live, websocket, hello, token
         self._client = Client()
+        self._rest_from_s = 0.0  # by the clock of the event loop
 
     async def run(self) -> None:
         """The whole of it."""
@@ -104,7 +106,7 @@ class Connection:
         while True:
             self._client.woken.clear()
             messages: list[str | bytes] = [self._urgent()]
-            if not messages[0] and not self._client.waits_for_head:
+            if not messages[0] and not self._client.waits_for_head and await self._is_at_rest():
                 messages += [self._state(), self._rows(), self._curves()]
             for message in (one for one in messages if one):
                 if isinstance(message, bytes):
@@ -113,6 +115,15 @@ class Connection:
                     await self._say(message)
             if not any(messages):
                 await self._client.woken.wait()
+
+    async def _is_at_rest(self) -> bool:
+        """Wait until the last first frame has been drawn; False when something else has come meanwhile."""
+        try:
+            async with asyncio.timeout_at(self._rest_from_s):
+                await self._client.woken.wait()
+        except TimeoutError:
+            return True
+        return False
 
     def _urgent(self) -> str | bytes:
         """The next message of notes and episodes, empty where there is none."""
@@ -135,6 +146,8 @@ class Connection:
             return ""
         part = one.reel.parts[one.num_sent]
         one.num_sent += 1
+        if not one.whole:
+            self._rest_from_s = asyncio.get_running_loop().time() + REST_AFTER_S
         return part if isinstance(part, bytes) else f'{one.facts[:-1]},"head":{part}}}'
 
     def _problem(self) -> str:

@@ -21,6 +21,18 @@ const toneOf = (tone) => (TONES.has(tone) ? tone : "plain");
 const spokenLine = (line) => (line ?? []).map(spoken);
 const bothEnds = (classes, left, right) => make("div", `ends ${classes}`, make("span", "", ...left), make("span", "", ...right));
 
+// How wide elements are, as they were last laid out: whoever asks an element has the whole page laid out at once.
+let rooms = new WeakMap();
+const onRoom = new ResizeObserver((all) => { for (const { target } of all) rooms.set(target, target.clientWidth); });
+
+function roomOf(place) {
+  if (!rooms.has(place)) {
+    rooms.set(place, place.clientWidth);
+    onRoom.observe(place);
+  }
+  return rooms.get(place);
+}
+
 // Readings, choices, tables, prose, events.
 
 function drawSection(section) {
@@ -182,7 +194,7 @@ function drawSheet(sheet, picture, height) {
 }
 
 function drawCanvas(canvas, picture, height, around) {
-  const isGrid = picture.type === "grid", room = canvas.parentElement.clientWidth;
+  const isGrid = picture.type === "grid", room = roomOf(canvas.parentElement);
   const [wide, high] = isGrid ? [picture.columns, picture.rows] : [picture.width || 1, picture.height || 1];
   const scale = Math.min(room / wide, height / high);
   canvas.setAttribute("role", "img");
@@ -209,11 +221,11 @@ function penOf(canvas, width, height) {
   return pen;
 }
 
-let inks = null;  // colours of the theme, by name
+const inks = new Map();  // colours of the theme, by name: asking for one has all styles found anew
 
 function ink(name) {
-  inks ??= getComputedStyle(document.documentElement);
-  return inks.getPropertyValue(`--${name}`).trim();
+  if (!inks.has(name)) inks.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  return inks.get(name);
 }
 
 const font = (size, strong) => `${strong ? "600 " : ""}${size}px system-ui, sans-serif`;
@@ -358,7 +370,7 @@ function drawTrend(place, trend) {
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `${clipped(title, 80)}: ${words}`);
   place.append(bothEnds("heading", [make("h3", "", `${clipped(title, 80)}, last ${values.length}`)], [words]), canvas);
-  const width = place.clientWidth, height = 44, pen = penOf(canvas, width, height);
+  const width = roomOf(place), height = 44, pen = penOf(canvas, width, height);
   const step = Math.min(width / values.length, 24);
   values.forEach((value, number) => {
     const tall = Math.max(Math.min(value / (high || 1), 1) * height, 1);
@@ -378,7 +390,7 @@ function drawCurve(place, name, curve, step) {
   canvas.setAttribute("aria-label", `${name}: ${words}`);
   place.replaceChildren(bothEnds("heading", [make("h3", "", clipped(name, 60).replaceAll("_", " "))], [short(last[1])]), canvas,
     bothEnds("scale", [`${short(low)} to ${short(high)}`], [`step ${short(last[0])}`]));
-  const width = place.clientWidth, height = 90, pen = penOf(canvas, width, height);
+  const width = roomOf(place), height = 90, pen = penOf(canvas, width, height);
   const end = Math.max(...all.map(([at]) => at)), start = Math.min(...all.map(([at]) => at));
   const x = (at) => 4 + (width - 8) * (end > start ? (at - start) / (end - start) : 0.5);
   const y = (value) => height - 5 - (height - 10) * (high > low ? (value - low) / (high - low) : 0.5);

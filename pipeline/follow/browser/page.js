@@ -460,7 +460,8 @@ function tellInWords(play, scene) {
 }
 
 function drawAllAgain() {
-  inks = null;
+  inks.clear();
+  rooms = new WeakMap();
   Object.assign(drawn, { scene: null, play: null });
   draw();
 }
