@@ -1,17 +1,18 @@
 """Behind the page: the first map beside umap-learn's, generation beside diffusers, and the memory of recording."""
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.harness import Claim, Report, Samples, at_least, at_most, quotients
-from benchmarks.harness.turns import Worker
+from benchmarks.harness.turns import ONE_THREAD, Worker
 from benchmarks.training import ROOT
 from pipeline.errors import UserError
 from pipeline.files import write_all
@@ -48,9 +49,9 @@ def run(quick: bool) -> Report:
         title="behind the page: the first map, generation, recording",
         method=(
             "Maps of what a layer of the pretrained generator says of the training digits, each in a process of its "
-            "own, loading and compiling included. Generation by an untrained UNet2DModel of diffusers, on one thread "
-            "and in turns: DDIMPipeline makes all images at once, Baton eight at a time, so that an image does not "
-            "depend on how many are made. Memory is the most that `baton infer` takes to record activations."
+            "own: its processor time on one thread, loading and compiling included. Generation by an untrained "
+            "UNet2DModel of diffusers, in turns: DDIMPipeline makes all images at once, Baton eight at a time, so that "
+            "an image does not depend on how many are made. Memory is the most that `baton infer` takes to record."
         ),
         samples=samples,
         claims=claims,
@@ -67,7 +68,8 @@ def _need(package: str, module: str) -> str:
 
 
 def _first_map(folder: Path, quick: bool) -> tuple[list[Samples], list[Claim]]:
-    """In processes that have loaded nothing: seconds until the map is there, and how well it keeps neighbourhoods."""
+    """In processes that have loaded nothing: seconds of a processor until the map is there, and how well it keeps
+    neighbourhoods."""
     peer, points = _need("umap-learn", "umap"), _activations()[: 300 if quick else None]
     np.save(folder / "points.npy", points)
     took: dict[str, list[float]] = {}
@@ -75,10 +77,8 @@ def _first_map(folder: Path, quick: bool) -> tuple[list[Samples], list[Claim]]:
     for _ in range(1 if quick else 3):
         for name, python, module in (("Baton", sys.executable, "map_ours"), ("umap-learn", peer, "map_peer")):
             place = folder / f"{name}.npy"
-            command = [python, "-m", f"benchmarks.peers.{module}", str(folder / "points.npy"), str(place)]
-            start = time.perf_counter()
-            subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
-            took.setdefault(name, []).append(time.perf_counter() - start)
+            used = _used([python, "-m", f"benchmarks.peers.{module}", str(folder / "points.npy"), str(place)])
+            took.setdefault(name, []).append(used.ru_utime + used.ru_stime)
             flat, plane = points[:, 0].astype(np.float64), np.load(place).astype(np.float64)
             kept.setdefault(name, []).append(float(trustworthiness(flat, plane, _NUM_NEIGHBOURS).mean()))
     title = _MAP.format(len(points))
@@ -130,8 +130,14 @@ def _peak_mb(folder: Path, count: int) -> float:
     words: Sequence[str | Path] = ("--model", "digits", "--input", folder / "examples.jsonl", "--out", folder / "out")
     setting = "infer.activations.layers=[middle, up_1]"
     command = [sys.executable, "-m", "stages", "infer", "diffusion", *map(str, words), "--set", setting, "--force"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return _used(command).ru_maxrss / 1024
+
+
+def _used(command: Sequence[str]) -> resource.struct_rusage:
+    """What a process used until it ended, on one thread. Raises UserError when it failed."""
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | ONE_THREAD, **quiet)
     _, status, used = os.wait4(process.pid, 0)
     if status:
-        raise UserError("recording failed", remedy=" ".join(command))
-    return used.ru_maxrss / 1024
+        raise UserError("a process of this benchmark failed", remedy=" ".join(command))
+    return used

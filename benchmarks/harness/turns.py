@@ -16,6 +16,9 @@ from typing import Any
 
 from pipeline.errors import UserError
 
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+"""The environment of a process that is to be compared."""
+
 
 class Turns:
     """The worker's side: `pause` at the end of a turn."""
@@ -40,7 +43,6 @@ class Worker:
 
     def __init__(self, command: Sequence[str], folder: Path) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -48,7 +50,7 @@ class Worker:
             stderr=self._errors,
             text=True,
             cwd=folder,
-            env=os.environ | threads | {"PYTHONPATH": str(folder)},
+            env=os.environ | ONE_THREAD | {"PYTHONPATH": str(folder)},
         )
         self.hello = self._read()
 
