@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from pipeline.tasks.detection.read_text import patterns
 from pipeline.tasks.detection.read_text.patterns import Words
 
 
-class Geometry(NamedTuple):
+class Geometry(Struct, frozen=True):
     """The value of a geometry's key, consumed up to ``end``: numbers, or the code of why there are none.
 
     ``is_missing``: it is no value; null, or the text ends in the middle of it. ``boxes``: the numbers of each of
@@ -20,6 +21,21 @@ class Geometry(NamedTuple):
     end: int
     is_missing: bool = False
     boxes: Sequence[list[float]] = ()
+
+
+def read_geometry(text: str, pos: int, repairs: set[str], words: Words) -> Geometry:
+    """The value of a geometry's key, at ``pos``. Of a plain list the reader makes the same, token by token."""
+    plain = patterns.PLAIN_LIST.match(text, pos)
+    if plain is None:
+        return GeometryReader(text, pos, repairs, words).read()
+    bracket, numbers, others, coords, comma = plain.groups()
+    if bracket == "(":
+        repairs.add("python_literal")
+    if comma:
+        repairs.add("trailing_comma")
+    if not numbers:
+        repairs.add("coord_tokens" if coords else "number_format")
+    return Geometry(integers(coords) if coords else floats(numbers or others), None, plain.end())
 
 
 class GeometryReader:
@@ -69,7 +85,7 @@ class GeometryReader:
             self.repairs.add("coord_tokens")
         elif not patterns.JSON_NUMBERS.fullmatch(token[0]):
             self.repairs.add("number_format")
-        values = list(map(float, patterns.INTEGER.findall(token[0]))) if is_coords else floats(token[0])
+        values = integers(token[0]) if is_coords else floats(token[0])
         self.numbers += values
         if self.depth > 1:
             self.sublists[-1] += values
@@ -164,6 +180,11 @@ class GeometryReader:
         return Geometry(self.numbers, self.code, self.end, self.is_null)
 
 
+def integers(tokens: str) -> list[float]:
+    """The numbers of coordinates that are tokens."""
+    return list(map(float, patterns.INTEGER.findall(tokens)))
+
+
 def floats(text: str) -> list[float]:
     """The numbers that stand in ``text`` with commas between them. (`float` does not strip every space of Unicode.)"""
-    return [float(number.strip()) for number in text.split(",")]
+    return list(map(float, map(str.strip, text.split(","))))

@@ -1,7 +1,8 @@
 """An object while it is read, and what becomes of it: an object, or the code of why it is none."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from pipeline.tasks.detection.read_text.coordinates import Geometry
 from pipeline.tasks.detection.read_text.patterns import BOX, DESC, LINES, POINTS
@@ -11,8 +12,7 @@ from pipeline.tasks.detection.rows import PredictedObject
 Span = tuple[int, int]
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(Struct, eq=False):
     """An object whose brace is open, and what was read of it so far."""
 
     start: int
@@ -20,9 +20,9 @@ class Frame:
     is_in_list: bool
     key: str = ""  # its last key
     key_quote: str = ""  # the quote around that
-    keys: dict[str, int] = field(default_factory=dict)  # the known ones, and how often each was written
+    keys: dict[str, int] = {}  # the known ones, and how often each was written
     desc: str | None = None
-    geometries: list[tuple[str, Geometry]] = field(default_factory=list)
+    geometries: list[tuple[str, Geometry]] = []
     code: str | None = None
     has_child: bool = False  # an object was found inside it
     has_empty_list: bool = False  # an empty list of objects was

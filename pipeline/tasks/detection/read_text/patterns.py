@@ -11,6 +11,7 @@ from typing import NamedTuple
 DESC, BOX, POLYGON = "desc", "bbox_2d", "poly"  # what a key is for, and what it is called by default
 LINES = ("line", "line_2d", "polyline")
 POINTS = ("point_2d", "point")
+NO_AREAS = (*LINES, *POINTS)
 ARGUMENTS = "arguments"  # of a tool call: their value is JSON, often written into a JSON string
 FENCE = "```"
 
@@ -50,7 +51,7 @@ KEY = re.compile(rf"({_QUOTE})?+\s*+({_NAME})\s*+({_QUOTE})?+\s*+([:=])?+")
 KEY_BEHIND_BRACKET = re.compile(rf"\]\s*+,\s*+(?:{_QUOTE})?+({_NAME})(?:{_QUOTE})?+\s*+:")
 LOOKS_LIKE_VALUE = re.compile(rf"{_QUOTE}|[\[(0-9\-<]")
 LOOKS_LIKE_JSON = re.compile(rf"[\[{{]\s*+(?:\Z|{_QUOTE}|[\[{{]|-?+[0-9]|{_NAME}\s*+(?:[:=]|\Z))")
-NEXT = re.compile(r"\s*+(.?)", re.DOTALL)
+SPACE = re.compile(r"\s*+")
 BRACKET = re.compile(r"[\[{]")
 FENCES = re.compile(rf"{FENCE}(?:json[5l]?|JSON|python|py|javascript|js|text)?")
 LINE_COMMENT = re.compile(_LINE_COMMENT)
@@ -66,28 +67,32 @@ _CLEAN = rf'\{{\s*+"(?:{DESC}|{BOX}|{POLYGON})"(?:{_BETWEEN}{_STRING}){{2}}{_BET
 CLEAN_OBJECT = re.compile(_CLEAN, re.DOTALL)
 CLEAN_OBJECTS = re.compile(rf"{_CLEAN}(?:\s*+,\s*+{_CLEAN})*+", re.DOTALL)
 
-# A key, with any quotes or none, and its value, behind which the object ends or goes on with a key. Groups: quote,
-# name, quote; the value; its numbers and the comma behind them; or the scalar it is; the brace.
+# An object of two keys, with any quotes or none: a text, and what may be a list of numbers, of which `coordinates` says
+# whether it is one. Groups: quote, name, quote; the list or the text; the same again; the comma before the brace.
 _TEXTS = "|".join(
-    rf"[{opener}](?:[^{closers}\\\x00-\x1f]|\\.)*+[{closers}]"
+    rf"[{opener}][^{closers}\\\x00-\x1f]*+(?:\\.[^{closers}\\\x00-\x1f]*+)*+[{closers}]"
     for opener, closers in (('"', '"'), ("'", "'"), (DOUBLE.replace('"', ""), DOUBLE))
 )
-USUAL_FIELD = re.compile(
-    rf"\s*+([{QUOTES}]?+)({_NAME})([{QUOTES}]?+)\s*+:\s*+"
-    rf"(\[\s*+({_JSON_NUMBERS})\s*+(,?+)\s*+\]|({_JSON_NUMBER}|true|false|null)|{_TEXTS})"
-    rf"\s*+(?:(\}})|,\s*+(?={_ANY_KEY}))",
-    re.DOTALL,
-)
+_IN_LIST = r"[^\[\](){}:]*+"
+_ROUGH_LIST = rf"[{QUOTES}]?+[\[(]{_IN_LIST}(?:[\[(]{_IN_LIST}[\])]{_IN_LIST})*+[\])][{QUOTES}]?+"
+_PAIR = rf"([{QUOTES}]?+)({_NAME})([{QUOTES}]?+)\s*+:\s*+(?:({_ROUGH_LIST})|({_TEXTS}))\s*+"
+USUAL_OBJECT = re.compile(rf"\{{\s*+{_PAIR},\s*+{_PAIR}(,?+)\s*+\}}", re.DOTALL)
 
 # Coordinates
 
 _NUMBER = r"[+-]?+(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+(?![\w.])"
+_NUMBERS = rf"{_NUMBER}(?:\s*+,\s*+{_NUMBER})*+"
+_COORD_TOKENS = rf"{_COORD_TOKEN}(?:\s*+,?+\s*+{_COORD_TOKEN})*+"
+# Groups: the bracket; numbers of JSON, or others, or coordinates; a comma behind them.
+PLAIN_LIST = re.compile(
+    rf"([\[(])\s*+(?:({_JSON_NUMBERS})(?=\s*+[,\])])|({_NUMBERS})|({_COORD_TOKENS}))\s*+(,?+)\s*+[\])]"
+)
 # The first alternative that matches is the token. A comment of several lines is short and holds no bracket.
 TOKEN = re.compile(
     rf"""(?P<space>\s++)
     |(?P<comma>,)
-    |(?P<coords>{_COORD_TOKEN}(?:\s*+,?+\s*+{_COORD_TOKEN})*+)
-    |(?P<numbers>{_NUMBER}(?:\s*+,\s*+{_NUMBER})*+)
+    |(?P<coords>{_COORD_TOKENS})
+    |(?P<numbers>{_NUMBERS})
     |(?P<open>[\[(])
     |(?P<close>[\])])
     |(?P<brace>[{{}}])
@@ -214,11 +219,10 @@ ESCAPE = re.compile(
 # Full-width forms of what has a meaning outside of texts. One character stands for one, so that offsets stay.
 _FULL_WIDTH = "，、：＝［］｛｝（）【】０１２３４５６７８９．－＋"
 _PLAIN = str.maketrans(_FULL_WIDTH, ",,:=[]{}()[]0123456789.-+")
-_HAS_FULL_WIDTH = re.compile(f"[{_FULL_WIDTH}]")
 _ODD_SPACES = "".join(char for char in map(chr, range(0x3001)) if char.isspace() and char not in " \t\n\r")
 ODD = re.compile(f"[{_FULL_WIDTH}{_ODD_SPACES}]")  # a fault where it stands outside of texts
 
 
 def plain_width(text: str) -> str:
     """``text`` with full-width punctuation and digits made plain; of the same length."""
-    return text.translate(_PLAIN) if not text.isascii() and _HAS_FULL_WIDTH.search(text) else text
+    return text.translate(_PLAIN)

@@ -1,13 +1,11 @@
 """Reads objects out of an answer that is not the JSON it should be: one pass, no recursion, no second guess."""
 
-import re
-
 from pipeline.tasks.detection.read_text import patterns, strings
 from pipeline.tasks.detection.read_text.clean import read_clean
-from pipeline.tasks.detection.read_text.coordinates import Geometry, GeometryReader, floats
+from pipeline.tasks.detection.read_text.coordinates import Geometry, read_geometry
 from pipeline.tasks.detection.read_text.formats import DEFAULT
-from pipeline.tasks.detection.read_text.objects import Frame
-from pipeline.tasks.detection.read_text.patterns import ARGUMENTS, BOX, DESC, FENCE, LINES, POINTS, POLYGON
+from pipeline.tasks.detection.read_text.objects import Frame, object_or_code
+from pipeline.tasks.detection.read_text.patterns import ARGUMENTS, BOX, DESC, FENCE, NO_AREAS, POLYGON
 from pipeline.tasks.detection.read_text.structure import COMMA, OPENED, VALUE, Structure
 
 
@@ -31,7 +29,7 @@ class Scanner(Structure):
                 self._between()
             elif not isinstance(top, Frame):
                 self._in_list()
-            elif not self._usual(top):
+            else:
                 self._in_object(top)
         self._finish()
 
@@ -67,7 +65,7 @@ class Scanner(Structure):
         """A list or an object begins at the current offset."""
         if bracket == "[":
             self._open_list()
-        elif self._clean_objects():
+        elif self._clean_objects() or self._usual_object():
             return
         else:
             self._open_object()
@@ -92,15 +90,49 @@ class Scanner(Structure):
         self._last = VALUE
         return True
 
+    def _usual_object(self) -> bool:
+        """Take in an object that one pattern matches whole: a label and a list of numbers, whatever its quotes. False,
+        and nothing done, where none does. This is for speed: the same comes of it key by key."""
+        found = patterns.USUAL_OBJECT.match(self.text, self.pos)
+        if found is None:
+            return False
+        *groups, comma = found.groups()
+        fields, at, text_at = (groups, 4, 10) if groups[3] else (groups[5:] + groups[:5], 9, 5)
+        quote1, name, quote2, numbers, _, quote3, label, quote4, _, text = fields
+        kind = self.words.kinds.get(name)
+        if not (numbers and text) or kind not in (BOX, POLYGON) or self.words.kinds.get(label) != DESC:
+            return False
+        start, stop = found.start(text_at) + 1, found.end(text_at) - 1
+        desc, repairs = self.original[start:stop], set[str]()
+        # What looks like a key in a text may be one: where keys have no quotes, or no key is behind the comma.
+        if ((":" in desc or "=" in desc) and not (quote3 or quote4)) or (comma and ("," in desc or "}" in desc)):
+            return False
+        geometry = read_geometry(self.text, found.start(at), repairs, self.words)
+        if geometry.end != found.end(at) or geometry.code or geometry.is_missing or geometry.boxes:
+            return False
+        if comma:
+            repairs.add("trailing_comma")
+        if not quote1 == quote2 == quote3 == quote4 == text[0] == '"':
+            repairs.add("quotes")
+        if "\\" in desc:
+            desc = strings.unescape(desc, repairs)
+        self.repairs |= repairs
+        self._texts.append((start, stop))
+        span = found.span()
+        self.pos = span[1]
+        self._take_in([object_or_code(kind, geometry.numbers, desc, span, self.scale, self.repairs)], span)
+        self._last = VALUE
+        return True
+
     # In a list
 
     def _in_list(self) -> None:
         char = self._next()
+        while char == ",":
+            char = self._comma()
         if char == "{" or char == "[":
             self._need_comma()
             self._open(char)
-        elif char == ",":
-            self._comma()
         elif char == "]":
             self._trailing_comma()
             self._close_list()
@@ -159,12 +191,12 @@ class Scanner(Structure):
 
     def _in_object(self, frame: Frame) -> None:
         char = self._next()
+        while char == ",":
+            char = self._comma()
         if char == "}":
             self._trailing_comma()
             self.pos = frame.stop = self.pos + 1
             self._close_object()
-        elif char == ",":
-            self._comma()
         elif char == "{" or char == "[":
             self._unnamed(frame, char)
         elif char == "]" or char == ")":
@@ -207,57 +239,6 @@ class Scanner(Structure):
             return behind is not None
         kind = self.words.kinds.get(behind[1])
         return kind is not None and kind not in frame.keys
-
-    def _usual(self, frame: Frame) -> bool:
-        """Take in a key with its value that one pattern matches whole. False, and nothing done, where none does. This
-        is for speed: the same comes of it piece by piece."""
-        field = patterns.USUAL_FIELD.match(self.text, self.pos)
-        if field is None:
-            return False
-        opening, name, closing, value, numbers, comma, scalar, brace = field.groups()
-        kind = self.words.kinds.get(name)
-        if numbers and kind != DESC:
-            if comma:
-                self.repairs.add("trailing_comma")
-            if kind is not None:
-                frame.geometries.append((kind, Geometry(floats(numbers), None, field.end())))
-            else:
-                frame.has_numbers = True
-        elif scalar and kind is None:
-            pass
-        elif numbers or scalar or kind in (BOX, POLYGON) or not self._usual_text(frame, field, name):
-            return False
-        elif value[0] != '"':
-            self.repairs.add("quotes")
-        if opening != '"' or closing != '"':
-            self.repairs.add("quotes")
-        self._need_comma()
-        if kind is not None:
-            frame.keys[kind] = frame.keys.get(kind, 0) + 1
-        frame.key, frame.key_quote = name, opening or closing
-        self.pos = field.end()
-        if brace:
-            frame.stop = self.pos
-            self._close_object()
-        else:
-            frame.stop = field.end(4)
-            self._last = COMMA
-        return True
-
-    def _usual_text(self, frame: Frame, field: re.Match[str], name: str) -> bool:
-        if name == ARGUMENTS:
-            return False
-        start, stop = field.start(4) + 1, field.end(4) - 1
-        content = self.original[start:stop]
-        # What looks like a key in a text may be one, where keys have no quotes.
-        if not (field[1] or field[3]) and (":" in content or "=" in content):
-            return False
-        self._texts.append((start, stop))
-        if "\\" in content:
-            content = strings.unescape(content, self.repairs)
-        if self.words.kinds.get(name) == DESC:
-            frame.desc = content
-        return True
 
     def _key(self, frame: Frame) -> None:
         """A key with its value, or words."""
@@ -303,7 +284,7 @@ class Scanner(Structure):
         char = self._next()
         self._last = VALUE
         kind = self.words.kinds.get(frame.key)
-        if kind in (BOX, POLYGON) or (kind in (*LINES, *POINTS) and char in ("[", "(", "<")):
+        if kind in (BOX, POLYGON) or (kind in NO_AREAS and char in ("[", "(", "<")):
             geometry = self._geometry(frame, self.repairs)
             if not geometry.is_missing:
                 frame.geometries.append((kind, geometry))
@@ -331,7 +312,7 @@ class Scanner(Structure):
         return True
 
     def _geometry(self, frame: Frame, repairs: set[str]) -> Geometry:
-        geometry = GeometryReader(self.text, self.pos, repairs, self.words).read()
+        geometry = read_geometry(self.text, self.pos, repairs, self.words)
         self.pos = frame.stop = geometry.end
         return geometry
 
@@ -375,21 +356,26 @@ class Scanner(Structure):
 
     def _next(self) -> str:
         """The next character that is no space, where the current offset is then; "" for none."""
-        found = patterns.NEXT.match(self.text, self.pos)
-        assert found is not None
-        self.pos = found.start(1)
-        return found[1]
+        char = self.text[self.pos : self.pos + 1]
+        if char.isspace():
+            space = patterns.SPACE.match(self.text, self.pos)
+            assert space is not None
+            self.pos = space.end()
+            char = self.text[self.pos : self.pos + 1]
+        return char
 
     def _need_comma(self) -> None:
         if self._last == VALUE:
             self.repairs.add("missing_comma")
 
-    def _comma(self) -> None:
+    def _comma(self) -> str:
+        """Go behind a comma. Returns what `_next` does there."""
         if self._last == VALUE:
             self._last = COMMA
         else:
             self.repairs.add("extra_comma")
         self.pos += 1
+        return self._next()
 
     def _scalar(self) -> bool:
         """Skip a number or a literal, behind which a value can end. False, and nothing done, where there is none."""

@@ -1,11 +1,14 @@
 """What is open at a place of an answer, and what was found up to there."""
 
+from operator import attrgetter
+
 from pipeline.tasks.detection.read_text.objects import Frame
 from pipeline.tasks.detection.read_text.patterns import LOOKS_LIKE_JSON, ODD, plain_width, words
 from pipeline.tasks.detection.read_text.scale import Scale
 from pipeline.tasks.detection.rows import DroppedObject, PredictedObject
 
 OPENED, VALUE, COMMA = range(3)  # what came last in the innermost bracket
+_SPAN = attrgetter("span")
 
 
 class Structure:
@@ -17,7 +20,8 @@ class Structure:
     """
 
     def __init__(self, text: str, scale: Scale, start: int = 0) -> None:
-        self.original, self.text = text, plain_width(text)
+        self._has_odd = ODD.search(text) is not None
+        self.original, self.text = text, plain_width(text) if self._has_odd else text
         written = scale.written
         self.scale, self.words = scale, words(written.desc_key, written.box_key, written.poly_key, written.has_points)
         self.pos = start
@@ -61,12 +65,7 @@ class Structure:
         if frame.has_child and any(isinstance(one, PredictedObject) for one in found):
             self.repairs.add("nested_objects")
         if found and (frame.keys or is_answer):
-            for one in found:
-                if isinstance(one, str):
-                    self.dropped.append(DroppedObject(code=one, span=(frame.start, frame.stop)))
-                else:
-                    self.preds.append(one)
-                self._note_place(frame.stop)
+            self._take_in(found, (frame.start, frame.stop))
         elif isinstance(around, int) and not frame.has_child:
             code = found[0] if found and isinstance(found[0], str) else "no_geometry"
             self._others.append((code, frame.start, frame.stop, around))
@@ -75,12 +74,21 @@ class Structure:
             self._frames[-1].has_child |= frame.has_child
         self._last = VALUE
 
+    def _take_in(self, found: list[PredictedObject | str], span: tuple[int, int]) -> None:
+        """Objects that stand at ``span``, and codes of those that are none."""
+        for one in found:
+            if isinstance(one, str):
+                self.dropped.append(DroppedObject(code=one, span=span))
+            else:
+                self.preds.append(one)
+        self._note_place(span[1])
+
     def _note_place(self, stop: int) -> None:
         """Note what is around an object that ends at ``stop``."""
-        if self._stack:
-            self._note_containers()
-        else:
+        if not self._stack:
             self.repairs.add("no_list")
+        elif self._stack[-1] not in self._lists:  # of one that is, all was noted
+            self._note_containers()
         if self._frames:
             self._frames[-1].stop = stop
             self._frames[-1].has_child = True
@@ -147,15 +155,17 @@ class Structure:
         elif self._stack:
             self.repairs.add("closing_bracket")
             self._trailing_comma()
-        others = [other for other in self._others if other[3] in self._lists]
-        self.dropped += [DroppedObject(code=code, span=(start, stop)) for code, start, stop, _ in others]
-        self.dropped.sort(key=lambda dropped: dropped.span)
-        self.preds.sort(key=lambda pred: pred.span or (0, 0))  # an object closes behind those that are inside it
+        for code, start, stop, around in self._others:
+            if around in self._lists:
+                self.dropped.append(DroppedObject(code=code, span=(start, stop)))
+        self.dropped.sort(key=_SPAN)
+        self.preds.sort(key=_SPAN)  # an object closes behind those that are inside it
         if self._is_empty_wrapped and not self.preds and not self.dropped:
             self.repairs.add("wrapper")
         if self._num_roots > 1 and not self.repairs & {"no_list", "several_containers"}:
             self.repairs.add("prose")
-        self._report_odd_characters()
+        if self._has_odd:
+            self._report_odd_characters()
 
     def _ends_in_object(self) -> bool:
         if any(frame.keys for frame in self._frames):
