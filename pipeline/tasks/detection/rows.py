@@ -70,7 +70,7 @@ class TrueObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     yolo: YoloFields | None = None
 
 
-class PredictedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class PredictedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One object that the model wrote: ``desc`` and exactly one of ``bbox_2d`` and ``poly``.
 
     ``span`` is where it stands in ``raw_output``: [start, stop) in characters; null for rows that were converted from

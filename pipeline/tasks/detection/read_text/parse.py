@@ -41,7 +41,7 @@ _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _OBJECT = re.compile(rf'\{{\s*+(?:{_STRING}\s*+:\s*+(?:{_STRING}|[^"{{}}]*+)\s*+,?+\s*+)++\}}', re.DOTALL)
 
 
-class Parsed(Struct, frozen=True, kw_only=True):
+class Parsed(Struct, frozen=True, kw_only=True, gc=False):
     """What a text holds; the fields are those of `DetectionPrediction`.
 
     ``raw_output`` is the text as a row can keep it, and what spans refer to: the text itself, unless it holds halves
