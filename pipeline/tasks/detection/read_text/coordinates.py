@@ -187,4 +187,5 @@ def integers(tokens: str) -> list[float]:
 
 def floats(text: str) -> list[float]:
     """The numbers that stand in ``text`` with commas between them. (`float` does not strip every space of Unicode.)"""
-    return list(map(float, map(str.strip, text.split(","))))
+    numbers = text.split(",")
+    return list(map(float, numbers if text.isprintable() else map(str.strip, numbers)))

@@ -103,7 +103,8 @@ class Scanner(Structure):
         if not (numbers and text) or kind not in (BOX, POLYGON) or self.words.kinds.get(label) != DESC:
             return False
         start, stop = found.start(text_at) + 1, found.end(text_at) - 1
-        desc, repairs = self.original[start:stop], set[str]()
+        repairs: set[str] = set()
+        desc = self.original[start:stop]
         # What looks like a key in a text may be one: where keys have no quotes, or no key is behind the comma.
         if ((":" in desc or "=" in desc) and not (quote3 or quote4)) or (comma and ("," in desc or "}" in desc)):
             return False
@@ -288,7 +289,7 @@ class Scanner(Structure):
             geometry = self._geometry(frame, self.repairs)
             if not geometry.is_missing:
                 frame.geometries.append((kind, geometry))
-        elif kind != DESC and patterns.LIST_OF_NUMBERS.match(self.text, self.pos):
+        elif char == "[" and kind != DESC and patterns.LIST_OF_NUMBERS.match(self.text, self.pos):
             self._other_numbers(frame)
         elif char == "[" or char == "{":
             self._open(char)
@@ -328,11 +329,11 @@ class Scanner(Structure):
     def _text(self, frame: Frame, *, is_label: bool = False) -> str | None:
         """Take in a text, a number or a literal; what a text says, and None for the others. A number that is to be a
         label is one without its quotes."""
-        pos = self.pos
-        if self.text[pos : pos + 1] in (",", "}", "]", ""):
+        pos, char = self.pos, self.text[self.pos : self.pos + 1]
+        if char in (",", "}", "]", ""):
             self.repairs.add("no_value")
             return None
-        if self._scalar():
+        if char not in patterns.QUOTES and self._scalar():
             frame.stop = self.pos
             if not (is_label and self.text[self.pos - 1].isdigit()):
                 return None
