@@ -9,7 +9,7 @@ from pipeline.tasks.detection.read_text import patterns
 from pipeline.tasks.detection.read_text.patterns import Words
 
 
-class Geometry(Struct, frozen=True):
+class Geometry(Struct, frozen=True, gc=False):
     """The value of a geometry's key, consumed up to ``end``: numbers, or the code of why there are none.
 
     ``is_missing``: it is no value; null, or the text ends in the middle of it. ``boxes``: the numbers of each of

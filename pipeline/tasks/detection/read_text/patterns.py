@@ -47,7 +47,7 @@ _ANY_KEY = rf"(?:{_key(_NAME, _QUOTE, is_bare=True)}|{_JSON_KEY})"
 
 IS_KEY = re.compile(_ANY_KEY, re.DOTALL)
 IS_QUOTED_KEY = re.compile(rf"{_key(_NAME, _QUOTE, is_bare=False)}|{_JSON_KEY}", re.DOTALL)
-KEY = re.compile(rf"({_QUOTE})?+\s*+({_NAME})\s*+({_QUOTE})?+\s*+([:=])?+")
+KEY = re.compile(rf"({_QUOTE})?+\s*+({_NAME})\s*+({_QUOTE})?+\s*+(?:([:=])\s*+)?+")
 KEY_BEHIND_BRACKET = re.compile(rf"\]\s*+,\s*+(?:{_QUOTE})?+({_NAME})(?:{_QUOTE})?+\s*+:")
 LOOKS_LIKE_VALUE = re.compile(rf"{_QUOTE}|[\[(0-9\-<]")
 LOOKS_LIKE_JSON = re.compile(rf"[\[{{]\s*+(?:\Z|{_QUOTE}|[\[{{]|-?+[0-9]|{_NAME}\s*+(?:[:=]|\Z))")

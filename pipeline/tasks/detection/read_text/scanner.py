@@ -141,7 +141,7 @@ class Scanner(Structure):
             self._stray_brace()
         elif char == "`" and self.text.startswith(FENCE, self.pos):
             self._close_all()
-        elif char and not (self._key_in_list() or self._comment(char)):
+        elif char and not (self._key_in_list() or (char in "/#" and self._comment())):
             self._element()
 
     def _key_in_list(self) -> bool:
@@ -206,7 +206,7 @@ class Scanner(Structure):
             self._close_all()
         elif self.pos == frame.quote[0]:
             self.pos = frame.stop = frame.quote[1]
-        elif char and not self._comment(char):
+        elif char and not (char in "/#" and self._comment()):
             self._key(frame)
 
     def _unnamed(self, frame: Frame, bracket: str) -> None:
@@ -388,10 +388,8 @@ class Scanner(Structure):
         self.pos = scalar.end()
         return True
 
-    def _comment(self, char: str) -> bool:
-        """Skip a comment of any kind, which begins with ``char``. False, and nothing done, where there is none."""
-        if char not in "/#":
-            return False
+    def _comment(self) -> bool:
+        """Skip a comment of any kind. False, and nothing done, where there is none."""
         comment = patterns.LINE_COMMENT.match(self.text, self.pos)
         if comment is not None:
             self.pos = comment.end()
