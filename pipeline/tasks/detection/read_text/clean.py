@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, MsgspecError, Struct, UnsetType
+from msgspec import Meta, MsgspecError, Struct
 from msgspec.json import Decoder
 
 from pipeline.tasks.detection.geometry import NORM_MAX
@@ -16,8 +16,8 @@ class _Object(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A `PredictedObject` as a model writes it; the decoder checks what it can."""
 
     desc: Annotated[str, Meta(min_length=1)]
-    bbox_2d: tuple[_Coordinate, _Coordinate, _Coordinate, _Coordinate] | UnsetType = UNSET
-    poly: Annotated[list[_Coordinate], Meta(min_length=6)] | UnsetType = UNSET
+    bbox_2d: tuple[_Coordinate, _Coordinate, _Coordinate, _Coordinate] | None = None
+    poly: Annotated[list[_Coordinate], Meta(min_length=6)] | None = None
 
 
 class _Objects(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
