@@ -86,7 +86,7 @@ class PredictedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     yolo: YoloFields | None = None
 
 
-class DroppedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DroppedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Something in the text that was meant as an object and is none: why (``code``), and where it stands."""
 
     code: str

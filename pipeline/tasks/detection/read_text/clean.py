@@ -63,11 +63,9 @@ def read_clean(text: str, start: int = 0, stop: int | None = None) -> list[Predi
             x1, y1, x2, y2 = box
             if x1 >= x2 or y1 >= y2:
                 return None
-            found.append(PredictedObject(desc=desc, bbox_2d=box, score=1.0, span=(start, pos)))
-        elif poly and _is_polygon(poly):
-            found.append(PredictedObject(desc=desc, poly=poly, score=1.0, span=(start, pos)))
-        else:
+        elif not (poly and _is_polygon(poly)):
             return None
+        found.append(PredictedObject(desc=desc, bbox_2d=box, poly=poly, score=1.0, span=(start, pos)))
     return found
 
 
