@@ -3,10 +3,13 @@
 import re
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
+from msgspec.json import Decoder
 
 from pipeline.tasks.detection.read_text import patterns
 from pipeline.tasks.detection.read_text.patterns import Words
+
+_decode = Decoder(list[float]).decode
 
 
 class Geometry(Struct, frozen=True, gc=False):
@@ -187,5 +190,7 @@ def integers(tokens: str) -> list[float]:
 
 def floats(text: str) -> list[float]:
     """The numbers that stand in ``text`` with commas between them. (`float` does not strip every space of Unicode.)"""
-    numbers = text.split(",")
-    return list(map(float, numbers if text.isprintable() else map(str.strip, numbers)))
+    try:
+        return _decode("" if "-" in text else f"[{text}]")
+    except MsgspecError:  # a sign, which the decoder forgets of -0; a style or a space that JSON does not have
+        return list(map(float, map(str.strip, text.split(","))))

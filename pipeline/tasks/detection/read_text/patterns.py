@@ -11,7 +11,7 @@ from typing import NamedTuple
 DESC, BOX, POLYGON = "desc", "bbox_2d", "poly"  # what a key is for, and what it is called by default
 LINES = ("line", "line_2d", "polyline")
 POINTS = ("point_2d", "point")
-NO_AREAS = (*LINES, *POINTS)
+AREAS, NO_AREAS = (BOX, POLYGON), (*LINES, *POINTS)
 ARGUMENTS = "arguments"  # of a tool call: their value is JSON, often written into a JSON string
 FENCE = "```"
 

@@ -5,7 +5,7 @@ from pipeline.tasks.detection.read_text.clean import read_clean
 from pipeline.tasks.detection.read_text.coordinates import Geometry, read_geometry
 from pipeline.tasks.detection.read_text.formats import DEFAULT
 from pipeline.tasks.detection.read_text.objects import Frame, object_or_code
-from pipeline.tasks.detection.read_text.patterns import ARGUMENTS, BOX, DESC, FENCE, NO_AREAS, POLYGON
+from pipeline.tasks.detection.read_text.patterns import AREAS, ARGUMENTS, DESC, FENCE, NO_AREAS
 from pipeline.tasks.detection.read_text.structure import COMMA, OPENED, VALUE, Structure
 
 
@@ -100,7 +100,7 @@ class Scanner(Structure):
         fields, at, text_at = (groups, 4, 10) if groups[3] else (groups[5:] + groups[:5], 9, 5)
         quote1, name, quote2, numbers, _, quote3, label, quote4, _, text = fields
         kind = self.words.kinds.get(name)
-        if not (numbers and text) or kind not in (BOX, POLYGON) or self.words.kinds.get(label) != DESC:
+        if not (numbers and text) or kind not in AREAS or self.words.kinds.get(label) != DESC:
             return False
         start, stop = found.start(text_at) + 1, found.end(text_at) - 1
         repairs: set[str] = set()
@@ -253,7 +253,7 @@ class Scanner(Structure):
         ):
             self._junk()
             return
-        if not (opening == closing == '"' and key.end(1) == key.start(2) and key.end(2) == key.start(3)):
+        if not (opening == closing == '"' and key.end(3) - self.pos == len(name) + 2):
             self.repairs.add("quotes")
         if colon != ":":
             self.repairs.add("colon")
@@ -285,7 +285,7 @@ class Scanner(Structure):
         char = self._next()
         self._last = VALUE
         kind = self.words.kinds.get(frame.key)
-        if kind in (BOX, POLYGON) or (kind in NO_AREAS and char in ("[", "(", "<")):
+        if kind in AREAS or (kind in NO_AREAS and char in ("[", "(", "<")):
             geometry = self._geometry(frame, self.repairs)
             if not geometry.is_missing:
                 frame.geometries.append((kind, geometry))
