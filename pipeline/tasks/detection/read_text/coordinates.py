@@ -28,17 +28,25 @@ class Geometry(Struct, frozen=True, gc=False):
 
 def read_geometry(text: str, pos: int, repairs: set[str], words: Words) -> Geometry:
     """The value of a geometry's key, at ``pos``. Of a plain list the reader makes the same, token by token."""
+    usual = patterns.JSON_LIST.match(text, pos)
+    if usual is not None:
+        try:
+            return Geometry(_decode(usual[0]), None, usual.end())
+        except MsgspecError:  # a style or a space that JSON does not have
+            pass
     plain = patterns.PLAIN_LIST.match(text, pos)
     if plain is None:
         return GeometryReader(text, pos, repairs, words).read()
-    bracket, numbers, others, coords, comma = plain.groups()
+    bracket, numbers, coords, comma = plain.groups()
     if bracket == "(":
         repairs.add("python_literal")
     if comma:
         repairs.add("trailing_comma")
-    if not numbers:
-        repairs.add("coord_tokens" if coords else "number_format")
-    return Geometry(integers(coords) if coords else floats(numbers or others), None, plain.end())
+    if coords:
+        repairs.add("coord_tokens")
+    elif not patterns.JSON_NUMBERS.fullmatch(numbers):
+        repairs.add("number_format")
+    return Geometry(integers(coords) if coords else floats(numbers), None, plain.end())
 
 
 class GeometryReader:
@@ -190,7 +198,4 @@ def integers(tokens: str) -> list[float]:
 
 def floats(text: str) -> list[float]:
     """The numbers that stand in ``text`` with commas between them. (`float` does not strip every space of Unicode.)"""
-    try:
-        return _decode("" if "-" in text else f"[{text}]")
-    except MsgspecError:  # a sign, which the decoder forgets of -0; a style or a space that JSON does not have
-        return list(map(float, map(str.strip, text.split(","))))
+    return list(map(float, map(str.strip, text.split(","))))

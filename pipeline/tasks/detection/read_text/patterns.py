@@ -83,10 +83,9 @@ USUAL_OBJECT = re.compile(rf"\{{\s*+{_PAIR},\s*+{_PAIR}(,?+)\s*+\}}", re.DOTALL)
 _NUMBER = r"[+-]?+(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+(?![\w.])"
 _NUMBERS = rf"{_NUMBER}(?:\s*+,\s*+{_NUMBER})*+"
 _COORD_TOKENS = rf"{_COORD_TOKEN}(?:\s*+,?+\s*+{_COORD_TOKEN})*+"
-# Groups: the bracket; numbers of JSON, or others, or coordinates; a comma behind them.
-PLAIN_LIST = re.compile(
-    rf"([\[(])\s*+(?:({_JSON_NUMBERS})(?=\s*+[,\])])|({_NUMBERS})|({_COORD_TOKENS}))\s*+(,?+)\s*+[\])]"
-)
+JSON_LIST = re.compile(r"\[[0-9.eE+,\s]++\]")  # the decoder says whether it is one; it forgets the sign of -0
+# Groups: the bracket; numbers or coordinates; a comma behind them.
+PLAIN_LIST = re.compile(rf"([\[(])\s*+(?:({_NUMBERS})|({_COORD_TOKENS}))\s*+(,?+)\s*+[\])]")
 # The first alternative that matches is the token. A comment of several lines is short and holds no bracket.
 TOKEN = re.compile(
     rf"""(?P<space>\s++)
