@@ -160,10 +160,10 @@ $(GATES:%=gate-update/%): gate-update/%: runs/gates/%.yaml | $(INSTALLED)
 	@$(GATE_INFER)
 	@$(BIN)/baton gate $(*D) --gate $< --input $(RUNS)/$*/gate/predictions.jsonl --update --yes
 
-# On a real Ray cluster of two nodes; the extra takes 240 MB, so that `make test` does without.
+# On a real Ray cluster of two nodes; the extra takes 300 MB, so that `make test` does without.
 test-ray: $(INSTALLED)
 	$(PIP) -e '.[torch,onnx,web,serve,dev,ray]'
-	$(BIN)/python -m pytest tests/infer/ray_cluster.py
+	$(BIN)/python -m pytest tests/infer/ray_cluster.py tests/serve/engines/ray_cluster.py
 
 # Against a real MLflow server, in an environment of its own: 600 MB, of which serving a model from one needs nothing.
 test-mlflow: $(INSTALLED) $(MLFLOW)/.installed

@@ -19,6 +19,7 @@ BENCHMARKS = {
     "delivery": "how late a follower in another process sees an episode",
     "live_page": "how late those who watch in a browser get an episode, and what that costs",
     "explore": "what who explores in a browser waits for, beside a plotly figure sent anew",
+    "explore.behind": "the first map against umap-learn, generation against diffusers, the memory of recording",
     "serve": "a small model over HTTP, against FastAPI + pydantic, LitServe and BentoML",
     "serve.batching": "a model of a millisecond, with and without batching what waits",
     "serve.reload": "how long another model takes to answer, by route, signal and alias",

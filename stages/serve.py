@@ -69,6 +69,10 @@ class ServeOptions(Options):
         typer.Option("--port", envvar="INFERENCE_PORT", min=0, max=65535, help="Its port; 0 for any that is free."),
     ] = 8006
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that answer.")] = 1
+    engine: Annotated[
+        Literal["granian", "ray"],
+        typer.Option("--engine", help="Where they run: on this machine, or on the Ray cluster that RAY_ADDRESS names."),
+    ] = "granian"
     auth_file: Annotated[
         Path | None,
         typer.Option("--auth-file", metavar="FILE", help="Who may ask: a line NAME and sha256 of the key for each."),
@@ -135,8 +139,8 @@ def app(options: ServeOptions) -> Result:
 
     Example: baton serve detection --model full --image-root images --host 0.0.0.0 --auth-file keys.txt
     """
-    from pipeline.serve.http.limits import Limits  # here: `--help` need not wait for it
-    from pipeline.serve.run import serve
+    from pipeline.serve.engines import granian, ray  # here: `--help` need not wait for it
+    from pipeline.serve.http.limits import Limits
     from pipeline.serve.settings import Settings
 
     _check(options)
@@ -161,7 +165,7 @@ def app(options: ServeOptions) -> Result:
         auth_file=options.auth_file and options.auth_file.resolve(),
         limits=msgspec.convert(options, Limits, from_attributes=True),
     )
-    serve(settings, options.host, options.port)
+    (granian if options.engine == "granian" else ray).serve(settings, options.host, options.port)
     return Result()
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from sklearn.neighbors import NearestNeighbors  # type: ignore[import-untyped]
 
-from benchmarks.explore.behind import add_to
 from benchmarks.explore.figure import plotly_redraws_ms
 from benchmarks.harness import Claim, Report, Samples, at_most
 from pipeline.errors import UserError
@@ -50,7 +49,7 @@ def run(quick: bool) -> Report:
             seen = {**_with_many(page, folder, many, rounds), **_with_more(page, folder, more, rounds)}
             plotly = plotly_redraws_ms(page, folder, np.asarray(many.coordinates["middle"][:, -1]), rounds)
         on_map, agreement = _neighbours_on_the_map(many, rounds)
-        return add_to(_report(seen, plotly, on_map, agreement), folder, quick)
+        return _report(seen, plotly, on_map, agreement)
 
 
 def _report(seen: dict[str, list[float]], plotly: list[float], on_map: list[float], agreement: float) -> Report:

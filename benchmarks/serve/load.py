@@ -33,11 +33,14 @@ def require_wrk() -> None:
         raise UserError("wrk is not installed", remedy="apt-get install wrk")
 
 
-def make_model(folder: Path) -> Path:
-    """A network of the usual size; what it has learnt makes no difference to how long it takes."""
+def make_model(folder: Path, num_components: int = 4) -> Path:
+    """A network of the usual size that answers with so many Gaussians; what it has learnt makes no difference to how
+    long it takes."""
     common = ("localization", "--recipe", "demo", "--runs-dir", str(folder))
-    steps = ("--set", "train.num_steps=64", "--set", "train.monitor_every=64", "--set", "train.checkpoint_every=64")
-    for command in (("train", *common, *steps), ("export", *common)):
+    few = {"num_steps": 64, "monitor_every": 64, "checkpoint_every": 64}
+    steps = [word for name, value in few.items() for word in ("--set", f"train.{name}={value}")]
+    size = ("--set", f"network.num_components={num_components}")
+    for command in (("train", *common, *steps, *size), ("export", *common)):
         subprocess.run([sys.executable, "-m", "stages", *command], cwd=ROOT, check=True, capture_output=True)
     return folder / "localization/demo/export/model.inference_v1"
 

@@ -27,7 +27,8 @@ class Answering:
 
     def __init__(self, settings: Settings, models: Models, metrics: Metrics) -> None:
         self.models, self._limits = models, settings.limits
-        self._batching = Batching(metrics, settings.limits.max_items)
+        self.num_active = 0  # requests in flight
+        self._batching = Batching(metrics, settings.limits.max_items, lambda: self.num_active == 1)
         self.log = RequestLog(settings.log, metrics, settings.rotate_mb) if settings.log else None
         self._shadow = Shadow(models.shadow, self.log, lambda outcome: metrics.shadow.labels(outcome).inc())
         self._cache = metrics.cache = open_cache(metrics.cache_event, wanted=settings.cache)

@@ -55,7 +55,7 @@ class Application:
         self._requests = {route.path: metrics.requests.labels(route.path) for route in self._routes.values()}
         title, has_keys = f"Baton: {settings.task}", settings.auth_file is not None
         self._openapi = describe([*self._routes.values()], title=title, has_keys=has_keys)
-        self._num_active, self._ids, self._start = 0, count(1), secrets.token_hex(5)
+        self._ids, self._start = count(1), secrets.token_hex(5)
         self._reading: asyncio.Task[list[Reading]] | None = None
         self._readings: list[Reading] = []
 
@@ -105,16 +105,16 @@ class Application:
         return problem.body.status, [("content-type", problems.MEDIA_TYPE), *problem.headers], problem.encoded()
 
     async def _counted(self, route: Route, client: str, asked: Asked) -> Response:
-        if self._num_active >= self.limits.max_in_flight:
-            what = f"{self._num_active} requests are in flight"
+        if self.answering.num_active >= self.limits.max_in_flight:
+            what = f"{self.answering.num_active} requests are in flight"
             next, headers = "ask again in 1 s, or start the server with more --workers", {"Retry-After": "1"}
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", what, next=next, headers=headers)
-        self._num_active += 1
+        self.answering.num_active += 1
         self.metrics.active.inc()
         try:
             return await route.handler(client, asked)
         finally:
-            self._num_active -= 1
+            self.answering.num_active -= 1
             self.metrics.active.dec()
 
     def _no_route(self, asked: Asked) -> Problem:

@@ -1,14 +1,15 @@
 """Who runs the model: the event loop itself where that is quick, else one thread. Both take all that waits at once.
 
 Neither waits for more: what came while the model was busy is the next batch. A quick model is not handed to a thread,
-which takes longer to wake on an idle core than the model takes to answer.
+which takes longer to wake on an idle core than the model takes to answer; nor is a request that is alone handed to the
+next turn of the event loop.
 """
 
 import asyncio
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +33,11 @@ class _Waiting:
 
 
 class Batching:
-    """Runs models for requests. ``max_batch`` records at most go through a model at once."""
+    """Runs models for requests. ``max_batch`` records at most go through a model at once; ``is_alone`` says whether
+    one request is in flight and no other."""
 
-    def __init__(self, metrics: Metrics, max_batch: int) -> None:
-        self._metrics, self._max_batch = metrics, max_batch
+    def __init__(self, metrics: Metrics, max_batch: int, is_alone: Callable[[], bool] = lambda: False) -> None:
+        self._metrics, self._max_batch, self._is_alone = metrics, max_batch, is_alone
         self._times: dict[str, list[float]] = {}  # seconds a record of the first calls, by model
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._ready: list[_Waiting] = []  # for a quick model, in this turn of the event loop
@@ -44,9 +46,12 @@ class Batching:
 
     async def answer(self, answerer: Answerer, examples: Sequence[Any], timeout_s: float) -> list[Outcome]:
         """An outcome an example. Raises TimeoutError when that takes longer; what has not begun by then never will."""
+        is_quick = len(examples) == 1 and self._is_quick(answerer)
+        if is_quick and self._is_alone():
+            return self._outcomes(answerer, examples)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(answerer, examples, loop.create_future())
-        if len(examples) == 1 and self._is_quick(answerer):
+        if is_quick:
             if not self._ready:
                 loop.call_soon(self._answer_ready)
             self._ready.append(waiting)

@@ -107,7 +107,8 @@ def test_a_list_names_every_benchmark() -> None:
     named = {line.split()[0] for line in told.splitlines()}
     everyone = {"environment", "dqn", "tail", "delivery", "model_file", "jsonl", "help", "detection_metrics"}
     serve = {"serve", "serve.batching", "serve.cache", "serve.memory", "serve.reload"}
-    assert named == everyone | serve | {"evaluate_scale", "explore", "live_page", "parser", "statistics"}
+    pages = {"explore", "explore.behind", "live_page"}
+    assert named == everyone | serve | pages | {"evaluate_scale", "parser", "statistics"}
 
 
 def test_a_search_for_a_script_is_reproduced_by_its_seed(capsys: pytest.CaptureFixture[str]) -> None:

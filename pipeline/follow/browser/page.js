@@ -6,6 +6,7 @@ const SPEEDS = [1, 2, 5, 10, 20, 50, 100, 200, 500];  // frames a second
 const HOLD_S = 2;  // the last frame stays this long before the next episode follows
 const WORDS_EVERY_MS = 4000;  // while it plays, a screen reader is told no more often
 const KEPT_PLAYS = 40, KEPT_WHOLE = 5;  // others are asked for again
+const BESIDE_AFTER_MS = 200;  // curves and the list, once for all that came meanwhile
 const ASK_AFTER_MS = 100;  // what is only passed by is not asked for
 const MOST_POINTS = 20000;  // of a curve
 const ENDED = {
@@ -367,11 +368,11 @@ let isBesideDue = false;
 function drawBesideSoon() {  // when the picture is on the screen: curves and the list can wait for that
   if (isBesideDue) return;
   isBesideDue = true;
-  requestAnimationFrame(() => setTimeout(() => {
+  setTimeout(() => requestAnimationFrame(() => {
     isBesideDue = false;
     drawCurves();
     drawEpisodes();
-  }));
+  }), BESIDE_AFTER_MS);
 }
 
 function drawCaption(scene) {

@@ -33,7 +33,7 @@ TOLERANCE = "1%"  # of the old model's value: another training of the same recip
 NUM_RESAMPLES = 1000  # a quarter of what gate takes: requests share the processor with a proof
 MIN_JUDGED = 20  # rows with truth; an interval over fewer says nothing
 TAIL_BYTES = 1 << 20  # of a log that are looked at: 600 rows of localization
-CHUNK, PAUSE_S = 10, 0.001  # rows that a model is asked at a time, and how long it then leaves to requests alone
+CHUNK, PAUSES = 4, 2.0  # rows that a model is asked at a time; for how many times that long requests are then alone
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,8 +135,9 @@ class _Named(msgspec.Struct):
 def _ask(answerer: Answerer, examples: Sequence[Any]) -> list[Any]:
     rows: list[Any] = []
     while len(rows) < len(examples):
+        began = time.perf_counter()
         rows += answerer.answer(examples[len(rows) : len(rows) + CHUNK])
-        time.sleep(PAUSE_S)
+        time.sleep(PAUSES * (time.perf_counter() - began))
     return rows
 
 

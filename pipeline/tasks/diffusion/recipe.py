@@ -144,13 +144,15 @@ class Map(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The map of what a layer says, which export freezes in the file (``num_references`` 0: none).
 
     References are images of all classes that the model generates, looked at with noise of each level of ``sigmas``
-    without being told their class. Rows say where their image lies at the first of these levels.
+    without being told their class. Rows say where their image lies at the first of these levels. They are laid out by
+    t-SNE, or by UMAP with ``perplexity`` for its number of neighbours (extra "umap", of which only export has need).
     """
 
     num_references: CountOrZero = 200
     layer: str = "middle"
     sigmas: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (0.6, 2.2, 0.15)
     num_components: Count = 50
+    layout: Literal["tsne", "umap"] = "tsne"
     perplexity: Positive = 20.0
 
 

@@ -128,11 +128,12 @@ def _squared_distance(offsets: Floats, covariances: Floats) -> Floats:
 
 def _region_of_several(mixtures: Mixtures, points: Floats) -> Floats:
     limit = log_density(mixtures, points)
+    east, north = _spiral(NUM_POINTS).T
     found = np.zeros(len(mixtures))
     for k in range(mixtures.weights.shape[1]):
-        factors = _cholesky(mixtures.covariances[:, k])
-        places = mixtures.means[:, None, k] + np.einsum("nij,mj->nmi", factors, _spiral(NUM_POINTS))
-        likelier = log_density(mixtures, places) > limit[:, None]
+        (first, _), (corner, last) = np.moveaxis(_cholesky(mixtures.covariances[:, k]), 0, -1)[..., None]
+        offsets = np.stack([first * east, corner * east + last * north], axis=-1)
+        likelier = log_density(mixtures, mixtures.means[:, None, k] + offsets) > limit[:, None]
         found += mixtures.weights[:, k] * likelier.mean(axis=1)
     return found
 

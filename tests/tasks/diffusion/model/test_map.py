@@ -1,11 +1,13 @@
 """The map: its layout, its placing of new points, and what it says of its own quality."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from pipeline.errors import UserError
-from pipeline.tasks.diffusion.model.layout import lay_out
+from pipeline.tasks.diffusion.model.layout import LAYOUTS, umap
 from pipeline.tasks.diffusion.model.map import fit_map, place_by
 from pipeline.tasks.diffusion.model.network import OwnDenoiser
 from pipeline.tasks.diffusion.recipe import Map
@@ -22,13 +24,23 @@ def clusters() -> tuple[np.ndarray, np.ndarray]:
     return centred @ axes.T, corner
 
 
-def test_a_layout_keeps_what_is_near_together_and_is_the_same_each_time() -> None:
+@pytest.mark.parametrize("name", ["tsne", "umap"])
+def test_a_layout_keeps_what_is_near_together_and_is_the_same_each_time(name: str) -> None:
+    if name == "umap":
+        pytest.importorskip("umap", reason="there is no umap-learn: pip install 'baton-pipeline[umap]'")
     points, corner = clusters()
-    plane = lay_out(points, 10.0)
-    assert plane.shape == (90, 2) and np.array_equal(plane, lay_out(points, 10.0))
+    plane = LAYOUTS[name](points, 10.0)
+    assert plane.shape == (90, 2) and np.array_equal(plane, LAYOUTS[name](points, 10.0))
     distances = np.linalg.norm(plane[:, None] - plane, axis=2) + np.diag(np.full(90, np.inf))
     nearest = np.argsort(distances, axis=1)[:, :5]
     assert (corner[nearest] == corner[:, None]).mean() > 0.97
+
+
+def test_umap_is_told_to_be_an_extra_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(UserError, match="umap-learn is not installed") as caught:
+        umap(np.zeros((10, 3)), 5.0)
+    assert caught.value.remedy is not None and "[umap]" in caught.value.remedy
 
 
 def test_a_new_point_lies_at_the_mean_of_its_nearest_references_the_nearer_the_more() -> None:

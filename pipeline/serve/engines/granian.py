@@ -1,4 +1,4 @@
-"""Starts the workers of a server, and ends them. Nothing that they need is loaded here: they fork from this process."""
+"""Workers of one machine: starts and ends them. Nothing that they need is loaded here: they fork from this process."""
 
 import contextlib
 import os
