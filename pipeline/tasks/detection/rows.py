@@ -70,7 +70,7 @@ class TrueObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     yolo: YoloFields | None = None
 
 
-class PredictedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class PredictedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One object that the model wrote: ``desc`` and exactly one of ``bbox_2d`` and ``poly``.
 
     ``span`` is where it stands in ``raw_output``: [start, stop) in characters; null for rows that were converted from
@@ -86,7 +86,7 @@ class PredictedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     yolo: YoloFields | None = None
 
 
-class DroppedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DroppedObject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Something in the text that was meant as an object and is none: why (``code``), and where it stands."""
 
     code: str

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, MsgspecError, Struct, UnsetType
+from msgspec import Meta, MsgspecError, Struct
 from msgspec.json import Decoder
 
 from pipeline.tasks.detection.geometry import NORM_MAX
@@ -16,16 +16,15 @@ class _Object(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A `PredictedObject` as a model writes it; the decoder checks what it can."""
 
     desc: Annotated[str, Meta(min_length=1)]
-    bbox_2d: tuple[_Coordinate, _Coordinate, _Coordinate, _Coordinate] | UnsetType = UNSET
-    poly: Annotated[list[_Coordinate], Meta(min_length=6)] | UnsetType = UNSET
+    bbox_2d: tuple[_Coordinate, _Coordinate, _Coordinate, _Coordinate] | None = None
+    poly: Annotated[list[_Coordinate], Meta(min_length=6)] | None = None
 
 
 class _Objects(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     objects: list[_Object]
 
 
-_decode_list = Decoder(list[_Object]).decode
-_decode_objects = Decoder(_Objects).decode
+_decode = Decoder(list[_Object] | _Objects).decode
 
 
 def read_clean(text: str, start: int = 0, stop: int | None = None) -> list[PredictedObject] | None:
@@ -36,23 +35,23 @@ def read_clean(text: str, start: int = 0, stop: int | None = None) -> list[Predi
     left to the scanner, too. (One function, and no other is called for most objects: half of the time is Python's.)
     """
     written = text if stop is None else f"[{text[start:stop]}]"
-    is_list = written[:1] == "["
     try:
-        objects = _decode_list(written) if is_list else _decode_objects(written).objects
+        objects = _decode(written)
     except (MsgspecError, UnicodeEncodeError):
         return None
+    find, num_colons, pos = text.find, written.count(":"), start
+    if isinstance(objects, _Objects):
+        objects, num_colons, pos = objects.objects, num_colons - 1, find("{") + 1
     # A decoder takes the last one of two equal keys. An object that has no key twice has two keys, so two colons.
-    num_colons = written.count(":") - 2 * len(objects) - (not is_list)
-    if num_colons and num_colons != sum([one.desc.count(":") for one in objects]):
+    num_colons -= 2 * len(objects)
+    if num_colons and num_colons != "".join([one.desc for one in objects]).count(":"):
         return None
     # Escapes that could hide a colon or a brace; zeros whose sign the decoder forgets.
     if ("\\" in written and "\\u00" in written) or ("-" in written and "-0" in written):
         return None
-    find = text.find
-    pos = start if is_list else find("{") + 1
     found: list[PredictedObject] = []
     for one in objects:
-        desc, box = one.desc, one.bbox_2d
+        desc, box, poly = one.desc, one.bbox_2d, one.poly
         start = find("{", pos)
         pos = find("}", start) + 1
         if "}" in desc:
@@ -64,11 +63,9 @@ def read_clean(text: str, start: int = 0, stop: int | None = None) -> list[Predi
             x1, y1, x2, y2 = box
             if x1 >= x2 or y1 >= y2:
                 return None
-            found.append(PredictedObject(desc=desc, bbox_2d=box, score=1.0, span=(start, pos)))
-        elif (poly := one.poly) and _is_polygon(poly):
-            found.append(PredictedObject(desc=desc, poly=poly, score=1.0, span=(start, pos)))
-        else:
+        elif not (poly and _is_polygon(poly)):
             return None
+        found.append(PredictedObject(desc=desc, bbox_2d=box, poly=poly, score=1.0, span=(start, pos)))
     return found
 
 

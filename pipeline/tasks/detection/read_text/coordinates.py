@@ -3,13 +3,16 @@
 import re
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
+from msgspec.json import Decoder
 
 from pipeline.tasks.detection.read_text import patterns
 from pipeline.tasks.detection.read_text.patterns import Words
 
+_decode = Decoder(list[float]).decode
 
-class Geometry(Struct, frozen=True):
+
+class Geometry(Struct, frozen=True, gc=False):
     """The value of a geometry's key, consumed up to ``end``: numbers, or the code of why there are none.
 
     ``is_missing``: it is no value; null, or the text ends in the middle of it. ``boxes``: the numbers of each of
@@ -25,17 +28,25 @@ class Geometry(Struct, frozen=True):
 
 def read_geometry(text: str, pos: int, repairs: set[str], words: Words) -> Geometry:
     """The value of a geometry's key, at ``pos``. Of a plain list the reader makes the same, token by token."""
+    usual = patterns.JSON_LIST.match(text, pos)
+    if usual is not None:
+        try:
+            return Geometry(_decode(usual[0]), None, usual.end())
+        except MsgspecError:  # a style or a space that JSON does not have
+            pass
     plain = patterns.PLAIN_LIST.match(text, pos)
     if plain is None:
         return GeometryReader(text, pos, repairs, words).read()
-    bracket, numbers, others, coords, comma = plain.groups()
+    bracket, numbers, coords, comma = plain.groups()
     if bracket == "(":
         repairs.add("python_literal")
     if comma:
         repairs.add("trailing_comma")
-    if not numbers:
-        repairs.add("coord_tokens" if coords else "number_format")
-    return Geometry(integers(coords) if coords else floats(numbers or others), None, plain.end())
+    if coords:
+        repairs.add("coord_tokens")
+    elif not patterns.JSON_NUMBERS.fullmatch(numbers):
+        repairs.add("number_format")
+    return Geometry(integers(coords) if coords else floats(numbers), None, plain.end())
 
 
 class GeometryReader:

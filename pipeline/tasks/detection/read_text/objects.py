@@ -12,7 +12,7 @@ from pipeline.tasks.detection.rows import PredictedObject
 Span = tuple[int, int]
 
 
-class Frame(Struct, eq=False):
+class Frame(Struct, eq=False, gc=False):
     """An object whose brace is open, and what was read of it so far."""
 
     start: int

@@ -26,6 +26,7 @@ REPAIRS = (
     "python_literal", "no_list", "wrapper", "several_containers", "nested_objects", "nested_list", "several_boxes",
     "swapped_corners", "quoted_numbers", "number_format", "coord_tokens",
 )  # fmt: skip
+_RANKS = {repair: rank for rank, repair in enumerate(REPAIRS)}
 ERRORS: dict[str, str] = {
     "truncated": "the text ends inside an object; the objects before it are in `salvaged`",
     "empty_output": "the model wrote nothing",
@@ -41,7 +42,7 @@ _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _OBJECT = re.compile(rf'\{{\s*+(?:{_STRING}\s*+:\s*+(?:{_STRING}|[^"{{}}]*+)\s*+,?+\s*+)++\}}', re.DOTALL)
 
 
-class Parsed(Struct, frozen=True, kw_only=True):
+class Parsed(Struct, frozen=True, kw_only=True, gc=False):
     """What a text holds; the fields are those of `DetectionPrediction`.
 
     ``raw_output`` is the text as a row can keep it, and what spans refer to: the text itself, unless it holds halves
@@ -90,7 +91,7 @@ def scan(text: str, *, cut: bool = False, written: TextFormat = DEFAULT, size: t
         raw_output=text,
         status=status,
         preds=[] if is_truncated else reader.preds,
-        repairs=() if status in ("no_json", "empty_output") else tuple(sorted(repairs, key=REPAIRS.index)),
+        repairs=() if status in ("no_json", "empty_output") else tuple(sorted(repairs, key=_RANKS.__getitem__)),
         dropped=tuple(reader.dropped),
         salvaged=tuple(reader.preds) if is_truncated else (),
         error=status if status in ERRORS else None,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 DESC, BOX, POLYGON = "desc", "bbox_2d", "poly"  # what a key is for, and what it is called by default
 LINES = ("line", "line_2d", "polyline")
 POINTS = ("point_2d", "point")
-NO_AREAS = (*LINES, *POINTS)
+AREAS, NO_AREAS = (BOX, POLYGON), (*LINES, *POINTS)
 ARGUMENTS = "arguments"  # of a tool call: their value is JSON, often written into a JSON string
 FENCE = "```"
 
@@ -47,7 +47,7 @@ _ANY_KEY = rf"(?:{_key(_NAME, _QUOTE, is_bare=True)}|{_JSON_KEY})"
 
 IS_KEY = re.compile(_ANY_KEY, re.DOTALL)
 IS_QUOTED_KEY = re.compile(rf"{_key(_NAME, _QUOTE, is_bare=False)}|{_JSON_KEY}", re.DOTALL)
-KEY = re.compile(rf"({_QUOTE})?+\s*+({_NAME})\s*+({_QUOTE})?+\s*+([:=])?+")
+KEY = re.compile(rf"({_QUOTE})?+\s*+({_NAME})\s*+({_QUOTE})?+\s*+(?:([:=])\s*+)?+")
 KEY_BEHIND_BRACKET = re.compile(rf"\]\s*+,\s*+(?:{_QUOTE})?+({_NAME})(?:{_QUOTE})?+\s*+:")
 LOOKS_LIKE_VALUE = re.compile(rf"{_QUOTE}|[\[(0-9\-<]")
 LOOKS_LIKE_JSON = re.compile(rf"[\[{{]\s*+(?:\Z|{_QUOTE}|[\[{{]|-?+[0-9]|{_NAME}\s*+(?:[:=]|\Z))")
@@ -83,10 +83,9 @@ USUAL_OBJECT = re.compile(rf"\{{\s*+{_PAIR},\s*+{_PAIR}(,?+)\s*+\}}", re.DOTALL)
 _NUMBER = r"[+-]?+(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+(?![\w.])"
 _NUMBERS = rf"{_NUMBER}(?:\s*+,\s*+{_NUMBER})*+"
 _COORD_TOKENS = rf"{_COORD_TOKEN}(?:\s*+,?+\s*+{_COORD_TOKEN})*+"
-# Groups: the bracket; numbers of JSON, or others, or coordinates; a comma behind them.
-PLAIN_LIST = re.compile(
-    rf"([\[(])\s*+(?:({_JSON_NUMBERS})(?=\s*+[,\])])|({_NUMBERS})|({_COORD_TOKENS}))\s*+(,?+)\s*+[\])]"
-)
+JSON_LIST = re.compile(r"\[[0-9.eE+,\s]++\]")  # the decoder says whether it is one; it forgets the sign of -0
+# Groups: the bracket; numbers or coordinates; a comma behind them.
+PLAIN_LIST = re.compile(rf"([\[(])\s*+(?:({_NUMBERS})|({_COORD_TOKENS}))\s*+(,?+)\s*+[\])]")
 # The first alternative that matches is the token. A comment of several lines is short and holds no bracket.
 TOKEN = re.compile(
     rf"""(?P<space>\s++)

@@ -22,6 +22,7 @@ class Scale:
             self.far = (written.grid, written.grid)
         largest = written.largest
         self.largest = self.far if largest is None else (largest, largest)
+        self._nearest = min(self.largest)  # no coordinate up to here is outside
         self._offset = 0.5 if written.is_bin else 0.0
         self._is_row_grid = self.far == (NORM_MAX, NORM_MAX) and not written.is_bin
         self._is_y_first = written.axes == "yxyx"
@@ -38,7 +39,7 @@ class Scale:
             return "wrong_arity"
         if self._is_y_first:
             numbers = [numbers[place ^ 1] for place in range(count)]
-        if self._is_outside(numbers, 0.0):
+        if min(numbers) < 0 or (max(numbers) > self._nearest and self._is_outside(numbers, 0.0)):
             return "out_of_range"
         if self.written.is_whole and any(number % 1 for number in numbers):
             return "not_whole"

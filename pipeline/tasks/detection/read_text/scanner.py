@@ -5,7 +5,7 @@ from pipeline.tasks.detection.read_text.clean import read_clean
 from pipeline.tasks.detection.read_text.coordinates import Geometry, read_geometry
 from pipeline.tasks.detection.read_text.formats import DEFAULT
 from pipeline.tasks.detection.read_text.objects import Frame, object_or_code
-from pipeline.tasks.detection.read_text.patterns import ARGUMENTS, BOX, DESC, FENCE, NO_AREAS, POLYGON
+from pipeline.tasks.detection.read_text.patterns import AREAS, ARGUMENTS, DESC, FENCE, NO_AREAS
 from pipeline.tasks.detection.read_text.structure import COMMA, OPENED, VALUE, Structure
 
 
@@ -100,10 +100,11 @@ class Scanner(Structure):
         fields, at, text_at = (groups, 4, 10) if groups[3] else (groups[5:] + groups[:5], 9, 5)
         quote1, name, quote2, numbers, _, quote3, label, quote4, _, text = fields
         kind = self.words.kinds.get(name)
-        if not (numbers and text) or kind not in (BOX, POLYGON) or self.words.kinds.get(label) != DESC:
+        if not (numbers and text) or kind not in AREAS or self.words.kinds.get(label) != DESC:
             return False
         start, stop = found.start(text_at) + 1, found.end(text_at) - 1
-        desc, repairs = self.original[start:stop], set[str]()
+        repairs: set[str] = set()
+        desc = self.original[start:stop]
         # What looks like a key in a text may be one: where keys have no quotes, or no key is behind the comma.
         if ((":" in desc or "=" in desc) and not (quote3 or quote4)) or (comma and ("," in desc or "}" in desc)):
             return False
@@ -140,7 +141,7 @@ class Scanner(Structure):
             self._stray_brace()
         elif char == "`" and self.text.startswith(FENCE, self.pos):
             self._close_all()
-        elif char and not (self._key_in_list() or self._comment(char)):
+        elif char and not (self._key_in_list() or (char in "/#" and self._comment())):
             self._element()
 
     def _key_in_list(self) -> bool:
@@ -205,7 +206,7 @@ class Scanner(Structure):
             self._close_all()
         elif self.pos == frame.quote[0]:
             self.pos = frame.stop = frame.quote[1]
-        elif char and not self._comment(char):
+        elif char and not (char in "/#" and self._comment()):
             self._key(frame)
 
     def _unnamed(self, frame: Frame, bracket: str) -> None:
@@ -252,7 +253,7 @@ class Scanner(Structure):
         ):
             self._junk()
             return
-        if not (opening == closing == '"' and key.end(1) == key.start(2) and key.end(2) == key.start(3)):
+        if not (opening == closing == '"' and key.end(3) - self.pos == len(name) + 2):
             self.repairs.add("quotes")
         if colon != ":":
             self.repairs.add("colon")
@@ -284,11 +285,11 @@ class Scanner(Structure):
         char = self._next()
         self._last = VALUE
         kind = self.words.kinds.get(frame.key)
-        if kind in (BOX, POLYGON) or (kind in NO_AREAS and char in ("[", "(", "<")):
+        if kind in AREAS or (kind in NO_AREAS and char in ("[", "(", "<")):
             geometry = self._geometry(frame, self.repairs)
             if not geometry.is_missing:
                 frame.geometries.append((kind, geometry))
-        elif kind != DESC and patterns.LIST_OF_NUMBERS.match(self.text, self.pos):
+        elif char == "[" and kind != DESC and patterns.LIST_OF_NUMBERS.match(self.text, self.pos):
             self._other_numbers(frame)
         elif char == "[" or char == "{":
             self._open(char)
@@ -328,11 +329,11 @@ class Scanner(Structure):
     def _text(self, frame: Frame, *, is_label: bool = False) -> str | None:
         """Take in a text, a number or a literal; what a text says, and None for the others. A number that is to be a
         label is one without its quotes."""
-        pos = self.pos
-        if self.text[pos : pos + 1] in (",", "}", "]", ""):
+        pos, char = self.pos, self.text[self.pos : self.pos + 1]
+        if char in (",", "}", "]", ""):
             self.repairs.add("no_value")
             return None
-        if self._scalar():
+        if char not in patterns.QUOTES and self._scalar():
             frame.stop = self.pos
             if not (is_label and self.text[self.pos - 1].isdigit()):
                 return None
@@ -387,10 +388,8 @@ class Scanner(Structure):
         self.pos = scalar.end()
         return True
 
-    def _comment(self, char: str) -> bool:
-        """Skip a comment of any kind, which begins with ``char``. False, and nothing done, where there is none."""
-        if char not in "/#":
-            return False
+    def _comment(self) -> bool:
+        """Skip a comment of any kind. False, and nothing done, where there is none."""
         comment = patterns.LINE_COMMENT.match(self.text, self.pos)
         if comment is not None:
             self.pos = comment.end()

@@ -12,7 +12,7 @@ from pipeline.tasks.detection.read_text import patterns
 from pipeline.tasks.detection.read_text.patterns import DOUBLE, QUOTES, SINGLE, Words
 
 
-class Text(Struct, frozen=True):
+class Text(Struct, frozen=True, gc=False):
     """A text: its content is [start, stop), it is consumed up to ``end``.
 
     ``is_closed``: a quote ends it. ``is_cut``: the end of everything does. ``is_unfinished``: the next object does.
@@ -128,7 +128,7 @@ _SIMPLE_ESCAPES = dict(zip('"\\/bfnrt', '"\\/\b\f\n\r\t', strict=True))
 def unescape(content: str, repairs: set[str]) -> str:
     """What the characters between the quotes say. Escapes that JSON does not have stay as they are, unless what they
     stand for is clear; they are repairs, as are control characters."""
-    if patterns.CONTROL.search(content):
+    if not content.isprintable() and patterns.CONTROL.search(content):
         repairs.add("escapes")
     if "\\" not in content:
         return content

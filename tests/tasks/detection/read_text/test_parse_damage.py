@@ -4,12 +4,14 @@
 """
 
 import random
+import re
 from collections import Counter
 
 import pytest
 
+from pipeline.tasks.detection.read_text import patterns
 from pipeline.tasks.detection.read_text.formats import TextFormat
-from pipeline.tasks.detection.read_text.parse import parse
+from pipeline.tasks.detection.read_text.parse import parse, scan
 from tests.tasks.detection.read_text.answers import BOX, Answer, Thing, written
 from tests.tasks.detection.read_text.damage import KINDS, combination, make
 from tests.tasks.detection.read_text.judging import judge
@@ -36,6 +38,14 @@ def test_of_damages_together_all_complete_objects_are_found_and_no_others() -> N
         assert not set(wrong) - {"complete"}, (number, kinds, answer.text())
         seen.update(kinds)
     assert set(seen) == set(KINDS)
+
+
+def test_what_is_read_at_once_is_what_is_read_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [make((kind,), random.Random(f"once {kind} {n}")).text() for kind in KINDS for n in range(20)]
+    at_once = [parse(text) for text in texts]
+    for name in ("CLEAN_OBJECT", "CLEAN_OBJECTS", "USUAL_OBJECT", "JSON_LIST", "PLAIN_LIST"):
+        monkeypatch.setattr(patterns, name, re.compile("(?!)"))
+    assert [scan(text) for text in texts] == at_once
 
 
 def test_the_judge_tells_what_was_missed_and_what_was_invented() -> None:
