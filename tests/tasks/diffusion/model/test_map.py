@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
-from pipeline.tasks.diffusion.model.layout import LAYOUTS, umap
-from pipeline.tasks.diffusion.model.map import fit_map, place_by
+from pipeline.tasks.diffusion.model.layout import LAYOUTS, place, tsne, umap
+from pipeline.tasks.diffusion.model.map import fit_map
 from pipeline.tasks.diffusion.model.network import OwnDenoiser
 from pipeline.tasks.diffusion.recipe import Map
 from tests.tasks.diffusion.small_model import small_network
@@ -43,24 +43,47 @@ def test_umap_is_told_to_be_an_extra_where_it_is_missing(monkeypatch: pytest.Mon
     assert caught.value.remedy is not None and "[umap]" in caught.value.remedy
 
 
-def test_a_new_point_lies_at_the_mean_of_its_nearest_references_the_nearer_the_more() -> None:
-    points = torch.tensor([[0.0], [1.0], [2.0], [3.0], [100.0]])
-    coordinates = torch.cat((points, -points), 1)
-    assert torch.allclose(place_by(torch.tensor([2.0]), points, coordinates), torch.tensor([2.0, -2.0]), atol=1e-4)
-    placed = place_by(torch.tensor([1.25]), points, coordinates)
-    weights = np.array([1.25, 0.25, 0.75]) ** -8.0
-    assert placed[0].item() == pytest.approx(float(weights @ np.arange(3.0) / weights.sum()))
+def test_a_new_point_lies_where_no_step_would_lessen_its_divergence_from_the_references() -> None:
+    points, corner = clusters()
+    plane = tsne(points, 10.0)
+    new = points[:6] + 0.05
+    placed = place(new, points, plane, 10.0)
+    for k in range(6):
+        assert np.array_equal(place(new[k : k + 1], points, plane, 10.0)[0], placed[k])  # in any company
+        centre = plane[corner == corner[k]].mean(axis=0)
+        away = plane[corner != corner[k]] - centre
+        assert np.linalg.norm(placed[k] - centre) < np.linalg.norm(away, axis=1).min()
+        squared = ((points - new[k]) ** 2).sum(axis=1)
+        least = _divergence(placed[k], squared, plane)
+        for turn in np.arange(8) * np.pi / 4:
+            aside = 0.05 * np.array([np.cos(turn), np.sin(turn)])
+            assert _divergence(placed[k] + aside, squared, plane) > least - 1e-5
 
 
-def test_a_map_is_of_one_layer_at_all_levels_and_places_its_own_references_where_they_are() -> None:
+def _divergence(place: np.ndarray, squared: np.ndarray, plane: np.ndarray) -> float:
+    """Of the neighbourhood that ten points would make up if they counted alike, from that on the plane."""
+
+    def share(width: float) -> np.ndarray:
+        weights = np.exp(-(squared - squared.min()) * width)
+        return weights / weights.sum()
+
+    widths = np.geomspace(1e-3, 1e3, 20001)
+    entropies = np.array([-(share(width) * np.log(share(width).clip(1e-300))).sum() for width in widths])
+    wanted = share(widths[np.abs(entropies - np.log(10.0)).argmin()])
+    kernel = 1.0 / (1.0 + ((plane - place) ** 2).sum(axis=1))
+    return float((wanted * np.log(wanted.clip(1e-300) / (kernel / kernel.sum()))).sum())
+
+
+def test_a_map_is_of_one_layer_at_all_levels_and_places_its_own_references_near_where_they_are() -> None:
     denoiser = OwnDenoiser(small_network())
     options = Map(num_references=24, sigmas=(0.5, 2.0), num_components=6)
     fitted, quality = fit_map(denoiser, options)
     assert fitted.points.shape == (2, 24, 6) and fitted.coordinates.shape == (2, 24, 2)
     assert fitted.labels.tolist()[:5] == [0, 1, 2, 0, 1]
+    extent = np.linalg.norm(np.ptp(fitted.coordinates.numpy(), axis=(0, 1)))
     for level, sigma in enumerate((0.45, 2.3)):
-        placed = fitted.place(fitted.points[level, 7], sigma)
-        assert torch.allclose(placed, fitted.coordinates[level, 7], atol=1e-3)
+        placed = fitted.layout.place(fitted.points[level, 7:8].numpy(), sigma)
+        assert np.linalg.norm(placed[0] - fitted.coordinates[level, 7].numpy()) < extent / 10
     assert set(quality) == {"trustworthiness", "shared_neighbours", "placement_error"}
     again, _ = fit_map(denoiser, options)
     assert all(torch.equal(one, other) for one, other in zip(fitted.buffers(), again.buffers(), strict=True))
