@@ -133,7 +133,7 @@ class Placer:
 
     def _place(self, name: str, said: Tensor, sigma: float) -> Place:
         if self.frozen is not None and name == self.frozen.config.layer:
-            return self.frozen.place(said, sigma)
+            return self.frozen.place([said], [sigma])[0]
         levels = self.bundle.manifest.noise_levels
         level = int(np.argmin([abs(np.log(sigma / one)) for one in levels]))
         points, places = (

@@ -107,10 +107,11 @@ def _mapped(model: DiffusionModel, rows: list[DiffusionPrediction]) -> list[Diff
     config = activation_map.config
     images = [to_values(decode_png(rows[place].image_png or "")) for place in made]
     said = look_at(model.denoiser, images, [rows[place].seed for place in made], [config.layer], config.sigmas[:1])
-    for place, values in zip(made, said[config.layer][:, 0], strict=True):
-        position = rounded(activation_map.place(torch.from_numpy(values), config.sigmas[0]))
-        embedding = tuple(round(float(one), 3) for one in activation_map.embed(torch.from_numpy(values)))
-        rows[place] = msgspec.structs.replace(rows[place], map_position=position, map_embedding=embedding)
+    flat = [torch.from_numpy(values) for values in said[config.layer][:, 0]]
+    positions = activation_map.place(flat, [config.sigmas[0]] * len(flat))
+    for place, position, embedded in zip(made, positions, activation_map.embed(flat).tolist(), strict=True):
+        embedding = tuple(round(one, 3) for one in embedded)
+        rows[place] = msgspec.structs.replace(rows[place], map_position=rounded(position), map_embedding=embedding)
     return rows
 
 

@@ -58,7 +58,7 @@ class Watch:
 
     def _placed(self, said: Sequence[Tensor], sigmas: Sequence[float]) -> tuple[Position, ...]:
         assert self.map is not None
-        return tuple(rounded(self.map.place(one, sigma)) for one, sigma in zip(said, sigmas, strict=False))
+        return tuple(map(rounded, self.map.place(said, sigmas[: len(said)]) if said else ()))
 
 
 def rounded(place: tuple[float, float]) -> Position:

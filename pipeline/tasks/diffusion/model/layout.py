@@ -64,10 +64,15 @@ class Layout:
         embedded: Floats = np.einsum("bd,kd->bk", (said.astype(np.float64) - self.mean) / self.scale, self.components)
         return embedded
 
-    def place(self, embedded: Floats, sigma: float) -> Floats:
-        """Where points [B, K] lie on the map, [B, 2], by the references of the noise level that is nearest."""
-        level = int(np.argmin([abs(np.log(sigma / one)) for one in self.sigmas]))
-        return place(embedded, self.points[level], self.coordinates[level], self.perplexity)
+    def place(self, embedded: Floats, sigmas: Sequence[float]) -> Floats:
+        """Where points [B, K] at noise levels [B] lie on the map, [B, 2]: each by the references of the level that is
+        nearest to its own."""
+        levels = np.abs(np.log(np.divide.outer(sigmas, self.sigmas))).argmin(axis=1)
+        places = np.empty((len(embedded), 2))
+        for level in np.unique(levels):
+            own = levels == level
+            places[own] = place(embedded[own], self.points[level], self.coordinates[level], self.perplexity)
+        return places
 
 
 def lay_out(places: Singles, said: NDArray[Any], levels: Sequence[float], frozen: Layout | None) -> None:
@@ -81,7 +86,8 @@ def lay_out(places: Singles, said: NDArray[Any], levels: Sequence[float], frozen
     for start in range(num_fitted, len(said), _BLOCK):
         rows = slice(start, start + _BLOCK)
         for level, sigma in enumerate(levels):
-            places[rows, level] = frozen.place(frozen.embed(said[rows, level]), sigma)
+            embedded = frozen.embed(said[rows, level])
+            places[rows, level] = frozen.place(embedded, [sigma] * len(embedded))
 
 
 def place(points: NDArray[Any], references: NDArray[Any], coordinates: NDArray[Any], perplexity: float) -> Floats:

@@ -1,5 +1,6 @@
 """The map of what a layer says, frozen in the model's file: where references lie, and where anything else does."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -69,15 +70,13 @@ class ActivationMap(nn.Module):
         arrays = {name: getattr(self, name).cpu().numpy() for name in _PLACING}
         return Layout(**arrays, sigmas=self.config.sigmas, perplexity=self.config.perplexity)
 
-    def embed(self, said: Tensor) -> Floats:
-        """What the layer says of one image, [C, H, W] -> its principal components [K]."""
-        embedded: Floats = self.layout.embed(said.flatten().float().cpu().numpy()[None])[0]
-        return embedded
+    def embed(self, said: Sequence[Tensor]) -> Floats:
+        """What the layer says of images, [C, H, W] each -> their principal components [B, K]."""
+        return self.layout.embed(torch.stack([*said]).flatten(1).float().cpu().numpy())
 
-    def place(self, said: Tensor, sigma: float) -> tuple[float, float]:
-        """Where an image lies on the map by what the layer says of it at a noise level."""
-        x, y = self.layout.place(self.embed(said)[None], sigma)[0].tolist()
-        return x, y
+    def place(self, said: Sequence[Tensor], sigmas: Sequence[float]) -> list[tuple[float, float]]:
+        """Where images lie on the map by what the layer says of each at its noise level."""
+        return [(x, y) for x, y in self.layout.place(self.embed(said), sigmas).tolist()]
 
 
 def fit_map(denoiser: Denoiser, options: Map) -> tuple[ActivationMap, dict[str, float]]:

@@ -82,7 +82,7 @@ def test_a_map_is_of_one_layer_at_all_levels_and_places_its_own_references_near_
     assert fitted.labels.tolist()[:5] == [0, 1, 2, 0, 1]
     extent = np.linalg.norm(np.ptp(fitted.coordinates.numpy(), axis=(0, 1)))
     for level, sigma in enumerate((0.45, 2.3)):
-        placed = fitted.layout.place(fitted.points[level, 7:8].numpy(), sigma)
+        placed = fitted.layout.place(fitted.points[level, 7:8].numpy(), [sigma])
         assert np.linalg.norm(placed[0] - fitted.coordinates[level, 7].numpy()) < extent / 10
     assert set(quality) == {"trustworthiness", "shared_neighbours", "placement_error"}
     again, _ = fit_map(denoiser, options)
