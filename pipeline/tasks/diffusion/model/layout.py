@@ -51,7 +51,7 @@ class Layout:
         mean, scale = rows.mean(axis=0), rows.std(axis=0).clip(1e-6)
         scaled = (rows - mean) / scale
         _, vectors = np.linalg.eigh(scaled.T @ scaled)  # the largest last
-        components = vectors.T[::-1][: min(options.num_components, len(rows))]
+        components = vectors.T[::-1][: max(2, min(options.num_components, len(rows)))]
         largest = np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1)
         components = components * np.sign(largest)  # a component's sign is arbitrary: its largest entry is positive
         points = scaled @ components.T
@@ -116,12 +116,14 @@ def tsne(points: Floats, perplexity: float) -> Floats:
 
     Time and memory grow with N squared: 1,000 points take a second.
     """
+    if len(points) == 1:
+        return np.zeros((1, 2))
     squares = (points**2).sum(axis=1)
     squared = (squares[:, None] + squares - 2.0 * points @ points.T).clip(0.0)
     np.fill_diagonal(squared, np.inf)
     shares = _neighbourhoods(squared, perplexity)
     affinities = ((shares + shares.T) / (2 * len(points))).astype(np.float32)
-    places = (points[:, :2] / points[:, 0].std() * 1e-4).astype(np.float32)
+    places = (points[:, :2] / max(points[:, 0].std(), 1e-12) * 1e-4).astype(np.float32)
     velocity, gains = np.zeros_like(places), np.ones_like(places)
     rate = max(len(points) / _EXAGGERATION / 4.0, 50.0)  # as Belkina et al. 2019
     for step in range(_NUM_STEPS):
@@ -158,7 +160,7 @@ def _neighbourhoods(squared: Floats, perplexity: float) -> Singles:
     wanted = np.log(max(min(perplexity, (squared.shape[1] - 1) / 3.0), 1.0))
     near = (squared - squared.min(axis=1, keepdims=True)).astype(np.float32)
     finite = np.where(np.isinf(near), np.float32(0.0), near)
-    width = 1.0 / finite.mean(axis=1, keepdims=True).clip(1e-30)
+    width = 1.0 / finite.mean(axis=1, keepdims=True).clip(1e-12)
     low, high = np.zeros_like(width), np.full_like(width, np.inf)
     for _ in range(_BISECTIONS):
         weights = np.exp(-near * width)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
-from pipeline.tasks.diffusion.model.layout import LAYOUTS, place, tsne, umap
+from pipeline.tasks.diffusion.model.layout import LAYOUTS, MAX_FITTED, lay_out, place, tsne, umap
 from pipeline.tasks.diffusion.model.map import fit_map
 from pipeline.tasks.diffusion.model.network import OwnDenoiser
 from pipeline.tasks.diffusion.recipe import Map
@@ -72,6 +72,26 @@ def _divergence(place: np.ndarray, squared: np.ndarray, plane: np.ndarray) -> fl
     wanted = share(widths[np.abs(entropies - np.log(10.0)).argmin()])
     kernel = 1.0 / (1.0 + ((plane - place) ** 2).sum(axis=1))
     return float((wanted * np.log(wanted.clip(1e-300) / (kernel / kernel.sum()))).sum())
+
+
+@pytest.mark.parametrize("num_images", [1, 2, 3, 10])
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_few_images_and_images_that_are_alike_have_places_too(num_images: int, spread: float) -> None:
+    said = spread * np.random.default_rng(0).standard_normal((num_images, 2, 8))
+    for num_levels in (1, 2):
+        places = np.full((num_images, num_levels, 2), np.nan, np.float32)
+        lay_out(places, said[:, :num_levels], (0.6, 2.0)[:num_levels], None)
+        assert np.isfinite(places).all()
+
+
+def test_points_beyond_those_that_a_map_is_fitted_to_lie_among_their_like() -> None:
+    points, corner = clusters()
+    some, places = np.tile(points, (13, 1))[:, None], np.empty((13 * 90, 1, 2), np.float32)
+    lay_out(places, some, (0.6,), None)
+    assert len(some) > MAX_FITTED
+    fitted, rest, own = places[:MAX_FITTED, 0], places[MAX_FITTED:, 0], np.tile(corner, 13)
+    nearest = np.linalg.norm(rest[:, None] - fitted, axis=2).argmin(axis=1)
+    assert (own[nearest] == own[MAX_FITTED:]).mean() > 0.97
 
 
 def test_a_map_is_of_one_layer_at_all_levels_and_places_its_own_references_near_where_they_are() -> None:
