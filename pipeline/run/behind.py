@@ -21,41 +21,44 @@ class Behind(Generic[T]):
 
     def __init__(self, write: Callable[[list[T]], None], *, capacity: int, name: str, linger_s: float = 0.0) -> None:
         self.num_dropped = 0
-        self._write, self._linger_s = write, linger_s
-        self._queue: queue.Queue[T | None] = queue.Queue(maxsize=capacity)
+        self._write, self._capacity, self._linger_s = write, capacity, linger_s
+        self._over = threading.Event()
+        self._queue: queue.SimpleQueue[T | threading.Event] = (
+            queue.SimpleQueue()
+        )  # events are set when it comes to them
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def offer(self, item: T) -> bool:
         """Hand over an item, or drop it if the writer is behind. Returns whether it was taken."""
-        try:
-            self._queue.put_nowait(item)
-        except queue.Full:
+        if self._queue.qsize() >= self._capacity:
             self.num_dropped += 1
             return False
+        self._queue.put(item)
         return True
 
     def drain(self) -> None:
         """Wait until everything that was offered is written."""
-        self._queue.join()
+        if self._thread.is_alive():
+            reached = threading.Event()
+            self._queue.put(reached)
+            reached.wait()
 
     def close(self) -> None:
         """Write what is queued, then end. Safe to call twice."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
+        self._queue.put(self._over)
+        self._thread.join()
 
     def _run(self) -> None:
-        is_open = True
-        while is_open:
+        while not self._over.is_set():
             taken = [self._queue.get()]
-            if self._linger_s and taken[0] is not None:
+            if self._linger_s and not isinstance(taken[0], threading.Event):
                 time.sleep(self._linger_s)
             while not self._queue.empty():
                 taken.append(self._queue.get_nowait())
-            is_open = None not in taken
-            items = [item for item in taken if item is not None]
+            items = [one for one in taken if not isinstance(one, threading.Event)]
             if items:
                 self._write(items)
-            for _ in taken:
-                self._queue.task_done()
+            for one in taken:
+                if isinstance(one, threading.Event):
+                    one.set()

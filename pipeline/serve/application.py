@@ -31,6 +31,7 @@ from pipeline.serve.settings import Settings
 from pipeline.serve.truths import Truths
 
 _READING_WAIT_S = 1.0  # for live metrics; what takes longer is told the next time
+_COUNT_EVERY_S = 0.1
 _TRUTH_WAIT_S, _TRUTH_ASK_EVERY_S = 1.0, 0.05  # for an answer whose row is on its way to the log
 
 
@@ -55,6 +56,7 @@ class Application:
         self._requests = {route.path: metrics.requests.labels(route.path) for route in self._routes.values()}
         title, has_keys = f"Baton: {settings.task}", settings.auth_file is not None
         self._openapi = describe([*self._routes.values()], title=title, has_keys=has_keys)
+        self._is_counting = False
         self._ids, self._start = count(1), secrets.token_hex(5)
         self._reading: asyncio.Task[list[Reading]] | None = None
         self._readings: list[Reading] = []
@@ -62,6 +64,7 @@ class Application:
     def close(self) -> None:
         """What is queued is written."""
         self.answering.close()
+        self._count()
 
     @property
     def routes(self) -> list[Route]:
@@ -110,12 +113,17 @@ class Application:
             next, headers = "ask again in 1 s, or start the server with more --workers", {"Retry-After": "1"}
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", what, next=next, headers=headers)
         self.answering.num_active += 1
-        self.metrics.active.inc()
+        if not self._is_counting:  # behind the answers, many together
+            self._is_counting = True
+            asyncio.get_running_loop().call_later(_COUNT_EVERY_S, self._count)
         try:
             return await route.handler(client, asked)
         finally:
             self.answering.num_active -= 1
-            self.metrics.active.dec()
+
+    def _count(self) -> None:
+        self._is_counting = False
+        self.metrics.count(self.answering.num_active)
 
     def _no_route(self, asked: Asked) -> Problem:
         allow = ", ".join(sorted(method for method, path in self._routes if path == route_of(asked.path)))
@@ -187,6 +195,7 @@ class Application:
 
     async def exposed_metrics(self, client: str, asked: Asked) -> Response:
         """What Prometheus reads."""
+        self._count()
         if self.truths and (self._reading is None or self._reading.done()):
             models = [one.identity.model for one in self.models.serving()]
             self._reading = asyncio.create_task(asyncio.to_thread(self.truths.readings, models))

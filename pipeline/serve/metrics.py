@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+from bisect import bisect_left
+from collections import Counter as Tally
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -29,15 +31,37 @@ Reading = tuple[str, str, dict[str, float]]
 """A live metric: its name, what it is, and its value by model; under "" where it is of no model."""
 
 
+class Noted(Histogram):
+    """A histogram that notes what it observes, in any thread, and counts it by `count`: alone each takes 3 us."""
+
+    def __init__(self, name: str, text: str, registry: CollectorRegistry) -> None:
+        self._noted: list[float] = []
+        super().__init__(name, text, registry=registry, buckets=BUCKETS_MS)
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        """Note a value."""
+        self._noted.append(amount)
+
+    def count(self) -> None:
+        """Count what was noted."""
+        noted = self._noted[:]
+        del self._noted[: len(noted)]  # what came meanwhile stays
+        if noted:
+            self._sum.inc(sum(noted))
+            for place, number in Tally(bisect_left(self._upper_bounds, value) for value in noted).items():
+                self._buckets[place].inc(number)
+
+
 class Metrics:
     """All that is counted. ``cache`` is the one that the server keeps answers in, where it has one."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.cache: object = None
-        self.latency = self._histogram("inference_latency_ms", "From a whole request to its answer, in ms.")
-        self.preprocessing = self._histogram("preprocessing_latency_ms", "Reading a request, in ms.")
-        self.model_time = self._histogram("onnx_latency_ms", "The model's own time a call, in ms, whatever runs it.")
+        self.latency = Noted("inference_latency_ms", "From a whole request to its answer, in ms.", self.registry)
+        self.preprocessing = Noted("preprocessing_latency_ms", "Reading a request, in ms.", self.registry)
+        what = "The model's own time a call, in ms, whatever runs it."
+        self.model_time = Noted("onnx_latency_ms", what, self.registry)
         self.requests = self._counter("inference_requests_total", "Requests by route.", "endpoint")
         self.errors = self._counter("inference_errors_total", "Requests that failed, by kind of problem.", "error_type")
         self.answers = self._counter("model_inference_count_total", "Records that a model answered.")
@@ -60,9 +84,6 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str) -> Histogram:
-        return Histogram(name, text, registry=self.registry, buckets=BUCKETS_MS)
-
     def _gauge(self, name: str, text: str, mode: Literal["livesum", "livemin"]) -> Gauge:
         return Gauge(name, text, registry=self.registry, multiprocess_mode=mode)
 
@@ -76,6 +97,12 @@ class Metrics:
             self.loaded.set(1)
         else:
             self._models[event].inc()
+
+    def count(self, num_active: int) -> None:
+        """Count what was noted, and how many requests are in flight."""
+        self.active.set(num_active)
+        for histogram in (self.latency, self.preprocessing, self.model_time):
+            histogram.count()
 
     def exposed(self, readings: Iterable[Reading] = ()) -> bytes:
         """The text that Prometheus reads; ``readings`` are live metrics, of this moment."""

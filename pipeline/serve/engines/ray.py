@@ -8,6 +8,8 @@ counts for itself: its /metrics are of its replicas.
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +70,12 @@ class Replica:
 
 def serve(settings: Settings, host: str, port: int) -> None:
     """Answer from ``settings.workers`` replicas until Ctrl-C or SIGTERM, then finish what is in flight, and raise
-    KeyboardInterrupt. ``host`` and ``port`` are listened at by each machine that has a replica.
+    KeyboardInterrupt. ``host`` and ``port`` are listened at by each machine that has a replica; where Ray Serve runs on
+    the cluster already, it listens where it does, and it and what else it runs stay when this ends.
 
     Raises UserError when it cannot begin.
     """
+    ray_serve = _ray_serve()
     if settings.model is not None:
         identity_of(settings.task, settings.model)
     Keys(settings.auth_file)
@@ -82,23 +86,48 @@ def serve(settings: Settings, host: str, port: int) -> None:
         signal.signal(signal.SIGHUP, lambda *_: State(state_folder()).ask())
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            _start(settings, host, port)
-            print(f"serving {settings.task} at http://{host}:{port}, by Ray (Ctrl-C ends it)", flush=True)
-            while True:
-                signal.pause()
+            with _application(ray_serve, settings, host, port) as place:
+                print(f"serving {settings.task} {place} (Ctrl-C ends it)", flush=True)
+                while True:
+                    signal.pause()
         except RuntimeError as error:  # of a replica that could not begin
             raise failure_in(Path(folder)) or error from None
-        finally:
-            _end()
+        except ray_serve.exceptions.RayServeException as error:  # of another application at the same path
+            raise UserError(f"Ray Serve refuses: {getattr(error, 'cause', error)}", where="--engine ray") from error
 
 
-def _start(settings: Settings, host: str, port: int) -> None:
-    from ray import serve as ray_serve
-
+@contextmanager
+def _application(ray_serve: Any, settings: Settings, host: str, port: int) -> Iterator[str]:
+    """Run it for the length of the block, and say where it listens; what else Ray Serve runs there stays."""
+    before = ray_serve.status()
+    if NAME in before.applications:
+        what = f"another `baton serve` answers on this cluster: the application {NAME!r} of Ray Serve"
+        raise UserError(what, where="--engine ray", remedy="end that one, or name another cluster by RAY_ADDRESS")
+    is_first = not before.proxies and not before.applications
     # A proxy on each machine that has a replica, so that who asks loses no more than what is in flight there.
     ray_serve.start(http_options={"host": host, "port": port, "location": "EveryNode"})
+    try:
+        ray_serve.run(_deployment(ray_serve, settings), name=NAME, route_prefix="/")
+        yield f"at http://{host}:{port}, by Ray" if is_first else "where Ray Serve listens on this cluster"
+    finally:
+        ray_serve.delete(NAME)
+        if is_first and not ray_serve.status().applications:
+            ray_serve.shutdown()
+
+
+def _ray_serve() -> Any:
+    """The module. Raises UserError where it is not installed, or ray without it."""
+    try:
+        from ray import serve as ray_serve  # here: of the extra "ray"
+    except ImportError as error:
+        what, remedy = f"Ray Serve is not installed: {error}", "pip install 'baton-pipeline[ray]'"
+        raise UserError(what, where="--engine ray", remedy=remedy) from error
+    return ray_serve
+
+
+def _deployment(ray_serve: Any, settings: Settings) -> Any:
     variables = {VARIABLE: os.environ[VARIABLE]}
-    deployment: Any = ray_serve.deployment(Replica).options(
+    deployment = ray_serve.deployment(Replica).options(
         num_replicas=settings.workers,
         max_ongoing_requests=settings.limits.max_in_flight,
         ray_actor_options={"num_cpus": 1, "runtime_env": {"env_vars": variables}},
@@ -106,12 +135,4 @@ def _start(settings: Settings, host: str, port: int) -> None:
         health_check_period_s=LOOK_EVERY_S,
         health_check_timeout_s=LOST_AFTER_S,
     )
-    ray_serve.run(deployment.bind(), name=NAME, route_prefix="/")
-
-
-def _end() -> None:
-    """Take the replicas away; a cluster that others use stays."""
-    from ray import serve as ray_serve
-
-    ray_serve.delete(NAME)
-    ray_serve.shutdown()
+    return deployment.bind()

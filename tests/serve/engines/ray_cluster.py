@@ -13,6 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+import ray
+from ray import serve as ray_serve
 
 from pipeline.files import read_all
 from pipeline.tasks.localization.rows import Prediction
@@ -25,9 +27,10 @@ NUM_CLIENTS, START_S = 8, 240.0
 
 
 @contextmanager
-def serving(*words: str | Path, log: Path) -> Iterator[str]:
+def serving(*words: str | Path, log: Path, port: int | None = None) -> Iterator[str]:
     """The address of a server of two replicas, as soon as it answers; Ctrl-C ends it."""
-    address = f"http://127.0.0.1:{(port := free_port())}"
+    port = port or free_port()
+    address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "stages", "serve", "localization", "--engine", "ray", "--workers", "2"]
     process = subprocess.Popen([*command, *map(str, words), "--log", str(log), "--port", str(port)])
     try:
@@ -109,6 +112,28 @@ def test_a_server_that_cannot_begin_says_why(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "beacon" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def hello(path: str) -> None:
+    """An application of somebody else, on the cluster that RAY_ADDRESS names."""
+    ray_serve.run(ray_serve.deployment(lambda request: "hello").bind(), name="other", route_prefix=path)
+
+
+def test_what_else_the_cluster_serves_stays(tmp_path: Path) -> None:
+    with two_nodes():
+        ray.init(log_to_driver=False)
+        ray_serve.start(http_options={"port": (port := free_port()), "location": "EveryNode"})
+        hello("/")
+        command = [sys.executable, "-m", "stages", "serve", "localization", "--engine", "ray", "--log", str(tmp_path)]
+        refused = subprocess.run([*command, "--model", MODEL], capture_output=True, text=True, timeout=START_S)
+        assert (refused.returncode, "is being used by application" in refused.stderr) == (2, True), refused.stderr
+        hello("/hello")
+        with serving("--model", MODEL, log=tmp_path, port=port) as address:
+            assert httpx.post(f"{address}/v1/predict", json=BODY, timeout=60).status_code == 200
+            again = subprocess.run([*command, "--model", MODEL], capture_output=True, text=True, timeout=START_S)
+            assert (again.returncode, "another `baton serve`" in again.stderr) == (2, True), again.stderr
+        assert httpx.get(f"{address}/hello", timeout=60).text == "hello"
+        assert set(ray_serve.status().applications) == {"other"}
 
 
 if __name__ == "__main__":
