@@ -1,16 +1,20 @@
 """The map: its layout, its placing of new points, and what it says of its own quality."""
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from pipeline.errors import UserError
+from pipeline.model.file import load_model
 from pipeline.tasks.diffusion.model.layout import LAYOUTS, MAX_FITTED, lay_out, place, tsne, umap
 from pipeline.tasks.diffusion.model.map import fit_map
 from pipeline.tasks.diffusion.model.network import OwnDenoiser
 from pipeline.tasks.diffusion.recipe import Map
+from tests.conftest import Baton
 from tests.tasks.diffusion.small_model import small_network
 
 
@@ -113,3 +117,15 @@ def test_a_layer_that_is_not_there_is_told_with_those_that_are() -> None:
     with pytest.raises(UserError, match="no layer 'top'") as caught:
         fit_map(OwnDenoiser(small_network()), Map(layer="top"))
     assert "middle" in (caught.value.remedy or "")
+
+
+def test_another_map_is_made_by_export_alone(digits_run: Path, baton: Baton, tmp_path: Path) -> None:
+    recipe, runs = ("--recipe", "tiny"), digits_run.parents[1]
+    other = (*recipe, "--set", "map.num_references=30")
+    assert "up to date" in baton("train", "diffusion", *other, runs=runs).out
+    given = ("export", "diffusion", *other, "--checkpoint", digits_run / "train/selected.checkpoint_v1")
+    assert baton(*given, "--out", tmp_path / "other").code == 0
+    model: Any = load_model(tmp_path / "other/model.inference_v1", task="diffusion")
+    assert model.module.map.config.num_references == 30 and model.metadata["recipe"]["map"]["num_references"] == 30
+    assert "up to date" in baton(*given, "--out", tmp_path / "other").out
+    assert "up to date" not in baton(*given, "--out", tmp_path / "other", "--set", "map.perplexity=5").out
