@@ -8,6 +8,7 @@ import torch
 from msgspec import Meta, Struct
 from torch import Tensor, nn
 
+from pipeline.errors import UserError
 from pipeline.stats import Floats
 from pipeline.tasks.diffusion.evaluate.maps import shared_neighbours, trustworthiness
 from pipeline.tasks.diffusion.model.activations import generate, look_at
@@ -18,6 +19,7 @@ from schemas.recipe import Count, Positive
 
 FIRST_SEED = 20_000  # of the references
 NUM_NEIGHBOURS = 12  # by which a map's quality is told
+MIN_REFERENCES = 3
 _PLACING = ("mean", "scale", "components", "points", "coordinates")
 Sizes = Annotated[tuple[Positive, ...], Meta(min_length=1)]
 
@@ -82,9 +84,12 @@ class ActivationMap(nn.Module):
 def fit_map(denoiser: Denoiser, options: Map) -> tuple[ActivationMap, dict[str, float]]:
     """The map of a model, and how good it is. Takes seconds, most of them for making the references.
 
-    Raises UserError when the model has no such layer.
+    Raises UserError when the model has no such layer, or there are too few references to say how good it is.
     """
     check_layers(denoiser, [options.layer], "map.layer")
+    if options.num_references < MIN_REFERENCES:
+        what, remedy = f"{options.num_references} references make no map", f"{MIN_REFERENCES} or more; 0 for no map"
+        raise UserError(what, where="map.num_references", remedy=remedy)
     labels = [k % denoiser.num_classes for k in range(options.num_references)]
     seeds = [FIRST_SEED + k for k in range(options.num_references)]
     images = generate(denoiser, list(zip(labels, seeds, strict=True)))

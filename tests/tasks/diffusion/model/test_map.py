@@ -119,6 +119,12 @@ def test_a_layer_that_is_not_there_is_told_with_those_that_are() -> None:
     assert "middle" in (caught.value.remedy or "")
 
 
+def test_too_few_references_for_a_map_are_refused() -> None:
+    with pytest.raises(UserError, match="2 references make no map"):
+        fit_map(OwnDenoiser(small_network()), Map(num_references=2))
+    assert fit_map(OwnDenoiser(small_network()), Map(num_references=3))[0].config.num_references == 3
+
+
 def test_another_map_is_made_by_export_alone(digits_run: Path, baton: Baton, tmp_path: Path) -> None:
     recipe, runs = ("--recipe", "tiny"), digits_run.parents[1]
     other = (*recipe, "--set", "map.num_references=30")
