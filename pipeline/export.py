@@ -17,7 +17,7 @@ from pipeline.contract.load import check_task, load_part
 from pipeline.contract.parts import ModelPart, UpgradePart
 from pipeline.errors import UserError
 from pipeline.files.hashes import sha256_file
-from pipeline.model.checkpoint import TRAINED, read_checkpoint
+from pipeline.model.checkpoint import TRAINED, read_checkpoint, read_section
 from pipeline.model.file import open_model, replay_golden, save_model
 
 _V0_KEYS = ("state_dict", "network_type")
@@ -43,15 +43,24 @@ class Exported:
 
 
 def export_model(
-    checkpoint: Path | str, out: Path | str, *, task: str, environment: Mapping[str, str] | None = None
+    checkpoint: Path | str,
+    out: Path | str,
+    *,
+    task: str,
+    environment: Mapping[str, str] | None = None,
+    sections: Mapping[str, Any] | None = None,
 ) -> Exported:
     """Write the averaged policy of a checkpoint as an inference_v1 file, and open that file to check it.
 
     ``environment`` tells what a checkpoint_v0 was trained in, such as {"level": "full", "encoding": "grid"}; a
-    checkpoint_v1 says it itself. Raises UserError when the checkpoint is damaged, of an unknown kind or incomplete.
+    checkpoint_v1 says it itself. ``sections`` of a recipe are taken instead of those of the training.
+
+    Raises UserError when the checkpoint is damaged, of an unknown kind or incomplete.
     """
     path = Path(checkpoint)
     contents, source_format, filled_in = _load(path, task, environment or {})
+    if sections:
+        contents = {**contents, "recipe": {**read_section(contents, "recipe"), **sections}}
     origin = {
         "parent": {"format": source_format, "sha256": sha256_file(path)},
         "filled_in": list(filled_in),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -11,7 +11,7 @@ import typer
 from pipeline.errors import UserError
 from pipeline.recipe.named import find_model
 from pipeline.run.folder import stage_run
-from stages.common import Result, command, finished, main
+from stages.common import Result, command, finished, main, stage_config
 from stages.options import ModelOption, Options
 
 MODEL, ONNX = "model.inference_v1", "model.onnx"
@@ -52,7 +52,7 @@ def app(
 
     Example: baton export gridworld --recipe demo --format onnx
     """
-    _, run_name = options.recipe_or_defaults()
+    recipe, run_name = options.recipe_or_defaults()
     if format == "onnx":
         if checkpoint is not None or trained_in:
             what = "ONNX is made from an inference_v1 file, not from a checkpoint"
@@ -64,7 +64,8 @@ def app(
     if model is not None:
         raise UserError("--model is for --format onnx", remedy="give a checkpoint with --checkpoint")
     checkpoint = checkpoint or _run_folder(options, run_name, "train") / "selected.checkpoint_v1"
-    return _export_model(options, checkpoint, options.folder(run_name), parse_pairs(trained_in))
+    asked = stage_config(recipe, "export") if options.recipe or options.settings else {}
+    return _export_model(options, checkpoint, options.folder(run_name), parse_pairs(trained_in), asked)
 
 
 def _run_folder(options: Options, run_name: str | None, name: str) -> Path:
@@ -85,14 +86,17 @@ def parse_pairs(texts: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _export_model(options: Options, checkpoint: Path, folder: Path, trained_in: dict[str, str]) -> Result:
-    config = {"format": "inference_v1", "trained_in": trained_in}
+def _export_model(
+    options: Options, checkpoint: Path, folder: Path, trained_in: dict[str, str], asked: dict[str, Any]
+) -> Result:
+    """``asked`` are the recipe's sections of export, instead of those of the training."""
+    config = {"format": "inference_v1", "trained_in": trained_in, **asked}
     request = options.request(folder, config, inputs={"checkpoint": checkpoint}, writes=(MODEL,))
     with stage_run(request) as run:
         if not run.up_to_date:
             from pipeline.export import export_model  # loaded here: torch takes seconds, and wrong input is told before
 
-            made = export_model(checkpoint, folder / MODEL, task=options.task, environment=trained_in)
+            made = export_model(checkpoint, folder / MODEL, task=options.task, environment=trained_in, sections=asked)
             facts = msgspec.to_builtins({f.name: getattr(made, f.name) for f in fields(made) if f.name != "path"})
             counts = {"num_parameters": made.num_parameters, "num_bytes": made.num_bytes}
             run.record({"model": made.path}, counts, facts)

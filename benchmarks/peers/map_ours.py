@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from pipeline.tasks.diffusion.explore.record import lay_out
+from pipeline.tasks.diffusion.model.layout import lay_out
 
 points = np.load(sys.argv[1])
 places = np.empty((len(points), 1, 2), np.float32)

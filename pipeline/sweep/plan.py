@@ -323,9 +323,10 @@ def content_hash(path: Path, where: str) -> str:
 
 
 def _training_config(recipe: Any) -> dict[str, Any]:
-    """What a training depends on: all of its recipe but its name and the sections of later stages."""
+    """What a training and its export depend on: all of its recipe but its name and the sections of later stages."""
     plain: dict[str, Any] = msgspec.to_builtins(recipe)
-    left_out = ({*BY_NAME, *recipe.belongs_to} - {"train"}) | {"name", "description"}
+    later = {stage for stage in BY_NAME if stage not in ("train", "export")}
+    left_out = later | {key for key, stage in recipe.belongs_to.items() if stage in later} | {"name", "description"}
     return {key: value for key, value in plain.items() if key not in left_out}
 
 

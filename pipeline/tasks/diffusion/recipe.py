@@ -1,6 +1,7 @@
 """What a recipe of this task may say. A section named after a stage belongs to that stage alone."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
@@ -210,6 +211,8 @@ class Visualize(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class DiffusionRecipe(recipe.Recipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole run."""
+
+    belongs_to: ClassVar[Mapping[str, str]] = {"map": "export"}
 
     task: Literal["diffusion"] = "diffusion"
     data: Data = Data()

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from pipeline.contract.exploring import Cancelled, OpenedBundle, Place, Step
@@ -16,12 +15,13 @@ from pipeline.tasks.diffusion.infer.predict import answer
 from pipeline.tasks.diffusion.infer.watch import Watch
 from pipeline.tasks.diffusion.model.activations import References
 from pipeline.tasks.diffusion.model.denoiser import recorded
-from pipeline.tasks.diffusion.model.map import ActivationMap, place_by
+from pipeline.tasks.diffusion.model.layout import place
+from pipeline.tasks.diffusion.model.map import ActivationMap
 from pipeline.tasks.diffusion.model.model import DiffusionModel
 from pipeline.tasks.diffusion.model.network import DiffusionNetwork, OwnDenoiser
 from pipeline.tasks.diffusion.model.sample import schedule
 from pipeline.tasks.diffusion.pixels import to_pixels
-from pipeline.tasks.diffusion.recipe import Infer
+from pipeline.tasks.diffusion.recipe import Infer, Map
 from pipeline.tasks.diffusion.rows import DiffusionExample, DiffusionPrediction
 
 Said = Mapping[str, Tensor]
@@ -133,13 +133,11 @@ class Placer:
 
     def _place(self, name: str, said: Tensor, sigma: float) -> Place:
         if self.frozen is not None and name == self.frozen.config.layer:
-            x, y = self.frozen.place(self.frozen.embed(said), sigma).tolist()
-            return x, y
+            return self.frozen.place([said], [sigma])[0]
         levels = self.bundle.manifest.noise_levels
         level = int(np.argmin([abs(np.log(sigma / one)) for one in levels]))
         points, places = (
-            torch.from_numpy(array[name][:, level].astype(np.float32))
-            for array in (self.bundle.activations, self.bundle.coordinates)
+            array[name][:, level].astype(np.float32) for array in (self.bundle.activations, self.bundle.coordinates)
         )
-        x, y = place_by(said.flatten().float().cpu(), points, places).tolist()
+        x, y = place(said.flatten().float().cpu().numpy()[None], points, places, Map().perplexity)[0].tolist()
         return x, y

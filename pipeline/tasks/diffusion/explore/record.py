@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
@@ -15,13 +14,11 @@ from pipeline.files import read_all
 from pipeline.model.file import load_model
 from pipeline.tasks.diffusion.data.shapes import FACTORS
 from pipeline.tasks.diffusion.infer.record import open_activations
-from pipeline.tasks.diffusion.model.map import ActivationMap, fit_points
+from pipeline.tasks.diffusion.model.layout import lay_out
 from pipeline.tasks.diffusion.pixels import decode_png
-from pipeline.tasks.diffusion.recipe import Map
 from pipeline.tasks.diffusion.rows import BETWEEN, MAIN, DiffusionPrediction
 from schemas.bundle import BundleManifest, Curve, Layer, Record
 
-MAX_MAP_POINTS = 1000  # that a map is fitted to; all others are placed between them
 MAX_PROBED = 2000  # records
 Rows = Sequence[DiffusionPrediction]
 _TRAIN_SHARE = 0.7
@@ -48,7 +45,7 @@ def record(run: Path, model_path: Path, folder: Path) -> None:
     for name in ref.files:
         files = {kind: f"{kind}-{name}.npy" for kind in ("activations", "coordinates")}
         activations = _copy(writer, files["activations"], (run, shown, name), order)
-        frozen = module.map if module.map is not None and module.map.config.layer == name else None
+        frozen = module.map.layout if module.map is not None and module.map.config.layer == name else None
         places = writer.array(files["coordinates"], (*activations.shape[:2], 2), np.float32)
         lay_out(places, activations, levels, frozen)
         probes = {
@@ -94,18 +91,6 @@ def _copy(writer: BundleWriter, file: str, recorded: tuple[Path, Rows, str], ord
     for place, one in enumerate(chain([first], flat)):
         copied[place] = one
     return copied
-
-
-def lay_out(
-    places: NDArray[np.float32], activations: NDArray[Any], levels: Sequence[float], frozen: ActivationMap | None
-) -> None:
-    """Fill ``places`` [N, L, 2] of ``activations`` [N, L, D]: by the map that is frozen in the model's file, or by one
-    that is fitted to the first of them."""
-    some = activations[: max(MAX_MAP_POINTS // len(levels), 8)].astype(np.float64).swapaxes(0, 1)
-    fitted = frozen or fit_points(some, Map(sigmas=tuple(levels)))
-    for number, level in np.ndindex(activations.shape[:2]):
-        said = torch.from_numpy(activations[number, level].astype(np.float32))
-        places[number, level] = fitted.place(fitted.embed(said), levels[level]).numpy()
 
 
 def probed_facts(labels: Sequence[str]) -> dict[str, NDArray[np.int64]]:

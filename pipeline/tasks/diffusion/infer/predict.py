@@ -14,7 +14,6 @@ import torch
 
 from pipeline.contract.jobs import InferJob
 from pipeline.contract.parts import InferPart
-from pipeline.model.layers import one_thread
 from pipeline.tasks.diffusion.infer.record import CHUNK, record
 from pipeline.tasks.diffusion.infer.watch import Masks, Watch, rounded
 from pipeline.tasks.diffusion.model.activations import References, look_at
@@ -108,12 +107,11 @@ def _mapped(model: DiffusionModel, rows: list[DiffusionPrediction]) -> list[Diff
     config = activation_map.config
     images = [to_values(decode_png(rows[place].image_png or "")) for place in made]
     said = look_at(model.denoiser, images, [rows[place].seed for place in made], [config.layer], config.sigmas[:1])
-    for place, values in zip(made, said[config.layer][:, 0], strict=True):
-        with one_thread():
-            embedded = activation_map.embed(torch.from_numpy(values).to(model.denoiser.device))
-            position = rounded(activation_map, embedded, config.sigmas[0])
-        embedding = tuple(round(float(one), 3) for one in embedded)
-        rows[place] = msgspec.structs.replace(rows[place], map_position=position, map_embedding=embedding)
+    flat = [torch.from_numpy(values) for values in said[config.layer][:, 0]]
+    positions = activation_map.place(flat, [config.sigmas[0]] * len(flat))
+    for place, position, embedded in zip(made, positions, activation_map.embed(flat).tolist(), strict=True):
+        embedding = tuple(round(one, 3) for one in embedded)
+        rows[place] = msgspec.structs.replace(rows[place], map_position=rounded(position), map_embedding=embedding)
     return rows
 
 

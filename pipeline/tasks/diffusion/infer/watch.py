@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor
 
-from pipeline.model.layers import one_thread
 from pipeline.tasks.diffusion.model.denoiser import Denoiser, recorded, replaced
 from pipeline.tasks.diffusion.model.map import ActivationMap
 from pipeline.tasks.diffusion.rows import Position
@@ -59,12 +58,10 @@ class Watch:
 
     def _placed(self, said: Sequence[Tensor], sigmas: Sequence[float]) -> tuple[Position, ...]:
         assert self.map is not None
-        with one_thread():
-            found = [rounded(self.map, self.map.embed(one), sigma) for one, sigma in zip(said, sigmas, strict=False)]
-        return tuple(found)
+        return tuple(map(rounded, self.map.place(said, sigmas[: len(said)]) if said else ()))
 
 
-def rounded(activation_map: ActivationMap, embedded: Tensor, sigma: float) -> Position:
+def rounded(place: tuple[float, float]) -> Position:
     """Where a point lies on the map, as a row says it."""
-    x, y = (round(float(one), _DIGITS) for one in activation_map.place(embedded, sigma))
-    return x, y
+    x, y = place
+    return round(x, _DIGITS), round(y, _DIGITS)

@@ -12,27 +12,26 @@ from pipeline.stats import Floats
 from pipeline.tasks.diffusion.evaluate.maps import shared_neighbours, trustworthiness
 from pipeline.tasks.diffusion.model.activations import generate, look_at
 from pipeline.tasks.diffusion.model.denoiser import Denoiser, check_layers
-from pipeline.tasks.diffusion.model.layout import LAYOUTS
+from pipeline.tasks.diffusion.model.layout import Layout, place
 from pipeline.tasks.diffusion.recipe import Map
 from schemas.recipe import Count, Positive
 
-# The references that say where a new point lies, and the power of their distance. Of five by 1 / distance, references
-# left out were placed 1.5 % of a map's extent from where a layout of all puts them (median, 400 digits), so 1.0 %.
-NUM_NEAREST, POWER = 3, 8
 FIRST_SEED = 20_000  # of the references
 NUM_NEIGHBOURS = 12  # by which a map's quality is told
+_PLACING = ("mean", "scale", "components", "points", "coordinates")
 Sizes = Annotated[tuple[Positive, ...], Meta(min_length=1)]
 
 
 class MapBrain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What of a map is architecture: the layer and how many values it says, the noise levels, how many references and
-    principal components there are."""
+    principal components there are, and about how many references are a point's neighbours."""
 
     layer: str
     num_values: Count
     sigmas: Sizes
     num_references: Count
     num_components: Count
+    perplexity: Positive = 20.0
 
 
 class ActivationMap(nn.Module):
@@ -65,28 +64,19 @@ class ActivationMap(nn.Module):
         for name in ("labels", "seeds"):
             self.register_buffer(name, torch.zeros(references, dtype=torch.int64))
 
-    def embed(self, said: Tensor) -> Tensor:
-        """What the layer says of one image, [C, H, W] -> its principal components [K]."""
-        return self.components @ ((said.flatten() - self.mean) / self.scale)
+    @property
+    def layout(self) -> Layout:
+        """What places a point, as arrays."""
+        arrays = {name: getattr(self, name).cpu().numpy() for name in _PLACING}
+        return Layout(**arrays, sigmas=self.config.sigmas, perplexity=self.config.perplexity)
 
-    def level(self, sigma: float) -> int:
-        """The number of the noise level that is nearest, by its logarithm."""
-        return int(np.argmin([abs(np.log(sigma / one)) for one in self.config.sigmas]))
+    def embed(self, said: Sequence[Tensor]) -> Floats:
+        """What the layer says of images, [C, H, W] each -> their principal components [B, K]."""
+        return self.layout.embed(torch.stack([*said]).flatten(1).float().cpu().numpy())
 
-    def place(self, embedded: Tensor, sigma: float) -> Tensor:
-        """Where a point [K] lies on the map, [2]: at the mean of the nearest references of its noise level, the nearer
-        the more."""
-        level = self.level(sigma)
-        return place_by(embedded, self.points[level], self.coordinates[level])
-
-
-def place_by(point: Tensor, points: Tensor, coordinates: Tensor) -> Tensor:
-    """`ActivationMap.place` among points [R, K] with coordinates [R, 2]."""
-    distances = ((points - point) ** 2).sum(1).sqrt()
-    nearest, numbers = distances.topk(min(NUM_NEAREST, len(points)), largest=False)
-    weights = (nearest[0].clamp(min=1e-9) / nearest.clamp(min=1e-9)) ** POWER
-    placed: Tensor = (weights[:, None] * coordinates[numbers]).sum(0) / weights.sum()
-    return placed
+    def place(self, said: Sequence[Tensor], sigmas: Sequence[float]) -> list[tuple[float, float]]:
+        """Where images lie on the map by what the layer says of each at its noise level."""
+        return [(x, y) for x, y in self.layout.place(self.embed(said), sigmas).tolist()]
 
 
 def fit_map(denoiser: Denoiser, options: Map) -> tuple[ActivationMap, dict[str, float]]:
@@ -100,50 +90,34 @@ def fit_map(denoiser: Denoiser, options: Map) -> tuple[ActivationMap, dict[str, 
     images = generate(denoiser, list(zip(labels, seeds, strict=True)))
     said = look_at(denoiser, images, seeds, [options.layer], options.sigmas)[options.layer]
     flat = said.reshape(len(labels), len(options.sigmas), -1).swapaxes(0, 1).astype(np.float64)  # [L, R, D]
-    fitted = fit_points(flat, options)
-    fitted.labels.copy_(torch.tensor(labels))
-    fitted.seeds.copy_(torch.tensor(seeds))
-    return fitted, _quality(fitted)
-
-
-def fit_points(flat: Floats, options: Map) -> ActivationMap:
-    """Scaler, principal components and layout of activations [L, R, D]: one for all noise levels."""
-    rows = flat.reshape(-1, flat.shape[2])
-    mean, scale = rows.mean(axis=0), rows.std(axis=0).clip(1e-6)
-    scaled = torch.from_numpy((rows - mean) / scale)
-    _, _, vectors = torch.linalg.svd(scaled, full_matrices=False)
-    components = vectors[: options.num_components]
-    largest = components.gather(1, components.abs().argmax(1, keepdim=True))
-    components = components * largest.sign()  # the sign of a component is arbitrary: its largest entry is positive
-    points = (scaled @ components.T).numpy()
+    layout = Layout.fit(flat, options)
     fitted = ActivationMap(
         MapBrain(
             layer=options.layer,
             num_values=flat.shape[2],
             sigmas=options.sigmas,
             num_references=flat.shape[1],
-            num_components=len(components),
+            num_components=len(layout.components),
+            perplexity=options.perplexity,
         )
     )
-    found = {"mean": mean, "scale": scale, "components": components.numpy(), "points": points}
-    found["coordinates"] = LAYOUTS[options.layout](points, options.perplexity)
-    for name, values in found.items():
-        buffer = getattr(fitted, name)
-        buffer.copy_(torch.from_numpy(np.ascontiguousarray(values)).reshape(buffer.shape))
-    return fitted
+    for name in _PLACING:
+        getattr(fitted, name).copy_(torch.from_numpy(getattr(layout, name).copy()))
+    fitted.labels.copy_(torch.tensor(labels))
+    fitted.seeds.copy_(torch.tensor(seeds))
+    return fitted, _quality(fitted.layout)
 
 
-def _quality(fitted: ActivationMap) -> dict[str, float]:
+def _quality(layout: Layout) -> dict[str, float]:
     """Trustworthiness and shared neighbours at the first level; how far from where it lies a reference would be placed
     by the others, median, as a share of the map's extent."""
-    points, coordinates = fitted.points[0].double(), fitted.coordinates[0].double()
+    points, coordinates = layout.points[0].astype(np.float64), layout.coordinates[0].astype(np.float64)
     count = max(1, min(NUM_NEIGHBOURS, (len(points) - 1) // 2))
-    arrays = points.numpy(), coordinates.numpy()
-    others: Sequence[Tensor] = [torch.arange(len(points)) != k for k in range(len(points))]
-    placed = torch.stack([place_by(points[k], points[own], coordinates[own]) for k, own in enumerate(others)])
-    extent = (coordinates.amax(0) - coordinates.amin(0)).norm()
+    others = [np.arange(len(points)) != k for k in range(len(points))]
+    placed = [place(points[~own], points[own], coordinates[own], layout.perplexity)[0] for own in others]
+    extent = np.linalg.norm(np.ptp(coordinates, axis=0))
     return {
-        "trustworthiness": round(float(trustworthiness(*arrays, count).mean()), 4),
-        "shared_neighbours": round(float(shared_neighbours(*arrays, count).mean()), 4),
-        "placement_error": round(float((placed - coordinates).norm(dim=1).median() / extent), 4),
+        "trustworthiness": round(float(trustworthiness(points, coordinates, count).mean()), 4),
+        "shared_neighbours": round(float(shared_neighbours(points, coordinates, count).mean()), 4),
+        "placement_error": round(float(np.median(np.linalg.norm(placed - coordinates, axis=1)) / extent), 4),
     }
