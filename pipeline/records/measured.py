@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -36,22 +37,22 @@ class Task:
     name: str
     options: Any = None
 
-    @property
+    @cached_property
     def part(self) -> EvaluatePart:
         """What the task evaluates by."""
         return load_part(self.name, EvaluatePart)
 
-    @property
+    @cached_property
     def row_type(self) -> type[Any]:
         """The Struct of a prediction."""
         return load_part(self.name, RowsPart).prediction
 
-    @property
+    @cached_property
     def truth_fields(self) -> tuple[str, ...]:
         """Fields of a prediction that come from its example: they must be equal in all files."""
         return load_part(self.name, RowsPart).truth_fields
 
-    @property
+    @cached_property
     def glossary(self) -> dict[str, MetricDefinition]:
         """The metrics of the task by name."""
         return {definition.name: definition for definition in self.part.glossary}

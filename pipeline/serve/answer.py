@@ -138,7 +138,8 @@ def _made_by_a_child(path: Path) -> bytes:
 
 
 _CHILD = """
-import sys
+import os, sys
+os.nice(19)  # it takes seconds; whoever asks meanwhile goes first
 from pipeline.errors import UserError
 from pipeline.model.onnx import export_onnx
 try:

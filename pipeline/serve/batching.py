@@ -76,15 +76,16 @@ class Batching:
         seconds = time.perf_counter() - started
         self._metrics.model_time.observe(seconds * 1000)
         self._metrics.answers.inc(len(examples))
-        times = self._times.setdefault(answerer.identity.weights_hash, [])
-        if len(examples) == 1 and len(times) <= _NUM_MEASURED:
-            times.append(seconds)
+        if len(examples) == 1 and not self._is_measured(answerer):
+            self._times.setdefault(answerer.identity.weights_hash, []).append(seconds)
         return outcomes
+
+    def _is_measured(self, answerer: Answerer) -> bool:
+        return len(self._times.get(answerer.identity.weights_hash, ())) > _NUM_MEASURED
 
     def _is_quick(self, answerer: Answerer) -> bool:
         """The least of a few calls decides: others measure what else the machine did."""
-        times = self._times.get(answerer.identity.weights_hash, ())
-        return len(times) > _NUM_MEASURED and min(times) < QUICK_BELOW_S
+        return self._is_measured(answerer) and min(self._times[answerer.identity.weights_hash]) < QUICK_BELOW_S
 
     def _answer_ready(self) -> None:
         now, self._ready = self._ready[: self._max_batch], self._ready[self._max_batch :]
@@ -97,7 +98,9 @@ class Batching:
         while (first := self._queue.get()) is not None:
             waiting = [first]
             is_last = False
-            while not is_last and sum(len(one.examples) for one in waiting) < self._max_batch:
+            is_measured = self._is_measured(first.answerer) or len(first.examples) > 1
+            most = self._max_batch if is_measured else 1  # alone at first: else a busy server never measures it
+            while not is_last and sum(len(one.examples) for one in waiting) < most:
                 try:
                     more = self._queue.get_nowait()
                 except queue.Empty:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,20 +10,23 @@ import pytest
 
 from pipeline.contract.serving import ModelIdentity
 from pipeline.errors import UserError
-from pipeline.serve.batching import Batching
+from pipeline.serve.batching import QUICK_BELOW_S, Batching
 from pipeline.serve.metrics import Metrics
 
 
 class Doubling:
-    """Answers numbers with twice what they are, from 100 on not at all; waits at ``gate`` where it has one."""
+    """Answers numbers with twice what they are, from 100 on not at all; waits at ``gate`` where it has one, and takes
+    ``takes_s``."""
 
-    def __init__(self, gate: threading.Event | None = None) -> None:
+    def __init__(self, gate: threading.Event | None = None, takes_s: float = 0.0) -> None:
         self.identity = ModelIdentity("t", Path("m"), "0" * 64, "", "", "", {}, {})
+        self.takes_s = takes_s
         self.gate, self.calls, self.threads = gate, list[list[int]](), set[str]()
 
     def answer(self, examples: Sequence[int]) -> list[int]:
         if self.gate:
             assert self.gate.wait(30)
+        time.sleep(self.takes_s)
         self.calls.append([*examples])
         self.threads.add(threading.current_thread().name)
         if max(examples) >= 100:
@@ -32,7 +36,12 @@ class Doubling:
 
 async def test_what_waits_while_the_model_is_busy_is_its_next_batch() -> None:
     gate = threading.Event()
-    model, batching = Doubling(gate), Batching(Metrics(), max_batch=4)
+    model, batching = Doubling(gate, 2 * QUICK_BELOW_S), Batching(Metrics(), max_batch=4)
+    gate.set()
+    for n in range(9):
+        await batching.answer(model, [n], 30)
+    model.calls.clear()
+    gate.clear()
     asked = [asyncio.create_task(batching.answer(model, [n], 30)) for n in range(8)]
     await asyncio.sleep(0.1)  # all of them wait, and the first is at the gate
     gate.set()
@@ -67,6 +76,19 @@ async def test_a_quick_model_is_run_where_the_request_arrives() -> None:
     model, batching = Doubling(), Batching(Metrics(), max_batch=10)
     for n in range(12):
         assert await batching.answer(model, [n], 30) == [2 * n]
+    model.threads.clear()
+    assert await batching.answer(model, [1], 30) == [2]
+    assert model.threads == {threading.main_thread().name}
+    batching.close()
+
+
+async def test_a_quick_model_that_comes_to_a_busy_server_is_measured_all_the_same() -> None:
+    gate = threading.Event()
+    model, batching = Doubling(gate), Batching(Metrics(), max_batch=10)
+    asked = [asyncio.create_task(batching.answer(model, [n], 30)) for n in range(20)]
+    await asyncio.sleep(0.1)
+    gate.set()
+    assert [await one for one in asked] == [[2 * n] for n in range(20)]
     model.threads.clear()
     assert await batching.answer(model, [1], 30) == [2]
     assert model.threads == {threading.main_thread().name}

@@ -8,10 +8,10 @@ a row that only the new model fails on refuses it, too.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
@@ -33,7 +33,9 @@ TOLERANCE = "1%"  # of the old model's value: another training of the same recip
 NUM_RESAMPLES = 1000  # a quarter of what gate takes: requests share the processor with a proof
 MIN_JUDGED = 20  # rows with truth; an interval over fewer says nothing
 TAIL_BYTES = 1 << 20  # of a log that are looked at: 600 rows of localization
-CHUNK, PAUSES = 4, 2.0  # rows that a model is asked at a time; for how many times that long requests are then alone
+CHUNK, PAUSES = 4, 2.0  # rows that a model is asked at a time; for how many times as long requests are then alone
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,8 +110,8 @@ class Prover:
         """By the measures that evaluate shows first, each of which may lose `TOLERANCE`. Raises UserError."""
         task = Task(self.task, self.options)
         if self._measured is None or self._measured[0] != before:
-            self._measured = before, records_of(task, "before", Path("before"), before)
-        old, new = self._measured[1], records_of(task, "now", Path("now"), now)
+            self._measured = before, _then_pause(records_of, task, "before", Path("before"), before)
+        old, new = self._measured[1], _then_pause(records_of, task, "now", Path("now"), now)
         spec = GateSpec(schema="gate_v1", task=self.task, name="reload", num_resamples=NUM_RESAMPLES)
         checks = [
             replace(one, check=msgspec.structs.replace(one.check, tolerance=TOLERANCE))
@@ -135,10 +137,16 @@ class _Named(msgspec.Struct):
 def _ask(answerer: Answerer, examples: Sequence[Any]) -> list[Any]:
     rows: list[Any] = []
     while len(rows) < len(examples):
-        began = time.perf_counter()
-        rows += answerer.answer(examples[len(rows) : len(rows) + CHUNK])
-        time.sleep(PAUSES * (time.perf_counter() - began))
+        rows += _then_pause(answerer.answer, examples[len(rows) : len(rows) + CHUNK])
     return rows
+
+
+def _then_pause(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a piece of work gives; then the processor is left to requests for `PAUSES` times as long."""
+    began = time.perf_counter()
+    done = work(*args, **kwargs)
+    time.sleep(PAUSES * (time.perf_counter() - began))
+    return done
 
 
 def _said(row: Any) -> bytes:
