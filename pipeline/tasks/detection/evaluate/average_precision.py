@@ -94,12 +94,10 @@ class Ranking:
     def recalls(self, weights: Weights, counted: NDArray[np.bool_]) -> Floats:
         """Recall of those predictions d alone that are ``counted[d]``: [B, K, T], NaN as in `curves`."""
         num_true = self._num_true(weights)
-        num_hits = np.diff(self.line.hit_starts, axis=1).ravel()
-        hits, group = self.line.hits, np.repeat(np.arange(self.line.has_ignored.size), num_hits)
-        sums = np.zeros((len(weights), self.line.has_ignored.size))
-        kernels.sum_by_group(weights, self.line.image[hits], np.where(counted[hits], group, -1), sums)
         shares = np.full((*num_true.shape, len(self.line.states)), np.nan)
-        np.divide(sums.reshape(shares.shape), num_true[:, :, None], out=shares, where=num_true[:, :, None] > 0)
+        sums = np.empty_like(shares)
+        in_threads(lambda cases: kernels.sum_hits(weights[cases], self.line, counted, sums[cases]), len(weights))
+        np.divide(sums, num_true[:, :, None], out=shares, where=num_true[:, :, None] > 0)
         return shares
 
     def _num_true(self, weights: Weights) -> Floats:

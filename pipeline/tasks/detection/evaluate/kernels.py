@@ -178,6 +178,19 @@ def list_hits(line: Line) -> None:
 
 
 @compiled
+def sum_hits(weights: Weights, line: Line, counted: NDArray[np.bool_], sums: Floats) -> None:
+    """Fill ``sums[b, k, t]`` with the weight, in resample b, of those hits d of class k that are ``counted[d]``."""
+    for b in range(len(weights)):
+        for k in range(line.hit_starts.shape[0]):
+            for t in range(line.hit_starts.shape[1] - 1):
+                total = 0.0
+                for m in range(line.hit_starts[k, t], line.hit_starts[k, t + 1]):
+                    if counted[line.hits[m]]:
+                        total += weights[b, line.image[line.hits[m]]]
+                sums[b, k, t] = total
+
+
+@compiled
 def count_predictions(weights: Weights, line: Line, t: int, edges: tuple[int, int], counts: Floats) -> None:
     """Fill ``counts[d]`` with the weight of the predictions up to d, from the first edge on, less the IGNORED ones."""
     count = 0.0
