@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import RowsPart
 from pipeline.files import read_all, write_all
+from pipeline.serve.metrics import BUCKETS_MS, Noted
 from tests.conftest import ROOT, Baton
 from tests.serve.conftest import SCENARIO, Server, Start, problem
 from tests.serve.test_answer import examples_of, model_of, request_of
@@ -141,13 +143,31 @@ def test_the_description_names_every_route_and_its_rows(server: Server) -> None:
     assert schemas["GridworldRequest"]["additionalProperties"] is False
 
 
+def test_what_was_noted_is_counted_as_if_it_had_been_observed_one_by_one() -> None:
+    values = [0.0, 0.01, 0.011, 3.0, 3.5, 10000.0, 12345.0]
+    noted, plain = CollectorRegistry(), CollectorRegistry()
+    together = Noted("took_ms", "Time.", noted)
+    one_by_one = Histogram("took_ms", "Time.", registry=plain, buckets=BUCKETS_MS)
+    for value in values:
+        together.observe(value)
+        one_by_one.observe(value)
+    assert noted.get_sample_value("took_ms_count") == 0
+    together.count()
+    together.count()
+
+    def counted(registry: CollectorRegistry) -> list[bytes]:
+        return [line for line in generate_latest(registry).splitlines() if b"_created" not in line]
+
+    assert counted(noted) == counted(plain)
+
+
 def test_metrics_count_over_all_workers(start: Start) -> None:
     server = start("gridworld", "--model", "minimal", "--workers", "2")
     for _ in range(10):  # each on a connection of its own, which either worker may take
         with server.client() as client:
             assert client.post("/v1/predict", json=SCENARIO).status_code == 200
     assert server.metric("log_rows_total", 10) == 10
-    told = server.metrics()
+    told = server.metrics_when(lambda told: told.get("inference_latency_ms_count") == 10)
     assert told['inference_requests_total{endpoint="/v1/predict"}'] == 10
     assert told["model_inference_count_total"] == told["inference_latency_ms_count"] == 10
     assert told["model_loaded"] == 1
