@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import RowsPart
 from pipeline.files import read_all, write_all
-from pipeline.serve.metrics import BUCKETS_MS, Noted
 from tests.conftest import ROOT, Baton
 from tests.serve.conftest import SCENARIO, Server, Start, problem
 from tests.serve.test_answer import examples_of, model_of, request_of
@@ -141,24 +139,6 @@ def test_the_description_names_every_route_and_its_rows(server: Server) -> None:
     fields = load_part("gridworld", RowsPart).prediction.__struct_fields__
     assert {*schemas["GridworldPrediction"]["properties"]} == {*fields}
     assert schemas["GridworldRequest"]["additionalProperties"] is False
-
-
-def test_what_was_noted_is_counted_as_if_it_had_been_observed_one_by_one() -> None:
-    values = [0.0, 0.01, 0.011, 3.0, 3.5, 10000.0, 12345.0]
-    noted, plain = CollectorRegistry(), CollectorRegistry()
-    together = Noted("took_ms", "Time.", noted)
-    one_by_one = Histogram("took_ms", "Time.", registry=plain, buckets=BUCKETS_MS)
-    for value in values:
-        together.observe(value)
-        one_by_one.observe(value)
-    assert noted.get_sample_value("took_ms_count") == 0
-    together.count()
-    together.count()
-
-    def counted(registry: CollectorRegistry) -> list[bytes]:
-        return [line for line in generate_latest(registry).splitlines() if b"_created" not in line]
-
-    assert counted(noted) == counted(plain)
 
 
 def test_metrics_count_over_all_workers(start: Start) -> None:
