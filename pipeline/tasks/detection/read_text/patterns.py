@@ -24,8 +24,8 @@ _QUOTE = rf"\\*+[{QUOTES}]"  # backslashes stand before it in JSON that was writ
 _NAME = r"[A-Za-z_][\w\-]*+"
 _COMMENT_START = r"//|/\*|\#"
 _LINE_COMMENT = r"(?://|\#)[^\n{}\[\]]*+"  # it ends at a bracket, too: lines may have been joined
-_JSON_NUMBER = r"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+"
-_JSON_NUMBERS = rf"{_JSON_NUMBER}(?:\s*+,\s*+{_JSON_NUMBER})*+"
+JSON_NUMBER = r"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+"
+_JSON_NUMBERS = rf"{JSON_NUMBER}(?:\s*+,\s*+{JSON_NUMBER})*+"
 _COORD_TOKEN = r"<\|coord_-?+[0-9]++\|>"
 
 
@@ -56,7 +56,7 @@ BRACKET = re.compile(r"[\[{]")
 FENCES = re.compile(rf"{FENCE}(?:json[5l]?|JSON|python|py|javascript|js|text)?")
 LINE_COMMENT = re.compile(_LINE_COMMENT)
 _LITERAL = "true|false|null|(True|False|None)|NaN|-?Infinity"
-SCALAR = re.compile(rf"(?:{_JSON_NUMBER}|{_LITERAL})(?=\s*+(?:[,}}\]]|\Z|{_ANY_KEY}))", re.DOTALL)
+SCALAR = re.compile(rf"(?:{JSON_NUMBER}|{_LITERAL})(?=\s*+(?:[,}}\]]|\Z|{_ANY_KEY}))", re.DOTALL)
 # A word with its apostrophes, or a quote with all its backslashes: one backslash at a time would take quadratic time.
 JUNK = re.compile(rf"[^\s\[\]{{}}(),/#{QUOTES}\\]++(?:['’][^\W\d_]++)*+|\\++[{QUOTES}]?+|.", re.DOTALL)
 

@@ -225,11 +225,38 @@ def test_clean_texts_are_read_alike_by_the_decoder_and_the_scanner() -> None:
         '\ufeff[{"desc":"a","bbox_2d":[0,0,1,4]}]',
         '[{"desc":"a","bbox_2d":[0,0,1,4]}]x',
         '[{"desc":"a","bbox_2d":[0,0,1,4],"span":[1,2],"score":0.5}]',
+        '[{"desc":"a","bbox_2d":[0,0,1,4]}, "score":1]',
+        '["score":1,{"desc":"a","bbox_2d":[0,0,1,4]}]',
+        '[{"desc":"a","bbox_2d":[0,0,1,4],"score":01}]',
+        '[{"desc":"a","bbox_2d":[0,0,1,4],"note":"}"},{"desc":"b","bbox_2d":[0,0,1,4],"note":"{"}]',
+        '[{"desc":"a","bbox_2d":[0,0,1,4],"note":"\\u007d"}]',
+        '[{"desc":"a","bbox_2d":[0,0,1,4]," score ":1}]',
+        '[{"desc":"a","bbox_2d":[0,0,1,4],"x\uff11":1}]',
+        '[{"desc":"a","bbox_2d":[0,0,1,4],"score":1,"desc":"b"}]',
+        '[{"desc":"a, ","score":1,"bbox_2d":[0,0,1,4],"desc ":"b"}]',
+        '[{"desc":"a","score":1}]',
+        '[{"desc":"a","bbox_2d":[0,0,1,4],"parts":[{"desc":"b","bbox_2d":[0,0,1,4],"score":1}]}]',
+        '{"objects":[{"desc":"a","bbox_2d":[0,0,1,4]}],"note":"<think>"}',
+        '{"objects":[],"n":0}',
         "[[]]", "[]", "[ ]", '{"objects":[]}', "[{}]", "null", "",
     ],
 )  # fmt: skip
 def test_what_is_nearly_clean_is_read_alike_by_the_decoder_and_the_scanner(text: str) -> None:
     both_ways(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"score": 0.9, "desc": "a: b", "id": 1, "bbox_2d": [0, 0, 1, 4], "note": "c: d, e"}]',
+        '{"caption": "a", "objects": [{"desc": "b", "bbox_2d": [0, 0, 1, 4], "is_crowd": false}], "n": 1}',
+        '[{"desc": "l\\u00e9opard", "bbox_2d": [0, 0, 1, 4]}]',
+    ],
+)
+def test_other_keys_and_escaped_letters_are_left_to_the_decoder(text: str) -> None:
+    preds = read_clean(text)
+    assert preds is not None
+    assert preds == both_ways(text).preds
 
 
 REPEATED = (
