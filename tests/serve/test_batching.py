@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from pipeline.contract.serving import ModelIdentity
 from pipeline.errors import UserError
 from pipeline.serve.batching import QUICK_BELOW_S, Batching
-from pipeline.serve.metrics import Metrics
+from pipeline.serve.metrics import BUCKETS_MS, Metrics, Noted
 
 
 class Doubling:
@@ -103,3 +104,21 @@ async def test_what_comes_to_a_quick_model_in_one_turn_of_the_loop_is_one_batch(
     assert await asyncio.gather(*(batching.answer(model, [n], 30) for n in range(6))) == [[2 * n] for n in range(6)]
     assert model.calls == [[0, 1, 2, 3], [4, 5]]
     batching.close()
+
+
+def test_what_was_noted_is_counted_as_if_it_had_been_observed_one_by_one() -> None:
+    values = [0.0, 0.01, 0.011, 3.0, 3.5, 10000.0, 12345.0]
+    noted, plain = CollectorRegistry(), CollectorRegistry()
+    together = Noted("took_ms", "Time.", noted)
+    one_by_one = Histogram("took_ms", "Time.", registry=plain, buckets=BUCKETS_MS)
+    for value in values:
+        together.observe(value)
+        one_by_one.observe(value)
+    assert noted.get_sample_value("took_ms_count") == 0
+    together.count()
+    together.count()
+
+    def counted(registry: CollectorRegistry) -> list[bytes]:
+        return [line for line in generate_latest(registry).splitlines() if b"_created" not in line]
+
+    assert counted(noted) == counted(plain)
