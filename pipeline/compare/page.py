@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.compare import tables as telling
-from pipeline.compare.judge import Judge
+from pipeline.compare.judge import Found
 from pipeline.look.numbers import factor_of
 from pipeline.look.report import Cell, Headline, Records, Report, render
 from schemas.comparison import Comparison, Mover
@@ -15,19 +15,12 @@ MAX_HEADLINES = 6
 MAX_SLICE_TABLES = 12
 
 
-def page(
-    judge: Judge,
-    rows: Sequence[Comparison],
-    moved: Sequence[Mover],
-    figures: Sequence[Figure],
-    notes: Sequence[str],
-    folder: Path,
-) -> str:
-    """The whole page as HTML."""
-    joined = judge.joined
-    found = [*telling.whole_tables(rows), *telling.other_tables(rows, by_step=bool(judge.steps))]
+def page(found: Found, moved: Sequence[Mover], figures: Sequence[Figure], folder: Path) -> str:
+    """The whole page as HTML. ``moved`` are the movers with the ids of their pictures."""
+    judge, rows, joined = found.judge, found.comparisons, found.judge.joined
+    whole = [*telling.whole_tables(rows), *telling.other_tables(rows, by_step=bool(judge.steps))]
     slices = telling.slice_tables(rows)
-    missing = list(notes)
+    missing = list(found.notes)
     if len(slices) > MAX_SLICE_TABLES:
         missing.append(f"{len(slices) - MAX_SLICE_TABLES:,} more tables by slice stand in table.md.")
     names = {metric.name for metric in judge.metrics}
@@ -42,7 +35,7 @@ def page(
                 **{f"model of {label}": ", ".join(records.models) for label, records in joined.files.items()},
             },
             headlines=headlines(rows),
-            tables=[*found, *slices[:MAX_SLICE_TABLES]],
+            tables=[*whole, *slices[:MAX_SLICE_TABLES]],
             footnotes=telling.footnotes(rows),
             meanings={name.replace("_", " "): judge.definitions[name].definition for name in sorted(names)},
             records=_records(moved),

@@ -132,7 +132,7 @@ def run_comparison(job: ComparisonJob) -> ComparisonOutcome:
     write_all(outputs["figures"], figures)
     table = tables.markdown(job.task, found.comparisons, moved, found.notes, by_step=bool(job.steps))
     write_atomically(outputs["table"], [table.encode()])
-    report = page.page(found.judge, found.comparisons, moved, figures, found.notes, job.folder)
+    report = page.page(found, moved, figures, job.folder)
     write_atomically(outputs["report"], [report.encode()])
     outputs |= {f"figure_{figure.id}": job.folder / figure.path for figure in figures}
     job.report(3, 3, {})

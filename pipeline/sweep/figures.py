@@ -1,5 +1,6 @@
 """The pictures and the report of a sweep: every cell with its interval, and learning curves where cells have steps."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,23 +37,19 @@ def draw(plan: Plan, results: Sequence[CellResult], folder: Path) -> list[Figure
 
 def page(plan: Plan, results: Sequence[CellResult], folder: Path, figures: Sequence[Figure]) -> str:
     """``report.html``."""
+    statuses = Counter(result.status for result in results)
     return render(
         Report(
             title=f"Sweep: {plan.sweep.task} {plan.sweep.name}",
             subtitle=plan.sweep.description,
             folder=folder,
             figures=figures,
-            facts={"cells": str(len(results)), **_statuses(results)},
+            facts={"cells": str(len(results))} | {status: str(number) for status, number in statuses.items()},
             tables=table.tables_of(plan, results),
             footnotes=[*table.footnotes(results), *table.remarks(results)],
             meanings=table.meanings(plan, results),
         )
     )
-
-
-def _statuses(results: Sequence[CellResult]) -> dict[str, str]:
-    found = [result.status for result in results]
-    return {status: str(found.count(status)) for status in dict.fromkeys(found)}
 
 
 def _columns(plan: Plan, results: Sequence[CellResult]) -> list[TableColumn]:

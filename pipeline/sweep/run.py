@@ -115,8 +115,8 @@ def summarize(plan: Plan, folder: Path, state: State) -> SweepOutcome:
     worked on it, they are the same bytes.
     """
     results = table.results_of(plan, state)
-    counts = {f"num_{kind}": sum(r.status == kind for r in results) for kind in ("finished", "stopped", "failed")}
-    counts = {"num_cells": len(results), **counts, "num_waiting": sum(r.status == "waiting" for r in results)}
+    kinds = ("finished", "stopped", "failed", "waiting")
+    counts = {"num_cells": len(results)} | {f"num_{kind}": sum(r.status == kind for r in results) for kind in kinds}
     request = StageRequest(
         stage="sweep",
         task=plan.sweep.task,
