@@ -21,7 +21,7 @@ from pipeline.tasks.diffusion.recipe import Map
 Singles = NDArray[np.float32]
 
 MAX_FITTED = 1000  # points that a map is fitted to where the model brings none; all others are placed between them
-_NUM_STEPS, _NUM_EXAGGERATED = 400, 120
+_NUM_STEPS, _NUM_EXAGGERATED = 350, 100
 _EXAGGERATION = 12.0
 _BISECTIONS = 30  # of the width of each point's neighbourhood
 _NUM_PLACING_STEPS = 20  # 400 digits: nine of ten new ones within .3 % of a map's extent from where 2,000 put them
