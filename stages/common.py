@@ -79,12 +79,11 @@ class Result:
 def stage_config(recipe: Any, stage: str, keys: Sequence[str] | None = None) -> dict[str, Any]:
     """The part of a recipe that a stage's result depends on: what its manifest holds, and what outdates it.
 
-    A section named after a stage, or of which the recipe says so, belongs to that stage alone. A stage that reads the
-    recipe also depends on ``keys`` (None: on all that is left, but for the description); a stage that reads files
-    depends on nothing else.
+    A section named after a stage belongs to that stage alone. A stage that reads the recipe also depends on ``keys``
+    (None: on all that is left, but for the description); a stage that reads files depends on nothing else.
     """
     plain: dict[str, Any] = msgspec.to_builtins(recipe)
-    own = {key: value for key, value in plain.items() if recipe.belongs_to.get(key, key) == stage}
+    own = {key: value for key, value in plain.items() if key == stage}
     if "recipe" not in BY_NAME[stage].reads:
         return own
     if keys is None:

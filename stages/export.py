@@ -11,7 +11,7 @@ import typer
 from pipeline.errors import UserError
 from pipeline.recipe.named import find_model
 from pipeline.run.folder import stage_run
-from stages.common import Result, command, finished, main, stage_config
+from stages.common import Result, command, finished, main
 from stages.options import ModelOption, Options
 
 MODEL, ONNX = "model.inference_v1", "model.onnx"
@@ -64,7 +64,8 @@ def app(
     if model is not None:
         raise UserError("--model is for --format onnx", remedy="give a checkpoint with --checkpoint")
     checkpoint = checkpoint or _run_folder(options, run_name, "train") / "selected.checkpoint_v1"
-    asked = stage_config(recipe, "export") if options.recipe or options.settings else {}
+    plain = msgspec.to_builtins(recipe) if options.recipe or options.settings else {}
+    asked = {key: section for key, section in plain.items() if recipe.belongs_to.get(key) == "export"}
     return _export_model(options, checkpoint, options.folder(run_name), parse_pairs(trained_in), asked)
 
 
