@@ -29,20 +29,13 @@ async def read_body(
         raise Problem(HTTPStatus.BAD_REQUEST, "cut", "this is no length", where="header Content-Length")
     if length is not None and int(length) > limits.max_body_bytes:
         raise _too_large(limits)
-    task = asyncio.current_task()
-    assert task is not None, "this is a coroutine of a task"
-    late = asyncio.get_running_loop().call_later(limits.body_timeout_s, task.cancel)  # asyncio.timeout takes 3 us more
     try:
-        data = await (_gathered(chunks(), limits) if length is None else whole())
-    except asyncio.CancelledError:
-        if late.when() > asyncio.get_running_loop().time():
-            raise
-        task.uncancel()
+        async with asyncio.timeout(limits.body_timeout_s):
+            data = await (_gathered(chunks(), limits) if length is None else whole())
+    except TimeoutError:
         what, next = f"the body did not come within {limits.body_timeout_s:g} s", "send it faster"
         headers = {"Connection": "close"}
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, "slow", what, next=next, headers=headers) from None
-    finally:
-        late.cancel()
     if length is not None and len(data) != int(length):
         raise Problem(HTTPStatus.BAD_REQUEST, "cut", f"{len(data)} of {length} bytes came", where="the body")
     return data
