@@ -21,8 +21,6 @@ from pipeline.tasks.detection.convert.yolo_read import digest, read_data_yaml
 from pipeline.tasks.detection.convert.yolo_write import write_folder
 from pipeline.tasks.detection.images import ImageFolder
 from pipeline.tasks.detection.infer.read import read_examples
-from pipeline.tasks.detection.infer.sources import image_limits
-from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction
 
 EXAMPLES, PREDICTIONS, HEADER = "examples.jsonl", "predictions.jsonl", "dataset.json"
@@ -134,7 +132,7 @@ def _to_yolo(job: ConvertJob) -> ConvertOutcome:
 
 def _images(job: ConvertJob) -> ImageFolder | None:
     """The images that a data set is to have."""
-    return ImageFolder(job.image_root, image_limits(Infer())) if job.image_root is not None else None
+    return ImageFolder(job.image_root) if job.image_root is not None else None
 
 
 def _records(path: Path) -> list[DetectionExample] | list[DetectionPrediction]:
