@@ -23,9 +23,8 @@ class Behind(Generic[T]):
         self.num_dropped = 0
         self._write, self._capacity, self._linger_s = write, capacity, linger_s
         self._over = threading.Event()
-        self._queue: queue.SimpleQueue[T | threading.Event] = (
-            queue.SimpleQueue()
-        )  # events are set when it comes to them
+        # Items, and events that are set when the writer comes to them.
+        self._queue: queue.SimpleQueue[T | threading.Event] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
