@@ -4,13 +4,13 @@ Examples depend on the sections ``scenes`` and ``examples`` of a recipe alone, a
 one: scene i is scene i of its split and seed, whatever else is made.
 """
 
-import io
 from collections.abc import Iterator
 
 from PIL import Image
 
 from pipeline.contract.jobs import WithFiles
 from pipeline.contract.parts import ExamplesPart
+from pipeline.tasks.detection.images import png_of
 from pipeline.tasks.detection.infer.read import read_examples
 from pipeline.tasks.detection.recipe import DetectionRecipe
 from pipeline.tasks.detection.rows import DetectionExample
@@ -38,9 +38,7 @@ def make_examples(recipe: DetectionRecipe) -> Iterator[WithFiles]:
             image_id=index,
             metadata={"split": wanted.split, "photograph": scene.photograph},
         )
-        file = io.BytesIO()
-        Image.fromarray(scene.image).save(file, "PNG", optimize=True)
-        yield WithFiles(example, {name: file.getvalue()})
+        yield WithFiles(example, {name: png_of(Image.fromarray(scene.image), optimize=True)})
 
 
 PART = ExamplesPart(make=make_examples, recipe_keys=("scenes",), files=("images/*.png",), read=read_examples)

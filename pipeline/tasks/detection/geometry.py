@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.tasks.detection.rows import CocoFields, CoordMode, PredictedObject, Rle, TrueObject
+from pipeline.tasks.detection.rows import Box, CocoFields, CoordMode, PredictedObject, Rle, TrueObject
 
 NORM_MAX = 999  # the coordinate of the far edges in "norm1000"
 
-Box = tuple[float, float, float, float]
 Segmentation = list[list[float]] | dict[str, Any]
 
 

@@ -10,15 +10,19 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.errors import UserError
+from pipeline.tasks.detection.recipe import Infer
+from pipeline.tasks.detection.rows import DetectionPrediction
 
 # What models take and people have. Formats that PIL hands to other programs (EPS to Ghostscript), and those whose
 # decoders few have looked at, are left out.
@@ -27,6 +31,7 @@ _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _EIGHT_BITS = ("1", "L", "P", "RGB", "RGBA", "RGBX", "RGBa", "LA", "PA", "CMYK", "YCbCr", "LAB", "HSV")  # or fewer
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
 _WHITE_IS_ZERO, _SIGNED = 0, 2
+DEFAULT_LIMITS = Infer()
 
 
 class ImageError(Exception):
@@ -38,14 +43,6 @@ class ImageError(Exception):
 
 
 @dataclass(frozen=True)
-class ImageLimits:
-    """Most bytes of a file, and most pixels of an image."""
-
-    num_bytes: int
-    num_pixels: int
-
-
-@dataclass(frozen=True)
 class Picture:
     """An image as RGB, the bytes of its file, and what they are ("image/png")."""
 
@@ -54,10 +51,22 @@ class Picture:
     media_type: str
 
 
-class ImageFolder:
-    """The folder below which images are looked up. Raises UserError when there is none."""
+@contextmanager
+def opened(file: Path | BinaryIO) -> Iterator[Image.Image]:
+    """A file as PIL sees it. Raises what decoders raise; what PIL warns of - damaged EXIF, sizes - is not told."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(file, formats=FORMATS) as image:
+            yield image
 
-    def __init__(self, root: Path, limits: ImageLimits) -> None:
+
+class ImageFolder:
+    """The folder below which images are looked up, with the limits of a recipe's section ``infer``.
+
+    Raises UserError when there is none.
+    """
+
+    def __init__(self, root: Path, limits: Infer = DEFAULT_LIMITS) -> None:
         if not root.is_dir():
             raise UserError("there is no such folder of images", where=str(root), remedy="check --image-root")
         self.root, self.limits = root.resolve(), limits
@@ -86,9 +95,34 @@ class ImageFolder:
     def read(self, name: str, width: int, height: int) -> Picture:
         """The image called ``name``, which a record says is ``width`` by ``height``. Raises ImageError."""
         data = self._bytes(name)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged EXIF, and of sizes, which are checked here
-            return self._decoded(name, data, (width, height))
+        try:
+            with opened(io.BytesIO(data)) as image:
+                most = self.limits.max_image_pixels
+                if image.width * image.height > most:
+                    detail = f"{name!r} is {image.width}x{image.height}, more than {most} pixels"
+                    raise ImageError("image_too_large", detail)
+                if image.size != (width, height):
+                    raise ImageError("image_size_differs", _difference(name, image, (width, height)))
+                media_type = Image.MIME.get(image.format or "", "application/octet-stream")
+                return Picture(_as_rgb(name, image), data, media_type)
+        except ImageError:
+            raise
+        except UnidentifiedImageError:
+            raise ImageError("image_unreadable", f"{name!r} is no image of a known format") from None
+        except Image.DecompressionBombError:
+            raise ImageError("image_too_large", f"{name!r} has too many pixels") from None
+        except Exception as error:  # decoders raise what they like on bytes that are no image
+            if "truncated" in str(error).lower():
+                raise ImageError("image_truncated", f"{name!r} ends before the image does") from None
+            raise ImageError("image_unreadable", f"{name!r} cannot be decoded: {type(error).__name__}") from None
+
+    def thumbnail(self, row: DetectionPrediction, side: int) -> Image.Image:
+        """The first image of a row, RGB, made at most ``side`` pixels long. Raises ImageError."""
+        if not row.images:
+            raise ImageError("no_image", "the record names no image")
+        image = self.read(row.images[0], row.width, row.height).image
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        return image
 
     def sha256(self, name: str) -> str:
         """sha256 of the file; the code of the error where it cannot be read."""
@@ -113,33 +147,12 @@ class ImageFolder:
             raise ImageError("image_unreadable", f"{name!r} is not a file")
         with open(descriptor, "rb") as file:
             try:
-                data = file.read(self.limits.num_bytes + 1)
+                data = file.read(self.limits.max_image_bytes + 1)
             except OSError as error:
                 raise ImageError("image_unreadable", f"{name!r} cannot be read: {error.strerror}") from None
-        if len(data) > self.limits.num_bytes:
-            raise ImageError("image_too_large", f"{name!r} has more than {self.limits.num_bytes} bytes")
+        if len(data) > self.limits.max_image_bytes:
+            raise ImageError("image_too_large", f"{name!r} has more than {self.limits.max_image_bytes} bytes")
         return data
-
-    def _decoded(self, name: str, data: bytes, size: tuple[int, int]) -> Picture:
-        try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                if opened.width * opened.height > self.limits.num_pixels:
-                    detail = f"{name!r} is {opened.width}x{opened.height}, more than {self.limits.num_pixels} pixels"
-                    raise ImageError("image_too_large", detail)
-                if opened.size != size:
-                    raise ImageError("image_size_differs", _difference(name, opened, size))
-                media_type = Image.MIME.get(opened.format or "", "application/octet-stream")
-                return Picture(_as_rgb(name, opened), data, media_type)
-        except ImageError:
-            raise
-        except UnidentifiedImageError:
-            raise ImageError("image_unreadable", f"{name!r} is no image of a known format") from None
-        except Image.DecompressionBombError:
-            raise ImageError("image_too_large", f"{name!r} has too many pixels") from None
-        except Exception as error:  # decoders raise what they like on bytes that are no image
-            if "truncated" in str(error).lower():
-                raise ImageError("image_truncated", f"{name!r} ends before the image does") from None
-            raise ImageError("image_unreadable", f"{name!r} cannot be decoded: {type(error).__name__}") from None
 
 
 def _as_rgb(name: str, image: Image.Image) -> Image.Image:
@@ -175,25 +188,30 @@ def _range(values: NDArray[np.generic]) -> str:
     return f"from {values.min():g} to {values.max():g}" if values.size else "without any value"
 
 
-def _difference(name: str, opened: Image.Image, size: tuple[int, int]) -> str:
-    detail = f"{name!r} is {opened.width}x{opened.height}, the record says {size[0]}x{size[1]}"
-    if orientation_of(opened) in _TURNED and opened.size == (size[1], size[0]):
+def _difference(name: str, image: Image.Image, size: tuple[int, int]) -> str:
+    detail = f"{name!r} is {image.width}x{image.height}, the record says {size[0]}x{size[1]}"
+    if orientation_of(image) in _TURNED and image.size == (size[1], size[0]):
         detail += "; its EXIF orientation asks to turn it, which is not done: store it turned"
     return detail
 
 
 def shows_the_same(data: bytes) -> bool:
     """Whether any program sees in the bytes of a file what `Picture.image` holds: nothing to turn, and 8 bits."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            return orientation_of(opened) == 1 and opened.mode in _EIGHT_BITS
+    with opened(io.BytesIO(data)) as image:
+        return orientation_of(image) == 1 and image.mode in _EIGHT_BITS
 
 
-def orientation_of(opened: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation of an image: 1 (as it is stored) to 8; 1 where it says nothing that can be read."""
     try:
-        found = opened.getexif().get(ExifTags.Base.Orientation, 1)
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a damaged EXIF block says nothing; what it raises depends on where it is damaged
         return 1
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def png_of(image: Image.Image, *, optimize: bool = False) -> bytes:
+    """An image as a PNG file."""
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=optimize)
+    return file.getvalue()

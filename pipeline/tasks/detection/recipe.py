@@ -1,7 +1,7 @@
 """What a detection recipe may say: scenes, network, training, decoding, and what each stage does by default."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -19,15 +19,10 @@ Geometry = Literal["bbox", "poly", "both"]
 Shape = Literal["circle", "square", "triangle", "star"]
 Side = Annotated[int, Meta(ge=16, le=1024)]
 ImageSize = tuple[Side, Side]
-Photograph = Literal[
-    "china", "flower", "astronaut", "brick", "camera", "chelsea", "coffee", "retina",
-    "grass", "gravel", "hubble", "ihc", "rocket", "text",
-]  # fmt: skip
+TrainedPhotograph = Literal["china", "flower", "astronaut", "brick", "camera", "chelsea", "coffee", "retina"]
+UnseenPhotograph = Literal["grass", "gravel", "hubble", "ihc", "rocket", "text"]
+Photograph = Literal[TrainedPhotograph, UnseenPhotograph]
 
-TRAINED_PHOTOGRAPHS: tuple[Photograph, ...] = (
-    "china", "flower", "astronaut", "brick", "camera", "chelsea", "coffee", "retina",
-)  # fmt: skip
-UNSEEN_PHOTOGRAPHS: tuple[Photograph, ...] = ("grass", "gravel", "hubble", "ihc", "rocket", "text")
 REFERENCE_SIDE = 64  # `Scenes.object_size` is in pixels of an image whose shorter side has this many
 
 
@@ -67,8 +62,8 @@ class Scenes(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_overlap: Share = 0.3
     geometry: Geometry = "bbox"
     shapes: Annotated[tuple[Shape, ...], Meta(min_length=1)] = ("circle", "square", "triangle", "star")
-    photographs: Annotated[tuple[Photograph, ...], Meta(min_length=1)] = TRAINED_PHOTOGRAPHS
-    unseen_photographs: Annotated[tuple[Photograph, ...], Meta(min_length=1)] = UNSEEN_PHOTOGRAPHS
+    photographs: Annotated[tuple[Photograph, ...], Meta(min_length=1)] = get_args(TrainedPhotograph)
+    unseen_photographs: Annotated[tuple[Photograph, ...], Meta(min_length=1)] = get_args(UnseenPhotograph)
     varied_share: Share = 0.8
     mixed_share: Share = 0.2
 

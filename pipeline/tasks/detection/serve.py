@@ -2,20 +2,17 @@
 
 import hashlib
 import io
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 from msgspec import Meta, Struct
-from PIL import Image
 
 from pipeline.contract.jobs import InferJob, Source
 from pipeline.contract.serving import AnswerAll, Gauge, Opening, ServePart
 from pipeline.errors import UserError
-from pipeline.tasks.detection.images import FORMATS, ImageError, ImageFolder, ImageLimits
+from pipeline.tasks.detection.images import FORMATS, ImageError, ImageFolder, opened
 from pipeline.tasks.detection.infer.predict import predict
-from pipeline.tasks.detection.infer.sources import image_limits
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction, Side
 
@@ -69,10 +66,8 @@ def to_example(request: DetectionRequest, id: str) -> SentExample:
 
 def _size(data: bytes) -> tuple[int, int]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is wrong with the image its row tells
-            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                return opened.size
+        with opened(io.BytesIO(data)) as image:  # what is wrong with the image its row tells
+            return image.size
     except Exception as error:  # decoders raise what they like on bytes that are no image
         raise UserError("this is no image of a known format", where="image", remedy=", ".join(FORMATS)) from error
 
@@ -80,7 +75,7 @@ def _size(data: bytes) -> tuple[int, int]:
 class _Images(ImageFolder):
     """The images that came with requests, by name, and those below the root, where there is one."""
 
-    def __init__(self, root: Path | None, limits: ImageLimits, sent: Mapping[str, bytes]) -> None:
+    def __init__(self, root: Path | None, limits: Infer, sent: Mapping[str, bytes]) -> None:
         if root is not None:
             super().__init__(root, limits)
         self.limits, self._sent, self._has_root = limits, sent, root is not None
@@ -89,8 +84,8 @@ class _Images(ImageFolder):
         data = self._sent.get(name)
         if data is None and not self._has_root:
             raise ImageError("image_missing", f"{name!r} is not there: the server was given no --image-root")
-        if data is not None and len(data) > self.limits.num_bytes:
-            raise ImageError("image_too_large", f"the image has more than {self.limits.num_bytes} bytes")
+        if data is not None and len(data) > self.limits.max_image_bytes:
+            raise ImageError("image_too_large", f"the image has more than {self.limits.max_image_bytes} bytes")
         return super()._bytes(name) if data is None else data
 
 
@@ -100,7 +95,7 @@ def open_model(opening: Opening) -> AnswerAll:
     if options.backend != "own":
         what = f"backend {options.backend} answers to infer; a server answers from an inference_v1 file"
         raise UserError(what, where="infer.backend", remedy="--set infer.backend=own")
-    model, limits = opening.load(), image_limits(options)
+    model = opening.load()
 
     def answer(examples: Sequence[SentExample]) -> list[DetectionPrediction]:
         sent = {one.images[0]: one.image for one in examples if one.image is not None}
@@ -113,7 +108,7 @@ def open_model(opening: Opening) -> AnswerAll:
             report=lambda done, total, facts: None,
             source=Source(model_file=opening.identity.path),
         )
-        return list(predict(job, _Images(opening.image_root, limits, sent)))
+        return list(predict(job, _Images(opening.image_root, options, sent)))
 
     return answer
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.tasks.detection.images import ImageError, ImageFolder, ImageLimits
+from pipeline.tasks.detection.images import ImageError, ImageFolder
+from pipeline.tasks.detection.recipe import Infer
 from stages import convert, evaluate, infer
 from stages.common import run_command
 from tests.tasks.detection.convert.test_convert import annotations, results
@@ -98,7 +99,7 @@ class Mutant:
 
     def _look(self, name: str) -> int:
         try:
-            ImageFolder(self.folder, ImageLimits(num_bytes=100_000, num_pixels=10_000)).read(name, *SIZE)
+            ImageFolder(self.folder, Infer(max_image_bytes=100_000, max_image_pixels=10_000)).read(name, *SIZE)
         except ImageError:
             return 2
         return 0

@@ -1,5 +1,6 @@
 """The fixed scenes as rows with images beside them, the shipped ones among them; and records that other tools wrote."""
 
+import io
 import json
 import signal
 from pathlib import Path
@@ -66,8 +67,6 @@ def test_the_shipped_sets_have_scenes_of_every_number_and_nothing_in_common() ->
 
 
 def png_pixels(data: bytes) -> np.ndarray:
-    import io
-
     with Image.open(io.BytesIO(data)) as picture:
         return np.asarray(picture)
 

@@ -7,10 +7,10 @@ import torch
 
 from pipeline.contract.model import ExportParts
 from pipeline.model.file import save_model
-from pipeline.tasks.detection.model.network import VisionTextBrain, brain_spec, build
+from pipeline.tasks.detection.model.network import VisionTextBrain, VisionTextNetwork, brain_spec, build
 
 
-def write_model(path: Path, vocabulary: Any = "fragments") -> Path:
+def make_network(vocabulary: Any = "fragments", max_tokens: int = 40) -> VisionTextNetwork:
     """A network whose random weights are large enough that its texts differ from image to image."""
     config = VisionTextBrain(
         width=32,
@@ -19,13 +19,21 @@ def write_model(path: Path, vocabulary: Any = "fragments") -> Path:
         num_blocks=1,
         image_size=32,
         labels=("circle", "square"),
-        max_tokens=40,
+        max_tokens=max_tokens,
         vocabulary=vocabulary,
     )
-    spec = brain_spec(config)
-    module = build(spec, torch.Generator().manual_seed(0))
-    weights = {name: 2.0 * tensor.detach() for name, tensor in module.state_dict().items()}
+    module = build(brain_spec(config), torch.Generator().manual_seed(0)).eval()
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.mul_(2.0)
+    return module
+
+
+def write_model(path: Path, vocabulary: Any = "fragments") -> Path:
+    """The network as a file."""
+    module = make_network(vocabulary)
     images = torch.arange(32 * 32 * 3, dtype=torch.int64).reshape(1, 32, 32, 3).remainder(256).to(torch.uint8)
     golden = {"images": images, "tokens": torch.tensor([[2, 5, 6]])}
-    save_model(path, ExportParts(spec, weights, {"task": "detection", "step": 0}, golden))
+    metadata = {"task": "detection", "step": 0}
+    save_model(path, ExportParts(brain_spec(module.config), module.state_dict(), metadata, golden))
     return path

@@ -17,12 +17,9 @@ from pipeline.tasks.detection.convert.bad import KINDS
 from pipeline.tasks.detection.convert.coco_read import read_annotations, read_results
 from pipeline.tasks.detection.convert.coco_write import to_documents
 from pipeline.tasks.detection.convert.records import things_of
-from pipeline.tasks.detection.convert.yolo_read import digest, read_data_yaml
 from pipeline.tasks.detection.convert.yolo_write import write_folder
 from pipeline.tasks.detection.images import ImageFolder
 from pipeline.tasks.detection.infer.read import read_examples
-from pipeline.tasks.detection.infer.sources import image_limits
-from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction
 
 EXAMPLES, PREDICTIONS, HEADER = "examples.jsonl", "predictions.jsonl", "dataset.json"
@@ -62,7 +59,11 @@ def depends(job: ConvertJob) -> dict[str, str]:
         return {"images_sha256": images.sha256_of(name for one in _records(job.files["input"]) for name in one.images)}
     if (job.direction, job.format) != ("from", "yolo") or "annotations" not in job.files:
         return {}
-    return {"files_sha256": digest(read_data_yaml(job.files["annotations"]), job.split, job.files.get("results"))}
+    return {
+        "files_sha256": yolo_read.digest(
+            yolo_read.read_data_yaml(job.files["annotations"]), job.split, job.files.get("results")
+        )
+    }
 
 
 def _from_coco(job: ConvertJob) -> ConvertOutcome:
@@ -84,14 +85,14 @@ def _from_coco(job: ConvertJob) -> ConvertOutcome:
 
 
 def _from_yolo(job: ConvertJob) -> ConvertOutcome:
-    data, folder = read_data_yaml(job.files["annotations"]), job.files.get("results")
+    data, folder = yolo_read.read_data_yaml(job.files["annotations"]), job.files.get("results")
     if folder is not None and job.split is None and len(data.splits) > 1:
         remedy = f"name it with --split: {', '.join(data.splits)}"
         raise UserError("the results are of one split of the data set", where=str(data.path), remedy=remedy)
     findings = Findings(KINDS)
     examples, predictions = yolo_read.read_examples(data, job.split, findings), None
     if folder is not None:
-        model = digest(data, job.split, folder)[:16]
+        model = yolo_read.digest(data, job.split, folder)[:16]
         predictions = yolo_read.read_results(folder, data, examples, model, findings)
     return ConvertOutcome(*_write_rows(job, examples, predictions, findings))
 
@@ -128,13 +129,13 @@ def _to_coco(job: ConvertJob) -> ConvertOutcome:
 
 
 def _to_yolo(job: ConvertJob) -> ConvertOutcome:
-    data = read_data_yaml(job.files["annotations"]) if "annotations" in job.files else None
+    data = yolo_read.read_data_yaml(job.files["annotations"]) if "annotations" in job.files else None
     return write_folder(_records(job.files["input"]), job.folder, data, _images(job))
 
 
 def _images(job: ConvertJob) -> ImageFolder | None:
     """The images that a data set is to have."""
-    return ImageFolder(job.image_root, image_limits(Infer())) if job.image_root is not None else None
+    return ImageFolder(job.image_root) if job.image_root is not None else None
 
 
 def _records(path: Path) -> list[DetectionExample] | list[DetectionPrediction]:

@@ -8,20 +8,17 @@ confidence behind that. The numbers as they were written are kept in the object'
 import hashlib
 import os
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.files.foreign import BOM, is_utf_8, refuse_foreign
 from pipeline.recipe.yaml import parse
 from pipeline.records.findings import Findings, Line, Wrong
 from pipeline.tasks.detection.convert.records import prediction_of
-from pipeline.tasks.detection.images import FORMATS, orientation_of
+from pipeline.tasks.detection.images import opened, orientation_of
 from pipeline.tasks.detection.rows import DetectionExample, DetectionPrediction, PredictedObject, TrueObject, YoloFields
 
 SPLITS = ("train", "val", "test")
@@ -174,13 +171,11 @@ def read_results(
 def _size(path: Path) -> tuple[int, int]:
     """Width and height of an image. Raises Wrong where it does not open, or is to be turned."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=FORMATS) as opened:
-                if orientation_of(opened) != 1:
-                    what = "its EXIF asks to turn the image, and YOLO's labels are of the turned one: store it turned"
-                    raise Wrong("bad_image", what)
-                return opened.size
+        with opened(path) as image:
+            if orientation_of(image) != 1:
+                what = "its EXIF asks to turn the image, and YOLO's labels are of the turned one: store it turned"
+                raise Wrong("bad_image", what)
+            return image.size
     except Wrong:
         raise
     except Exception as error:  # decoders raise what they like on bytes that are no image

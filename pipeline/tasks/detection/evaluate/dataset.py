@@ -52,6 +52,10 @@ class Objects:
     def __len__(self) -> int:
         return len(self.image)
 
+    def starts(self, num_images: int) -> Ints:
+        """The first object of each image [N + 1], the last number being that of all objects."""
+        return np.searchsorted(self.image, np.arange(num_images + 1)).astype(np.int64)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
@@ -220,10 +224,8 @@ class _Side:
 
 
 def _in_order(rows: Sequence[DetectionPrediction]) -> list[int]:
-    try:
-        return sorted(range(len(rows)), key=lambda n: (rows[n].image_id, rows[n].id))
-    except TypeError:  # numbers and texts
-        return sorted(range(len(rows)), key=lambda n: (isinstance(rows[n].image_id, str), rows[n].image_id, rows[n].id))
+    """Numbers before texts, as the two do not compare."""
+    return sorted(range(len(rows)), key=lambda n: (isinstance(rows[n].image_id, str), rows[n].image_id, rows[n].id))
 
 
 def _counted(row: DetectionPrediction, use_salvaged: bool) -> list[PredictedObject]:

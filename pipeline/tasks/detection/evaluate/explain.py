@@ -65,7 +65,7 @@ def look(dataset: Dataset, min_score: float | None = None) -> Looked:
     by_class, agnostic = (_matches(dataset, make_cells(dataset, by_class=by), lowest) for by in (True, False))
     errors = find_errors(dataset, by_class.at(AT_MATCH))
     repeats = np.zeros(len(dataset.predictions), np.bool_)
-    starts = np.searchsorted(dataset.predictions.image, np.arange(len(dataset.rows) + 1)).astype(np.int64)
+    starts = dataset.predictions.starts(len(dataset.rows))
     kernels.find_repeats(starts, dataset.predictions.boxes, dataset.predictions.label, REPEAT_IOU, repeats)
     repeats &= dataset.predictions.scores >= lowest
     return Looked(dataset=dataset, by_class=by_class, agnostic=agnostic, errors=errors, is_duplicate=repeats)
@@ -114,10 +114,9 @@ def find_errors(dataset: Dataset, matches: Matches) -> Errors:
 
 def _images(dataset: Dataset) -> Ints:
     """Cells that are whole images, as `kernels.fill_ious` describes them."""
-    edges = np.arange(len(dataset.rows) + 1)
-    starts, true_starts = (np.searchsorted(side.image, edges) for side in (dataset.predictions, dataset.truths))
+    starts, true_starts = (side.starts(len(dataset.rows)) for side in (dataset.predictions, dataset.truths))
     columns = [starts[:-1], starts[1:], true_starts[:-1], true_starts[1:], np.zeros(len(dataset.rows), np.int64)]
-    return np.stack(columns, axis=1).astype(np.int64)
+    return np.stack(columns, axis=1)
 
 
 def _best_of_each(targets: Ints, is_matched: NDArray[np.bool_], scores: Floats) -> Ints:

@@ -50,7 +50,8 @@ class Figures:
         return self._average_precision(box_ious(self.dataset, self._cells))
 
     @cached_property
-    def _kinds(self) -> dict[str, AveragePrecision]:
+    def kinds(self) -> dict[str, AveragePrecision]:
+        """By what stands before their names: nothing for boxes, `MASK` where masks are compared."""
         answers = self.dataset.predicted
         masks = has_masks([row.gt for row in self.dataset.rows]) and (has_masks(answers) or not any(answers))
         if not masks:
@@ -66,15 +67,10 @@ class Figures:
         whole = self.looked if self._options.min_score is None else look(self.dataset)
         return ErrorCosts(self.dataset, self._cells, whole.by_class.at(AT_MATCH), whole.errors)
 
-    @property
-    def prefixes(self) -> list[str]:
-        """What stands before the names of average precision: nothing for boxes, `MASK` where masks are compared."""
-        return list(self._kinds)
-
     def pooled(self, weights: Weights) -> dict[str, Floats]:
         """Figures of all classes together. ``weights[b, n]``: how often image n counts in case b."""
         found: dict[str, Floats] = {}
-        for prefix, average_precision in self._kinds.items():
+        for prefix, average_precision in self.kinds.items():
             found |= {prefix + name: value for name, value in average_precision.figures(weights).items()}
         found |= ratios(dict(zip(self.by_image, (weights @ self._counts).T, strict=True)))
         if self._with_costs:
@@ -84,7 +80,7 @@ class Figures:
     def by_class(self, weights: Weights) -> dict[str, Floats]:
         """Figures of every class of the ground truth: [B, K] each."""
         found: dict[str, Floats] = {}
-        for prefix, average_precision in self._kinds.items():
+        for prefix, average_precision in self.kinds.items():
             found |= {prefix + name: value for name, value in average_precision.by_class(weights).items()}
         return found | class_figures(self.looked, weights)
 

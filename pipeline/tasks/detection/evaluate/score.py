@@ -109,7 +109,7 @@ def measure_records(predictions: Sequence[DetectionPrediction], options: Evaluat
     for what the rows do not have.
     """
     figures = Figures(collect(predictions, reading_of(options)), options)
-    names = [*(prefix + name for prefix in figures.prefixes for name in _MAIN_FIGURES), *_MAIN_RATIOS]
+    names = [*(prefix + name for prefix in figures.kinds for name in _MAIN_FIGURES), *_MAIN_RATIOS]
 
     def pooled(weights: Weights) -> dict[str, Floats]:
         by_image = np.ascontiguousarray(weights[:, figures.dataset.positions], dtype=np.int32)

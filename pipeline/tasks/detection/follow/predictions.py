@@ -1,21 +1,17 @@
 """What `baton follow detection` shows of predictions.jsonl: each image with what a model wrote about it."""
 
 import base64
-import io
 from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct, convert
 from msgspec.structs import replace
-from PIL import Image
 
 from pipeline.follow.scene import Brief, FollowPart, FollowPredictionsPart, Moment, Scene
 from pipeline.run.manifest import image_root_of
 from pipeline.tasks.detection.follow import training
 from pipeline.tasks.detection.follow.objects import read_objects
-from pipeline.tasks.detection.images import ImageError, ImageFolder
-from pipeline.tasks.detection.infer.sources import image_limits
-from pipeline.tasks.detection.recipe import Infer
+from pipeline.tasks.detection.images import ImageError, ImageFolder, png_of
 from pipeline.tasks.detection.rows import (
     CoordMode,
     DetectionEpisode,
@@ -69,16 +65,10 @@ def unfold(row: DetectionPrediction, path: Path) -> Shown:
     """The row with its image, which is looked up where infer found it."""
     one = replace(_shown(row), raw_output=row.raw_output, model=row.model)
     try:
-        if not row.images:
-            raise ImageError("no_image", "the record names no image")
-        folder = ImageFolder(image_root_of(path), image_limits(Infer()))
-        image = folder.read(row.images[0], row.width, row.height).image
+        image = ImageFolder(image_root_of(path)).thumbnail(row, MOST_PIXELS)
     except ImageError as error:
         return replace(one, no_image=error.code.replace("_", " "))
-    image.thumbnail((MOST_PIXELS, MOST_PIXELS), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return replace(one, image_png=base64.b64encode(file.getvalue()).decode())
+    return replace(one, image_png=base64.b64encode(png_of(image)).decode())
 
 
 def _shown(row: Line | DetectionPrediction) -> Shown:

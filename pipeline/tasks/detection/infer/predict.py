@@ -17,7 +17,7 @@ from pipeline.tasks.detection.answers import Answer, Failure, Outcome, Request, 
 from pipeline.tasks.detection.images import ImageError, ImageFolder
 from pipeline.tasks.detection.infer.backends import open_backend
 from pipeline.tasks.detection.infer.remarks import remarks
-from pipeline.tasks.detection.infer.sources import image_limits, resolve_prompt, text_format
+from pipeline.tasks.detection.infer.sources import resolve_prompt, text_format
 from pipeline.tasks.detection.read_text.formats import TextFormat
 from pipeline.tasks.detection.read_text.parse import parse
 from pipeline.tasks.detection.recipe import Infer
@@ -50,7 +50,7 @@ def predict(job: InferJob, images: ImageFolder | None = None) -> Iterator[Detect
     prompt = resolve_prompt(options.backend, options.prompt, written)
     if backend.needs_images and images is None:
         assert job.source.image_root is not None, "a source whose backend looks at images says where they are"
-        images = ImageFolder(job.source.image_root, image_limits(options))
+        images = ImageFolder(job.source.image_root, options)
     outcomes = backend.answers(_requests(job.examples[start:], prompt, options.seed, images))
     num_errors = 0
     for index, outcome in islice(enumerate(outcomes, start=start), job.first_index - start, None):

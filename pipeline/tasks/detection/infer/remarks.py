@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from pipeline.look.numbers import plural
 from pipeline.tasks.detection.read_text.formats import PRESETS, TextFormat
 from pipeline.tasks.detection.read_text.parse import Parsed, parse
 from pipeline.tasks.detection.recipe import DetectionRecipe
@@ -41,10 +42,10 @@ def remarks(
             unread += [row] if num_unread <= NUM_TRIED else []
     told = []
     if num_points:
-        told.append(f"{_num(num_points, 'point')} dropped: a point has no extent; ask the model for boxes")
+        told.append(f"{plural(num_points, 'point')} dropped: a point has no extent; ask the model for boxes")
     if num_wider:
         told.append(
-            f"{_num(num_wider, 'object')} touching {_WIDER}, which lies outside of a grid of 0 to {_WIDER - 1}: "
+            f"{plural(num_wider, 'object')} touching {_WIDER}, which lies outside of a grid of 0 to {_WIDER - 1}: "
             f"--set text_format.grid={_WIDER} reads {'it' if num_wider == 1 else 'them'}"
         )
     return [*told, *_about_unread(unread, num_unread, written)]
@@ -58,10 +59,6 @@ def _num_found(parsed: Parsed) -> int:
     return len(parsed.preds) + len(parsed.salvaged)
 
 
-def _num(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
 def _about_unread(unread: list[DetectionPrediction], num_unread: int, written: TextFormat) -> Iterator[str]:
     """How the most of the texts would be read in which nothing was, of which there are ``num_unread``."""
     presets = {f"preset={name}": other for name, other in PRESETS.items() if other != written}
@@ -69,16 +66,16 @@ def _about_unread(unread: list[DetectionPrediction], num_unread: int, written: T
     among = f" of the first {NUM_TRIED:,}" if num_unread > NUM_TRIED else ""
     points = sum(bool(_parsed(row, PRESETS["molmo"]).dropped) for row in unread if PRESETS["molmo"] != written)
     if points:
-        yield f"in {_num(points, 'record')}{among} nothing was read, and points are written, which are no boxes"
+        yield f"in {plural(points, 'record')}{among} nothing was read, and points are written, which are no boxes"
     behind = "; the model that wrote them says which"
     if not records:
         records, objects = _tried(unread, lambda text: _by_keys(text, written))
         behind = ", and text_format.grid and axes as that model writes them"
     if records:
         most = max(records.values())
-        ways = [f"{way} ({_num(objects[way], 'object')})" for way in records if records[way] == most]
+        ways = [f"{way} ({plural(objects[way], 'object')})" for way in records if records[way] == most]
         yield (
-            f"in {_num(num_unread, 'record')} nothing was read; {most:,}{among} would be read with "
+            f"in {plural(num_unread, 'record')} nothing was read; {most:,}{among} would be read with "
             f"--set text_format.{' or '.join(ways)}{behind if len(ways) > 1 or 'preset' not in ways[0] else ''}"
         )
 

@@ -17,7 +17,7 @@ from pipeline.contract.jobs import Source, SourceRequest
 from pipeline.contract.load import read_examples
 from pipeline.contract.parts import SourcesPart
 from pipeline.errors import UserError
-from pipeline.tasks.detection.images import ImageFolder, ImageLimits
+from pipeline.tasks.detection.images import ImageFolder
 from pipeline.tasks.detection.read_text.formats import DEFAULT, Axes, TextFormat
 from pipeline.tasks.detection.recipe import Backend, DetectionRecipe, Infer, Server
 
@@ -73,11 +73,6 @@ def resolve_prompt(backend: Backend, prompt: str, written: TextFormat) -> str:
         f'{{"{written.box_key}": {_AXES[written.axes]}, "{written.desc_key}": "a short name"}}; coordinates are '
         f"{numbers}. If there is no object, answer []."
     )
-
-
-def image_limits(options: Infer) -> ImageLimits:
-    """The limits that the recipe sets."""
-    return ImageLimits(num_bytes=options.max_image_bytes, num_pixels=options.max_image_pixels)
 
 
 def _own(request: SourceRequest, options: Infer) -> Source:
@@ -154,12 +149,8 @@ def _image_hash(request: SourceRequest, root: Path, options: Infer) -> dict[str,
     """One hash over all images of the input, as a part of the configuration."""
     if not request.examples.is_file():
         return {}  # the stage tells
-    folder = ImageFolder(root, image_limits(options))
-    digest = hashlib.sha256()
-    for example in read_examples(request.task, request.examples):
-        for name in example.images:
-            digest.update(f"{name}\0{folder.sha256(name)}\n".encode())
-    return {"images_sha256": digest.hexdigest()}
+    names = (name for example in read_examples(request.task, request.examples) for name in example.images)
+    return {"images_sha256": ImageFolder(root, options).sha256_of(names)}
 
 
 PART = SourcesPart(find_source=find_source)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pipeline.tasks.detection.recipe import REFERENCE_SIDE, Scenes, Split
-from pipeline.tasks.detection.rows import TrueObject
+from pipeline.tasks.detection.rows import Box, TrueObject
 from pipeline.tasks.detection.scenes import shapes
 from pipeline.tasks.detection.scenes.photographs import crop, photograph, vary
 
@@ -30,7 +30,7 @@ class DrawnShape:
 
     desc: str
     outline: shapes.Outline
-    box: shapes.Box
+    box: Box
 
     def true_object(self, *, is_box: bool) -> TrueObject:
         """The shape as a row has it, by its box or by its outline."""
@@ -103,7 +103,7 @@ def _background(spec: Scenes, split: Split, size: tuple[int, int], rng: Random) 
     return name, canvas
 
 
-def _place(spec: Scenes, size: tuple[int, int], taken: list[shapes.Box], rng: Random) -> DrawnShape | None:
+def _place(spec: Scenes, size: tuple[int, int], taken: list[Box], rng: Random) -> DrawnShape | None:
     """A shape that overlaps none of the boxes by more than the spec allows; None where no place was found."""
     width, height = size
     scale = min(size) / REFERENCE_SIDE

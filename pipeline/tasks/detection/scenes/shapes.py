@@ -6,10 +6,10 @@ Outlines are lists of (x, y) in pixels, y down; the polygon is closed by itself.
 import math
 
 from pipeline.tasks.detection.recipe import Shape
+from pipeline.tasks.detection.rows import Box
 
 Point = tuple[float, float]
 Outline = list[Point]
-Box = tuple[float, float, float, float]
 
 # A circle is drawn as a polygon, so that its outline is exact: at the largest size, 30 pixels, the corners of 12 lie
 # half a pixel outside the middle of the edges.

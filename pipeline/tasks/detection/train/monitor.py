@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.tasks.detection.evaluate.average_precision import AveragePrecision
 from pipeline.tasks.detection.evaluate.dataset import collect
+from pipeline.tasks.detection.evaluate.explain import MATCH_IOU
 from pipeline.tasks.detection.evaluate.matching import box_ious, make_cells, mask_ious, match
 from pipeline.tasks.detection.model.decode import Writing, write_texts
 from pipeline.tasks.detection.model.network import VisionTextNetwork
@@ -16,8 +17,6 @@ from pipeline.tasks.detection.model.tokens import Geometry
 from pipeline.tasks.detection.read_text.parse import parse
 from pipeline.tasks.detection.rows import DetectionPrediction, TrueObject
 from pipeline.tasks.detection.scenes.scene import DrawnShape
-
-AT_IOU = 0.5  # where a sample's objects count as matched
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,9 @@ def measure(
 
 
 def count_matched(row: DetectionPrediction) -> int:
-    """How many of a row's predictions match a true object of their class at IoU 0.5, one to one (by their boxes)."""
+    """How many predictions of a row match a true object of their class at `MATCH_IOU`, one to one (by their boxes)."""
     if not row.preds or not row.gt:
         return 0
     dataset = collect([row])
     cells = make_cells(dataset)
-    return int((match(dataset, cells, box_ious(dataset, cells), np.array([AT_IOU])).matched >= 0).sum())
+    return int((match(dataset, cells, box_ious(dataset, cells), np.array([MATCH_IOU])).matched >= 0).sum())

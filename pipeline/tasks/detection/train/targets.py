@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from pipeline.tasks.detection.model.tokens import NUM_COORDINATES, Geometry, Shape, Vocabulary
 from pipeline.tasks.detection.scenes.scene import DrawnShape
+from pipeline.tasks.detection.scenes.shapes import NUM_CIRCLE_CORNERS
 
 CORE = 0.6  # places in so much of a box's middle answer for the object, along each side
-_CIRCLE_CORNERS = 12
 
 
 def written(drawn: Sequence[DrawnShape], geometry: Geometry, image_size: int) -> list[Shape]:
@@ -34,7 +34,7 @@ def _start_left(shape: DrawnShape) -> list[tuple[float, float]]:
     How far a circle's polygon is turned cannot be seen: a whole one is turned so that a corner is leftmost.
     """
     points = shape.outline
-    if shape.desc == "circle" and len(points) == _CIRCLE_CORNERS:
+    if shape.desc == "circle" and len(points) == NUM_CIRCLE_CORNERS:
         x, y = (sum(values) / len(points) for values in zip(*points, strict=True))
         radii = [math.hypot(a - x, b - y) for a, b in points]
         if max(radii) - min(radii) < 0.05:  # not cut by the image's edge; outlines are in hundredths of a pixel

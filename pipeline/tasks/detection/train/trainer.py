@@ -12,7 +12,6 @@ kept to go on.
 """
 
 import base64
-import io
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +25,7 @@ from pipeline.contract.jobs import TrainJob, TrainOutcome
 from pipeline.contract.parts import TrainPart
 from pipeline.errors import UserError
 from pipeline.files import Appender
+from pipeline.tasks.detection.images import png_of
 from pipeline.tasks.detection.model.decode import write_texts
 from pipeline.tasks.detection.model.network import VisionTextBrain, brain_spec
 from pipeline.tasks.detection.model.tokens import VOCABULARIES, Geometry, Shape
@@ -154,7 +154,7 @@ class Trainer(trainer.Trainer[Learner]):
                 step=step,
                 ended_unix_s=seen_at,
                 num_dropped_before=num_dropped_before,
-                image_png=_png(image),
+                image_png=base64.b64encode(png_of(Image.fromarray(image))).decode(),
                 loss=round(loss, _DIGITS),
                 num_gt=len(row.gt),
                 num_preds=len(row.preds),
@@ -199,13 +199,6 @@ class Trainer(trainer.Trainer[Learner]):
     def facts(self) -> dict[str, float | str]:
         """What the progress display shows."""
         return {"loss": round(self.recent, 4), "best AP": round(self.best, 3) if self.best_checkpoint else "-"}
-
-
-def _png(image: NDArray[np.uint8]) -> str:
-    """An image uint8 [S, S, 3] as base64 of a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def train(job: TrainJob) -> TrainOutcome:

@@ -16,8 +16,7 @@ from pipeline.tasks.detection.evaluate.dataset import collect
 from pipeline.tasks.detection.evaluate.figures import Figures
 from pipeline.tasks.detection.evaluate.reading import reading_of
 from pipeline.tasks.detection.images import ImageFolder
-from pipeline.tasks.detection.infer.sources import image_limits
-from pipeline.tasks.detection.recipe import Evaluate, Infer, Visualize
+from pipeline.tasks.detection.recipe import Evaluate, Visualize
 from pipeline.tasks.detection.rows import DetectionPrediction
 from pipeline.tasks.detection.visualize import curves, errors, images, training
 from pipeline.tasks.detection.visualize.worst import ORDER, judge
@@ -41,8 +40,7 @@ def draw_pair(job: PairDrawJob) -> Iterator[Figure]:
 
 def hash_images(predictions: Sequence[DetectionPrediction], image_root: Path) -> str:
     """One hash over the images that the predictions name; the code of the error for each that cannot be read."""
-    folder = ImageFolder(image_root, image_limits(Infer()))
-    return folder.sha256_of(name for row in predictions for name in row.images[:1])
+    return ImageFolder(image_root).sha256_of(name for row in predictions for name in row.images[:1])
 
 
 def sections(job: DrawJob) -> Iterator[Section]:

@@ -20,8 +20,7 @@ from pipeline.tasks.detection.evaluate.dataset import collect
 from pipeline.tasks.detection.evaluate.figures import Figures
 from pipeline.tasks.detection.evaluate.reading import reading_of
 from pipeline.tasks.detection.images import ImageError, ImageFolder
-from pipeline.tasks.detection.infer.sources import image_limits
-from pipeline.tasks.detection.recipe import Evaluate, Infer
+from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import DetectionPrediction, PredictedObject
 from pipeline.tasks.detection.visualize.outlines import (
     FALSE,
@@ -54,7 +53,7 @@ class Album:
     """The images of rows. What cannot be opened is counted by the code of why, and shown as an empty canvas."""
 
     def __init__(self, root: Path | None) -> None:
-        self._folder = ImageFolder(root, image_limits(Infer())) if root is not None and root.is_dir() else None
+        self._folder = ImageFolder(root) if root is not None and root.is_dir() else None
         self.shown: set[str] = set()
         self.failures: dict[str, str] = {}
 
@@ -64,14 +63,10 @@ class Album:
         try:
             if self._folder is None:
                 raise ImageError("image_missing", "there is no folder of images")
-            if not row.images:
-                raise ImageError("no_image", "the record names no image")
-            image = self._folder.read(row.images[0], row.width, row.height).image
+            return self._folder.thumbnail(row, most)
         except ImageError as error:
             self.failures[row.id] = error.code
             return error.code
-        image.thumbnail((most, most), Image.Resampling.LANCZOS)
-        return image
 
     def tell(self, note: Callable[[str], None]) -> None:
         """Note how many of the images that were to be shown could not be opened, and why."""

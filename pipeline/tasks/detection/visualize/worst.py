@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from pipeline.look.numbers import words
 from pipeline.tasks.detection.evaluate.explain import AT_MATCH, Looked, matched_ious
 from pipeline.tasks.detection.evaluate.figures import Figures
@@ -65,10 +63,7 @@ def judge(figures: Figures) -> list[JudgedImage]:
     looked, dataset = figures.looked, figures.dataset
     objects, labels = _objects(looked), [dataset.classes[k] for k in dataset.truths.label]
     is_found = found_truths(looked.by_class, AT_MATCH, len(dataset.truths)).tolist()
-    edges = np.arange(len(dataset.rows) + 1)
-    starts, true_starts = (
-        np.searchsorted(side.image, edges).tolist() for side in (dataset.predictions, dataset.truths)
-    )
+    starts, true_starts = (side.starts(len(dataset.rows)).tolist() for side in (dataset.predictions, dataset.truths))
     images = []
     for n, score in zip(dataset.in_order_of_file(), score_rows(figures), strict=True):
         mine, true = slice(*starts[n : n + 2]), slice(*true_starts[n : n + 2])

@@ -15,9 +15,10 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.tasks.detection.answers import FAILURES
-from pipeline.tasks.detection.images import ImageError, ImageFolder, ImageLimits, orientation_of, shows_the_same
+from pipeline.tasks.detection.images import ImageError, ImageFolder, orientation_of, shows_the_same
+from pipeline.tasks.detection.recipe import Infer
 
-LIMITS = ImageLimits(num_bytes=10_000, num_pixels=10_000)
+LIMITS = Infer(max_image_bytes=10_000, max_image_pixels=10_000)
 SIZE = (40, 30)
 
 

@@ -13,31 +13,18 @@ from pipeline.errors import UserError
 from pipeline.tasks.detection.answers import Request
 from pipeline.tasks.detection.model.decode import TILE_ROWS
 from pipeline.tasks.detection.model.model import DetectionModel
-from pipeline.tasks.detection.model.network import VisionTextBrain, brain_spec, build
+from pipeline.tasks.detection.model.network import brain_spec
 from pipeline.tasks.detection.model.sampling import choose
 from pipeline.tasks.detection.model.tokens import VOCABULARIES
 from pipeline.tasks.detection.recipe import Infer
+from tests.tasks.detection.tiny_model import make_network
 
 SAMPLED = Infer(temperature=1.0, max_new_tokens=20)
 
 
 def make(vocabulary: Any = "fragments", max_tokens: int = 30) -> DetectionModel:
-    """A network whose random weights are large enough that its texts differ from image to image."""
-    config = VisionTextBrain(
-        width=32,
-        num_heads=2,
-        num_layers=2,
-        num_blocks=1,
-        image_size=32,
-        labels=("circle", "square"),
-        max_tokens=max_tokens,
-        vocabulary=vocabulary,
-    )
-    module = build(brain_spec(config), torch.Generator().manual_seed(0)).eval()
-    with torch.no_grad():
-        for weight in module.parameters():
-            weight.mul_(2.0)
-    return DetectionModel(module, brain_spec(config), {}, "0" * 64)
+    module = make_network(vocabulary, max_tokens)
+    return DetectionModel(module, brain_spec(module.config), {}, "0" * 64)
 
 
 def pictures(count: int, side: int = 32) -> NDArray[np.uint8]:

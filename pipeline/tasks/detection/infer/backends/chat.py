@@ -4,7 +4,6 @@ https://platform.openai.com/docs/api-reference/chat/create
 """
 
 import base64
-import io
 from typing import Annotated, Any
 
 import msgspec
@@ -12,7 +11,7 @@ from msgspec import Meta, Struct
 from PIL import Image
 
 from pipeline.tasks.detection.answers import Answer, Request, token_logprobs
-from pipeline.tasks.detection.images import shows_the_same
+from pipeline.tasks.detection.images import png_of, shows_the_same
 from pipeline.tasks.detection.recipe import Infer
 from pipeline.tasks.detection.rows import TokenLogprobs
 
@@ -46,9 +45,8 @@ def data_url(request: Request) -> str:
     data, media_type = request.file, request.media_type
     if media_type not in _SENT_AS_STORED or not shows_the_same(data):
         assert request.image is not None, "a server looks at images"
-        stream = io.BytesIO()
-        Image.frombytes("RGB", request.image.size, request.image.tobytes()).save(stream, "PNG")  # without its EXIF
-        data, media_type = stream.getvalue(), "image/png"
+        bare = Image.frombytes("RGB", request.image.size, request.image.tobytes())  # without its EXIF
+        data, media_type = png_of(bare), "image/png"
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
