@@ -65,8 +65,8 @@ class Line:
     index: int
 
     def entry(self, field: str = "") -> str:
-        """As errors name it."""
-        return f"{self.index}{':' if field else ''}{field}"
+        """As errors name it; "" for the file as a whole."""
+        return ":".join(filter(None, (str(self.index or ""), field)))
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Findings:
 
     def _refusal(self, listing: Path) -> UserError:
         first, remedy = self.bad[0], f"correct the file, or leave them out with --on-bad skip; all of them: {listing}"
-        where = f"{first.file}:{first.entry}"
+        where = ":".join(filter(None, (first.file, first.entry)))
         if len(self.bad) == 1:
             return UserError(first.what, where=where, remedy=remedy)
         kinds = [[one for one in self.bad if one.kind == kind] for kind in self.kinds]
@@ -115,14 +115,26 @@ class Findings:
 
     def _told(self, found: Sequence[Bad]) -> str:
         """``negative_size: 50 annotations (1, 2, 3, ...): what is expected``."""
-        said = [one.entry.partition(".")[0] if one.id is None else one.id for one in found]
+        said = [_name(one) if one.id is None else one.id for one in found]
         names = sorted(said, key=lambda name: name if isinstance(name, int) else math.inf)  # texts in order of the file
         ids = ", ".join(map(str, names[:NUM_IDS])) + (", ..." if len(names) > NUM_IDS else "")
         return f"{found[0].kind}: {_num(found)} ({ids}); {self.kinds[found[0].kind]}"
 
 
+def _name(bad: Bad) -> str:
+    """What an entry without an id is called: its place in a list, or its file and line."""
+    if "[" in bad.entry:
+        return bad.entry.partition(".")[0]
+    return ":".join(filter(None, (Path(bad.file).name, bad.entry.partition(":")[0])))
+
+
 def _num(found: Sequence[Bad]) -> str:
     """How many of what: entries of one list have its name."""
-    names = {one.entry.partition("[")[0] for one in found}
-    name = names.pop() if len(names) == 1 else "entries"
-    return f"{len(found):,} {name or 'results'}"
+    names = {_kind_of_place(one.entry) for one in found}
+    return f"{len(found):,} {names.pop() if len(names) == 1 else 'entries'}"
+
+
+def _kind_of_place(entry: str) -> str:
+    if "[" in entry:
+        return entry.partition("[")[0] or "results"  # a list that is the whole file
+    return "lines" if entry else "files"

@@ -263,6 +263,23 @@ def test_results_without_confidence_and_of_no_image_are_told(tmp_path: Path) -> 
     assert [one.kind for one in read_all(rows / "bad.jsonl", Bad)] == ["unknown_image", "no_score", "out_of_range"]
 
 
+def test_many_are_one_message_that_counts_files_and_lines_and_names_each(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "set", {"val/a": []})
+    found = tmp_path / "found"
+    found.mkdir()
+    for name in ("b", "c"):
+        (found / f"{name}.txt").write_text("")
+    with pytest.raises(UserError) as caught:
+        from_yolo(data, tmp_path / "rows", found, "val")
+    assert caught.value.what.startswith("2 files are wrong\n    unknown_image: 2 files (b.txt, c.txt);")
+    assert caught.value.where == str(found / "b.txt")
+    (found / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n\n0 0.5 0.5 0.5 0.5\n")
+    with pytest.raises(UserError) as caught:
+        from_yolo(data, tmp_path / "rows", found, "val")
+    assert caught.value.what.startswith("4 entries are wrong\n    unknown_image: 2 files (b.txt, c.txt);")
+    assert "no_score: 2 lines (a.txt:1, a.txt:3);" in caught.value.what
+
+
 @pytest.mark.parametrize(
     ("yaml", "said"),
     [
