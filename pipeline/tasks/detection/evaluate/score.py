@@ -120,13 +120,15 @@ def measure_records(predictions: Sequence[DetectionPrediction], options: Evaluat
         values={"unparsed_rate": np.array([row.status in UNPARSED for row in predictions], np.float64)},
         scored=np.ones(len(predictions), np.bool_),
         metrics=[*(RecordMetric(name, POOLED) for name in names), RecordMetric("unparsed_rate", "rate")],
-        slices={key: [_text((row.metadata or {}).get(key)) for row in predictions] for key in options.slice_by},
+        slices={key: [_value(row, key) for row in predictions] for key in options.slice_by},
         pooled=pooled,
         bounds={"unparsed_rate": (0.0, 1.0)},
     )
 
 
-def _text(value: object) -> str | None:
+def _value(row: DetectionPrediction, key: str) -> str | None:
+    """By what a record belongs to a slice; None, in no slice, where its metadata do not say or say null."""
+    value = (row.metadata or {}).get(key)
     return None if value is None else str(value)
 
 
@@ -146,7 +148,7 @@ def _check(predictions: Sequence[DetectionPrediction], options: Evaluate) -> Non
             remedy="mend that and run `baton infer` again",
         )
     for key in options.slice_by:
-        if not any(key in (p.metadata or {}) for p in predictions):
+        if all(_value(row, key) is None for row in predictions):
             raise UserError(f"no record has {key!r} in its metadata", where="evaluate.slice_by")
 
 
@@ -156,8 +158,8 @@ def _slices(rows: Sequence[DetectionPrediction], keys: Sequence[str]) -> Iterato
     for key in keys:
         groups: dict[str, list[int]] = {}
         for index, row in enumerate(rows):
-            if key in (row.metadata or {}):
-                groups.setdefault(str((row.metadata or {})[key]), []).append(index)
+            if (value := _value(row, key)) is not None:
+                groups.setdefault(value, []).append(index)
         for value in sorted(groups):
             yield _Slice(key, value, np.array(groups[value]))
 

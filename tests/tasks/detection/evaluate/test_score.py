@@ -11,7 +11,7 @@ from pipeline.contract.metrics import Evaluation
 from pipeline.errors import UserError
 from pipeline.files import StoredRows, lines_of, read_all, write_all
 from pipeline.run.manifest import load_manifest
-from pipeline.tasks.detection.evaluate.score import GLOSSARY, evaluate
+from pipeline.tasks.detection.evaluate.score import GLOSSARY, evaluate, measure_records
 from pipeline.tasks.detection.recipe import Evaluate
 from pipeline.tasks.detection.rows import (
     CocoFields,
@@ -231,8 +231,11 @@ def test_classes_have_figures_of_their_own() -> None:
 
 
 def test_slices_by_metadata() -> None:
-    rows = [msgspec.structs.replace(r, metadata={"family": f}) for r, f in ((PERFECT, "town"), (MISSED, "forest"))]
-    evaluation = evaluate(rows, Evaluate(num_resamples=20, slice_by=("family",)))
+    families = ((PERFECT, "town"), (MISSED, "forest"), (msgspec.structs.replace(MISSED, id="says nothing"), None))
+    rows = [msgspec.structs.replace(row, metadata={"family": family}) for row, family in families]
+    options = Evaluate(num_resamples=20, slice_by=("family",))
+    evaluation = evaluate(rows, options)
+    assert measure_records(rows, options).slices["family"] == ["town", "forest", None]
     recalls = {m.slice_value: m.value for m in evaluation.metrics if m.slice_by == "family" and m.name == "recall_50"}
     assert recalls == {"forest": 0.0, "town": 1.0}
     with pytest.raises(UserError, match="'weather'"):
