@@ -39,7 +39,7 @@ from pipeline.tasks.detection.recipe import SizeRanges
 RECALLS: Floats = np.linspace(0.0, 1.00, int(np.round((1.00 - 0.0) / 0.01)) + 1, endpoint=True)
 OF_COCO = SizeRanges()
 MAX_DETECTIONS = 100  # of one class in one image; the rest does not count (COCO)
-MIN_CASES = 2  # of a thread
+MIN_CASES = 1  # of a thread
 _MENDED_BY_MOVING = ("localisation", "classification")
 AT_50, AT_75 = 0, 5  # indices of COCO_IOUS
 
@@ -102,13 +102,14 @@ class Ranking:
 
     def _num_true(self, weights: Weights) -> Floats:
         num_true = np.zeros((len(weights), len(self.line.starts) - 1))
-        kernels.sum_by_group(weights, self.true_image, self.true_group, num_true)
+        images, groups = self.true_image, self.true_group
+        in_threads(lambda cases: kernels.sum_by_group(weights[cases], images, groups, num_true[cases]), len(weights))
         return num_true
 
 
 def in_threads(work: Callable[[slice], None], num_cases: int) -> None:
-    """``work`` on all cases, in parts of at least `MIN_CASES`, one for each processor. No case depends on another."""
-    num_parts = max(1, min(num_processors(), num_cases // MIN_CASES))
+    """``work`` on all cases, in parts, one for each processor. No case depends on another."""
+    num_parts = max(1, min(num_processors(), num_cases))
     limits = [num_cases * part // num_parts for part in range(num_parts + 1)]
     parts = [slice(first, last) for first, last in itertools.pairwise(limits)]
     if num_parts == 1:

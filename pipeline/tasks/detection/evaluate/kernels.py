@@ -14,7 +14,7 @@ from pipeline.stats import Floats
 
 Ints = NDArray[np.int64]
 Indices = NDArray[np.int32]  # of which many are kept
-Weights = NDArray[np.int32]
+Weights = NDArray[np.uint8]  # small, so that those of a million images stay in the processor's cache
 States = NDArray[np.uint8]
 
 # What a prediction is at one IoU threshold. The kernels below compare with the numbers: a global would be frozen into
@@ -63,6 +63,7 @@ class Outcome(NamedTuple):
 
 # `_nrt=False`: a function that would allocate an array does not compile; all memory belongs to the caller.
 compiled = machine_code.compiled(_nrt=False)
+unlocked = machine_code.compiled(_nrt=False, nogil=True)  # for threads beside each other
 inlined = machine_code.compiled(_nrt=False, forceinline=True)  # for the parts of a compiled loop
 
 
@@ -150,7 +151,7 @@ def match_cells(
                         matched[t, d] = found
 
 
-@compiled
+@unlocked
 def sum_by_group(weights: Weights, image: Ints | Indices, group: Ints | Indices, sums: Floats) -> None:
     """Add to ``sums[b, group[m]]`` the weight of ``image[m]`` in resample b, for every m whose group is not -1."""
     for b in range(len(weights)):
@@ -177,7 +178,7 @@ def list_hits(line: Line) -> None:
         line.hit_starts[k, num_thresholds] = count
 
 
-@compiled
+@unlocked
 def sum_hits(weights: Weights, line: Line, counted: NDArray[np.bool_], sums: Floats) -> None:
     """Fill ``sums[b, k, t]`` with the weight, in resample b, of those hits d of class k that are ``counted[d]``."""
     for b in range(len(weights)):
@@ -192,19 +193,19 @@ def sum_hits(weights: Weights, line: Line, counted: NDArray[np.bool_], sums: Flo
 
 @compiled
 def count_predictions(weights: Weights, line: Line, t: int, edges: tuple[int, int], counts: Floats) -> None:
-    """Fill ``counts[d]`` with the weight of the predictions up to d, from the first edge on, less the IGNORED ones."""
+    """Fill ``counts`` with the weight of the predictions from the first edge up to each, less the IGNORED ones."""
     count = 0.0
     for d in range(edges[0], edges[1]):
         if line.states[t, d] != 2:
             count += weights[line.image[d]]
-        counts[d] = count
+        counts[d - edges[0]] = count
 
 
 @compiled
 def walk_hits(
-    weights: Weights, line: Line, edges: tuple[int, int], total: float, recalls: Floats, scratch: Floats
+    weights: Weights, line: Line, edges: tuple[int, int, int], total: float, recalls: Floats, scratch: Floats
 ) -> float:
-    """The weight of the hits between ``edges``; for each of them, how many ``recalls`` are reached there first
+    """The weight of the hits from ``edges[0]`` to before ``edges[1]``, of a class that begins at ``edges[2]``; for each of them, how many ``recalls`` are reached there first
     (``scratch[1]``) and the precision there (``scratch[2]``), with ``scratch[0]`` as `count_predictions` fills it.
 
     Precision rises at hits alone, so that the highest precision at or after any recall is found at one of them.
@@ -223,11 +224,13 @@ def walk_hits(
             guess = -1
         scratch[1, h - edges[0]] = guess - covered
         covered = guess
-        scratch[2, h - edges[0]] = num_hits / (scratch[0, line.hits[h]] + 2.220446049250313e-16)  # np.spacing(1)
+        scratch[2, h - edges[0]] = num_hits / (
+            scratch[0, line.hits[h] - edges[2]] + 2.220446049250313e-16
+        )  # np.spacing(1)
     return num_hits
 
 
-@machine_code.compiled(_nrt=False, nogil=True)
+@unlocked
 def average_precisions(
     weights: Weights, num_true: Floats, line: Line, recalls: Floats, scratch: Floats, into: tuple[Floats, Floats]
 ) -> None:
@@ -250,7 +253,7 @@ def average_precisions(
                     stop = line.hits[after - 1] + 1 if has_ignored else line.starts[k + 1]
                     count_predictions(weights[b], line, t, (line.starts[k], stop), scratch[0])
                     stale = has_ignored
-                num_hits = walk_hits(weights[b], line, (first, after), total, recalls, scratch)
+                num_hits = walk_hits(weights[b], line, (first, after, line.starts[k]), total, recalls, scratch)
                 recall[b, k, t] = num_hits / total
                 highest, added = 0.0, 0.0
                 for h in range(after - first - 1, -1, -1):

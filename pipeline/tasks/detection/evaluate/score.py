@@ -112,7 +112,7 @@ def measure_records(predictions: Sequence[DetectionPrediction], options: Evaluat
     names = [*(prefix + name for prefix in figures.kinds for name in _MAIN_FIGURES), *_MAIN_RATIOS]
 
     def pooled(weights: Weights) -> dict[str, Floats]:
-        by_image = np.ascontiguousarray(weights[:, figures.dataset.positions], dtype=np.int32)
+        by_image = np.ascontiguousarray(weights[:, figures.dataset.positions], dtype=np.uint8)
         found = figures.pooled(by_image)
         return {name: found[name] for name in names}
 
@@ -169,7 +169,7 @@ def _all_records(number: int) -> _Slice:
 
 
 def _weights(part: _Slice, num_images: int) -> Weights:
-    weights = np.zeros((1, num_images), np.int32)
+    weights = np.zeros((1, num_images), np.uint8)
     weights[0, part.chosen] = 1
     return weights
 
@@ -178,7 +178,7 @@ def _draws(part: _Slice, num_images: int, options: Evaluate) -> Iterator[Weights
     """How often each of ``num_resamples`` resamples of the slice drew each image, in chunks."""
     generator = np.random.default_rng(options.seed)
     for drawn in draw_records(len(part.chosen), generator, options.num_resamples, None, PRODUCT_ELEMENTS):
-        weights = np.empty((len(drawn), num_images), np.int32)
+        weights = np.empty((len(drawn), num_images), np.uint8)
         for resample, members in zip(weights, drawn, strict=True):
             resample[:] = np.bincount(part.chosen[members], minlength=num_images)
         yield weights

@@ -34,7 +34,7 @@ def test_a_weight_is_a_number_of_copies(crowds: bool) -> None:
     """Scores differ, so that pycocotools has but one way to rank the copies."""
     rows = generate(Kind(seed=20, num_images=12, crowds=crowds))
     random = np.random.default_rng(0)
-    weights = np.stack([np.bincount(random.integers(12, size=12), minlength=12) for _ in range(6)]).astype(np.int32)
+    weights = np.stack([np.bincount(random.integers(12, size=12), minlength=12) for _ in range(6)]).astype(np.uint8)
     found = figures_of(rows).figures(weights)
     ours = np.nan_to_num(np.stack([found[name] for name in FIGURES], axis=1), nan=-1.0)
     for case, mine in zip(weights, ours, strict=True):
@@ -47,7 +47,7 @@ def test_figures_are_the_same_to_the_last_bit_on_any_number_of_processors(
 ) -> None:
     images = figures_of(generate(Kind(seed=22)))
     random = np.random.default_rng(0)
-    weights = np.stack([np.bincount(random.integers(25, size=25), minlength=25) for _ in range(43)]).astype(np.int32)
+    weights = np.stack([np.bincount(random.integers(25, size=25), minlength=25) for _ in range(43)]).astype(np.uint8)
     found = []
     for count in (1, num_processors):
         monkeypatch.setattr(average_precision, "num_processors", lambda count=count: count)
@@ -61,7 +61,7 @@ def test_figures_are_the_same_to_the_last_bit_on_any_number_of_processors(
 
 def test_figures_by_class_average_to_the_whole() -> None:
     found = figures_of(generate(Kind(seed=21)))
-    ones = np.ones((1, 25), np.int32)
+    ones = np.ones((1, 25), np.uint8)
     assert np.nanmean(found.by_class(ones)["average_precision"]) == pytest.approx(
         found.main(ones)["average_precision"][0]
     )
@@ -80,7 +80,7 @@ def test_error_types_equal_those_of_hotcoco() -> None:
         names = dict(zip(KINDS[1:], ("Loc", "Cls", "Dupe", "Bkg", "Both"), strict=True))
         counts = {names[kind]: int((errors.kinds == index).sum()) for index, kind in enumerate(KINDS) if index}
         assert counts | {"Miss": int(errors.missed.sum())} == theirs["counts"]
-        costs = ErrorCosts(dataset, cells, matches, errors).delta(np.ones((1, len(rows)), np.int32))
+        costs = ErrorCosts(dataset, cells, matches, errors).delta(np.ones((1, len(rows)), np.uint8))
         for name, other in (names | {"missed": "Miss"}).items():
             assert max(costs[name][0], 0.0) == pytest.approx(theirs["delta_ap"][other], abs=1e-9), (seed, name)
 
