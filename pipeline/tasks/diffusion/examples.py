@@ -69,6 +69,7 @@ def _steered(recipe: DiffusionRecipe, heldout: DataSet, factor: Factor | None) -
                     num_masked=num_masked,
                     sigma=wanted.sigma,
                     label_mode=mode,
+                    strength=wanted.strength,
                 )
                 other = others[number][turn % len(others[number])]
                 told = {"reference": target, "none": None, "other": other}[mode]

@@ -26,7 +26,8 @@ class Reference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Steering(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How an image is to be steered: for the first ``num_masked`` steps, ``layers`` say the mean of what they say of
-    ``references`` with noise of level ``sigma``, whose class they are not told.
+    ``references`` with noise of level ``sigma``, whose class they are not told. ``strength`` is how far they go there
+    from what they say themselves: 1 all the way, above 1 beyond it.
 
     ``target`` is the class of the references. ``label_mode`` says what the request's own label is beside it: that of
     the references, none, or another one.
@@ -38,6 +39,7 @@ class Steering(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     num_masked: int
     sigma: float
     label_mode: LabelMode
+    strength: float = 1.0
 
 
 class FileRef(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -36,6 +36,9 @@ class DiffusionForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     is_steered: Annotated[bool, Meta(title="steer by what is chosen, in this layer")] = False
     num_masked: Annotated[int, Meta(ge=0, le=200, title="masked steps", description="about .7 of the steps")] = 13
     label_mode: Annotated[LabelMode, Meta(title="label when steered")] = "none"
+    strength: Annotated[
+        float, Meta(gt=0, le=20, description="1: as the references are; above 1: beyond them, as with guidance")
+    ] = 1.2
     mask_noise: Annotated[float, Meta(gt=0, le=80, title="noise of references")] = 0.6
 
 
@@ -81,6 +84,7 @@ def _steering(form: DiffusionForm, choice: Choice) -> Steering:
         num_masked=form.num_masked,
         sigma=form.mask_noise,
         label_mode=form.label_mode,
+        strength=form.strength,
     )
 
 

@@ -26,6 +26,8 @@ from pipeline.tasks.diffusion.rows import DiffusionExample, DiffusionPrediction
 from schemas.rows import Example
 
 UNKNOWN_CLASS, WRONG_RANGE, WRONG_STEERING = "unknown_class", "wrong_sigma_range", "wrong_steering"
+NO_IMAGE = "no_image"  # numbers left all bounds on the way, as with a guidance of thousands
+_MAX_STRENGTH = 100.0  # of steering
 _DIGITS = 5
 _OF_REAL = ("judged_label", "features", "nearest_train_distance")  # what of a real image a row says
 _COPIED = tuple(
@@ -70,24 +72,30 @@ def answer(
     make_watch: Callable[..., Watch] = Watch,
 ) -> list[DiffusionPrediction]:
     """The rows of a batch. Requests that are asked in the same way are generated together, under a watch."""
-    asked: dict[tuple[Settings, tuple[str, ...], int], list[int]] = {}
+    asked: dict[tuple[Settings, tuple[str, ...], int, float], list[int]] = {}
     rows: dict[int, DiffusionPrediction] = {}
     for place, example in enumerate(batch):
         error = _refusal(model, example)
         if error is None:
-            steering = example.steering
-            masked = (steering.layers, steering.num_masked) if steering and steering.num_masked else ((), 0)
-            asked.setdefault((settings_of(example), *masked), []).append(place)
+            asked.setdefault((settings_of(example), *_masked(example)), []).append(place)
         else:
             rows[place] = DiffusionPrediction(**_facts(model, example), error=error)
-    for (settings, _, num_masked), places in asked.items():
+    for (settings, _, num_masked, strength), places in asked.items():
         masks = [_masks(model, batch[place], references) for place in places] if num_masked else []
-        watch = make_watch(model.denoiser, model.module.map, masks, num_masked)
+        watch = make_watch(model.denoiser, model.module.map, masks, num_masked, strength)
         draws = [_draw(model, batch[place]) for place in places]
         for number, way in enumerate(sample(model.denoiser, draws, settings, watch)):
             place = places[number]
             rows[place] = _row(model, batch[place], way, num_frames, watch.positions(number, way.sigmas))
     return _mapped(model, _judged(model, [rows[place] for place in range(len(batch))]))
+
+
+def _masked(example: DiffusionExample) -> tuple[tuple[str, ...], int, float]:
+    """What is masked: layers, for how many steps, and how strongly."""
+    steering = example.steering
+    if steering is None or not steering.num_masked:
+        return (), 0, 1.0
+    return steering.layers, steering.num_masked, steering.strength
 
 
 def _masks(model: DiffusionModel, example: DiffusionExample, references: References) -> Masks:
@@ -132,7 +140,8 @@ def _refusal(model: DiffusionModel, example: DiffusionExample) -> str | None:
     if steering is not None:
         if not {one.label for one in steering.references} <= {*model.labels}:
             return UNKNOWN_CLASS
-        if not steering.references or not {*steering.layers} <= {*model.denoiser.layers} or steering.sigma <= 0.0:
+        is_known = bool(steering.references) and {*steering.layers} <= {*model.denoiser.layers}
+        if not is_known or steering.sigma <= 0.0 or not 0.0 < steering.strength <= _MAX_STRENGTH:
             return WRONG_STEERING
     is_range = 0.0 < example.sigma_min < example.sigma_max < math.inf
     return None if is_range and example.num_steps >= 1 else WRONG_RANGE
@@ -148,6 +157,8 @@ def _row(
     model: DiffusionModel, example: DiffusionExample, way: Way, num_frames: int, on_map: Mapping[str, Any]
 ) -> DiffusionPrediction:
     """What was generated, not yet judged."""
+    if not (np.isfinite(way.image).all() and np.isfinite(way.denoised).all()):
+        return DiffusionPrediction(**_facts(model, example), error=NO_IMAGE)
     changes = [_root_mean_square(way.denoised[0])]
     changes += [_root_mean_square(after - before) for before, after in pairwise(way.denoised)]
     frames = to_pixels(way.denoised[_chosen(len(way.denoised), num_frames)])

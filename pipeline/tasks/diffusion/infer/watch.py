@@ -19,12 +19,18 @@ Masks = Mapping[str, Tensor]
 class Watch:
     """Around the steps of several draws: ``masks[n]`` are put in for the first ``num_masked`` steps of draw n.
 
-    Where draw n lies on the map is kept for each step, before and after the mask."""
+    ``strength`` is how far layers go to their masks (`replaced`). Where draw n lies on the map is kept for each step, before and after the mask."""
 
     def __init__(
-        self, denoiser: Denoiser, activation_map: ActivationMap | None, masks: Sequence[Masks], num_masked: int
+        self,
+        denoiser: Denoiser,
+        activation_map: ActivationMap | None,
+        masks: Sequence[Masks],
+        num_masked: int,
+        strength: float = 1.0,
     ) -> None:
-        self.denoiser, self.map, self.masks, self.num_masked = denoiser, activation_map, masks, num_masked
+        self.denoiser, self.map, self.masks = denoiser, activation_map, masks
+        self.num_masked, self.strength = num_masked, strength
         self.before: dict[int, list[Tensor]] = {}
         self.after: dict[int, list[Tensor]] = {}
 
@@ -38,7 +44,7 @@ class Watch:
             before = stack.enter_context(recorded(self.denoiser, layers, first=True))
             if is_masked:
                 values = {name: torch.cat([self.masks[n][name] for n in tile]) for name in self.masks[tile[0]]}
-                stack.enter_context(replaced(self.denoiser, values))
+                stack.enter_context(replaced(self.denoiser, values, self.strength))
             after = stack.enter_context(recorded(self.denoiser, layers, first=True))
             yield
         for name in layers:

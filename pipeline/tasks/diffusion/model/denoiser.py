@@ -68,10 +68,13 @@ def recorded(denoiser: Denoiser, names: Sequence[str], *, first: bool = False) -
         yield found
 
 
-def replaced(denoiser: Denoiser, values: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-    """Within, the layers give these values [B, C, H, W] (or [1, C, H, W]) instead of their own."""
+def replaced(denoiser: Denoiser, values: Mapping[str, Tensor], strength: float = 1.0) -> AbstractContextManager[None]:
+    """Within, the layers give these values [B, C, H, W] (or [1, C, H, W]) instead of their own.
+
+    ``strength`` is how far they go from their own to these: 1 all the way, above 1 beyond.
+    """
 
     def put(value: Tensor) -> Callable[..., Tensor]:
-        return lambda module, inputs, output: value.to(output).expand_as(output)
+        return lambda module, inputs, output: torch.lerp(output, value.to(output), strength)
 
     return _hooked(denoiser, {name: put(value) for name, value in values.items()})

@@ -70,12 +70,13 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bytes(baton: Baton, digits_r
 
 
 def test_a_request_that_cannot_be_answered_says_so_in_its_row(baton: Baton, digits_run: Path, tmp_path: Path) -> None:
-    asked = rows(digits_run / "examples/examples.jsonl")[:3]
+    asked = rows(digits_run / "examples/examples.jsonl")[:4]
     asked[0]["label"] = "zebra"
     asked[1] |= {"sigma_min": 5.0, "sigma_max": 1.0}
+    asked[3]["guidance"] = 1e300
     (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
     found = rows(infer(baton, digits_run, tmp_path / "out", "--input", tmp_path / "asked.jsonl"))
-    assert [row["error"] for row in found] == ["unknown_class", "wrong_sigma_range", None]
+    assert [row["error"] for row in found] == ["unknown_class", "wrong_sigma_range", None, "no_image"]
     assert found[0]["image_png"] is None and found[2]["image_png"] is not None
     expected = rows(digits_run / "infer" / PREDICTIONS)[2]
     assert found[2] == expected

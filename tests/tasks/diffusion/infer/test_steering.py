@@ -40,8 +40,8 @@ def test_only_the_first_steps_are_masked_and_an_image_does_not_depend_on_its_com
     masks = [references.mean([one], ("up_1",), 0.6) for one in REFERENCES]
     draws = [Draw(3, 50 + k) for k in range(3)]
 
-    def images(num_masked: int, chosen: list[int]) -> list[bytes]:
-        watch = Watch(denoiser, None, [masks[n] for n in chosen], num_masked)
+    def images(num_masked: int, chosen: list[int], strength: float = 1.0) -> list[bytes]:
+        watch = Watch(denoiser, None, [masks[n] for n in chosen], num_masked, strength)
         found = sample(denoiser, [draws[n] for n in chosen], Settings(num_steps=4), watch)
         return [way.image.tobytes() for way in found]
 
@@ -50,6 +50,9 @@ def test_only_the_first_steps_are_masked_and_an_image_does_not_depend_on_its_com
     assert len({none[0], some[0], all_of_them[0]}) == 3
     assert images(2, [2, 0]) == [some[2], some[0]]
     assert images(2, [1]) == [some[1]]
+    assert len({some[0], images(2, [0], 1.5)[0], images(2, [0], 0.5)[0]}) == 3
+    (hardly,) = images(2, [0], 1e-6)
+    assert np.allclose(np.frombuffer(hardly, np.float32), np.frombuffer(none[0], np.float32), atol=1e-3)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -69,17 +72,18 @@ def test_steered_images_are_of_the_class_of_the_references_more_often(digits_run
 def test_where_a_step_lies_on_the_map_is_told_before_and_after_the_mask(
     baton: Baton, digits_run: Path, tmp_path: Path
 ) -> None:
-    asked = [row for row in rows(digits_run / "examples/examples.jsonl") if row["variant"] == "steered-other-14"][:3]
+    asked = [row for row in rows(digits_run / "examples/examples.jsonl") if row["variant"] == "steered-other-14"][:4]
     for row in asked:
-        row["steering"] |= {"layers": ["middle"], "num_masked": 6}  # the layer of the map
+        row["steering"] |= {"layers": ["middle"], "num_masked": 6, "strength": 1.0}  # the layer of the map
     asked[1]["steering"]["layers"] = ["nowhere"]
     asked[2]["steering"]["references"][0]["label"] = "zebra"
+    asked[3]["steering"]["strength"] = 1e300
     (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
     model = digits_run / "export/model.inference_v1"
     done = baton("infer", "diffusion", "--model", model, "--input", tmp_path / "asked.jsonl", "--out", tmp_path / "out")
     assert done.code == 0, done.err
     first, *others = rows(tmp_path / "out/predictions.jsonl")
-    assert [row["error"] for row in others] == ["wrong_steering", "unknown_class"]
+    assert [row["error"] for row in others] == ["wrong_steering", "unknown_class", "wrong_steering"]
     assert len(first["positions"]) == 18 and len(first["masked_positions"]) == 6
     # A fixed mask is one point at each noise level of the map; what the layer itself says is not.
     assert len({tuple(place) for place in first["masked_positions"]}) <= 3
