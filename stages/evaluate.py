@@ -152,11 +152,11 @@ def _evaluate(options: Options, job: evaluation.EvaluationJob, recipe: Any, trut
 
 def _joined(job: evaluation.EvaluationJob, run: StageRun, truths: Path) -> evaluation.EvaluationJob:
     """The same of the log's rows whose truth is known."""
-    from pipeline.serve.exchange import join  # here: few evaluate a request log
+    from pipeline.serve.exchange import join_truths  # here: few evaluate a request log
 
     ((label, predictions),) = job.inputs.items()
     run.outputs["joined"] = job.folder / JOINED
-    _, run.counts["num_truths_of_no_row"] = join(predictions, truths, job.folder / JOINED, job.task)
+    _, run.counts["num_truths_of_no_row"] = join_truths(predictions, truths, job.folder / JOINED, job.task)
     return replace(job, inputs={label: job.folder / JOINED})
 
 

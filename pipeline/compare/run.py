@@ -21,7 +21,7 @@ from pipeline.files import gc_paused, read_all, write_all
 from pipeline.files.atomic import write_atomically
 from pipeline.progress import Report as Progress
 from pipeline.records.inputs import named_files
-from pipeline.records.join import OnMissing, join
+from pipeline.records.join import OnMissing, join_records
 from pipeline.records.measured import POOLED, Task
 from pipeline.records.read import read_records
 from pipeline.run.manifest import load_manifest
@@ -202,7 +202,7 @@ def _judge(job: ComparisonJob, paths: Mapping[str, Path]) -> Judge:
     task = Task(job.task, job.options)
     files = {label: read_records(task, label, path, job.metrics) for label, path in paths.items()}
     definitions = task.glossary
-    joined = join(task, files, job.on_missing, {name: known.better for name, known in definitions.items()})
+    joined = join_records(task, files, job.on_missing, {name: known.better for name, known in definitions.items()})
     common = [metric for metric in joined.metrics if metric.name in definitions]
     if job.groups:
         return GroupJudge(task, joined, common, definitions, job.settings, groups=job.groups)

@@ -62,7 +62,7 @@ class Joined:
         return [m for m in first.measured.metrics if all(m in records.measured.metrics for records in others)]
 
 
-def join(task: Task, files: Mapping[str, Records], on_missing: OnMissing, better: Mapping[str, str]) -> Joined:
+def join_records(task: Task, files: Mapping[str, Records], on_missing: OnMissing, better: Mapping[str, str]) -> Joined:
     """The files over the records that are compared.
 
     ``better`` is the direction of each metric, which says what "worst" is. Raises UserError when files do not hold the

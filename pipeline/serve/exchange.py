@@ -77,7 +77,7 @@ def _member(one: msgspec.structs.FieldInfo) -> tuple[Any, ...]:
     return one.name, one.type, msgspec.field(default_factory=one.default_factory) if factory else one.default
 
 
-def join(predictions: Path, truths: Path, out: Path, task: str) -> tuple[int, int]:
+def join_truths(predictions: Path, truths: Path, out: Path, task: str) -> tuple[int, int]:
     """Write the rows of a request log whose truth is known, with it, in the order in which they were answered.
 
     Of an id that was asked, or whose truth was told, several times, the last counts. Returns how many rows there are,

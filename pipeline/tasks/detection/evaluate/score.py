@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import stats
 from pipeline.contract.metrics import (
@@ -111,7 +112,7 @@ def measure_records(predictions: Sequence[DetectionPrediction], options: Evaluat
     figures = Figures(collect(predictions, reading_of(options)), options)
     names = [*(prefix + name for prefix in figures.kinds for name in _MAIN_FIGURES), *_MAIN_RATIOS]
 
-    def pooled(weights: Weights) -> dict[str, Floats]:
+    def pooled(weights: NDArray[np.int32]) -> dict[str, Floats]:
         by_image = np.ascontiguousarray(weights[:, figures.dataset.positions], dtype=np.uint8)
         found = figures.pooled(by_image)
         return {name: found[name] for name in names}

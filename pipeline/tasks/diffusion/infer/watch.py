@@ -19,7 +19,8 @@ Masks = Mapping[str, Tensor]
 class Watch:
     """Around the steps of several draws: ``masks[n]`` are put in for the first ``num_masked`` steps of draw n.
 
-    ``strength`` is how far layers go to their masks (`replaced`). Where draw n lies on the map is kept for each step, before and after the mask."""
+    ``strength`` is how far layers go to their masks (`replaced`). Where draw n lies on the map is kept for each step,
+    before and after the mask."""
 
     def __init__(
         self,
