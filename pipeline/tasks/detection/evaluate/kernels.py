@@ -206,8 +206,8 @@ def walk_hits(
     weights: Weights, line: Line, edges: tuple[int, int, int], total: float, recalls: Floats, scratch: Floats
 ) -> float:
     """The weight of the hits from ``edges[0]`` to before ``edges[1]``, of a class that begins at ``edges[2]``; for each
-    of them, how many ``recalls`` are reached there first (``scratch[1]``) and the precision there (``scratch[2]``), with
-    ``scratch[0]`` as `count_predictions` fills it.
+    of them, how many ``recalls`` are reached there first (``scratch[1]``) and the precision there (``scratch[2]``),
+    with ``scratch[0]`` as `count_predictions` fills it.
 
     Precision rises at hits alone, so that the highest precision at or after any recall is found at one of them.
     """
