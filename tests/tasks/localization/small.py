@@ -5,11 +5,10 @@ from typing import Any
 
 import msgspec
 
-from pipeline.contract.jobs import TrainJob
 from pipeline.export import export_model
 from pipeline.tasks.localization.recipe import LocalizationRecipe
-from pipeline.tasks.localization.train.trainer import train
 from pipeline.train.loop import SELECTED
+from tests.support.trainings import train_in
 
 LEVELS: dict[str, Any] = {
     "schema": "recipe_v1",
@@ -43,20 +42,7 @@ def recipe(data: dict[str, Any], **train: Any) -> LocalizationRecipe:
     return msgspec.convert(data | {"train": data["train"] | train}, LocalizationRecipe)
 
 
-def train_small(folder: Path, wanted: LocalizationRecipe, stop_after: int | None = None, resume: bool = False) -> None:
-    """Train into a folder; stopped after so many questions of whether to stop."""
-    asked = 0
-
-    def should_stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked == stop_after
-
-    folder.mkdir(exist_ok=True)
-    train(TrainJob(wanted, folder, resume, "cpu", lambda done, total, facts: None, should_stop))
-
-
 def export_small(folder: Path, wanted: LocalizationRecipe) -> Path:
     """Train and export; the model file."""
-    train_small(folder, wanted)
+    train_in(folder, wanted)
     return export_model(folder / SELECTED, folder / "model.inference_v1", task="localization").path

@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.contract.jobs import TrainJob, TrainOutcome
 from pipeline.errors import UserError
 from pipeline.export import export_model
+from pipeline.files import read_all
 from pipeline.model.file import load_model
 from pipeline.tasks.detection.model.model import DetectionModel
 from pipeline.tasks.detection.model.network import parse_network
@@ -22,10 +22,11 @@ from pipeline.tasks.detection.recipe import DetectionRecipe
 from pipeline.tasks.detection.rows import DetectionEpisode, DetectionMonitor, DetectionProgress
 from pipeline.tasks.detection.scenes.augment import augment
 from pipeline.tasks.detection.train.optimizer import orthogonal
-from pipeline.tasks.detection.train.trainer import make_brain, train
+from pipeline.tasks.detection.train.trainer import make_brain
 from pipeline.train.checkpoint import load_checkpoint
 from pipeline.train.loop import SELECTED
 from pipeline.train.trainer import RESUME
+from tests.support.trainings import results_of, train_in
 
 SMALL: dict[str, Any] = {
     "schema": "recipe_v1",
@@ -59,73 +60,36 @@ EVERYTHING_ELSE = SMALL | {
 }
 
 
-def _train(
-    folder: Path,
-    recipe: dict[str, Any],
-    *,
-    stop_after: int | None = None,
-    resume: bool = False,
-    start: dict[str, torch.Tensor] | None = None,
-) -> TrainOutcome:
-    calls = iter(range(10**9))
-
-    def should_stop() -> bool:
-        return stop_after is not None and next(calls) >= stop_after
-
-    folder.mkdir(exist_ok=True)
-    return train(
-        TrainJob(
-            recipe=msgspec.convert(recipe, DetectionRecipe),
-            folder=folder,
-            resume=resume,
-            device="cpu",
-            report=lambda done, total, facts: None,
-            should_stop=should_stop,
-            start=start,
-        )
-    )
-
-
-def _results(folder: Path) -> dict[str, bytes]:
-    """What must not depend on interruptions: all but the tail, which carries the clock."""
-    names = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "episodes.jsonl"]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in names if path.name != RESUME}
-
-
-def _rows(path: Path, row_type: type[Any]) -> list[Any]:
-    return [msgspec.json.decode(line, type=row_type) for line in path.read_bytes().splitlines()]
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training by `SMALL`. For reading only."""
     folder = tmp_path_factory.mktemp("trained")
-    _train(folder, SMALL)
+    train_in(folder, SMALL)
     return folder
 
 
 @pytest.mark.parametrize("recipe", [SMALL, EVERYTHING_ELSE], ids=["fragments", "everything else"])
 def test_the_same_seed_gives_the_same_bytes_stopped_and_resumed_or_not(tmp_path: Path, recipe: dict[str, Any]) -> None:
-    _train(tmp_path / "whole", recipe)
+    train_in(tmp_path / "whole", recipe)
     for stop_after in (2, 3):
         with pytest.raises(KeyboardInterrupt):
-            _train(tmp_path / "stopped", recipe, stop_after=stop_after, resume=True)
-    _train(tmp_path / "stopped", recipe, resume=True)
-    whole, stopped = _results(tmp_path / "whole"), _results(tmp_path / "stopped")
+            train_in(tmp_path / "stopped", recipe, stop_after=stop_after, resume=True)
+    train_in(tmp_path / "stopped", recipe, resume=True)
+    whole, stopped = results_of(tmp_path / "whole"), results_of(tmp_path / "stopped")
     assert whole.keys() == stopped.keys() and SELECTED in whole and len(whole["progress.jsonl"]) > 100
     assert [name for name in whole if whole[name] != stopped[name]] == []
     if recipe is EVERYTHING_ELSE:  # only what is learned is monitored
-        for row in _rows(tmp_path / "whole/monitor.jsonl", DetectionMonitor):
+        for row in read_all(tmp_path / "whole/monitor.jsonl", DetectionMonitor):
             assert row.mask_average_precision is None and row.selected_by == row.average_precision
 
 
 @pytest.mark.parametrize("kind", [SMALL, EVERYTHING_ELSE], ids=["muon", "adamw"])
 def test_a_training_starts_from_another_and_leaves_frozen_parts_alone(tmp_path: Path, kind: dict[str, Any]) -> None:
-    _train(tmp_path / "first", kind | {"train": kind["train"] | {"num_steps": 2}})
+    train_in(tmp_path / "first", kind | {"train": kind["train"] | {"num_steps": 2}})
     first = load_checkpoint(tmp_path / "first" / SELECTED)["average_weights"]
     part = next(iter(first)).partition(".")[0]
     options = kind["train"] | {"num_steps": 2, "start_from": "first", "frozen": [part]}
-    told = _train(tmp_path / "second", kind | {"seed": 5, "train": options}, start=first).notes["started_from"]
+    told = train_in(tmp_path / "second", kind | {"seed": 5, "train": options}, start=first).notes["started_from"]
     assert (told["taken"], told["in_part"], told["left"]) == (list(first), {}, {})
     weights = load_checkpoint(tmp_path / "second" / RESUME)["weights"]
     frozen = {name for name in first if name.partition(".")[0] == part}
@@ -133,15 +97,15 @@ def test_a_training_starts_from_another_and_leaves_frozen_parts_alone(tmp_path: 
 
 
 def test_another_seed_gives_another_training(trained: Path, tmp_path: Path) -> None:
-    _train(tmp_path, SMALL | {"seed": 4, "train": SMALL["train"] | {"num_steps": 5}})
-    first, other = (_rows(folder / "progress.jsonl", DetectionProgress)[0] for folder in (trained, tmp_path))
+    train_in(tmp_path, SMALL | {"seed": 4, "train": SMALL["train"] | {"num_steps": 5}})
+    first, other = (read_all(folder / "progress.jsonl", DetectionProgress)[0] for folder in (trained, tmp_path))
     assert (first.step, other.step) == (5, 5) and first.loss != other.loss
 
 
 def test_the_loss_falls_and_every_row_says_what_it_is_the_mean_of(tmp_path: Path) -> None:
     options = SMALL["train"] | {"num_steps": 40, "monitor_every": 40, "progress_every": 5}
-    _train(tmp_path, SMALL | {"train": options})
-    rows = _rows(tmp_path / "progress.jsonl", DetectionProgress)
+    train_in(tmp_path, SMALL | {"train": options})
+    rows = read_all(tmp_path / "progress.jsonl", DetectionProgress)
     assert [row.step for row in rows] == list(range(5, 41, 5))
     assert [row.images_seen for row in rows] == [4 * row.step for row in rows]
     assert rows[-1].token_loss < 0.9 * rows[0].token_loss and rows[-1].dense_loss < rows[0].dense_loss
@@ -150,11 +114,11 @@ def test_the_loss_falls_and_every_row_says_what_it_is_the_mean_of(tmp_path: Path
 
 
 def test_the_last_steps_are_told_even_when_they_are_few(trained: Path) -> None:
-    assert [row.step for row in _rows(trained / "progress.jsonl", DetectionProgress)] == [5, 10, 12]
+    assert [row.step for row in read_all(trained / "progress.jsonl", DetectionProgress)] == [5, 10, 12]
 
 
 def test_what_is_selected_is_the_best_of_the_monitored(trained: Path) -> None:
-    rows = _rows(trained / "monitor.jsonl", DetectionMonitor)
+    rows = read_all(trained / "monitor.jsonl", DetectionMonitor)
     assert [row.step for row in rows] == [6, 12] and all(row.num_images == 3 for row in rows)
     best = max(rows, key=lambda row: (row.selected_by, -row.step))
     assert (trained / SELECTED).read_bytes() == (trained / best.checkpoint).read_bytes()
@@ -163,7 +127,7 @@ def test_what_is_selected_is_the_best_of_the_monitored(trained: Path) -> None:
 
 
 def test_the_tail_has_images_with_their_texts_and_their_truth(trained: Path) -> None:
-    rows = _rows(trained / "episodes.jsonl", DetectionEpisode)
+    rows = read_all(trained / "episodes.jsonl", DetectionEpisode)
     assert [row.step for row in rows] == [3, 6, 9, 12]
     for row in rows:
         image = Image.open(io.BytesIO(base64.b64decode(row.image_png)))
@@ -176,7 +140,7 @@ def test_the_tail_has_images_with_their_texts_and_their_truth(trained: Path) -> 
 def test_a_damaged_checkpoint_is_told_and_not_gone_on_from(trained: Path, tmp_path: Path) -> None:
     (tmp_path / RESUME).write_bytes((trained / RESUME).read_bytes()[:1000])
     with pytest.raises(UserError, match="the checkpoint to go on from is damaged"):
-        _train(tmp_path, SMALL, resume=True)
+        train_in(tmp_path, SMALL, resume=True)
 
 
 def test_what_was_trained_is_exported_opened_again_and_writes_and_has_no_onnx_form(

@@ -7,37 +7,23 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.contract.jobs import TrainJob
 from pipeline.model.file import open_model
 from pipeline.recipe.load import load_recipe
-from pipeline.tasks.diffusion.train.trainer import train
 from tests.conftest import Baton
+from tests.support.trainings import train_in
 
 SHORT = ("train.num_steps=12", "train.monitor_every=6", "train.checkpoint_every=6", "train.monitor_images=10",
          "train.sample_every=6", "train.progress_every=4", "train.judge.num_steps=20", "network.width=8")  # fmt: skip
 
 
-def run(folder: Path, *settings: str, resume: bool = False, stop_at: int | None = None, start: Any = None) -> None:
-    recipe = load_recipe("tiny", "diffusion", [*SHORT, *settings])
-    seen: list[int] = []
-    job = TrainJob(
-        recipe,
-        folder,
-        resume,
-        "cpu",
-        lambda done, total, facts: None,
-        should_stop=lambda: bool(seen.append(1)) or len(seen) == stop_at,  # type: ignore[func-returns-value]
-        start=start,
-    )
-    train(job)
+def run(folder: Path, *settings: str, **how: Any) -> None:
+    train_in(folder, load_recipe("tiny", "diffusion", [*SHORT, *settings]), **how)
 
 
 def test_a_training_that_was_stopped_ends_in_the_bytes_of_one_that_was_not(tmp_path: Path) -> None:
-    (tmp_path / "whole").mkdir()
     run(tmp_path / "whole")
-    (tmp_path / "stopped").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "stopped", stop_at=5)
+        run(tmp_path / "stopped", stop_after=4)
     run(tmp_path / "stopped", resume=True)
     for name in ("progress.jsonl", "monitor.jsonl", "selected.checkpoint_v1"):
         assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -62,7 +48,6 @@ def test_the_live_tail_holds_an_image_of_each_class(digits_run: Path) -> None:
 def test_a_training_that_starts_from_another_one_keeps_a_judge_of_its_own(tmp_path: Path, digits_model: Path) -> None:
     recipe = ("network.width=16", "train.start_from=x", "train.num_steps=1")
     weights = open_model(digits_model).module.state_dict()
-    (tmp_path / "other").mkdir()
     run(tmp_path / "other", *recipe, start=weights)
     kept = torch.load(tmp_path / "other/selected.checkpoint_v1", weights_only=True)["average_weights"]
     assert not torch.equal(kept["judge.to_logits.weight"], weights["judge.to_logits.weight"])

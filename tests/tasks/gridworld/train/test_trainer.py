@@ -4,21 +4,20 @@ import os
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 import torch
 
-from pipeline.contract.jobs import TrainJob, TrainOutcome
 from pipeline.errors import UserError
-from pipeline.tasks.gridworld.recipe import Exploration, GridworldRecipe
+from pipeline.files import read_all
+from pipeline.tasks.gridworld.recipe import Exploration
 from pipeline.tasks.gridworld.rows import GridworldEpisode, GridworldMonitor, GridworldProgress
 from pipeline.tasks.gridworld.town import rules
 from pipeline.tasks.gridworld.train.collect import epsilons
-from pipeline.tasks.gridworld.train.trainer import train
 from pipeline.train.checkpoint import load_checkpoint
 from pipeline.train.loop import SELECTED
 from pipeline.train.trainer import RESUME
+from tests.support.trainings import results_of, train_in
 
 SMALL: dict[str, Any] = {
     "schema": "recipe_v1",
@@ -57,55 +56,18 @@ SPATIAL = SMALL | {
 }
 
 
-def _train(
-    folder: Path,
-    recipe: dict[str, Any],
-    *,
-    stop_after: int | None = None,
-    resume: bool = False,
-    start: dict[str, torch.Tensor] | None = None,
-) -> TrainOutcome:
-    calls = iter(range(10**9))
-
-    def should_stop() -> bool:
-        return stop_after is not None and next(calls) >= stop_after
-
-    folder.mkdir(exist_ok=True)
-    return train(
-        TrainJob(
-            recipe=msgspec.convert(recipe, GridworldRecipe),
-            folder=folder,
-            resume=resume,
-            device="cpu",
-            report=lambda done, total, facts: None,
-            should_stop=should_stop,
-            start=start,
-        )
-    )
-
-
-def _results(folder: Path) -> dict[str, bytes]:
-    """What must not depend on interruptions: all but the tail, which carries the clock."""
-    names = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "episodes.jsonl"]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in names if path.name != RESUME}
-
-
-def _rows(path: Path, row_type: type[Any]) -> list[Any]:
-    return [msgspec.json.decode(line, type=row_type) for line in path.read_bytes().splitlines()]
-
-
 @pytest.mark.parametrize(
     "recipe",
     [SMALL, EVERYTHING_ELSE, RECURRENT, SPATIAL],
     ids=["plain", "everything else", "recurrent", "recurrent spatial"],
 )
 def test_the_same_seed_gives_the_same_bytes_stopped_and_resumed_or_not(tmp_path: Path, recipe: dict[str, Any]) -> None:
-    _train(tmp_path / "whole", recipe)
+    train_in(tmp_path / "whole", recipe)
     for stop_after in (30, 90):
         with pytest.raises(KeyboardInterrupt):
-            _train(tmp_path / "stopped", recipe, stop_after=stop_after, resume=True)
-    _train(tmp_path / "stopped", recipe, resume=True)
-    whole, stopped = _results(tmp_path / "whole"), _results(tmp_path / "stopped")
+            train_in(tmp_path / "stopped", recipe, stop_after=stop_after, resume=True)
+    train_in(tmp_path / "stopped", recipe, resume=True)
+    whole, stopped = results_of(tmp_path / "whole"), results_of(tmp_path / "stopped")
     assert whole.keys() == stopped.keys() and SELECTED in whole and len(whole["progress.jsonl"]) > 100
     assert [name for name in whole if whole[name] != stopped[name]] == []
 
@@ -125,7 +87,7 @@ def test_the_curriculum_judges_episodes_that_began_as_the_stage_does(
     one_life = SMALL["train"] | {"num_steps": 16 * 510, "updates_per_step": 0.0}
     exploration = {"random_starts": random_starts}
     recipe = SMALL | {"curriculum": easy_then_hard, "train": one_life, "exploration": exploration}
-    assert len(_train(tmp_path, recipe).notes["stage_changes"]) == num_changes
+    assert len(train_in(tmp_path, recipe).notes["stage_changes"]) == num_changes
 
 
 def test_what_a_checkpoint_counts_on_is_on_the_disk_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +105,7 @@ def test_what_a_checkpoint_counts_on_is_on_the_disk_before_it(tmp_path: Path, mo
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "replace", replaced)
-    _train(tmp_path, SMALL)
+    train_in(tmp_path, SMALL)
     saves = [number for number, name in enumerate(written) if name == RESUME]
     assert len(saves) == 4
     for start, end in zip([0, *saves], saves, strict=False):
@@ -151,14 +113,14 @@ def test_what_a_checkpoint_counts_on_is_on_the_disk_before_it(tmp_path: Path, mo
 
 
 def test_a_training_started_from_another_resumes_to_the_same_bytes_and_keeps_what_is_frozen(tmp_path: Path) -> None:
-    _train(tmp_path / "first", SMALL)
+    train_in(tmp_path / "first", SMALL)
     first = load_checkpoint(tmp_path / "first" / SELECTED)["average_weights"]
     recipe = SMALL | {"seed": 5, "train": SMALL["train"] | {"start_from": "first", "frozen": ["trunk"]}}
-    whole = _train(tmp_path / "whole", recipe, start=first)
+    whole = train_in(tmp_path / "whole", recipe, start=first)
     with pytest.raises(KeyboardInterrupt):
-        _train(tmp_path / "stopped", recipe, stop_after=90, resume=True, start=first)
-    stopped = _train(tmp_path / "stopped", recipe, resume=True, start=first)
-    assert _results(tmp_path / "whole") == _results(tmp_path / "stopped")
+        train_in(tmp_path / "stopped", recipe, stop_after=90, resume=True, start=first)
+    stopped = train_in(tmp_path / "stopped", recipe, resume=True, start=first)
+    assert results_of(tmp_path / "whole") == results_of(tmp_path / "stopped")
     assert stopped.notes["started_from"] == whole.notes["started_from"]
     state = load_checkpoint(tmp_path / "whole" / RESUME)
     for kind in ("weights", "average_weights", "target_weights"):
@@ -171,14 +133,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a training left of which half of the towns were watched."""
     folder = tmp_path_factory.mktemp("watched")
     options = SMALL["train"] | {"num_steps": 6400, "num_watched": 8}
-    outcome = _train(folder, SMALL | {"exploration": {"anneal_steps": 500}, "train": options})
-    assert outcome.counts["episodes"] == len(_rows(folder / "progress.jsonl", GridworldProgress))
+    outcome = train_in(folder, SMALL | {"exploration": {"anneal_steps": 500}, "train": options})
+    assert outcome.counts["episodes"] == len(read_all(folder / "progress.jsonl", GridworldProgress))
     return folder
 
 
 def test_progress_has_every_episode_and_the_tail_tells_the_same_of_those_it_has(watched: Path) -> None:
-    progress = {row.id: row for row in _rows(watched / "progress.jsonl", GridworldProgress)}
-    episodes = _rows(watched / "episodes.jsonl", GridworldEpisode)
+    progress = {row.id: row for row in read_all(watched / "progress.jsonl", GridworldProgress)}
+    episodes = read_all(watched / "episodes.jsonl", GridworldEpisode)
     assert len(progress) > len(episodes) > 5
     for row in episodes:
         for name in ("num_steps", "died", "cause", "wellbeing"):
@@ -187,7 +149,7 @@ def test_progress_has_every_episode_and_the_tail_tells_the_same_of_those_it_has(
 
 
 def test_every_recorded_step_is_of_the_moment_before_its_action(watched: Path) -> None:
-    for row in _rows(watched / "episodes.jsonl", GridworldEpisode):
+    for row in read_all(watched / "episodes.jsonl", GridworldEpisode):
         first = row.trace[0]
         assert first.meters == list(rules.INITIAL_METERS) and first.hour == rules.START_HOUR
         for step, after in zip(row.trace, row.trace[1:], strict=False):
@@ -203,7 +165,7 @@ def test_every_recorded_step_is_of_the_moment_before_its_action(watched: Path) -
 
 
 def test_the_selected_checkpoint_is_the_best_monitored_one(watched: Path) -> None:
-    best = max(_rows(watched / "monitor.jsonl", GridworldMonitor), key=lambda row: row.selected_by)
+    best = max(read_all(watched / "monitor.jsonl", GridworldMonitor), key=lambda row: row.selected_by)
     assert (watched / SELECTED).read_bytes() == (watched / best.checkpoint).read_bytes()
     checkpoint = torch.load(watched / SELECTED, weights_only=True)
     assert checkpoint["format"] == "checkpoint_v1" and checkpoint["step"] == best.step
@@ -226,8 +188,8 @@ def test_it_learns_to_live_longer_than_chance(tmp_path: Path) -> None:
             "monitor_episodes": 20,
         },
     }
-    _train(tmp_path, recipe)
-    monitor = _rows(tmp_path / "monitor.jsonl", GridworldMonitor)[-1]
+    train_in(tmp_path, recipe)
+    monitor = read_all(tmp_path / "monitor.jsonl", GridworldMonitor)[-1]
     assert monitor.num_steps_mean > 250
 
 
@@ -241,7 +203,7 @@ def test_epsilons_begin_at_one_and_end_in_a_geometric_spread() -> None:
 @pytest.mark.parametrize("kind", ["adam", "adamw", "rmsprop", "sgd"])
 def test_every_optimizer_trains(tmp_path: Path, kind: str) -> None:
     train_options = SMALL["train"] | {"num_steps": 800, "monitor_every": 800}
-    _train(tmp_path, SMALL | {"optimizer": {"type": kind, "weight_decay": 0.01}, "train": train_options})
+    train_in(tmp_path, SMALL | {"optimizer": {"type": kind, "weight_decay": 0.01}, "train": train_options})
     weights = torch.load(tmp_path / SELECTED, weights_only=True)["weights"]
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
 
@@ -249,4 +211,4 @@ def test_every_optimizer_trains(tmp_path: Path, kind: str) -> None:
 def test_a_network_over_places_refuses_an_encoding_without_a_block_per_place(tmp_path: Path) -> None:
     recipe = SMALL | {"environment": {"level": "full", "encoding": "grid"}, "network": {"type": "places"}}
     with pytest.raises(UserError, match="cannot read encoding 'grid'"):
-        _train(tmp_path, recipe)
+        train_in(tmp_path, recipe)

@@ -12,7 +12,8 @@ from pipeline.files import read
 from pipeline.tasks.localization.examples import make_examples
 from pipeline.tasks.localization.rows import Episode, Example, Monitor
 from pipeline.tasks.localization.train.batches import Recorded
-from tests.tasks.localization.small import RECIPES, recipe, train_small
+from tests.support.trainings import train_in
+from tests.tasks.localization.small import RECIPES, recipe
 
 FILES = ("progress.jsonl", "monitor.jsonl", "selected.checkpoint_v1")
 
@@ -24,27 +25,27 @@ def contents(folder: Path) -> list[bytes]:
 @pytest.mark.parametrize("tier", RECIPES)
 def test_a_training_that_was_stopped_ends_in_the_same_bytes(tier: str, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train_small(whole, recipe(RECIPES[tier]))
+    train_in(whole, recipe(RECIPES[tier]))
     with pytest.raises(KeyboardInterrupt):
-        train_small(parts, recipe(RECIPES[tier]), stop_after=7)
-    train_small(parts, recipe(RECIPES[tier]), resume=True)
+        train_in(parts, recipe(RECIPES[tier]), stop_after=7)
+    train_in(parts, recipe(RECIPES[tier]), resume=True)
     assert contents(parts) == contents(whole)
     shutil.rmtree(parts)
     other = msgspec.structs.replace(recipe(RECIPES[tier]), seed=4)
-    train_small(parts, other)
+    train_in(parts, other)
     assert contents(parts) != contents(whole)
 
 
 @pytest.mark.parametrize("tier", RECIPES)
 def test_it_learns(tier: str, tmp_path: Path) -> None:
     wanted = recipe(RECIPES[tier], num_steps=150, monitor_every=10)
-    train_small(tmp_path, wanted)
+    train_in(tmp_path, wanted)
     first, *_, last = read(tmp_path / "monitor.jsonl", Monitor)
     assert last.negative_log_likelihood < first.negative_log_likelihood - 0.1
 
 
 def test_the_live_tail_shows_fixes_of_the_same_records(tmp_path: Path) -> None:
-    train_small(tmp_path, recipe(RECIPES["levels"]))
+    train_in(tmp_path, recipe(RECIPES["levels"]))
     rows = list(read(tmp_path / "episodes.jsonl", Episode))
     assert [row.step for row in rows] == [3, 6, 9, 12]
     assert {tuple(fix.id for fix in row.fixes) for row in rows} == {tuple(f"event-{n}" for n in range(4))}
@@ -71,7 +72,7 @@ def test_records_of_a_file_are_learnt_from_and_no_group_is_on_both_sides(tmp_pat
     assert source.names == sorted(source.names) and source.places.shape == (7, 3)
     seen = [tuple(truth) for step in range(2) for truth in source.batch(step).truth.tolist()]
     assert len({*seen}) == 32  # none twice in the first pass
-    train_small(tmp_path / "run", wanted)
+    train_in(tmp_path / "run", wanted)
 
 
 def test_a_file_that_leaves_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
@@ -79,4 +80,4 @@ def test_a_file_that_leaves_nothing_to_learn_from_is_refused(tmp_path: Path) -> 
     with pytest.raises(UserError, match="of 1 groups leave none to learn from"):
         Recorded(recipe(RECIPES["levels"]), path)
     with pytest.raises(UserError, match="no records to learn from"):
-        train_small(tmp_path / "run", recipe(RECIPES["levels"], records=str(tmp_path / "nothing.jsonl")))
+        train_in(tmp_path / "run", recipe(RECIPES["levels"], records=str(tmp_path / "nothing.jsonl")))
