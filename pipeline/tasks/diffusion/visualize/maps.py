@@ -51,10 +51,17 @@ def _draw_classes(ax: Axes, rows: Rows, places: Floats) -> None:
     judged = np.array([row.judged_label or "" for row in rows])
     for index, label in enumerate(sorted(set(judged.tolist()))[:MAX_CLASSES]):
         points, look = places[judged == label], plotting.look(index)
-        ax.plot(*points.T, linestyle="", marker=look.marker, color=look.color, markersize=4, alpha=0.8)
-        x, y = np.median(points, axis=0)
-        plotting.write(ax, x, y, label, fontweight="bold", bbox=_PAPER)
+        inside = plotting.PAPER if index // len(plotting.LOOKS) % 2 else look.color  # hollow where looks repeat
+        marks: dict[str, Any] = {"marker": look.marker, "markersize": 4, "markerfacecolor": inside}
+        ax.plot(*points.T, linestyle="", color=look.color, alpha=0.8, **marks)
+        plotting.write(ax, *_amid(points), label, fontweight="bold", bbox=_PAPER)
     ax.set(xticks=[], yticks=[])
+
+
+def _amid(points: Floats) -> Floats:
+    """The point [2] in the middle of the densest third of ``points`` [N, 2]: a class may lie in several places."""
+    distances = np.linalg.norm(points[:, None] - points, axis=-1)
+    return np.asarray(points[np.sort(distances, axis=1)[:, len(points) // 3].argmin()])
 
 
 def side_by_side(predictions: Mapping[str, Rows]) -> Iterator[Picture]:
