@@ -5,7 +5,7 @@ are forgotten before the next is read. A task with pooled metrics needs all rows
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from pipeline.contract.metrics import Measurements
 from pipeline.errors import UserError
-from pipeline.files.blocks import blocks
+from pipeline.files.blocks import blocks as blocks_of
 from pipeline.files.decode import LineDecoder
 from pipeline.records.measured import POOLED, Ints, Task, choose_metrics
 from pipeline.stats import Floats
 
 DEFAULT_NUM_METRICS = 5
+
+Block = tuple[Sequence[Any], Ints]
+"""Rows, and the number of the line of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +68,18 @@ def read_records(task: Task, label: str, path: Path, asked: Sequence[str] | None
 
     Raises UserError for a file that is torn, empty, or holds an id twice, and for unknown metrics.
     """
+    return records_of_blocks(task, label, path, _blocks(path, task.row_type), asked)
+
+
+def records_of_blocks(
+    task: Task, label: str, path: Path, blocks: Iterable[Block], asked: Sequence[str] | None = None
+) -> Records:
+    """What the rows of all blocks measured, as `read_records`."""
     parts: list[Records] = []
     rows: list[Any] = []
     lines: list[Ints] = []
     names: dict[Any, Any] = {}
-    for block, at in _blocks(path, task.row_type):
+    for block, at in blocks:
         lines.append(at)
         part = None if rows else records_of(task, label, path, block)
         if part is None or part.measured.pooled is not None:
@@ -158,13 +168,13 @@ def _refuse_repeats(records: Records) -> None:
     )
 
 
-def _blocks(path: Path, row_type: type[Any]) -> Iterator[tuple[list[Any], Ints]]:
+def _blocks(path: Path, row_type: type[Any]) -> Iterator[Block]:
     """Rows of a finished file with their line numbers, a block at a time. Raises UserError as `pipeline.files.read`."""
     decoder = LineDecoder(path, row_type, accept_unfinished=True)
     taken: list[bytes] = []
 
     def source() -> Iterator[bytes]:
-        for block in blocks(path):
+        for block in blocks_of(path):
             taken[:] = [block]
             yield block
 
@@ -185,7 +195,7 @@ def rows_at(path: Path, row_type: type[Any], lines: Sequence[int]) -> dict[int, 
     """The rows of some lines of a file, by line. Of the others not more than the ends is looked at."""
     wanted, found, before = {*lines}, {}, 0
     decoder = LineDecoder(path, row_type, accept_unfinished=True)
-    for block in blocks(path):
+    for block in blocks_of(path):
         num_lines = block.count(b"\n") + (not block.endswith(b"\n"))
         here = sorted(line for line in wanted if before < line <= before + num_lines)
         if here:

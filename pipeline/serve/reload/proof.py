@@ -8,12 +8,13 @@ a row that only the new model fails on refuses it, too.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import msgspec
+import numpy as np
 
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import RowsPart
@@ -23,7 +24,7 @@ from pipeline.gate.change import compare_pairs, keys_of
 from pipeline.gate.rule import judge
 from pipeline.gate.spec import resolve
 from pipeline.records.measured import Task
-from pipeline.records.read import Records, records_of
+from pipeline.records.read import Block, Records, records_of_blocks
 from pipeline.serve.exchange import Exchange
 from pipeline.serve.log import FILE, JUDGED
 from schemas.gate import GateSpec
@@ -33,9 +34,7 @@ TOLERANCE = "1%"  # of the old model's value: another training of the same recip
 NUM_RESAMPLES = 1000  # a quarter of what gate takes: requests share the processor with a proof
 MIN_JUDGED = 20  # rows with truth; an interval over fewer says nothing
 TAIL_BYTES = 1 << 20  # of a log that are looked at: 600 rows of localization
-CHUNK, PAUSES = 4, 2.0  # rows that a model is asked at a time; for how many times as long requests are then alone
-P = ParamSpec("P")
-T = TypeVar("T")
+CHUNK, PAUSES = 4, 2.0  # rows that are dealt with at a time; for how many times as long requests are then alone
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,8 +109,8 @@ class Prover:
         """By the measures that evaluate shows first, each of which may lose `TOLERANCE`. Raises UserError."""
         task = Task(self.task, self.options)
         if self._measured is None or self._measured[0] != before:
-            self._measured = before, _then_pause(records_of, task, "before", Path("before"), before)
-        old, new = self._measured[1], _then_pause(records_of, task, "now", Path("now"), now)
+            self._measured = before, records_of_blocks(task, "before", Path("before"), _unhurried(before))
+        old, new = self._measured[1], records_of_blocks(task, "now", Path("now"), _unhurried(now))
         spec = GateSpec(schema="gate_v1", task=self.task, name="reload", num_resamples=NUM_RESAMPLES)
         checks = [
             replace(one, check=msgspec.structs.replace(one.check, tolerance=TOLERANCE))
@@ -135,18 +134,17 @@ class _Named(msgspec.Struct):
 
 
 def _ask(answerer: Answerer, examples: Sequence[Any]) -> list[Any]:
-    rows: list[Any] = []
-    while len(rows) < len(examples):
-        rows += _then_pause(answerer.answer, examples[len(rows) : len(rows) + CHUNK])
-    return rows
+    return [row for chunk, _ in _unhurried(examples) for row in answerer.answer(chunk)]
 
 
-def _then_pause(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a piece of work gives; then the processor is left to requests for `PAUSES` times as long."""
-    began = time.perf_counter()
-    done = work(*args, **kwargs)
-    time.sleep(PAUSES * (time.perf_counter() - began))
-    return done
+def _unhurried(items: Sequence[Any]) -> Iterator[Block]:
+    """Items with their numbers, a chunk at a time. When one is done with, the processor is left to requests for
+    `PAUSES` times as long as it took."""
+    for start in range(0, len(items), CHUNK):
+        chunk = items[start : start + CHUNK]
+        began = time.perf_counter()
+        yield chunk, np.arange(start + 1, start + 1 + len(chunk))
+        time.sleep(PAUSES * (time.perf_counter() - began))
 
 
 def _said(row: Any) -> bytes:

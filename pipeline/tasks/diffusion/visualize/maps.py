@@ -54,7 +54,8 @@ def _draw_classes(ax: Axes, rows: Rows, places: Floats) -> None:
         inside = plotting.PAPER if index // len(plotting.LOOKS) % 2 else look.color  # hollow where looks repeat
         marks: dict[str, Any] = {"marker": look.marker, "markersize": 4, "markerfacecolor": inside}
         ax.plot(*points.T, linestyle="", color=look.color, alpha=0.8, **marks)
-        plotting.write(ax, *_amid(points), label, fontweight="bold", bbox=_PAPER)
+        x, y = _amid(points)
+        plotting.write(ax, x, y, label, fontweight="bold", bbox=_PAPER)
     ax.set(xticks=[], yticks=[])
 
 
