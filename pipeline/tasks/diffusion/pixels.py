@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.errors import UserError
+
 Pixels = NDArray[np.uint8]
 
 
@@ -19,9 +21,19 @@ def encode_png(pixels: Pixels) -> str:
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def decode_png(text: str) -> Pixels:
-    """What `encode_png` was given: uint8 [H, W, 1 or 3]."""
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(text)), formats=("PNG",)))
+def decode_png(text: str, size: tuple[int, int] | None = None) -> Pixels:
+    """What `encode_png` was given: uint8 [H, W, 1 or 3]; with ``size``, of so many pixels in width and height.
+
+    Raises UserError for anything else, before what is too large is decoded.
+    """
+    try:
+        image = Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=("PNG",))
+        if image.mode not in ("L", "RGB") or size not in (None, image.size):
+            raise ValueError(f"it has the mode {image.mode} and {image.size[0]} x {image.size[1]} pixels")
+        pixels = np.asarray(image)
+    except Exception as error:  # decoders raise what they like on bytes that are no image
+        what = f"a row's picture is no PNG file of the expected size, grey or RGB, in base64: {error}"
+        raise UserError(what, remedy="leave it out, or write it anew") from None
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 

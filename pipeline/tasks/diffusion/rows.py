@@ -11,6 +11,7 @@ from msgspec import Struct
 from pipeline.contract.parts import RowsPart
 from pipeline.tasks.diffusion.recipe import SIGMA_MAX, SIGMA_MIN, Initial, LabelMode, Sampler
 from schemas import rows
+from schemas.recipe import Seed
 
 MAIN = "main"  # the variant of the requests that metrics over all records are of
 TRUTH = ("label", "real_png", "real_label")
@@ -21,7 +22,7 @@ class Reference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An image that the model generates itself: of a class, from the noise of a seed."""
 
     label: str
-    seed: int
+    seed: Seed
 
 
 class Steering(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,7 +78,7 @@ class DiffusionExample(rows.Example, frozen=True, kw_only=True, forbid_unknown_f
 
     task: Literal["diffusion"] = "diffusion"
     label: str | None
-    seed: int
+    seed: Seed
     sampler: Sampler = "heun"
     num_steps: int = 18
     guidance: float = 1.0
@@ -109,7 +110,7 @@ class DiffusionPrediction(rows.Prediction, frozen=True, kw_only=True, forbid_unk
 
     task: Literal["diffusion"] = "diffusion"
     label: str | None
-    seed: int
+    seed: Seed
     sampler: Sampler = "heun"
     num_steps: int = 18
     guidance: float = 1.0

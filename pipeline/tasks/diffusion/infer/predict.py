@@ -3,7 +3,6 @@
 What goes wrong with one request stands in its own row. A row depends on its request and the model alone.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, cast
@@ -14,6 +13,7 @@ import torch
 
 from pipeline.contract.jobs import InferJob
 from pipeline.contract.parts import InferPart
+from pipeline.errors import UserError
 from pipeline.tasks.diffusion.infer.record import CHUNK, record
 from pipeline.tasks.diffusion.infer.watch import Masks, Watch, rounded
 from pipeline.tasks.diffusion.model.activations import References, look_at
@@ -22,12 +22,14 @@ from pipeline.tasks.diffusion.model.model import DiffusionModel, Judgement
 from pipeline.tasks.diffusion.model.sample import Draw, Settings, Way, sample
 from pipeline.tasks.diffusion.pixels import Pixels, beside, decode_png, encode_png, to_pixels, to_values
 from pipeline.tasks.diffusion.recipe import Infer
-from pipeline.tasks.diffusion.rows import DiffusionExample, DiffusionPrediction
+from pipeline.tasks.diffusion.rows import DiffusionExample, DiffusionPrediction, Steering
 from schemas.rows import Example
 
-UNKNOWN_CLASS, WRONG_RANGE, WRONG_STEERING = "unknown_class", "wrong_sigma_range", "wrong_steering"
+UNKNOWN_CLASS, WRONG_RANGE, WRONG_STEPS = "unknown_class", "wrong_sigma_range", "wrong_num_steps"
+WRONG_STEERING, BAD_REAL = "wrong_steering", "bad_real_image"
 NO_IMAGE = "no_image"  # numbers left all bounds on the way, as with a guidance of thousands
-_MAX_STRENGTH = 100.0  # of steering
+# Beyond these a request is a mistake, or meant to keep a server busy.
+_MAX_STEPS, _MAX_SIGMA, _MAX_REFERENCES, _MAX_STRENGTH = 1000, 1e6, 256, 100.0
 _DIGITS = 5
 _OF_REAL = ("judged_label", "features", "nearest_train_distance")  # what of a real image a row says
 _COPIED = tuple(
@@ -136,15 +138,34 @@ def _refusal(model: DiffusionModel, example: DiffusionExample) -> str | None:
     """Why a request cannot be answered, as a code; None if it can."""
     if example.label is not None and example.label not in model.labels:
         return UNKNOWN_CLASS
-    steering = example.steering
-    if steering is not None:
-        if not {one.label for one in steering.references} <= {*model.labels}:
-            return UNKNOWN_CLASS
-        is_known = bool(steering.references) and {*steering.layers} <= {*model.denoiser.layers}
-        if not is_known or steering.sigma <= 0.0 or not 0.0 < steering.strength <= _MAX_STRENGTH:
-            return WRONG_STEERING
-    is_range = 0.0 < example.sigma_min < example.sigma_max < math.inf
-    return None if is_range and example.num_steps >= 1 else WRONG_RANGE
+    if not 0.0 < example.sigma_min < example.sigma_max <= _MAX_SIGMA:
+        return WRONG_RANGE
+    if not 1 <= example.num_steps <= _MAX_STEPS:
+        return WRONG_STEPS
+    if example.real_png is not None:
+        channels, height, width = model.denoiser.shape
+        try:
+            real = decode_png(example.real_png, (width, height))
+        except UserError:
+            return BAD_REAL
+        if real.shape[2] != channels:
+            return BAD_REAL
+    return _refused_steering(model, example.steering) if example.steering is not None else None
+
+
+def _refused_steering(model: DiffusionModel, steering: Steering) -> str | None:
+    if not {one.label for one in steering.references} <= {*model.labels}:
+        return UNKNOWN_CLASS
+    layers = {*steering.layers}
+    is_right = (
+        1 <= len(steering.references) <= _MAX_REFERENCES
+        and 1 <= len(layers) == len(steering.layers)
+        and layers <= {*model.denoiser.layers}
+        and steering.num_masked >= 0
+        and 0.0 < steering.sigma <= _MAX_SIGMA
+        and 0.0 < steering.strength <= _MAX_STRENGTH
+    )
+    return None if is_right else WRONG_STEERING
 
 
 def _facts(model: DiffusionModel, example: DiffusionExample) -> dict[str, Any]:

@@ -11,10 +11,32 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.model.file import load_model
 from pipeline.tasks.diffusion.model.sample import Settings
-from pipeline.tasks.diffusion.pixels import apart, decode_png
+from pipeline.tasks.diffusion.pixels import apart, decode_png, encode_png
 from tests.conftest import Baton
 
 PREDICTIONS = "predictions.jsonl"
+REQUEST: dict[str, Any] = {"task": "diffusion", "schema": "example_v1", "id": "one", "label": None, "seed": 5,
+                           "num_steps": 4}  # fmt: skip
+STEERING: dict[str, Any] = {"references": [{"label": "3", "seed": 4}], "target": "3", "layers": ["up_1"],
+                            "num_masked": 3, "sigma": 0.6, "label_mode": "none"}  # fmt: skip
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"label": "zebra"}, "unknown_class"),
+    ({"sigma_min": 5.0, "sigma_max": 1.0}, "wrong_sigma_range"),
+    ({"sigma_max": 1e300}, "wrong_sigma_range"),
+    ({"num_steps": 0}, "wrong_num_steps"),
+    ({"num_steps": 10**9}, "wrong_num_steps"),
+    ({"guidance": 1e300}, "no_image"),
+    ({"real_png": "no base64"}, "bad_real_image"),
+    ({"real_png": encode_png(np.zeros((8, 8, 3), np.uint8))}, "bad_real_image"),
+    ({"real_png": encode_png(np.zeros((9000, 9000, 1), np.uint8))}, "bad_real_image"),
+    ({"steering": STEERING | {"references": []}}, "wrong_steering"),
+    ({"steering": STEERING | {"layers": ["up_1", "up_1"]}}, "wrong_steering"),
+    ({"steering": STEERING | {"layers": []}}, "wrong_steering"),
+    ({"steering": STEERING | {"num_masked": -1}}, "wrong_steering"),
+    ({"steering": STEERING | {"sigma": 1e300}}, "wrong_steering"),
+    ({"steering": STEERING | {"strength": 1e300}}, "wrong_steering"),
+    ({"steering": STEERING | {"references": [{"label": "zebra", "seed": 4}]}}, "unknown_class"),
+]
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -70,21 +92,25 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bytes(baton: Baton, digits_r
 
 
 def test_a_request_that_cannot_be_answered_says_so_in_its_row(baton: Baton, digits_run: Path, tmp_path: Path) -> None:
-    asked = rows(digits_run / "examples/examples.jsonl")[:4]
-    asked[0]["label"] = "zebra"
-    asked[1] |= {"sigma_min": 5.0, "sigma_max": 1.0}
-    asked[3]["guidance"] = 1e300
+    asked, codes = rows(digits_run / "examples/examples.jsonl")[: len(WRONG) + 1], [None, *(code for _, code in WRONG)]
+    for row, (change, _) in zip(asked[1:], WRONG, strict=True):
+        row |= change
     (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
     found = rows(infer(baton, digits_run, tmp_path / "out", "--input", tmp_path / "asked.jsonl"))
-    assert [row["error"] for row in found] == ["unknown_class", "wrong_sigma_range", None, "no_image"]
-    assert found[0]["image_png"] is None and found[2]["image_png"] is not None
-    expected = rows(digits_run / "infer" / PREDICTIONS)[2]
-    assert found[2] == expected
+    assert [row["error"] for row in found] == codes
+    assert all(row["image_png"] is None for row in found[1:])
+    assert found[0] == rows(digits_run / "infer" / PREDICTIONS)[0]
+
+
+def test_a_seed_that_no_generator_takes_is_told_with_its_line(baton: Baton, digits_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "asked.jsonl").write_text(json.dumps(REQUEST | {"seed": -1}) + "\n")
+    model = digits_run / "export/model.inference_v1"
+    done = baton("infer", "diffusion", "--model", model, "--input", tmp_path / "asked.jsonl", "--out", tmp_path / "out")
+    assert done.code == 2 and "asked.jsonl:1:seed" in done.err
 
 
 def test_no_class_and_no_real_image_can_be_asked_for(baton: Baton, digits_run: Path, tmp_path: Path) -> None:
-    asked = {"task": "diffusion", "schema": "example_v1", "id": "one", "label": None, "seed": 5, "num_steps": 4}
-    (tmp_path / "asked.jsonl").write_text(json.dumps(asked) + "\n")
+    (tmp_path / "asked.jsonl").write_text(json.dumps(REQUEST) + "\n")
     (row,) = rows(infer(baton, digits_run, tmp_path / "out", "--input", tmp_path / "asked.jsonl"))
     assert row["image_png"] and row["judged_label"] and row["label_probability"] is None
     assert row["real_features"] is None
