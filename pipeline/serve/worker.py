@@ -34,9 +34,10 @@ def application() -> Application:
         return open_answerer(settings.task, path, version=version, **how)
 
     prover = Prover(settings.task, exchange_of(settings.task), evaluate, settings.log, settings.proof_rows)
+    state = State(state_folder())
     models = Models(
-        source_of(settings, state_folder()),
-        State(state_folder()),
+        source_of(settings, state),
+        state,
         open=open_model,
         prove=prover.prove,
         count=metrics.model_event,
