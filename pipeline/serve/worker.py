@@ -44,8 +44,8 @@ def application() -> Application:
         interval_s=settings.reload_interval_s,
     )
     second = settings.canary or settings.shadow
-    if second and models.pointer().generation == 1:  # of the workers, the first sees to that
-        models.set_second(second, "canary" if settings.canary else "shadow", settings.share)
+    if second:
+        models.set_second(second, "canary" if settings.canary else "shadow", settings.share, at_start=True)
     models.start()
     return Application(settings, models, metrics)
 

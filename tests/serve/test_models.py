@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -276,6 +277,15 @@ def test_a_canary_answers_its_share_of_the_keys_always_the_same_ones(registered:
     }
     models.set_second(None)
     assert {answers(key) for key in keys} == {"town/1"}
+
+
+def test_of_workers_that_begin_together_one_sets_the_canary_and_none_fails(registered: Server) -> None:
+    workers = [registered.worker() for _ in range(3)]
+    with ThreadPoolExecutor() as pool:
+        found = [*pool.map(lambda models: models.set_second("2", "canary", 0.5, at_start=True), workers)]
+    assert [pointer.generation for pointer in found] == [2, 2, 2]
+    workers[0].set_second(None)
+    assert registered.worker().set_second("2", "canary", 0.5, at_start=True).second is None
 
 
 def test_a_canary_that_becomes_the_model_is_no_canary_any_more(registered: Server) -> None:
