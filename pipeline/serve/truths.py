@@ -146,7 +146,8 @@ class Joined:
         for gauge in self._exchange.part.gauges:
             if gauge.statistic != POOLED:
                 column = np.array([one[gauge.metric] for one in self._measured.values()])
-                yield gauge.name, float(STATISTICS[gauge.statistic](column))
+                if (finite := column[np.isfinite(column)]).size:  # a truth that is no place has no distance
+                    yield gauge.name, float(STATISTICS[gauge.statistic](finite))
             elif self._kept and np.isfinite(found[gauge.metric][0]):
                 yield gauge.name, float(found[gauge.metric][0])
 

@@ -10,9 +10,11 @@ import pytest
 
 from pipeline.files import encode
 from pipeline.files.shared import append_lines
+from pipeline.serve.application import section_of
 from pipeline.serve.exchange import exchange_of
 from pipeline.serve.log import FILE
 from pipeline.serve.truths import Grown, Joined
+from pipeline.tasks.localization.ellipse import ellipses
 from pipeline.tasks.localization.rows import Prediction
 from tests.conftest import Baton
 from tests.serve.conftest import Server, Start, problem
@@ -87,6 +89,21 @@ def test_answers_in_files_that_were_renamed_before_and_meanwhile_are_found(tmp_p
             assert joined.add(truths[0])
     assert joined is not None
     assert all(joined.add(truth) for truth in truths)
+
+
+def test_a_truth_that_is_no_place_leaves_the_median_of_the_others(tmp_path: Path) -> None:
+    exchange, options = exchange_of("localization"), section_of("localization", "evaluate", None)
+    covariance, joined = (100.0, 0.0, 100.0), Joined(tmp_path, exchange, "localization", options)
+    for id, latitude in (("a", 45.0), ("b", 91.0)):
+        said = {
+            "fix_latitude": 45.0,
+            "fix_longitude": 7.0,
+            "covariance_m2": covariance,
+            "ellipses": ellipses(covariance),
+        }
+        append_lines(tmp_path / FILE, encode(Prediction(id=id, model="m", measurements=(), **said)))
+        assert joined.add(exchange.truth(id=id, latitude=latitude, longitude=7.0))
+    assert joined.readings()["model_accuracy_meters"] == 0
 
 
 def test_only_as_many_renamed_files_are_read_as_may_be_needed(tmp_path: Path) -> None:
