@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+from itertools import count
 from pathlib import Path
 
 from pipeline.files.append import line_break_before
@@ -39,7 +40,7 @@ def _locked(path: Path, num_more: int, rotate_at: int | None) -> int:
             size = os.fstat(descriptor).st_size
             if rotate_at is None or not size or size + num_more <= rotate_at:
                 return descriptor
-            os.rename(path, _next_name(path))
+            os.rename(path, numbered(path, next_number(path)))
         os.close(descriptor)
 
 
@@ -50,11 +51,14 @@ def _has_name(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _next_name(path: Path) -> Path:
-    number = 1
-    while (found := path.with_name(f"{path.stem}.{number:05d}{path.suffix}")).exists():
-        number += 1
-    return found
+def numbered(path: Path, number: int) -> Path:
+    """The name under which a file is kept when it was renamed as the ``number``-th, from 1 on."""
+    return path.with_name(f"{path.stem}.{number:05d}{path.suffix}")
+
+
+def next_number(path: Path) -> int:
+    """The number of the next that is renamed."""
+    return next(number for number in count(1) if not numbered(path, number).exists())
 
 
 def _write(descriptor: int, lines: bytes) -> None:

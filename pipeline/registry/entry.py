@@ -55,9 +55,14 @@ class Registry(Protocol):
         """Let an alias name a version; returns the version that it named before."""
 
 
+def is_name(name: str) -> bool:
+    """Whether a name can be read as no path and no option."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_name(name: str) -> str:
     """Raises UserError when a name could be read as a path or an option."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         remedy = "letters, digits, '.', '_' and '-', a letter or digit first"
         raise UserError(f"{name!r} is no name of a model", where="NAME", remedy=remedy)
     return name

@@ -19,7 +19,7 @@ from pipeline.files.atomic import cannot_write, sync_folder, write_atomically
 from pipeline.files.document import read_json
 from pipeline.files.hashes import sha256_file
 from pipeline.model.container import ModelFile
-from pipeline.registry.entry import SUFFIX, Version, check_alias, check_name, no_such_version
+from pipeline.registry.entry import SUFFIX, Version, check_alias, check_name, is_name, no_such_version
 from schemas.registry import Aliases, AliasTarget
 
 ALIASES, LOCK = "aliases.json", ".lock"
@@ -37,8 +37,9 @@ class FolderRegistry:
         return str(self.folder)
 
     def names(self) -> list[str]:
-        """Names of the folders that hold a version."""
-        return sorted({path.parent.name for path in self.folder.glob(f"*/*{SUFFIX}")})
+        """Names of the folders that hold a version; what others keep beside them is passed over."""
+        found = {path.parent.name for path in self.folder.glob(f"*/*{SUFFIX}") if path.stem.isdecimal()}
+        return sorted(filter(is_name, found))
 
     def versions(self, name: str) -> list[Version]:
         """Of the headers of the files; the weights are not read. Raises UserError on an unknown name."""
@@ -141,7 +142,11 @@ class FolderRegistry:
 
     @contextlib.contextmanager
     def _locked(self, name: str) -> Iterator[None]:
-        descriptor = os.open(self.folder / name / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        lock = self.folder / name / LOCK
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise cannot_write(lock, error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

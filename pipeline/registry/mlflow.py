@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
@@ -47,8 +47,9 @@ class MlflowRegistry:
 
     @property
     def where(self) -> str:
-        """The server's address."""
-        return self._address
+        """The server's address, without the password that may be in it."""
+        parts = urlsplit(self._address)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def names(self) -> list[str]:
         """All names, sorted."""

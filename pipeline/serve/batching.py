@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from pipeline.contract.serving import Answerer
@@ -115,7 +116,10 @@ class Batching:
     def _answered(self, waiting: Sequence[_Waiting]) -> Iterator[Answered]:
         for answerer in dict.fromkeys(one.answerer for one in waiting):
             asked = [one for one in waiting if one.answerer is answerer]
-            outcomes = iter(self._outcomes(answerer, [example for one in asked for example in one.examples]))
+            examples = [example for one in asked for example in one.examples]
+            starts = range(0, len(examples), self._max_batch)  # requests of several records may come to more together
+            calls = (self._outcomes(answerer, examples[start : start + self._max_batch]) for start in starts)
+            outcomes = chain.from_iterable(calls)
             yield [(one.future, [next(outcomes) for _ in one.examples]) for one in asked]
 
 

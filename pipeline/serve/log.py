@@ -6,6 +6,9 @@
 
 import sys
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from pipeline.errors import UserError
 from pipeline.files.shared import append_lines
@@ -15,6 +18,20 @@ from pipeline.serve.metrics import Metrics
 FILE, TRUTHS, JUDGED = "predictions.jsonl", "truths.jsonl", "judged.jsonl"  # the last: rows with their truth
 QUEUE_CAPACITY = 10_000  # rows: half a second of a busy worker
 LINGER_S = 0.02
+
+
+class Named(msgspec.Struct):
+    """As much of a row as says whose it is."""
+
+    id: str
+
+
+def row_of(line: bytes, kind: type[msgspec.Struct]) -> Any:
+    """A line of the log as a row; None where it is damaged, or of a release that wrote other rows."""
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 class RequestLog:

@@ -134,13 +134,17 @@ class Models:
             answerer = self._open(Path(target.path), target.version)
             return self._swap("rolled_back", pointer, target, answerer)
 
-    def set_second(self, asked: str | None, mode: Mode = "canary", share: float = 0.0) -> Pointer:
+    def set_second(
+        self, asked: str | None, mode: Mode = "canary", share: float = 0.0, *, at_start: bool = False
+    ) -> Pointer:
         """Let a second model answer a share of the keys, or be asked in the shadow; None ends that.
 
-        Raises UserError.
+        ``at_start``: of the workers that begin, the first does it and the others wait. Raises UserError.
         """
-        with self._state.exclusive():
+        with self._state.exclusive(wait=at_start):
             pointer = self._state.read()
+            if at_start and pointer.generation != 1:
+                return pointer
             if asked is None:
                 self._point_to(replace(pointer, second=None))
             else:

@@ -8,41 +8,42 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
 
-import msgspec
 import numpy as np
 
 from pipeline.contract.load import load_part
 from pipeline.contract.parts import EvaluatePart
 from pipeline.files import encode
-from pipeline.files.shared import append_lines
+from pipeline.files.shared import append_lines, next_number, numbered
 from pipeline.records.measured import POOLED, STATISTICS
 from pipeline.serve.exchange import Exchange
 from pipeline.serve.http.problems import Problem
-from pipeline.serve.log import FILE, JUDGED, TRUTHS
+from pipeline.serve.log import FILE, JUDGED, TRUTHS, Named, row_of
 from pipeline.serve.metrics import Reading
 
 MAX_IDS = 100_000  # of answers whose truth may still come, newest first
 
 
-class _Named(msgspec.Struct):
-    id: str
-
-
 class Grown:
-    """Lines of a file that others append to and rename away, each with where it is, once."""
+    """Lines of a file that others append to and rename away, as `append_lines` does, each with where it is, once.
 
-    def __init__(self, path: Path) -> None:
+    Of files that were renamed before, as many are read as have the newest ``num_lines``.
+    """
+
+    def __init__(self, path: Path, num_lines: int = MAX_IDS) -> None:
         self._path = path
         self._file: BinaryIO | None = None
         self._offset = 0
+        self._number = _first_needed(path, num_lines)  # of the name that the file has, or will get
 
     def lines(self) -> Iterator[tuple[BinaryIO, int, bytes]]:
         """The whole lines since the last call: the open file, the offset in it, and the line."""
         while True:
             if self._file is None:
-                try:
-                    self._file, self._offset = open(self._path, "rb"), 0  # noqa: SIM115 - it stays open
-                except FileNotFoundError:
+                # In this order: where the second is not there, the first was opened before it was renamed.
+                self._file = _opened(self._path)
+                self._file = _opened(numbered(self._path, self._number)) or self._file
+                self._offset = 0
+                if self._file is None:
                     return
             is_last = _is_named(self._file, self._path)  # asked before reading: what is renamed grows no more
             self._file.seek(self._offset)
@@ -54,6 +55,24 @@ class Grown:
             if is_last:
                 return
             self._file = None
+            self._number += 1
+
+
+def _first_needed(path: Path, num_lines: int) -> int:
+    """The number of the oldest renamed file that has some of the newest ``num_lines``."""
+    first = next_number(path)
+    while first > 1 and num_lines > 0:
+        first -= 1
+        with open(numbered(path, first), "rb") as file:
+            num_lines -= sum(1 for _ in file)
+    return first
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        return None
 
 
 def _is_named(file: BinaryIO, path: Path) -> bool:
@@ -83,15 +102,18 @@ class Joined:
         """
         with self._lock:
             for file, offset, line in self._rows.lines():
-                id = msgspec.json.decode(line, type=_Named).id
-                self._places.pop(id, None)
-                self._places[id] = (file, offset, len(line))
+                if (named := row_of(line, Named)) is None:
+                    continue
+                self._places.pop(named.id, None)
+                self._places[named.id] = (file, offset, len(line))
                 if len(self._places) > MAX_IDS:
                     self._places.popitem(last=False)
             if truth.id not in self._places:
                 return False
             file, offset, length = self._places[truth.id]
-            row = msgspec.json.decode(os.pread(file.fileno(), length, offset), type=self._exchange.prediction)
+            row = row_of(os.pread(file.fileno(), length, offset), self._exchange.prediction)
+        if row is None:
+            return False
         append_lines(self.folder / TRUTHS, encode(truth))
         append_lines(self.folder / JUDGED, encode(self._exchange.with_truth(row, truth)))
         return True
@@ -99,8 +121,8 @@ class Joined:
     def readings(self) -> dict[str, float]:
         """The value of each gauge over all records whose truth is known."""
         with self._lock:
-            rows = (msgspec.json.decode(line, type=self._exchange.prediction) for _, _, line in self._judged.lines())
-            if joined := {row.id: row for row in rows}:
+            rows = (row_of(line, self._exchange.prediction) for _, _, line in self._judged.lines())
+            if joined := {row.id: row for row in rows if row is not None}:
                 self._measure(joined)
                 self._last = dict(self._values()) if self._measured else {}
             return self._last
@@ -124,7 +146,8 @@ class Joined:
         for gauge in self._exchange.part.gauges:
             if gauge.statistic != POOLED:
                 column = np.array([one[gauge.metric] for one in self._measured.values()])
-                yield gauge.name, float(STATISTICS[gauge.statistic](column))
+                if (finite := column[np.isfinite(column)]).size:  # a truth that is no place has no distance
+                    yield gauge.name, float(STATISTICS[gauge.statistic](finite))
             elif self._kept and np.isfinite(found[gauge.metric][0]):
                 yield gauge.name, float(found[gauge.metric][0])
 

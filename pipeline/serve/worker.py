@@ -34,17 +34,18 @@ def application() -> Application:
         return open_answerer(settings.task, path, version=version, **how)
 
     prover = Prover(settings.task, exchange_of(settings.task), evaluate, settings.log, settings.proof_rows)
+    state = State(state_folder())
     models = Models(
-        source_of(settings, state_folder()),
-        State(state_folder()),
+        source_of(settings, state),
+        state,
         open=open_model,
         prove=prover.prove,
         count=metrics.model_event,
         interval_s=settings.reload_interval_s,
     )
     second = settings.canary or settings.shadow
-    if second and models.pointer().generation == 1:  # of the workers, the first sees to that
-        models.set_second(second, "canary" if settings.canary else "shadow", settings.share)
+    if second:
+        models.set_second(second, "canary" if settings.canary else "shadow", settings.share, at_start=True)
     models.start()
     return Application(settings, models, metrics)
 

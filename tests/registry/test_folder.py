@@ -1,6 +1,7 @@
 """A registry in a folder: versions that never change, aliases that move, writers at the same moment."""
 
 import json
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -99,6 +100,21 @@ def test_what_is_not_there_is_said_with_what_is(registry: FolderRegistry) -> Non
         registry.set_alias("town", "7", "1")
 
 
+def test_what_others_keep_beside_the_names_is_passed_over(registry: FolderRegistry) -> None:
+    for name in ("my model/1", ".trash/1", "line\nbreak/1", "drafts/latest"):
+        path = registry.folder / f"{name}.inference_v1"
+        path.parent.mkdir()
+        shutil.copy(registry.fetch("town", "1"), path)
+    assert registry.names() == ["town"]
+
+
+def test_a_registry_that_cannot_be_written_says_so(registry: FolderRegistry) -> None:
+    (registry.folder / "town/.lock").unlink()
+    (registry.folder / "town/.lock").mkdir()
+    with pytest.raises(UserError, match="cannot"):
+        registry.set_alias("town", "production", "1")
+
+
 def test_damaged_aliases_are_named(registry: FolderRegistry) -> None:
     path = registry.folder / "town/aliases.json"
     path.write_text(json.dumps({"schema": "aliases_v1", "aliases": {"production": {"version": "latest"}}}))
@@ -110,5 +126,6 @@ def test_a_place_is_a_folder_or_an_address() -> None:
     assert open_registry("models").where == "models"
     assert open_registry("mlflow://localhost:5000/").where == "http://localhost:5000"
     assert open_registry("mlflow+https://models.example").where == "https://models.example"
+    assert open_registry("mlflow://ann:secret@models:5000").where == "http://models:5000"
     with pytest.raises(UserError, match="no registry at s3://"):
         open_registry("s3://bucket/models")

@@ -44,3 +44,11 @@ async def test_it_refuses_as_the_command_does(client: httpx.AsyncClient) -> None
 
     chunked = await client.post("/v1/predict", content=body(), headers={"content-type": "application/json"})
     assert problem(chunked) == (413, "too_large")
+
+
+async def test_a_reload_needs_no_body(client: httpx.AsyncClient) -> None:
+    async def nothing() -> AsyncIterator[bytes]:
+        yield b""
+
+    assert (await client.post("/v1/model/reload", content=nothing())).json()["status"] == "unchanged"
+    assert problem(await client.post("/v1/model/reload", content=b'{"model": "9"}')) == (415, "content_type")

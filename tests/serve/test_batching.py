@@ -52,6 +52,19 @@ async def test_what_waits_while_the_model_is_busy_is_its_next_batch() -> None:
     assert sum(sizes) == 8 and max(sizes) == 4 and len(sizes) <= 3 and model.threads == {"model"}
 
 
+async def test_requests_of_several_records_come_to_no_larger_call_together() -> None:
+    gate = threading.Event()
+    model, batching = Doubling(gate), Batching(Metrics(), max_batch=4)
+    first = asyncio.create_task(batching.answer(model, [1, 2], 30))
+    await asyncio.sleep(0.05)  # it is at the gate
+    asked = [asyncio.create_task(batching.answer(model, [n, n + 1, n + 2], 30)) for n in (10, 20)]
+    await asyncio.sleep(0.05)
+    gate.set()
+    assert [await one for one in (first, *asked)] == [[2, 4], [20, 22, 24], [40, 42, 44]]
+    batching.close()
+    assert model.calls == [[1, 2], [10, 11, 12, 20], [21, 22]]
+
+
 async def test_what_was_given_up_before_it_began_never_begins() -> None:
     gate = threading.Event()
     model, batching = Doubling(gate), Batching(Metrics(), max_batch=1)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,8 +81,8 @@ class Server:
 def served(tmp_path: Path, log: Path) -> Iterator[Server]:
     """A server of one file, ``served.inference_v1`` of the test's folder."""
     shutil.copy(MINIMAL, tmp_path / "served.inference_v1")
-    source = FileSource(tmp_path / "served.inference_v1", tmp_path / "state/models")
-    server = Server(source, State(tmp_path / "state"), log)
+    state = State(tmp_path / "state")
+    server = Server(FileSource(tmp_path / "served.inference_v1", state), state, log)
     yield server
     for models in server.workers:
         models.close()
@@ -156,6 +157,19 @@ def test_what_is_no_good_is_refused_and_says_why(
     (remembered,) = models.pointer().refused
     assert why in remembered.why
     assert served.counts == {"refused": 1}
+
+
+def test_files_that_are_refused_again_and_again_leave_the_old_one_to_workers_that_start(
+    served: Server, files: dict[str, Path], tmp_path: Path
+) -> None:
+    """As of a copy into its place that is looked at while it grows."""
+    models, whole = served.worker(), files["other"].read_bytes()
+    for length in range(10, 16):
+        (tmp_path / "served.inference_v1").write_bytes(whole[: length * 100])
+        with pytest.raises(UserError):
+            models.reload()
+    assert version(served.worker()) == "served"
+    assert len([*(tmp_path / "state/models").iterdir()]) == 2
 
 
 def test_a_file_that_is_gone_leaves_the_old_model(served: Server, tmp_path: Path) -> None:
@@ -263,6 +277,15 @@ def test_a_canary_answers_its_share_of_the_keys_always_the_same_ones(registered:
     }
     models.set_second(None)
     assert {answers(key) for key in keys} == {"town/1"}
+
+
+def test_of_workers_that_begin_together_one_sets_the_canary_and_none_fails(registered: Server) -> None:
+    workers = [registered.worker() for _ in range(3)]
+    with ThreadPoolExecutor() as pool:
+        found = [*pool.map(lambda models: models.set_second("2", "canary", 0.5, at_start=True), workers)]
+    assert [pointer.generation for pointer in found] == [2, 2, 2]
+    workers[0].set_second(None)
+    assert registered.worker().set_second("2", "canary", 0.5, at_start=True).second is None
 
 
 def test_a_canary_that_becomes_the_model_is_no_canary_any_more(registered: Server) -> None:

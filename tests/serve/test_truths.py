@@ -8,6 +8,14 @@ import httpx
 import msgspec
 import pytest
 
+from pipeline.files import encode
+from pipeline.files.shared import append_lines
+from pipeline.serve.application import section_of
+from pipeline.serve.exchange import exchange_of
+from pipeline.serve.log import FILE
+from pipeline.serve.truths import Grown, Joined
+from pipeline.tasks.localization.ellipse import ellipses
+from pipeline.tasks.localization.rows import Prediction
 from tests.conftest import Baton
 from tests.serve.conftest import Server, Start, problem
 from tests.serve.test_answer import examples_of, model_of, request_of
@@ -67,6 +75,52 @@ def test_a_truth_of_no_answer_is_refused(start: Start) -> None:
     server = start("detection", "--model", model_of("detection"))
     with server.client() as client:
         response = client.post("/v1/truth", json={"id": "nobody", "objects": [], "coord_mode": "pixel"})
+    assert problem(response) == (404, "no_such_answer")
+
+
+def test_answers_in_files_that_were_renamed_before_and_meanwhile_are_found(tmp_path: Path) -> None:
+    exchange = exchange_of("localization")
+    truths = [exchange.truth(id=f"a{number}", latitude=45.0, longitude=7.0) for number in range(8)]
+    joined = None
+    for number, truth in enumerate(truths):
+        append_lines(tmp_path / FILE, encode(Prediction(id=truth.id, model="m", measurements=())), rotate_at=1)
+        if number == 3:
+            joined = Joined(tmp_path, exchange, "localization", None)
+            assert joined.add(truths[0])
+    assert joined is not None
+    assert all(joined.add(truth) for truth in truths)
+
+
+def test_a_truth_that_is_no_place_leaves_the_median_of_the_others(tmp_path: Path) -> None:
+    exchange, options = exchange_of("localization"), section_of("localization", "evaluate", None)
+    covariance, joined = (100.0, 0.0, 100.0), Joined(tmp_path, exchange, "localization", options)
+    for id, latitude in (("a", 45.0), ("b", 91.0)):
+        said = {
+            "fix_latitude": 45.0,
+            "fix_longitude": 7.0,
+            "covariance_m2": covariance,
+            "ellipses": ellipses(covariance),
+        }
+        append_lines(tmp_path / FILE, encode(Prediction(id=id, model="m", measurements=(), **said)))
+        assert joined.add(exchange.truth(id=id, latitude=latitude, longitude=7.0))
+    assert joined.readings()["model_accuracy_meters"] == 0
+
+
+def test_only_as_many_renamed_files_are_read_as_may_be_needed(tmp_path: Path) -> None:
+    for number in range(6):
+        append_lines(tmp_path / "rows.jsonl", b"%d\n" % number, rotate_at=1)
+    assert [line for _, _, line in Grown(tmp_path / "rows.jsonl", num_lines=2).lines()] == [b"3\n", b"4\n", b"5\n"]
+
+
+def test_a_damaged_line_of_the_log_costs_no_other(start: Start) -> None:
+    server = start("detection", "--model", model_of("detection"))
+    model = ask_and_tell(server, 1)
+    for name in ("predictions.jsonl", "judged.jsonl"):
+        append_lines(server.log / model / name, b'{"id":\n\0\xff\n{"id":"old"}\n')
+    assert ask_and_tell(server, 2) == model
+    assert f'model_f1{{model="{model}"}}' in server.metrics()
+    with server.client() as client:
+        response = client.post("/v1/truth", json={"id": "old", "objects": [], "coord_mode": "pixel"})
     assert problem(response) == (404, "no_such_answer")
 
 

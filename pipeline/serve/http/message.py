@@ -51,11 +51,13 @@ def json_answer(answer: Any) -> Response:
     return HTTPStatus.OK, JSON_HEADERS, msgspec.json.encode(answer)
 
 
-async def json_body(asked: Asked) -> bytes:
-    """The body of a request that must be JSON. Raises Problem: 415."""
+async def json_body(asked: Asked, default: bytes = b"") -> bytes:
+    """The body of a request that must be JSON, or ``default`` where it has none. Raises Problem: 415."""
     kind = (asked.header("content-type") or "").partition(";")[0].strip().lower()
-    if kind != JSON:
+    if kind == JSON:
+        return await asked.read() or default
+    if not default or await asked.read():
         what, where = f"the body is {kind[:80] or 'of no stated type'}", "header Content-Type"
         next = f"send JSON, and the header `Content-Type: {JSON}`"
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content_type", what, where=where, next=next)
-    return await asked.read()
+    return default

@@ -26,7 +26,7 @@ from pipeline.gate.spec import resolve
 from pipeline.records.measured import Task
 from pipeline.records.read import Block, Records, records_of_blocks
 from pipeline.serve.exchange import Exchange
-from pipeline.serve.log import FILE, JUDGED
+from pipeline.serve.log import FILE, JUDGED, Named, row_of
 from schemas.gate import GateSpec
 
 NUM_ROWS = 200
@@ -95,8 +95,9 @@ class Prover:
                 for line in reversed(_tail(path)):
                     if len(found) == self.num_rows:
                         break
-                    if (id := msgspec.json.decode(line, type=_Named).id) not in found:
-                        found[id] = (msgspec.json.decode(line, type=self.exchange.prediction), name == JUDGED)
+                    named = row_of(line, Named)
+                    if named and named.id not in found and (row := row_of(line, self.exchange.prediction)):
+                        found[named.id] = (row, name == JUDGED)
         yield from found.values()
 
     def _examples(self, rows: Sequence[Any]) -> list[Any]:
@@ -127,10 +128,6 @@ class Prover:
             raise UserError(what, remedy="the old model goes on answering; baton compare shows more")
         self._measured = now, new
         return f"none of {len(checks)} measures is worse on {len(now)} rows"
-
-
-class _Named(msgspec.Struct):
-    id: str
 
 
 def _ask(answerer: Answerer, examples: Sequence[Any]) -> list[Any]:

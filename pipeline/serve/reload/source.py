@@ -9,9 +9,8 @@ from pipeline.errors import UserError
 from pipeline.files.atomic import write_atomically
 from pipeline.registry.entry import Registry, Version
 from pipeline.registry.find import open_registry
+from pipeline.serve.reload.state import State
 from pipeline.serve.settings import Settings
-
-NUM_KEPT = 4  # copies of a file: of the model that answers, the one before, a second one, and one that is on its way
 
 
 @dataclass(frozen=True)
@@ -23,10 +22,10 @@ class Candidate:
 
 
 class FileSource:
-    """One inference_v1 file, which others may replace: what is opened is a copy in ``folder``, of this moment."""
+    """One inference_v1 file, which others may replace: opened is a copy of this moment, beside the ``state``."""
 
-    def __init__(self, path: Path, folder: Path) -> None:
-        self._path, self._folder = path, folder
+    def __init__(self, path: Path, state: State) -> None:
+        self._path, self._state = path, state
 
     def mark(self) -> str:
         """Of the file's identity, time and size. Raises UserError when it is not there."""
@@ -45,10 +44,10 @@ class FileSource:
             data = self._path.read_bytes()
         except OSError as error:
             raise _unreadable(self._path, error) from error
-        copy = self._folder / f"{sha256(data).hexdigest()[:32]}.inference_v1"
+        copy = self._state.folder / "models" / f"{sha256(data).hexdigest()[:32]}.inference_v1"
         write_atomically(copy, [data])
-        kept = sorted(self._folder.glob("*.inference_v1"), key=lambda one: one.stat().st_mtime_ns)
-        for old in kept[:-NUM_KEPT]:
+        kept = {copy, *map(Path, self._state.read().paths())}
+        for old in {*copy.parent.glob("*.inference_v1")} - kept:
             old.unlink(missing_ok=True)
         return Candidate(copy, self._path.stem)
 
@@ -81,10 +80,10 @@ ModelSource = FileSource | RegistrySource
 """Names models. All methods raise UserError: `RegistryUnreachable` where it may be there again later."""
 
 
-def source_of(settings: Settings, folder: Path) -> ModelSource:
-    """What the settings name; copies of files lie in ``folder``. Raises UserError."""
+def source_of(settings: Settings, state: State) -> ModelSource:
+    """What the settings name; copies of files lie beside the ``state``. Raises UserError."""
     if settings.model is not None:
-        return FileSource(settings.model, folder / "models")
+        return FileSource(settings.model, state)
     assert settings.registry and settings.name, "the command sees to that"
     return RegistrySource(open_registry(settings.registry), settings.name, settings.alias)
 

@@ -56,6 +56,11 @@ class Pointer(Struct, frozen=True, kw_only=True):
     looked: str | None = None
     refused: tuple[Refused, ...] = ()
 
+    def paths(self) -> set[str]:
+        """Files of the models that answer, or may again."""
+        targets = (self.current, self.previous, self.second and self.second.target)
+        return {target.path for target in targets if target}
+
 
 class State:
     """The pointer in a folder that all workers of a server share."""

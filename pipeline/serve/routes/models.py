@@ -115,8 +115,7 @@ class ModelRoutes:
 
     async def reload(self, client: str, asked: Asked) -> Response:
         """Answer from another model, if it proves to be no worse."""
-        body = await asked.read() if asked.header("content-length") == "0" else await json_body(asked)
-        request = decoded(self._reload, body or b"{}")
+        request = decoded(self._reload, await json_body(asked, b"{}"))
         if request.roll_back:
             return json_answer(await _done(self._models.roll_back))
         return json_answer(await _done(self._models.reload, request.model))
