@@ -36,6 +36,7 @@ _REASONS = {
     "SQLITE_FULL": ("the disk is full", "free some space: what was made before is still there"),
     "SQLITE_IOERR_WRITE": ("the disk takes no more", "free some space: what was made before is still there"),
     "SQLITE_BUSY": ("another server is at work here", "end it, or give another folder with --out"),
+    "SQLITE_CORRUPT": ("the file of what people made is damaged", "restore it from a copy, or give another --out"),
     "SQLITE_NOTADB": ("this is no file of baton explore", "give another folder with --out"),
 }
 
@@ -178,9 +179,10 @@ class Store:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
+                raise self._wrong(error) from error
+            finally:  # whatever went wrong: the next one cannot begin within this one
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
-                raise self._wrong(error) from error
 
     def _wrong(self, error: OSError | sqlite3.Error) -> UserError:
         if isinstance(error, OSError):

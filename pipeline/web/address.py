@@ -92,8 +92,7 @@ def is_loopback(host: str) -> bool:
 
 def is_origin(origin: str, host: str) -> bool:
     """Whether a page of ``origin`` was served under the name ``host``, port included."""
-    parts = urlsplit(origin)
-    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+    return origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower())
 
 
 def _name(host: str) -> str:

@@ -56,6 +56,7 @@ def test_a_server_is_known_by_its_own_names_alone(host: str, header: str, known:
 @pytest.mark.parametrize(
     ("origin", "same"),
     [
+        ("http://[", False),
         ("http://localhost:8007", True),
         ("https://LOCALHOST:8007", True),
         ("http://localhost:8008", False),
