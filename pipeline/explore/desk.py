@@ -138,7 +138,9 @@ class Desk:
         steps = self.steps(number) or [step_view(step) for step in self._part.steps(prediction)]
         view = {"image": png_text(image), "facts": facts, "steps": steps}
         done = {"view": msgspec.json.encode(view), "prediction": encode(prediction)}
-        self._store.change(number, state="failed" if prediction.error else "done", error=prediction.error, **done)
+        code = prediction.error
+        why = f"{code}: {self._part.reasons[code]}" if code in self._part.reasons else code
+        self._store.change(number, state="failed" if code else "done", error=why, **done)
 
     def _fail(self, number: int, user: str, why: str) -> None:
         try:

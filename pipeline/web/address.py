@@ -71,8 +71,10 @@ def listen_at(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, place = found
         # With the protocol named, asyncio sends small answers at once; else each waits 40 ms for those before it.
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise UserError(f"no such host: {error.strerror}", where=where, remedy=f"--host {LOOPBACK}") from error
+    except (OSError, UnicodeError) as error:  # what is no name at all cannot be encoded as one
+        raise UserError(
+            f"no such host: {getattr(error, 'strerror', None) or error}", where=where, remedy=f"--host {LOOPBACK}"
+        ) from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(place)

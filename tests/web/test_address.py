@@ -89,6 +89,8 @@ def test_a_port_in_use_is_told_with_what_to_do() -> None:
 def test_a_host_that_is_not_this_machine_is_told() -> None:
     with pytest.raises(UserError, match="no such host"):
         Address("nothing.invalid", token="eight or more").listen()
+    with pytest.raises(UserError, match="no such host"):
+        Address("..", token="eight or more").listen()
     with pytest.raises(UserError, match="cannot listen there"):
         Address("192.0.2.1", token="eight or more").listen()
 
