@@ -85,8 +85,9 @@ class ExplorePart(Part):
     choice, id)`` is the example that is asked; it raises UserError where they do not go together. ``open(model, bundle,
     device)`` opens a model file. ``picture(prediction)`` is the image that was made (uint8 [H, W, C], None where none
     was), ``reasons`` says in words what its error codes mean, ``facts(prediction)`` are names and values that are shown
-    with it, and ``steps(prediction)`` the way to it as far as the row tells it: those of a model on another machine come from there. ``record(run, model, folder)``,
-    optional, writes a bundle into ``folder`` from what infer left in the folder ``run``.
+    with it, and ``steps(prediction)`` the way to it as far as the row tells it: those of a model on another machine
+    come from there. ``record(run, model, folder)``, optional, writes a bundle into ``folder`` from what infer left in
+    the folder ``run``.
     """
 
     HOMES = ("explore.part", "explore")

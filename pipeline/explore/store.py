@@ -77,7 +77,8 @@ class Store:
             for statement in _TABLES.split(";\n"):
                 change.execute(statement)
             change.execute("UPDATE made SET state = 'interrupted' WHERE state IN ('waiting', 'running')")
-            change.execute("INSERT OR IGNORE INTO facts VALUES ('id', ?)", (secrets.token_hex(4),))
+            own = secrets.token_hex(16)  # it names the cookies, which nobody is to guess
+            change.execute("INSERT OR IGNORE INTO facts VALUES ('id', ?)", (own,))
         self.id: str = self._all("SELECT value FROM facts WHERE name = 'id'")[0][0]
 
     def close(self) -> None:

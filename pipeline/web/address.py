@@ -72,9 +72,8 @@ def listen_at(host: str, port: int) -> socket.socket:
         # With the protocol named, asyncio sends small answers at once; else each waits 40 ms for those before it.
         listener = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:  # what is no name at all cannot be encoded as one
-        raise UserError(
-            f"no such host: {getattr(error, 'strerror', None) or error}", where=where, remedy=f"--host {LOOPBACK}"
-        ) from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"no such host: {why}", where=where, remedy=f"--host {LOOPBACK}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(place)

@@ -323,9 +323,8 @@ def test_a_generation_is_cancelled_and_one_that_fails_says_why(browser: Page, se
     assert browser.run(f"{NEWEST}.state") == "failed"
     served.toys[0].is_broken, served.toys[0].is_hollow = False, True
     browser.click("#generate")
-    browser.wait(
-        "document.getElementById('step-text').textContent === 'no_bee: there are no bees: ask for another class'"
-    )
+    told = "no_bee: there are no bees: ask for another class"
+    browser.wait(f"document.getElementById('step-text').textContent === '{told}'")
     assert browser.run(f"{NEWEST}.state") == "failed"
 
 
