@@ -7,6 +7,7 @@ guidance) are slices by ``variant``. Subject "real" says what real images get by
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -39,6 +40,9 @@ from schemas.rows import Metric
 
 NUM_NEIGHBOURS, NUM_PURE = 12, 5  # by which a map is judged, and by which what a layer knows of the class
 MIN_IMAGES = 8  # of a slice, for what is taken over images together
+_LARGEST = 1e9  # of a value of `vectors_of`: squares of larger ones end in sums that are no numbers
+
+Vector = Literal["features", "real_features", "map_embedding", "map_position"]
 
 
 @dataclass(frozen=True)
@@ -55,17 +59,28 @@ class Group:
     @cached_property
     def made(self) -> Floats:
         """Features [N, F] of generated images of `paired`."""
-        return np.array([row.features for row in self.paired], np.float64)
+        return vectors_of(self.paired, "features")
 
     @cached_property
     def real(self) -> Floats:
         """Features [N, F] of the real images of `paired`."""
-        return np.array([row.real_features for row in self.paired], np.float64)
+        return vectors_of(self.paired, "real_features")
 
     @cached_property
     def classes(self) -> NDArray[np.int64]:
         """Class of the real image of `paired`, which is that asked for, as a number [N]."""
         return np.unique([row.real_label or "" for row in self.paired], return_inverse=True)[1].astype(np.int64)
+
+
+def vectors_of(rows: Sequence[DiffusionPrediction], name: Vector) -> Floats:
+    """What each row says under a name: [N, F]. Raises UserError where one says nothing, says another number of values
+    than the first, or one beyond `_LARGEST`."""
+    found = [getattr(row, name) or () for row in rows]
+    for row, values in zip(rows, found, strict=True):
+        if not values or len(values) != len(found[0]) or max(map(abs, values)) > _LARGEST:
+            what = f"{name} are {len(values)} numbers here, {len(found[0])} of the first record, or are too large"
+            raise UserError(what, where=f"record {row.id!r}", remedy="run `baton infer` again")
+    return np.array(found, np.float64)
 
 
 def evaluate(predictions: Sequence[DiffusionPrediction], options: Evaluate) -> Evaluation:
@@ -170,7 +185,7 @@ def _on_map(rows: Sequence[DiffusionPrediction], options: Evaluate) -> Iterator[
     placed = [row for row in rows if row.map_embedding is not None]
     if len(placed) <= 2 * NUM_NEIGHBOURS:
         return
-    space, plane = (np.array([getattr(row, name) for row in placed]) for name in ("map_embedding", "map_position"))
+    space, plane = (vectors_of(placed, name) for name in ("map_embedding", "map_position"))
     judged = np.array([row.judged_label for row in placed])
     nearest = judged[neighbours(space, NUM_PURE)] == judged[:, None]
     measured = {

@@ -3,14 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from pipeline import stats
 from pipeline.look import plotting
 from pipeline.look.picture import Picture
 from pipeline.look.training import draw_files, draw_monitored, files_picture, name_steps, read_training
 from pipeline.tasks.diffusion.evaluate.distances import frechet_distance, moments
-from pipeline.tasks.diffusion.evaluate.score import MIN_IMAGES, main_rows, steered_right
+from pipeline.tasks.diffusion.evaluate.score import MIN_IMAGES, main_rows, steered_right, vectors_of
 from pipeline.tasks.diffusion.rows import DiffusionMonitor, DiffusionPrediction, DiffusionProgress
 
 NUM_POINTS = 200  # of a smoothed curve
@@ -85,8 +83,7 @@ def _frechet(rows: Rows) -> float:
     paired = [row for row in rows if row.real_features is not None]
     if len(paired) < MIN_IMAGES:
         return float("nan")
-    made, real = (np.array([getattr(row, name) for row in paired]) for name in ("features", "real_features"))
-    return frechet_distance(moments(made), moments(real))
+    return frechet_distance(*(moments(vectors_of(paired, name)) for name in ("features", "real_features")))
 
 
 def training_pictures(folder: Path, note: Callable[[str], None]) -> Iterator[Picture]:

@@ -10,7 +10,7 @@ from pipeline.look import plotting
 from pipeline.look.picture import Picture
 from pipeline.stats import Floats
 from pipeline.tasks.diffusion.evaluate.maps import aligned, shared_neighbours
-from pipeline.tasks.diffusion.evaluate.score import NUM_NEIGHBOURS
+from pipeline.tasks.diffusion.evaluate.score import NUM_NEIGHBOURS, vectors_of
 from pipeline.tasks.diffusion.rows import DiffusionPrediction
 
 MAX_CLASSES = 20  # told apart on a map
@@ -73,7 +73,7 @@ def side_by_side(predictions: Mapping[str, Rows]) -> Iterator[Picture]:
         return
     both = [[rows[id] for id in shared] for rows in by_id]
     one, other = (np.array([row.map_position for row in rows]) for rows in both)
-    spaces = [np.array([row.map_embedding for row in rows]) for rows in both]
+    spaces = [vectors_of(rows, "map_embedding") for rows in both]
     kept = shared_neighbours(spaces[0], spaces[1], NUM_NEIGHBOURS).mean()
     canvas, axes = plotting.new_panels(4.6, 2)
     for ax, rows, places, label in zip(axes, both, (one, aligned(other, one)), list(predictions)[-2:], strict=True):

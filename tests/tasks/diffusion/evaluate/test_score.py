@@ -68,6 +68,13 @@ def test_steering_is_right_where_only_what_was_to_change_did() -> None:
     assert value(metrics, "steered_accuracy") == value(metrics, "kept_accuracy") == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize("features", [None, (), (1.0,), (1.0, 2.0, 1e300)])
+def test_a_row_without_the_features_of_the_others_is_named(features: Any) -> None:
+    with pytest.raises(UserError) as caught:
+        evaluate([*(row(k) for k in range(8)), row(9, features=features)], OPTIONS)
+    assert caught.value.where == "record 'r9'" and "features" in caught.value.what
+
+
 def test_other_variants_and_errors_count_in_no_metric_over_all() -> None:
     rows = [row(k) for k in range(8)]
     others = [row(k, judged="b", variant="other") for k in range(10, 14)]
