@@ -127,9 +127,8 @@ class SteeringGrid(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """``num_images`` are also asked for by references instead of by class, at every number of masked steps (0: none).
 
     ``num_references`` images of one class each are looked at with noise of level ``sigma``, without being told their
-    class; the mean of what their ``layers`` said is put in the place of the image's own for the first steps
-    (``strength`` 1; above 1 the layers go beyond it, as with guidance, for a mean of several says less than each).
-    Meanwhile the model is told the class of the references, none, or another one (``labels``). Where classes say
+    class; the mean of what their ``layers`` said is put in the place of the image's own for the first steps. With a
+    ``strength`` above 1 the layers go beyond it, as with guidance: a mean of several says less than each. Meanwhile the model is told the class of the references, none, or another one (``labels``). Where classes say
     several factors, ``factors`` are changed one at a time: the other class differs in that alone.
     """
 
@@ -140,7 +139,7 @@ class SteeringGrid(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     layers: Annotated[tuple[str, ...], Meta(min_length=1)] = ("up_1",)
     num_references: Count = 6
     sigma: Positive = 0.6
-    strength: Positive = 1.2
+    strength: Positive = 1.0
 
 
 class Map(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

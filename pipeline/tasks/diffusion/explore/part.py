@@ -46,7 +46,7 @@ class DiffusionForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     label_mode: Annotated[LabelMode, Meta(title="label when steered")] = "none"
     strength: Annotated[
         float, Meta(gt=0, le=20, description="1: as the references are; above 1: beyond them, as with guidance")
-    ] = 1.2
+    ] = 1.0
     mask_noise: Annotated[float, Meta(gt=0, le=80, title="noise of references")] = 0.6
 
 

@@ -129,18 +129,19 @@ def probe(features: NDArray[Any], labels: NDArray[np.int64]) -> float:
 def steering_curves(rows: Rows) -> list[Curve]:
     """How often steered images are judged as their references' class, by masked steps and label; none without them."""
     found: dict[str, dict[int, list[bool]]] = {}
-    layers = set[str]()
+    layers, strengths = set[str](), set[str]()
     for row in rows:
         if row.steering is not None and row.image_png is not None:
             is_right = row.judged_label == row.steering.target
             found.setdefault(row.steering.label_mode, {}).setdefault(row.steering.num_masked, []).append(is_right)
             layers |= {*row.steering.layers}
+            strengths.add(f"{row.steering.strength:g}")
     lines = {
         mode: tuple((float(num), float(np.mean(right))) for num, right in sorted(counts.items()))
         for mode, counts in sorted(found.items())
     }
     curve = Curve(
-        title=f"Steering by {', '.join(sorted(layers))}",
+        title=f"Steering by {', '.join(sorted(layers))}, strength {', '.join(sorted(strengths))}",
         x_label="masked steps",
         y_label="judged as the references' class",
         lines=lines,

@@ -30,8 +30,9 @@ def sections(job: DrawJob) -> Iterator[Section]:
         raise UserError("there are no images to draw", remedy="run `baton infer` first")
     main, options = main_rows(rows), job.options or Visualize()
     yield "What it makes", [sheets.by_class(main, options.images_per_class)]
-    if any(row.frames_png for row in main):
-        yield "How it gets there", [sheets.ways(main, options.num_trajectories)]
+    told = [row for row in main if row.frames_png and row.sigmas]
+    if told:
+        yield "How it gets there", [sheets.ways(told[: options.num_trajectories])]
     else:
         job.note("The ways from noise are not kept in these rows: infer.num_frames says how many images of each.")
     yield "How good it is", [*sheets.worst(main, options.images_per_class), sheets.nearest(main)]

@@ -42,9 +42,8 @@ def by_class(rows: Sequence[DiffusionPrediction], num: int) -> Picture:
     )
 
 
-def ways(rows: Sequence[DiffusionPrediction], num: int) -> Picture:
+def ways(shown: Sequence[DiffusionPrediction]) -> Picture:
     """The denoised images on the way from noise, a row each."""
-    shown = [row for row in rows if row.frames_png is not None][:num]
     strips = [[*apart(decode_png(row.frames_png or "")), decode_png(row.image_png or "")] for row in shown]
     canvas = plotting.new_figure(0.5 * len(shown) + 1.0)
     ax = canvas.subplots()
