@@ -84,9 +84,10 @@ class ExplorePart(Part):
     ``class_field`` and ``seed_field`` are those that are the class, a text or null, and the seed. ``request(form,
     choice, id)`` is the example that is asked; it raises UserError where they do not go together. ``open(model, bundle,
     device)`` opens a model file. ``picture(prediction)`` is the image that was made (uint8 [H, W, C], None where none
-    was), ``facts(prediction)`` are names and values that are shown with it, and ``steps(prediction)`` the way to it as
-    far as the row tells it: those of a model on another machine come from there. ``record(run, model, folder)``,
-    optional, writes a bundle into ``folder`` from what infer left in the folder ``run``.
+    was), ``reasons`` says in words what its error codes mean, ``facts(prediction)`` are names and values that are shown
+    with it, and ``steps(prediction)`` the way to it as far as the row tells it: those of a model on another machine
+    come from there. ``record(run, model, folder)``, optional, writes a bundle into ``folder`` from what infer left in
+    the folder ``run``.
     """
 
     HOMES = ("explore.part", "explore")
@@ -97,6 +98,7 @@ class ExplorePart(Part):
     request: Callable[[Any, Choice, str], Any]
     open: Callable[[Path, OpenedBundle, str], Explorer]
     picture: "Callable[[Any], NDArray[np.uint8] | None]"
+    reasons: Mapping[str, str] = field(default_factory=dict)
     facts: Callable[[Any], Sequence[tuple[str, str]]] = lambda prediction: ()
     steps: Callable[[Any], Sequence[Step]] = lambda prediction: ()
     record: Callable[[Path, Path, Path], object] | None = None

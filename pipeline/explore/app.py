@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -24,6 +25,15 @@ NUM_QUEUED = 256  # messages to one page; one that does not keep up asks for eve
 Queue = asyncio.Queue[dict[str, Any]]
 
 
+class _Number(IntegerConvertor):
+    """A number in an address, no larger than those of SQLite."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("number", _Number())
+
+
 class Listeners:
     """The pages that are open, by user: each has a queue of what it is to be told."""
 
@@ -38,11 +48,10 @@ class Listeners:
 
     def _put(self, user: str, message: dict[str, Any]) -> None:
         for waiting in self._queues.get(user, ()):
-            if waiting.full():
-                while not waiting.empty():
-                    waiting.get_nowait()
-                message = {"type": "behind"}
-            waiting.put_nowait(message)
+            is_behind = waiting.full()
+            while is_behind and not waiting.empty():
+                waiting.get_nowait()
+            waiting.put_nowait({"type": "behind"} if is_behind else message)
 
     @contextlib.contextmanager
     def queue(self, user: str) -> Iterator[Queue]:
@@ -95,16 +104,16 @@ def make_app(shop: Shop) -> Starlette:
         Route("/login", entrance.elsewhere),
         Route("/login/callback", entrance.back),
         known("/api/made", counter.made),
-        known("/api/made/{number:int}", counter.one),
+        known("/api/made/{number:number}", counter.one),
         known("/api/neighbours", counter.neighbours),
         known("/api/rows/{kind}.jsonl", counter.rows),
         known("/api/log", counter.log),
         known("/api/generate", counter.generate, "POST"),
-        known("/api/made/{number:int}/cancel", counter.cancel, "POST"),
-        known("/api/made/{number:int}/remove", counter.remove, "POST"),
+        known("/api/made/{number:number}/cancel", counter.cancel, "POST"),
+        known("/api/made/{number:number}/remove", counter.remove, "POST"),
         known("/api/workspaces", counter.add_workspace, "POST"),
         known("/bundles/{key}/records.json", counter.records),
-        known("/bundles/{key}/sheet-{number:int}.png", counter.sheet),
+        known("/bundles/{key}/sheet-{number:number}.png", counter.sheet),
         known("/bundles/{key}/coordinates", counter.coordinates),
         WebSocketRoute("/live", watch),
     ]

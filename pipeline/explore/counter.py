@@ -233,5 +233,5 @@ async def read_body(request: Request, kind: Any) -> Any:
             raise UserError(f"a request is no longer than {MAX_BODY_BYTES:,} bytes")
     try:
         return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"this is no request: {error}") from error

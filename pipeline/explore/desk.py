@@ -68,8 +68,8 @@ class Desk:
             if self._running == (number, user):
                 self._cancelled.add(number)
             elif (number, user) in self._waiting:
-                self._waiting.remove(Place(number, user))
                 self._store.change(number, state="cancelled")
+                self._waiting.remove(Place(number, user))
         self._tell_states(user)
 
     def ahead(self) -> dict[int, int]:
@@ -106,9 +106,9 @@ class Desk:
             try:
                 self._make(number)
             except UserError as error:  # such as a full disk: the next one may find room
-                self._fail(number, str(error))
+                self._fail(number, user, str(error))
             except Exception as error:  # a bug in one generation takes nothing from the others
-                self._fail(number, f"it failed: {type(error).__name__}: {error}")
+                self._fail(number, user, f"it failed: {type(error).__name__}: {error}")
             with self._changed:
                 self._running = None
                 self._cancelled.discard(number)
@@ -138,15 +138,15 @@ class Desk:
         steps = self.steps(number) or [step_view(step) for step in self._part.steps(prediction)]
         view = {"image": png_text(image), "facts": facts, "steps": steps}
         done = {"view": msgspec.json.encode(view), "prediction": encode(prediction)}
-        self._store.change(number, state="failed" if prediction.error else "done", error=prediction.error, **done)
+        code = prediction.error
+        why = f"{code}: {self._part.reasons[code]}" if code in self._part.reasons else code
+        self._store.change(number, state="failed" if code else "done", error=why, **done)
 
-    def _fail(self, number: int, why: str) -> None:
+    def _fail(self, number: int, user: str, why: str) -> None:
         try:
             self._store.change(number, state="failed", error=why)
         except UserError:  # the disk is full: after the next start it counts as interrupted
-            made = self._store.one(number)
-            assert made is not None
-            self._tell(made.user, {"type": "notice", "what": why})
+            self._tell(user, {"type": "notice", "what": why})
 
     def _tell_states(self, user: str) -> None:
         """What of one's own is under way, and what has just ended: the page asks for the rest."""

@@ -41,13 +41,17 @@ class Provider:
     async def user(self, code: str) -> str | None:
         """The name of who comes back with this code, if the provider knows it."""
         given = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._back}
-        async with httpx.AsyncClient(timeout=20) as client:
-            told = await client.post(f"{self.url}/oauth/token", data=given, auth=(self.client_id, self.client_secret))
-            if told.status_code != 200:
-                return None
-            token = told.json().get("access_token", "")
-            found = await client.get(f"{self.url}/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
-        return found.json().get("preferred_username") if found.status_code == 200 else None
+        try:
+            async with httpx.AsyncClient(timeout=20) as client:
+                address, auth = f"{self.url}/oauth/token", (self.client_id, self.client_secret)
+                told = await client.post(address, data=given, auth=auth)
+                if told.status_code != 200:
+                    return None
+                token = told.json().get("access_token", "")
+                found = await client.get(f"{self.url}/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
+            return found.json().get("preferred_username") if found.status_code == 200 else None
+        except (httpx.HTTPError, ValueError):  # it does not answer, or not in JSON
+            return None
 
     @property
     def _back(self) -> str:

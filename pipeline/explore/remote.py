@@ -1,8 +1,9 @@
 """Generation on another machine: the request row is posted to a `baton serve` of the same task."""
 
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 import msgspec
@@ -30,9 +31,15 @@ class RemoteExplorer:
         """The prediction that comes back; its steps come with it, none before. Raises Cancelled and UserError."""
         left_out = {"schema", "task", *self.truth}
         body = {name: value for name, value in msgspec.to_builtins(request).items() if name not in left_out}
-        pool = ThreadPoolExecutor(1, "asking")
-        answer = pool.submit(ask, self.url, self.headers, "POST", "/v1/predict", body)
-        pool.shutdown(wait=False)  # what was cancelled is let go of
+        answer: Future[bytes] = Future()
+
+        def post() -> None:
+            try:
+                answer.set_result(ask(self.url, self.headers, "POST", "/v1/predict", body))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        Thread(target=post, daemon=True, name="asking").start()  # what was cancelled holds up nothing, the end neither
         while not wait([answer], _ASK_EVERY_S).done:
             if should_cancel():
                 raise Cancelled

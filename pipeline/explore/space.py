@@ -45,7 +45,7 @@ CMD {command}
 
 def write_space(wanted: Wanted, folder: Path) -> list[str]:
     """Write it; names of what is in it. Raises UserError when the folder is not empty, or cannot be written."""
-    if folder.exists() and any(folder.iterdir()):
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise UserError("a Space is written into a new folder", where=str(folder), remedy="give another one")
     bundles = open_bundles(wanted, load_part(wanted.task, ExplorePart))
     try:

@@ -36,6 +36,7 @@ _REASONS = {
     "SQLITE_FULL": ("the disk is full", "free some space: what was made before is still there"),
     "SQLITE_IOERR_WRITE": ("the disk takes no more", "free some space: what was made before is still there"),
     "SQLITE_BUSY": ("another server is at work here", "end it, or give another folder with --out"),
+    "SQLITE_CORRUPT": ("the file of what people made is damaged", "restore it from a copy, or give another --out"),
     "SQLITE_NOTADB": ("this is no file of baton explore", "give another folder with --out"),
 }
 
@@ -76,7 +77,8 @@ class Store:
             for statement in _TABLES.split(";\n"):
                 change.execute(statement)
             change.execute("UPDATE made SET state = 'interrupted' WHERE state IN ('waiting', 'running')")
-            change.execute("INSERT OR IGNORE INTO facts VALUES ('id', ?)", (secrets.token_hex(4),))
+            own = secrets.token_hex(16)  # it names the cookies, which nobody is to guess
+            change.execute("INSERT OR IGNORE INTO facts VALUES ('id', ?)", (own,))
         self.id: str = self._all("SELECT value FROM facts WHERE name = 'id'")[0][0]
 
     def close(self) -> None:
@@ -178,9 +180,10 @@ class Store:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
+                raise self._wrong(error) from error
+            finally:  # whatever went wrong: the next one cannot begin within this one
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
-                raise self._wrong(error) from error
 
     def _wrong(self, error: OSError | sqlite3.Error) -> UserError:
         if isinstance(error, OSError):

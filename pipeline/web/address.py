@@ -71,8 +71,9 @@ def listen_at(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, place = found
         # With the protocol named, asyncio sends small answers at once; else each waits 40 ms for those before it.
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise UserError(f"no such host: {error.strerror}", where=where, remedy=f"--host {LOOPBACK}") from error
+    except (OSError, UnicodeError) as error:  # what is no name at all cannot be encoded as one
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"no such host: {why}", where=where, remedy=f"--host {LOOPBACK}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(place)
@@ -92,8 +93,7 @@ def is_loopback(host: str) -> bool:
 
 def is_origin(origin: str, host: str) -> bool:
     """Whether a page of ``origin`` was served under the name ``host``, port included."""
-    parts = urlsplit(origin)
-    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+    return origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower())
 
 
 def _name(host: str) -> str:

@@ -96,6 +96,8 @@ def test_what_does_not_fit_together_is_refused_with_what_to_type(
     other = write_toy_bundle(tmp_path / "other", 4)
     error = refused(libraries, project, "--activations", other.folder, "--model", project.model)
     assert "none of these activations were recorded of this model" in error
+    space = ("--activations", project.activations, "--space", project.model)
+    assert "a Space is written into a new folder" in refused(libraries, project, *space)
     both = ("--activations", project.activations, "--model", project.model, "--generator", "http://127.0.0.1:9")
     assert "both say what generates" in refused(libraries, project, *both)
     far = ("--activations", project.activations, "--generator", "http://127.0.0.1:9")

@@ -68,6 +68,7 @@ def test_cookies_are_kept_from_scripts_and_a_token_is_asked_for_once(bundle: Bun
             answer = client.get("/api/session", params={"token": "a-token-of-some-length"})
             assert "HttpOnly" in answer.headers["set-cookie"] and "SameSite=lax" in answer.headers["set-cookie"]
             assert client.get("/api/session").status_code == 200
+        assert len(served.store.id) == 32  # names the cookie, by which anybody would be known who guessed it
         with httpx.Client(base_url=served.url) as client:
             assert client.get("/api/session", headers={"Host": "evil.example"}).status_code == 403
             evil = {"Origin": "http://evil.example"}
@@ -144,6 +145,10 @@ def test_in_a_space_hugging_face_says_who_one_is(bundle: Bundle, tmp_path: Path,
         assert client.get("/login/callback", params=back).status_code == 403  # begun in another browser
         wrong = client.get("/login/callback", params=back | {"code": "another"}, headers=cookies)
         assert wrong.status_code == 403
+        url = provider.url
+        object.__setattr__(provider, "url", "http://127.0.0.1:9")  # it does not answer
+        assert client.get("/login/callback", params=back, headers=cookies).status_code == 403
+        object.__setattr__(provider, "url", url)
         done = client.get("/login/callback", params=back, headers=cookies)
         assert (done.status_code, done.headers["location"]) == (303, "/")
         login = {"Cookie": done.headers["set-cookie"].split(";")[0]}

@@ -321,6 +321,11 @@ def test_a_generation_is_cancelled_and_one_that_fails_says_why(browser: Page, se
     browser.click("#generate")
     browser.wait("document.getElementById('step-text').textContent.includes('the toy is broken')")
     assert browser.run(f"{NEWEST}.state") == "failed"
+    served.toys[0].is_broken, served.toys[0].is_hollow = False, True
+    browser.click("#generate")
+    told = "no_bee: there are no bees: ask for another class"
+    browser.wait(f"document.getElementById('step-text').textContent === '{told}'")
+    assert browser.run(f"{NEWEST}.state") == "failed"
 
 
 def test_steering_takes_the_chosen_records_and_shows_what_it_does_here(browser: Page, served: Served) -> None:

@@ -96,3 +96,5 @@ def test_it_is_cancelled_without_waiting_for_the_answer(there: FakeServe, remote
     there.gate.clear()
     with pytest.raises(Cancelled):
         generate(remote, should_cancel=True)
+    asking = [one for one in threading.enumerate() if one.name.startswith("asking")]
+    assert asking and all(one.daemon for one in asking)  # the end of the server does not wait for it either

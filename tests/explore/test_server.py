@@ -1,5 +1,6 @@
 """The server of `baton explore`, asked as a page asks it: bundles, neighbours, a queue, and what is kept."""
 
+import contextlib
 import json
 import signal
 import time
@@ -12,8 +13,11 @@ import numpy as np
 import pytest
 from websockets.sync.client import connect
 
+from pipeline.errors import UserError
+from pipeline.explore.app import NUM_QUEUED, Listeners
 from pipeline.explore.bundle import Bundle
 from pipeline.explore.desk import MAX_WAITING_OF_ONE
+from pipeline.explore.store import Store
 from pipeline.files import read_all
 from tests.explore.serving import Served, serving, visitor
 from tests.explore.toy import LEVELS, ToyExample, ToyPrediction, write_toy_bundle
@@ -109,6 +113,31 @@ def test_a_bundle_is_served_in_few_files_that_a_browser_keeps(me: httpx.Client, 
 def test_what_is_not_there_is_refused_in_words(me: httpx.Client, path: str, what: str) -> None:
     answer = me.get(path.replace("KEY", key_of(me)))
     assert (answer.status_code, answer.json()["what"]) == (400, what)
+
+
+@pytest.mark.parametrize("number", ["9" * 18, "9" * 20, "9" * 5000])
+def test_a_number_of_whatever_size_is_nobodys_and_does_no_harm(me: httpx.Client, number: str) -> None:
+    assert me.get(f"/api/made/{number}").status_code == 404
+    assert me.post(f"/api/made/{number}/remove").status_code in (204, 404)
+    assert me.post("/api/workspaces", json={"name": "later"}).json() == ["first", "later"]
+
+
+def test_a_request_that_is_nested_too_deeply_is_refused(me: httpx.Client) -> None:
+    answer = me.post("/api/workspaces", content=b'{"more": ' + b"[" * 30_000 + b"]" * 30_000 + b"}")
+    assert (answer.status_code, answer.json()["what"][:18]) == (400, "this is no request")
+
+
+def test_what_fails_within_a_change_of_the_store_leaves_nothing_and_the_next_change_works(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def fail(number: int) -> bytes:
+        raise ValueError(number)
+
+    with pytest.raises(ValueError, match="1"):
+        store.add(("ada", "first"), "bundle", b"{}", fail)
+    store.add_workspace("ada", "later")
+    assert (store.made("ada", "first"), store.workspaces("ada")) == ([], ["first", "later"])
+    store.close()
 
 
 def test_neighbours_are_near_in_the_space_of_activations(me: httpx.Client) -> None:
@@ -282,6 +311,51 @@ def test_a_full_disk_is_told_and_what_was_made_is_still_there(served: Served, me
     assert me.get("/api/made/1").json() == done
     store.execute("PRAGMA max_page_count = 1000000")
     assert wait_for(me, number_of(ask(me)), "done")["state"] == "done"
+
+
+def test_where_the_store_fails_altogether_the_next_generation_is_made_once_it_works_again(
+    served: Served, me: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*values: Any, **more: Any) -> Any:
+        raise UserError("the store fails")
+
+    served.toys[0].gate.clear()
+    number = number_of(ask(me))
+    wait_for(me, number, "running")
+    with monkeypatch.context() as patched:
+        patched.setattr(served.store, "change", fail)
+        patched.setattr(served.store, "one", fail)
+        served.toys[0].gate.set()
+        patience = time.monotonic() + PATIENCE_S
+        while any(one["ahead"] is not None for one in me.get("/api/made", params={"workspace": "first"}).json()):
+            assert time.monotonic() < patience
+    wait_for(me, number_of(ask(me)), "done")
+
+
+def test_one_that_waits_is_still_in_the_queue_where_its_end_could_not_be_kept(
+    served: Served, me: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*values: Any, **more: Any) -> Any:
+        raise UserError("the disk is full")
+
+    served.toys[0].gate.clear()
+    number_of(ask(me))
+    number = number_of(ask(me))
+    with monkeypatch.context() as patched:
+        patched.setattr(served.store, "change", fail)
+        assert me.post(f"/api/made/{number}/cancel").status_code == 503
+    served.toys[0].gate.set()
+    wait_for(me, number, "done")
+
+
+def test_a_page_that_does_not_keep_up_takes_nothing_from_another_of_the_same_user() -> None:
+    listeners = Listeners()
+    with contextlib.ExitStack() as opened:
+        slow, *others = [opened.enter_context(listeners.queue("ada")) for _ in range(9)]
+        for number in range(NUM_QUEUED + 1):
+            listeners._put("ada", {"number": number})
+            assert [queue.get_nowait() for queue in others] == [{"number": number}] * 8
+        assert slow.get_nowait() == {"type": "behind"}
 
 
 def test_without_a_model_one_can_look_and_is_told_how_to_generate(

@@ -140,13 +140,13 @@ def write_toy_bundle(
 
 class ToyExplorer:
     """Walks from the middle to the class. ``gate`` holds it before each step after the first; class "bee" fails at its
-    second step when ``is_broken``."""
+    second step when ``is_broken``, and is an error of its row when ``is_hollow``."""
 
     def __init__(self, bundle: OpenedBundle) -> None:
         self.bundle = bundle
         self.gate = threading.Event()
         self.gate.set()
-        self.is_broken = False
+        self.is_broken = self.is_hollow = False
 
     def generate(
         self, request: ToyExample, on_step: Callable[[Step], None], should_cancel: Callable[[], bool]
@@ -183,7 +183,8 @@ class ToyExplorer:
             )
         shared = {name: getattr(request, name) for name in ("id", "label", "seed", "num_steps")}
         model = self.bundle.manifest.weights_hash[:16]
-        return ToyPrediction(**shared, model=model, image_png=png_text(image) or "")
+        error = "no_bee" if self.is_hollow and request.label == "bee" else None
+        return ToyPrediction(**shared, model=model, image_png=png_text(image) or "", error=error)
 
 
 def make_request(form: ToyForm, choice: Choice, id: str) -> ToyExample:
@@ -210,6 +211,7 @@ TOY = ExplorePart(
     request=make_request,
     open=lambda model, bundle, device: ToyExplorer(bundle),
     picture=lambda prediction: decode_png(prediction.image_png),
+    reasons={"no_bee": "there are no bees: ask for another class"},
     facts=lambda prediction: (("judge", prediction.label or "?"),),
     record=lambda run, model, folder: write_toy_bundle(
         folder, 12, weights_hash=ModelFile(model).header.weights_hash, title=run.name

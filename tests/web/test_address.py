@@ -56,6 +56,7 @@ def test_a_server_is_known_by_its_own_names_alone(host: str, header: str, known:
 @pytest.mark.parametrize(
     ("origin", "same"),
     [
+        ("http://[", False),
         ("http://localhost:8007", True),
         ("https://LOCALHOST:8007", True),
         ("http://localhost:8008", False),
@@ -88,6 +89,8 @@ def test_a_port_in_use_is_told_with_what_to_do() -> None:
 def test_a_host_that_is_not_this_machine_is_told() -> None:
     with pytest.raises(UserError, match="no such host"):
         Address("nothing.invalid", token="eight or more").listen()
+    with pytest.raises(UserError, match="no such host"):
+        Address("..", token="eight or more").listen()
     with pytest.raises(UserError, match="cannot listen there"):
         Address("192.0.2.1", token="eight or more").listen()
 

