@@ -128,8 +128,9 @@ class SteeringGrid(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     ``num_references`` images of one class each are looked at with noise of level ``sigma``, without being told their
     class; the mean of what their ``layers`` said is put in the place of the image's own for the first steps. With a
-    ``strength`` above 1 the layers go beyond it, as with guidance: a mean of several says less than each. Meanwhile the model is told the class of the references, none, or another one (``labels``). Where classes say
-    several factors, ``factors`` are changed one at a time: the other class differs in that alone.
+    ``strength`` above 1 the layers go beyond it, as with guidance: a mean of several says less than each. Meanwhile
+    the model is told the class of the references, none, or another one (``labels``). Where classes say several
+    factors, ``factors`` are changed one at a time: the other class differs in that alone.
     """
 
     num_images: CountOrZero = 0
