@@ -50,9 +50,9 @@ def serve_explorer(wanted: Wanted, passwords: Mapping[str, str], host: str, port
     names = (provider.home.removeprefix("https://"),) if provider else ()
     address = Address(host, port, token, asks_who=bool(passwords) or provider is not None, names=names)
     part = load_part(wanted.task, ExplorePart)
+    store = Store(wanted.folder)  # first: two servers in one folder would write the same bundles
     bundles = open_bundles(wanted, part)
     explorers = open_explorers(wanted, part, bundles)
-    store = Store(wanted.folder)
     shop = Shop(wanted.task, part, bundles, explorers, store, Door(store, passwords, provider), token)
     Server(make_app(shop), address, headers_of(provider)).run()
 

@@ -4,9 +4,9 @@ Places are degrees on WGS84, heights metres above its ellipsoid. Local coordinat
 centre. A covariance is (east east, east north, north north), in square metres.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from pipeline.contract.parts import RowsPart
 from schemas import rows
@@ -49,8 +49,8 @@ class Example(rows.Example, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     kind: str = "clean"
     group: str | None = None
     time: str | None = None
-    latitude: float | None = None
-    longitude: float | None = None
+    latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Meta(ge=-360, le=360)] | None = None
     recording: str | None = None
 
 

@@ -40,7 +40,7 @@ def record(run: Path, model_path: Path, folder: Path) -> None:
     module: Any = model.module
     ref = shown[0].activations
     assert ref is not None
-    order = np.argsort(ref.sigmas)[::-1]
+    order = np.unique(ref.sigmas, return_index=True)[1][::-1]  # from the highest, each once
     levels, writer = tuple(ref.sigmas[k] for k in order), BundleWriter(folder)
     images = [decode_png(row.image_png or "") for row in shown]
     writer.array(IMAGES, (len(shown), *images[0].shape), np.uint8)[:] = images

@@ -53,6 +53,7 @@ def test_a_server_answers_and_measures_coverage_as_evaluate_does(
             assert row["error"] is None and len(row["ellipses"]) == 4
             truth = {"id": row["id"], "latitude": row["fix_latitude"] + number / 20, "longitude": row["fix_longitude"]}
             assert client.post("/v1/truth", json=truth).status_code == 200
+            assert client.post("/v1/truth", json=truth | {"latitude": 91}).status_code == 422
     (folder,) = server.log.iterdir()
     files = ("--input", folder / "predictions.jsonl", "--truths", folder / "truths.jsonl", "--out", tmp_path / "judged")
     done = baton("evaluate", "localization", *files, "--set", "evaluate.num_resamples=20")
