@@ -166,7 +166,8 @@ def _job(run: StageRun, request: StageRequest, source: Source, section: Any, rep
     """The opened model and the records, with what the manifest is to say of them."""
     examples = read_examples(request.task, request.inputs["examples"])
     if not examples:
-        raise UserError("there are no examples in it", where=str(request.inputs["examples"]))
+        where = str(request.inputs["examples"])
+        raise UserError("there are no examples in it", where=where, remedy="give a file that `baton examples` wrote")
     model = open_model(request.task, source, request.device)
     if model is not None:
         about = model.metadata

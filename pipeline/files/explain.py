@@ -34,10 +34,12 @@ _OTHERS = (
 
 
 def stated(row_type: Any, name: str) -> str | None:
-    """The one value that a row type takes in field ``name`` (its schema version, its task), None where it is open."""
-    if not (isinstance(row_type, type) and issubclass(row_type, msgspec.Struct)):
+    """The one value that a row type, or the one it extends, takes in field ``name`` (its schema version, its task);
+    None where it is open."""
+    if not isinstance(row_type, type):
         return None
-    found = (field.default for field in msgspec.structs.fields(row_type) if field.name == name)
+    kinds = (kind for kind in row_type.__mro__ if issubclass(kind, msgspec.Struct) and kind is not msgspec.Struct)
+    found = (field.default for kind in kinds for field in msgspec.structs.fields(kind) if field.name == name)
     return next((value for value in found if isinstance(value, str)), None)
 
 
@@ -61,9 +63,9 @@ def explain(where: str, raw: Any, row_type: Any, error: msgspec.ValidationError)
     other = _other_tool(where, raw, row_type)
     if other is not None:
         return other
-    if isinstance(raw, dict) and version is not None and raw.get("schema") != version:
+    if isinstance(raw, dict) and version is not None and raw.get("schema", version) != version:
         return _other_version(where, raw, version, task)
-    if isinstance(raw, dict) and task is not None and raw.get("task") != task:
+    if isinstance(raw, dict) and task is not None and raw.get("task", task) != task:
         return UserError(
             f"this row is of task {raw.get('task')!r}, not of {task!r}",
             where=f"{where}:task",

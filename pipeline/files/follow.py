@@ -131,7 +131,8 @@ class Follower(Generic[T]):
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
             self._close_file()
-            raise UserError("only a plain file can be followed", where=str(self.path))
+            remedy = "name a file of rows, such as episodes.jsonl or predictions.jsonl"
+            raise UserError("only a plain file can be followed", where=str(self.path), remedy=remedy)
         self._identity = (status.st_dev, status.st_ino)
         self._restart(items, "replaced" if self._opened_before else None)
         self._opened_before = True

@@ -25,7 +25,8 @@ def label_inputs(texts: Sequence[str]) -> dict[str, Path]:
     labels = [label or short for (label, _), short in zip(named, distinguishing(paths), strict=True)]
     for label in labels:
         if labels.count(label) > 1:
-            raise UserError(f"two inputs are called {label!r}", where="--input", remedy="give them as LABEL=PATH")
+            where = ", ".join(str(path) for path, other in zip(paths, labels, strict=True) if other == label)
+            raise UserError(f"two inputs are called {label!r}", where=where, remedy="give them as LABEL=PATH")
     return dict(zip(labels, paths, strict=True))
 
 

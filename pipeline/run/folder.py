@@ -138,8 +138,10 @@ def check_input(name: str, path: Path, folder: Path) -> FileRecord:
     """
     source = path.resolve().parent
     if not path.is_file():
-        what = f"input {name!r} is a folder, not a file" if path.is_dir() else f"input {name!r} does not exist"
-        raise UserError(what, where=str(path), remedy="run the stage that writes it, or check the path")
+        if path.is_dir():
+            raise UserError(f"input {name!r} is a folder, not a file", where=str(path), remedy="name a file in it")
+        remedy = "run the stage that writes it, or check the path"
+        raise UserError(f"input {name!r} does not exist", where=str(path), remedy=remedy)
     record = record_file(path, folder)
     if not (source / FILE_NAME).is_file() or source == folder.resolve():
         return record

@@ -227,7 +227,9 @@ def test_a_damaged_model_is_refused(runs: Path, tmp_path: Path, capsys: pytest.C
 def test_examples_without_a_row_are_refused(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "none.jsonl").touch()
     assert run_infer(runs, "--input", tmp_path / "none.jsonl", "--out", tmp_path / "out") == 2
-    assert "there are no examples in it" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "there are no examples in it" in told
+    assert "`baton examples`" in told
 
 
 def test_the_manifest_names_the_model_and_its_training_step(runs: Path) -> None:

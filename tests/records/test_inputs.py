@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from pipeline.errors import UserError
 from pipeline.records.inputs import label_inputs
 
 
@@ -15,3 +18,9 @@ def test_labels_come_from_the_user_or_from_what_tells_the_paths_apart() -> None:
     }
     assert [*label_inputs(["one.jsonl", "two.jsonl"])] == ["one", "two"]
     assert [*label_inputs(["p.jsonl", "deeper/p.jsonl"])] == ["p", "deeper"]
+
+
+def test_two_files_of_one_label_are_both_named() -> None:
+    with pytest.raises(UserError, match="two inputs are called 'p'") as refused:
+        label_inputs(["p=a.jsonl", "q=c.jsonl", "p=b.jsonl"])
+    assert refused.value.where == "a.jsonl, b.jsonl"
