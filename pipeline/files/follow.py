@@ -73,7 +73,7 @@ class Follower(Generic[T]):
     def poll(self) -> list[T | StartedOver | SkippedLine]:
         """What has arrived, without waiting; at most about 8 MiB of it (call again for more).
 
-        Raises UserError when the path is not a file or cannot be read.
+        Raises UserError when the path is not a file, cannot be read, or begins with a row of another task or kind.
         """
         items: list[Any] = []
         self._block = b""
@@ -171,6 +171,8 @@ class Follower(Generic[T]):
                 items.append(SkippedLine(offset, f"not JSON: {error}"))
             except UserError as error:
                 field = (error.where or "").removeprefix(f"{self.path}:").partition(":")[2]
+                if offset == 0 and field in ("task", "schema"):  # no line of this file will do
+                    raise
                 items.append(SkippedLine(offset, f"{field}: {error.what}" if field else error.what))
             offset += len(line) + 1
 

@@ -122,6 +122,13 @@ def test_bad_lines_are_skipped_and_said(path: Path, follower: Follower[Fix]) -> 
     assert invalid == SkippedLine(len(first) + 7, "error_m: Expected 'float', got 'str'")
 
 
+def test_a_file_that_begins_with_a_row_of_another_task_is_refused(path: Path, follower: Follower[Fix]) -> None:
+    path.parent.mkdir()
+    path.write_bytes(jsonl.encode(FIVE[0]).replace(b'"task":"', b'"task":"other_'))
+    with pytest.raises(UserError, match="of task 'other_"):
+        follower.poll()
+
+
 def test_the_lines_behind_rows_and_skipped_lines_are_told(path: Path, follower: Follower[Fix]) -> None:
     first = jsonl.encode(FIVE[0])
     path.parent.mkdir()
