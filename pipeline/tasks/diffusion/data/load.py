@@ -133,7 +133,7 @@ def _read_image(path: Path, size: int, channels: int) -> Pixels:
         with Image.open(path) as opened:
             # Pillow would cut the values of 16 bits off at 255: white, nearly all of them.
             is_deep = opened.mode.startswith("I;16")
-            picture = Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8)) if is_deep else opened
+            picture = Image.fromarray(np.rint(np.asarray(opened) / 257).astype(np.uint8)) if is_deep else opened
             picture = picture.convert("L" if channels == 1 else "RGB")
     except Exception as error:  # decoders raise what they like on bytes that are no image
         what = f"the image cannot be read: {type(error).__name__}"
